@@ -1,0 +1,72 @@
+"""The Typer app. Command modules import only typer at their top; torch and the core come in when one runs.
+
+Exit codes: 0 done; 1 a check did not hold (validate-e2e); 2 the user's mistake, told in one line; 130 interrupted.
+A bug keeps its traceback and exits with 1.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+from amtts_cli import console
+
+COMMANDS = (
+    "prepare",
+    "normalize",
+    "tokenize",
+    "train",
+    "synthesize",
+    "validate-e2e",
+    "config",
+    "backends",
+)
+"""In the order of a user's work. `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
+
+app = typer.Typer(
+    name="amtts",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        console.out(f"amtts {version('amtts')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log more to standard error."),
+) -> None:
+    """Make machines speak Amharic: data, vocabulary, training and synthesis."""
+    console.route_logs(verbose)
+
+
+for _name in COMMANDS:
+    _function = _name.replace("-", "_")
+    app.command(_name)(getattr(importlib.import_module(f"amtts_cli.commands.{_function}"), _function))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the `amtts` program."""
+    from amtts_core.errors import AmttsError
+
+    try:
+        app(args=arguments, prog_name="amtts")
+    except AmttsError as fault:
+        console.error(str(fault))
+        sys.exit(fault.exit_code)
+    except KeyboardInterrupt:
+        console.error("interrupted")
+        sys.exit(130)

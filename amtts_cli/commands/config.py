@@ -1,0 +1,37 @@
+"""`amtts config`: a commented configuration to start from, and a check of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amtts_cli import console
+from amtts_cli.options import Json
+from amtts_core.errors import AmttsError
+
+
+def config(
+    backend: Annotated[str, typer.Option("--backend", help="Backend whose defaults to print.")] = "",
+    preset: Annotated[str, typer.Option("--preset", help="Named size; empty takes the backend's first.")] = "",
+    check: Annotated[Path | None, typer.Option("--check", help="YAML file to check: all errors at once.")] = None,
+    json: Json = False,
+) -> None:
+    """Print a commented default configuration, or check a file.
+
+    Example: amtts config --backend chatterbox-mel > run.yaml
+    """
+    from amtts_core.config import commented_yaml, read_config_file, resolve_config
+
+    if bool(backend) == bool(check):
+        raise AmttsError("`amtts config` needs either --backend NAME or --check FILE")
+    if check is not None:
+        resolved, _ = resolve_config(read_config_file(check), source=str(check))
+        console.result(
+            {"ok": True, "config": resolved.model_dump(mode="json")},
+            lines=[f"{check}: ok ({resolved.backend}, preset {resolved.preset})"],
+        )
+        return
+    resolved, chosen = resolve_config({"backend": backend, "preset": preset})
+    console.result(resolved.model_dump(mode="json"), lines=[commented_yaml(resolved, chosen).rstrip("\n")])

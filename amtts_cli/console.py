@@ -1,0 +1,106 @@
+"""The only module that prints. Results go to standard output, progress and logs to standard error.
+
+`--json` turns results into one JSON object; NO_COLOR and a redirected stream turn colours off (rich does both).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+class _State:
+    json_output = False
+
+
+def use_json(on: bool) -> None:
+    """Switches results to JSON for the rest of the process."""
+    _State.json_output = on
+
+
+def wants_json() -> bool:
+    """True where `--json` was given."""
+    return _State.json_output
+
+
+def stderr() -> Console:
+    """A rich console on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def log(message: str) -> None:
+    """One line on standard error, as it is (no markup)."""
+    stderr().print(message, markup=False, soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """A warning on standard error."""
+    stderr().print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
+
+
+def error(message: str) -> None:
+    """An error on standard error, always one line."""
+    stderr().print(f"error: {message}", style="bold red", markup=False, soft_wrap=True)
+
+
+def out(text: str) -> None:
+    """A plain line on standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def result(values: dict[str, Any], *, lines: Iterable[str] = ()) -> None:
+    """The outcome of a command: one JSON object with `--json`, otherwise `lines` for people."""
+    if wants_json():
+        out(json.dumps(values, ensure_ascii=False, default=str))
+    else:
+        for line in lines:
+            out(line)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table for people on standard output."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    view = Table(*columns, title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    for row in rows:
+        view.add_row(*(str(cell) for cell in row))
+    Console(highlight=False).print(view, markup=False)
+
+
+def progress(unit: str = "it") -> Progress:
+    """A progress display on standard error: bar, count, speed and time left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=stderr(),
+    )
+
+
+def route_logs(verbose: bool) -> None:
+    """Sends the core's log records to standard error."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    for noisy in ("matplotlib", "torch", "accelerate", "numba"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

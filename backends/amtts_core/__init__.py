@@ -1,0 +1,1 @@
+"""The core of amtts: text, audio, data, training and synthesis. Knows no model and no terminal."""

@@ -1,0 +1,240 @@
+"""The contract between the core and a backend, on one screen.
+
+A backend is a class found through the entry-point group `amtts.backends`. It declares itself in `spec`, owns one
+network (or a few), says which tensors are indexed by text tokens, turns waveforms into the features it learns from,
+and hands the trainer a `Learner`. It is language-blind: text reaches it as token ids. It never prints and never
+reads the command line. How to add one: `backends/README.md`.
+
+Shapes: B utterances, T samples, N text tokens, L frames, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+
+from amtts_core.units import Hertz
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    from amtts_core.codec.protocol import SpeechCodec
+    from amtts_core.text.tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendSpec:
+    """What a backend is, readable without building it."""
+
+    name: str
+    summary: str
+    sample_rate: Hertz
+    learns_from: Literal["mel", "codes", "waveform"]
+    config: type[BaseModel]
+    presets: Mapping[str, Mapping[str, Any]]
+    """Preset name -> values that replace the config's defaults. The first is the default preset."""
+    tokenizers: tuple[str, ...] = ("fidel", "unigram", "bpe", "char")
+    """Tokenizer kinds it accepts, the recommended one first; empty where it learns without text."""
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Values that replace the defaults of `TrainingConfig` for this backend."""
+    weights_licence: str = "none: trained from scratch"
+    """Licence of the published weights it can start from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What a backend learns from one utterance; computed once and stored.
+
+    Attributes:
+        arrays: name -> array (L, C) or (L,); lengths may differ between names.
+    """
+
+    arrays: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One utterance as `collate` sees it.
+
+    Attributes:
+        id: the manifest's id.
+        tokens: text token ids, (N,).
+        features: name -> array (L, C) or (L,), as `features` returned it.
+        speaker: the manifest's speaker name, empty where there is none.
+    """
+
+    id: str
+    tokens: list[int]
+    features: dict[str, np.ndarray]
+    speaker: str = ""
+
+
+Batch = dict[str, Any]
+"""Name -> tensor on the learner's device, plus `ids`, the list of utterance ids."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseLoss:
+    """The loss of one optimiser: `total` is differentiated, `terms` are logged as they are."""
+
+    phase: str
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What the trainer drives: one optimiser per phase, losses yielded in the order the optimisers step.
+
+    The trainer runs forward, backward and step of a phase before it asks `losses` for the next one, so a GAN yields
+    its discriminator loss from a detached output, then its generator loss, and runs the generator once a batch.
+    """
+
+    phases: tuple[str, ...]
+    modules: dict[str, nn.Module]
+    """Trainable modules by name. The trainer may replace the values by wrapped ones (DDP): call them through here."""
+
+    def parameters(self, phase: str) -> list[nn.Parameter]:
+        """Trainable parameters of `phase`; the phases' lists are disjoint."""
+        ...
+
+    def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
+        """Yields one loss per phase, in `phases` order."""
+        ...
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Name -> (H, W) picture of the batch's first utterance (mel, alignment), for people to look at."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisRequest:
+    """One stretch of speech to make.
+
+    Attributes:
+        tokens: text token ids, not empty.
+        speed: 1.0 is the voice's own pace, 2.0 twice as fast.
+        seed: makes sampling reproducible; backends without sampling ignore it.
+        speaker: a speaker name of the checkpoint, empty for its default.
+    """
+
+    tokens: Sequence[int]
+    speed: float = 1.0
+    seed: int = 0
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """One tensor of the network whose first axis is indexed by text-token ids.
+
+    Attributes:
+        tensor: its name in the network's state dict.
+        kind: "embedding", "head" or "bias".
+        extra: rows at the end that belong to no token.
+    """
+
+    tensor: str
+    kind: Literal["embedding", "head", "bias"]
+    extra: int = 0
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A model family. Built by `build` (fresh) or `load` (from weights), never by its constructor."""
+
+    spec: ClassVar[BackendSpec]
+    config: Any
+    """The instance of `spec.config` it was built with."""
+    network: nn.Module
+    """Everything that is saved in `model.safetensors`."""
+    text_tokenizer: TextTokenizer | None
+
+    @classmethod
+    def build(cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()) -> Backend:
+        """A fresh network with the published initialisation; every text-indexed size comes from `tokenizer`."""
+        ...
+
+    @classmethod
+    def load(
+        cls,
+        config: Any,
+        weights: Mapping[str, Tensor],
+        *,
+        tokenizer: TextTokenizer | None,
+        speakers: Sequence[str] = (),
+    ) -> Backend:
+        """The network with `weights` loaded strictly.
+
+        Raises:
+            CheckpointError: a tensor is missing, unexpected or of another size; names it and both sizes.
+        """
+        ...
+
+    def text_rows(self) -> tuple[TextRows, ...]:
+        """Every tensor indexed by a text-token id; vocabulary surgery resizes exactly these."""
+        ...
+
+    def speech_codec(self) -> SpeechCodec | None:
+        """The codec whose codes it learns; None where it learns from mels or waveforms."""
+        ...
+
+    def features(self, waveform: np.ndarray) -> Features:
+        """What it learns from one waveform, (T,) float32 in [-1, 1] at `spec.sample_rate`."""
+        ...
+
+    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Takes corpus statistics (`<feature>_mean`, `<feature>_std`, each (C,)) before training from scratch."""
+        ...
+
+    def num_frames(self, lengths: Mapping[str, int]) -> int:
+        """Cost of an utterance for batching, from its features' lengths."""
+        ...
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Pads examples into tensors."""
+        ...
+
+    def learner(self) -> Learner:
+        """The training view of this backend's network."""
+        ...
+
+    def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        """One waveform (T,) float32 in [-1, 1] at `spec.sample_rate` per request."""
+        ...
+
+    def reference_checks(self, folder: str) -> list[ReferenceCheck]:
+        """Compares this family's maths with a bundle of stored numbers; empty where it defines no bundle.
+
+        Raises:
+            AmttsError: the bundle cannot be read.
+        """
+        ...
+
+    def export(self, folder: str, *, format: str) -> None:
+        """Writes the network in a foreign format; an unknown format is an `AmttsError` naming the known ones."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReferenceCheck:
+    """One tensor or number held against a stored one."""
+
+    name: str
+    max_abs_diff: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """True where the difference is within the tolerance (NaN is not)."""
+        return self.max_abs_diff <= self.tolerance
+
+
+def device_of(backend: Backend) -> torch.device:
+    """The device of the backend's first parameter."""
+    return next(backend.network.parameters()).device

@@ -1,0 +1,1 @@
+"""Speech codecs: the protocol that implementations follow."""

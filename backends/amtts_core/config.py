@@ -1,0 +1,225 @@
+"""Run configuration: validated all at once, unknown keys refused with the nearest name, printed with comments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticUndefined
+
+from amtts_core.backend import Backend, BackendSpec
+from amtts_core.errors import ConfigError, nearest
+from amtts_core.registry import get_backend
+
+
+class Settings(BaseModel):
+    """Base of every configuration section: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Settings):
+    """How utterances become batches."""
+
+    batch_frames: int = Field(4000, gt=0, description="frames of one batch, padding included")
+    max_utterances: int = Field(64, gt=0, description="utterances of one batch at most")
+    max_samples: int = Field(0, ge=0, description="use only the first N training utterances; 0 uses all")
+    cache: str = Field("", description="folder of precomputed features; empty puts it beside the manifest")
+
+
+class OptimConfig(Settings):
+    """Optimiser and schedule, the same for every phase unless the backend says otherwise."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW moment decay")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay; norms and biases have none")
+    schedule: Literal["cosine", "linear", "exponential", "inverse-sqrt", "constant"] = Field(
+        "cosine", description="decay after the warm-up"
+    )
+    warmup_steps: int = Field(100, ge=0, description="steps from 0 to the peak")
+    final_ratio: float = Field(0.02, ge=0, le=1, description="last learning rate over the peak")
+    clip_norm: float = Field(1.0, ge=0, description="largest gradient norm; 0 does not clip")
+
+
+class TrainingConfig(Settings):
+    """The training loop; the same for every backend."""
+
+    seed: int = Field(1234, ge=0, description="of initialisation, batch order and dropout")
+    max_steps: int = Field(1000, ge=0, description="optimiser steps; 0 leaves the end to max_epochs")
+    max_epochs: int = Field(0, ge=0, description="passes over the data; 0 leaves the end to max_steps")
+    accumulate: int = Field(1, gt=0, description="batches per optimiser step")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="autocast precision")
+    optim: OptimConfig = Field(default_factory=OptimConfig, description="optimiser and schedule")
+    validate_every: int = Field(200, gt=0, description="steps between validations")
+    save_every: int = Field(200, gt=0, description="steps between checkpoints")
+    keep: int = Field(2, gt=0, description="checkpoints kept besides the best one")
+    log_every: int = Field(10, gt=0, description="steps between log lines")
+    sample_every: int = Field(200, ge=0, description="steps between spoken samples; 0 speaks none")
+    sample_texts: tuple[str, ...] = Field(
+        ("ሰላም ለዓለም።",), description="sentences spoken during training, as written by a person"
+    )
+    best_by: str = Field("val/total", description="metric of the best checkpoint, smaller is better")
+    patience: int = Field(0, ge=0, description="validations without progress before stopping; 0 never stops")
+    min_delta: float = Field(0.0, ge=0, description="progress smaller than this does not count")
+    tensorboard: bool = Field(True, description="write TensorBoard events into the run folder")
+    threads: int = Field(0, ge=0, description="CPU threads of torch; 0 keeps torch's own choice")
+
+
+class RunConfig(Settings):
+    """All of a run: which backend, its network, the data and the loop."""
+
+    backend: str = Field(description="name of the backend, see `amtts backends`")
+    preset: str = Field("", description="named size of the network; empty takes the backend's first")
+    model: dict[str, Any] = Field(default_factory=dict, description="settings of the network")
+    data: DataConfig = Field(default_factory=DataConfig, description="batches")
+    training: TrainingConfig = Field(default_factory=TrainingConfig, description="the loop")
+
+    def model_config_of(self, spec: BackendSpec) -> Any:
+        """The validated network settings."""
+        return spec.config.model_validate(self.model)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = _merged(out[key], value) if both else value
+    return out
+
+
+def _faults(section: type[BaseModel], values: object, prefix: str = "") -> Iterator[str]:
+    """One sentence per fault of `values`, with the nearest valid name for unknown keys."""
+    try:
+        section.model_validate(values)
+    except ValidationError as error:
+        for fault in error.errors():
+            where = prefix + ".".join(str(part) for part in fault["loc"])
+            if fault["type"] == "extra_forbidden":
+                known = _known_keys(section, fault["loc"][:-1])
+                yield f"{where}: unknown key{nearest(str(fault['loc'][-1]), known)}"
+            elif fault["type"] == "missing":
+                yield f"{where}: missing"
+            else:
+                yield f"{where}: {fault['msg']}, got {json.dumps(fault['input'], default=str)}"
+
+
+def _known_keys(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    for part in path:
+        field = section.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        section = field.annotation
+    return list(section.model_fields)
+
+
+def resolve_config(
+    values: Mapping[str, Any], *, overrides: Mapping[str, Any] | None = None, source: str = "configuration"
+) -> tuple[RunConfig, type[Backend]]:
+    """Fills in the backend's defaults and preset and validates everything at once.
+
+    Args:
+        values: as read from a file; may be partial.
+        overrides: nested values that win over `values` (command-line options).
+        source: named in errors.
+
+    Raises:
+        ConfigError: lists every fault.
+        AmttsError: the backend is unknown.
+    """
+    values = _merged(values, overrides or {})
+    name = values.get("backend")
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{source}: backend: missing", remedy="Name one: backend: NAME (see: amtts backends)")
+    backend = get_backend(name)
+    spec = backend.spec
+    faults = []
+    preset = values.get("preset") or next(iter(spec.presets))
+    if preset not in spec.presets:
+        faults.append(f"preset: unknown '{preset}'{nearest(str(preset), spec.presets)}; known: {', '.join(spec.presets)}")
+    for key in ("model", "data", "training"):
+        if not isinstance(values.get(key, {}), Mapping):
+            faults.append(f"{key}: expected a section of keys, got {values[key]!r}")
+    if not faults:
+        values["preset"] = preset
+        values["model"] = _merged(spec.presets[preset], values.get("model", {}))
+        values["training"] = _merged(spec.training_defaults.get("training", {}), values.get("training", {}))
+        values["data"] = _merged(spec.training_defaults.get("data", {}), values.get("data", {}))
+        faults += _faults(RunConfig, values)
+        faults += _faults(spec.config, values["model"], prefix="model.")
+    if faults:
+        count = f"{len(faults)} error{'s' * (len(faults) > 1)}"
+        raise ConfigError(
+            f"{source}: {count}: " + "; ".join(faults), remedy=f"Valid keys: amtts config --backend {name}"
+        )
+    values["model"] = spec.config.model_validate(values["model"]).model_dump(mode="json")
+    return RunConfig.model_validate(values), backend
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: missing, a folder, not YAML, or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"config file {path}: {error.strerror}", remedy="Make one with: amtts config --backend NAME > FILE"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config file {path} is not UTF-8 text ({error.reason})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config file {path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"config file {path}: expected keys and values, found {type(values).__name__}")
+    return values
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """Turns `["training.max_steps=10"]` into nested values.
+
+    Raises:
+        ConfigError: an item without `=`, or a value that is not YAML.
+    """
+    out: dict[str, Any] = {}
+    for item in assignments:
+        key, separator, text = item.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {item!r}: expected key=value", remedy="Example: --set training.max_steps=100")
+        try:
+            value: Any = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {item!r}: the value is not YAML") from None
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        out = _merged(out, value)
+    return out
+
+
+def commented_yaml(config: RunConfig, backend: type[Backend]) -> str:
+    """The configuration as YAML, each key with its meaning as a comment."""
+    sections = {"model": backend.spec.config}
+    values = config.model_dump(mode="json")
+    lines = [f"# amtts configuration for {config.backend}: {backend.spec.summary}"]
+    lines += _commented(RunConfig, values, sections, indent=0)
+    return "\n".join(lines) + "\n"
+
+
+def _commented(
+    section: type[BaseModel], values: Mapping[str, Any], nested: Mapping[str, type[BaseModel]], indent: int
+) -> Iterator[str]:
+    pad = "  " * indent
+    for key, field in section.model_fields.items():
+        value = values.get(key, None if field.default is PydanticUndefined else field.default)
+        comment = f"  # {field.description}" if field.description else ""
+        inner = nested.get(key) or field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, Mapping):
+            yield f"{pad}{key}:{comment}"
+            yield from _commented(inner, value, {}, indent + 1)
+        else:
+            yield f"{pad}{key}: {json.dumps(value, ensure_ascii=False)}{comment}"

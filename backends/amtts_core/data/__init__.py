@@ -1,0 +1,1 @@
+"""Corpora: manifests, importers, preparation, splits, ledgers, datasets and samplers."""

@@ -1,0 +1,48 @@
+"""The two kinds of failure: `AmttsError` is the user's to mend; anything else is a bug and keeps its traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AmttsError(Exception):
+    """A user's mistake, told in one line.
+
+    Args:
+        message: names the thing, its value and what was expected.
+        remedy: what mends it, best a command that can be copied; empty where there is none.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        self.message = " ".join(message.split())
+        self.remedy = " ".join(remedy.split())
+        super().__init__(f"{self.message}. {self.remedy}" if self.remedy else self.message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process pool with message and remedy intact."""
+        return (_rebuild, (type(self), self.message, self.remedy))
+
+
+def _rebuild(kind: type[AmttsError], message: str, remedy: str) -> AmttsError:
+    return kind(message, remedy=remedy)
+
+
+class ConfigError(AmttsError):
+    """A configuration that cannot be used; the message lists every fault at once."""
+
+
+class CheckpointError(AmttsError):
+    """A checkpoint that is missing, damaged, of another backend or of other sizes."""
+
+
+class ManifestError(AmttsError):
+    """A manifest or ledger line that cannot be read; names file and line."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """`" (did you mean 'x'?)"` for the closest of `choices`, or an empty string."""
+    found = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return f" (did you mean '{found[0]}'?)" if found else ""
