@@ -2,10 +2,10 @@
 
     python speak_with_library.py LIBRARY DATA VOICE WORDS_A_MINUTE PITCH < sentence.txt > samples.raw
 
-Writes 16-bit little-endian mono samples; the first line of the output is `RATE VERSION`. A process of its own for
-each sentence, because eSpeak NG keeps state from one sentence to the next and the result would depend on the order.
-Standard library only, so that it starts fast.
+Writes 16-bit little-endian mono samples; the first line of the output is `RATE VERSION`. Standard library
+only, so that it starts fast.
 """
+
 import ctypes
 import sys
 
