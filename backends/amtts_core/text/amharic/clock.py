@@ -1,0 +1,68 @@
+"""Clock times and durations (reference 1.6). Written times are already on the Ethiopian twelve-hour clock."""
+
+from __future__ import annotations
+
+import re
+
+from amtts_core.text.amharic.affixes import is_bound, joint, letters_before
+from amtts_core.text.amharic.numbers import cardinal
+from amtts_core.text.amharic.phones import following_space
+from amtts_core.text.rules import Rule, Substitution
+from amtts_core.text.settings import NormalizerSettings
+
+HOUR, MINUTE, SECOND, HALF, QUARTER, TO = "ሰዓት", "ደቂቃ", "ሰከንድ", "ተኩል", "ሩብ", "ጉዳይ"
+_HOUR_WORD = r"(?:\s?(?:ሰዓት|ሰአት|ሠዓት)(?![ሀ-ፚ]))?"
+_DURATION = re.compile(r"(?<![0-9.,:/])([0-9]{1,3}):([0-5]?[0-9]):([0-5][0-9])(?![0-9:])" + _HOUR_WORD)
+_TIME = re.compile(r"(?<![0-9.,:/])([01]?[0-9]|2[0-4]):([0-5][0-9])(?![0-9:])" + _HOUR_WORD)
+_MILITARY = re.compile(r"(?<![0-9.,:/])(0[0-9])([0-5][0-9])\s?(?:ሰዓት|ሰአት)(?![ሀ-ፚ])")
+
+
+def to_ethiopian_hour(hour: int) -> tuple[str, int]:
+    """The part of the day and the hour of the Ethiopian clock for an hour of the 24-hour clock.
+
+    Noon is `ከቀኑ` six; midnight is `ከሌሊቱ` six.
+    """
+    hour %= 24
+    part = ("ከሌሊቱ", "ከጠዋቱ", "ከቀኑ", "ከምሽቱ")[hour // 6]
+    return part, (hour - 6) % 12 or 12
+
+
+def say_time(hour: int, minute: int, *, quarter_to: bool = True) -> str:
+    """`8:00` ስምንት ሰዓት, `8:30` … ተኩል, `8:15` … ከሩብ, `8:45` ለዘጠኝ ሩብ ጉዳይ, else … ከM ደቂቃ."""
+    if minute == 45 and quarter_to:
+        return f"ለ{cardinal(hour % 12 + 1 if hour <= 12 else hour + 1)} {QUARTER} {TO}"
+    spoken = f"{cardinal(hour)} {HOUR}"
+    if minute == 0:
+        return spoken
+    if minute == 30:
+        return f"{spoken} {HALF}"
+    return f"{spoken} ከ{QUARTER}" if minute == 15 else f"{spoken} ከ{cardinal(minute)} {MINUTE}"
+
+
+def _duration(match: re.Match[str]) -> str:
+    hours, minutes, seconds = (int(group) for group in match.groups())
+    parts = [(hours, HOUR), (minutes, MINUTE), (seconds, SECOND)]
+    spoken = (
+        " ከ".join(f"{cardinal(count)} {unit}" for count, unit in parts if count) or f"{cardinal(0)} {SECOND}"
+    )
+    return joint(match.string, match.start()) + spoken + following_space(match)
+
+
+def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
+    """Race times `2:10:08`, clock times `8:30`, military times `0900 ሰዓት`."""
+
+    def read(match: re.Match[str]) -> str:
+        hour, minute = int(match[1]), int(match[2])
+        bound = is_bound(match.string, match.start())
+        part = ""
+        if settings.clock == "from-24h":
+            part, hour = to_ethiopian_hour(hour)
+            part = "" if bound or letters_before(match.string, match.start() - 1) else part + " "
+        spoken = part + say_time(hour, minute, quarter_to=not bound)
+        return joint(match.string, match.start()) + spoken + following_space(match)
+
+    return (
+        Substitution("duration", _DURATION, _duration, needs=":"),
+        Substitution("clock", _TIME, read, needs=":"),
+        Substitution("clock", _MILITARY, read, needs="0"),
+    )

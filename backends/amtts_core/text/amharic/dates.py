@@ -1,0 +1,60 @@
+"""Numeric dates (reference 1.6): `27/4/93` is day, month, year of the Ethiopian calendar unless marked otherwise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from amtts_core.text import tables
+from amtts_core.text.amharic.affixes import joint
+from amtts_core.text.amharic.ethiopian_calendar import days_in_month
+from amtts_core.text.amharic.numerals import Reader, follows_word
+from amtts_core.text.amharic.phones import following_space
+from amtts_core.text.rules import Rule, Substitution
+
+_DAY_FIRST = re.compile(
+    r"(?<![0-9.,:/-])([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?![0-9:/]|[.,-][0-9])"
+)
+_YEAR_FIRST = re.compile(
+    r"(?<![0-9.,:/-])([12][0-9]{3})([/-])([0-9]{1,2})\2([0-9]{1,2})(?![0-9:/]|[.,-][0-9])"
+)
+
+
+def calendar_table() -> Mapping[str, Any]:
+    """Names of months and days, and the words that mark a calendar."""
+    table: Mapping[str, Any] = tables.document("amtts_core.text.amharic", "calendar.json")
+    return table
+
+
+def date_rules(reader: Reader) -> tuple[Rule, ...]:
+    """`27/4/93` ታኅሣሥ ሃያ ሰባት ቀን ዘጠና ሦስት. After `አንቀጽ`, `አዋጅ`, `ቁጥር` the same shape is a reference, not a date."""
+
+    def read(match: re.Match[str], day: str, month: str, year: str) -> str:
+        if follows_word(match.string, match.start(), "reference_words"):
+            return match[0]
+        name = _month(match, int(day), int(month), int(year), reader.settings.ethiopian_year_limit)
+        if name is None:
+            return match[0]
+        table = calendar_table()
+        spoken = f"{name} {reader.cardinal(str(int(day)))} {table['day']} {reader.year(year)}"
+        return joint(match.string, match.start()) + spoken + following_space(match)
+
+    return (
+        Substitution("date", _DAY_FIRST, lambda m: read(m, m[1], m[3], m[4]), needs="/.-"),
+        Substitution("date", _YEAR_FIRST, lambda m: read(m, m[4], m[3], m[1]), needs="/-"),
+    )
+
+
+def _month(match: re.Match[str], day: int, month: int, year: int, limit: int) -> str | None:
+    """The month's name in the calendar that the surroundings call for; None where it is no date."""
+    table = calendar_table()
+    before, after = match.string[max(0, match.start() - 40) : match.start()], match.string[match.end() :][:16]
+    marked_gregorian = any(mark in before + after for mark in table["gregorian_marks"])
+    marked_ethiopian = any(mark in after for mark in table["ethiopian_marks"])
+    gregorian = marked_gregorian or (year > limit and not marked_ethiopian)
+    if gregorian:
+        return table["gregorian"][month - 1] if 1 <= month <= 12 and 1 <= day <= 31 else None
+    if not 1 <= month <= 13 or not 1 <= day <= days_in_month(3, month):
+        return None
+    return str(table["ethiopian"][month - 1])

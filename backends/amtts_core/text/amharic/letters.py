@@ -1,0 +1,89 @@
+"""The Amharic alphabet: the table of 33 rows by 7 orders, the rounded letters, and the folds over them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from amtts_core.text import tables
+from amtts_core.text.ethiopic import compose, decompose, is_letter, order_of, same_row, to_order
+from amtts_core.text.rules import Rule, Stage, Translation, literal
+from amtts_core.text.settings import NormalizerSettings
+
+__all__ = [
+    "ALPHABET",
+    "LABIALISED",
+    "LOAN_ROWS",
+    "compose",
+    "decompose",
+    "fidel_table",
+    "is_letter",
+    "letters_stage",
+    "order_of",
+    "same_row",
+    "to_order",
+]
+
+PACKAGE = "amtts_core.text.amharic"
+
+ALPHABET = tuple("ሀለሐመሠረሰሸቀበተቸኀነኘአከኸወዐዘዠየደጀገጠጨጰጸፀፈፐ")
+"""The 33 rows in the order of the school chart, each by its first letter."""
+LOAN_ROWS = ("ቨ",)
+"""Rows written for loan words; no part of the school chart."""
+LABIALISED = tuple("ቈቊቋቌቍኈኊኋኌኍኰኲኳኴኵዀዂዃዄዅጐጒጓጔጕሏሗሟሧሯሷሿቧቯቷቿኗኟዟዧዷጇጧጯጷጿፏፗ")
+"""Rounded letters: five rows of rounded consonants, and the eighth order of the plain rows."""
+STRAY = {"ፘ": "ርያ", "ፙ": "ምያ", "ፚ": "ፍያ"}
+"""Three letters that belong to no row, as two letters."""
+
+
+def fidel_table() -> tuple[tuple[str, ...], ...]:
+    """33 rows of 7 letters, first to seventh order."""
+    return tuple(tuple(chr(ord(first) + offset) for offset in range(7)) for first in ALPHABET)
+
+
+@cache
+def homophones() -> dict[int, str]:
+    """Every letter that sounds like another, to the one that stands for the sound."""
+    return tables.fold_table(PACKAGE, "homophones.tsv")
+
+
+def fold_homophones(text: str) -> str:
+    """One letter per sound."""
+    return text.translate(homophones())
+
+
+def typo_rules() -> tuple[Rule, ...]:
+    """Slips whose pronunciation is the same, so that mending them loses nothing."""
+    slips = tables.pairs(PACKAGE, "typos.tsv")
+    letters = {ord(slip): meant for slip, meant in slips.items() if len(slip) == 1}
+    strings = (literal("typo", slip, meant, needs=slip[:1]) for slip, meant in slips.items() if len(slip) > 1)
+    return (Translation("typo", letters), *strings)
+
+
+def joined_spellings() -> tuple[Rule, ...]:
+    """`ሉዋ ልዋ ሉአ` for `ሏ`: off by default, because it also changes real words."""
+    rules: list[Rule] = []
+    for rounded in LABIALISED:
+        row, order = decompose(rounded)
+        if order == 8:
+            second, sixth = compose(row, 2), row
+            rules.append(
+                literal("two-letter-rounded", f"{second}[ዋአ]|{sixth}ዋ", rounded, needs=second + sixth)
+            )
+    return tuple(rules)
+
+
+def letters_stage(settings: NormalizerSettings) -> Stage:
+    """Reference 1.2 and 1.3: letters of other languages, typos, rounded letters, homophones; each switchable."""
+    foreign = {**tables.fold_table(PACKAGE, "foreign_letters.tsv"), **{ord(k): v for k, v in STRAY.items()}}
+    rules: list[Rule] = [Translation("foreign-letter", foreign)]
+    if settings.typos:
+        rules += typo_rules()
+    if settings.join_labialised:
+        rules += joined_spellings()
+    if settings.fold_labialised:
+        rules.append(Translation("rounded", tables.fold_table(PACKAGE, "labialised.tsv")))
+    if settings.fold_homophones:
+        rules.append(Translation("homophone", homophones()))
+    if settings.strip_gemination_marks:
+        rules.append(literal("gemination-mark", "[\u135d-\u135f]", "", needs="\u135d\u135e\u135f"))
+    return Stage("letters", tuple(rules))

@@ -1,0 +1,74 @@
+"""Sums of money (reference 1.5): the currency's word follows the number and its scale word."""
+
+from __future__ import annotations
+
+import re
+
+from amtts_core.text import tables
+from amtts_core.text.amharic.affixes import is_bound, joint
+from amtts_core.text.amharic.numerals import NUMERAL, Reader
+from amtts_core.text.amharic.numbers import words
+from amtts_core.text.amharic.phones import following_space
+from amtts_core.text.ethiopic import LETTER
+from amtts_core.text.rules import Rule, Substitution
+
+_CENTS = re.compile(r"(?P<whole>[0-9][0-9,.]*)\.(?P<cents>[0-9]{2})")
+_NUMBER_BEFORE = re.compile(r"(?:[0-9]|መቶ|ሺህ|ሺ|ሚሊዮን|ቢሊዮን)\s*$")
+
+
+def money_rules(reader: Reader) -> tuple[Rule, ...]:
+    """`$5.50` አምስት ዶላር ከሃምሳ ሳንቲም, `ብር 2,500`, `12.50 ብር`, `$755 ሚሊዮን` … ሚሊዮን ዶላር."""
+    currencies = {row[0]: (row[1], row[2]) for row in tables.rows("amtts_core.text.amharic", "money.tsv")}
+    ethiopic = [sign for sign in currencies if "\u1200" <= sign[0] <= "\u135a"]
+    other = sorted(set(currencies) - set(ethiopic), key=len, reverse=True)
+    signs, names = "|".join(map(re.escape, other)), "|".join(ethiopic)
+    scales = "|".join(words()["scale_words"][1:])
+    amount = rf"(?P<amount>{NUMERAL})(?:\s?(?P<scale>{scales})(?![{LETTER}]))?"
+
+    def spoken(match: re.Match[str], sign: str, suffix: str = "") -> str:
+        unit, cent = currencies[sign]
+        number, scale = match["amount"], match["scale"]
+        parts = None if scale else _CENTS.fullmatch(number)
+        if parts is None:
+            read = reader.numeral(number, f"{number} {scale or ''}", 0, len(number))
+            said = f"{read} {scale} {unit}" if scale else f"{read} {unit}"
+        else:
+            said = _with_cents(reader, parts, unit, cent)
+        return joint(match.string, match.start()) + said + suffix
+
+    def sign_first(match: re.Match[str]) -> str:
+        return spoken(match, match["sign"]) + following_space(match)
+
+    def sign_last(match: re.Match[str]) -> str:
+        return spoken(match, match["sign"]) + following_space(match)
+
+    def name_first(match: re.Match[str]) -> str:
+        if _NUMBER_BEFORE.search(match.string, 0, match.start()):
+            return match[0]
+        if (
+            match.start()
+            and not is_bound(match.string, match.start())
+            and match.string[match.start() - 1] > "ሀ"
+        ):
+            return match[0]
+        return spoken(match, match["sign"]) + following_space(match)
+
+    return (
+        Substitution("money", re.compile(rf"(?P<sign>{signs})\s?{amount}(?![0-9])"), sign_first),
+        Substitution(
+            "money", re.compile(rf"(?<![0-9.,]){amount}\s?(?P<sign>{signs})(?![A-Za-z0-9])"), sign_last
+        ),
+        Substitution(
+            "money", re.compile(rf"(?<![0-9.,]){amount}\s?(?P<sign>{names})(?![{LETTER}])"), sign_last
+        ),
+        Substitution("money", re.compile(rf"(?P<sign>{names})\s(?:[:፦]\s?)?{amount}(?![0-9])"), name_first),
+    )
+
+
+def _with_cents(reader: Reader, parts: re.Match[str], unit: str, cent: str) -> str:
+    whole, cents = parts["whole"], int(parts["cents"])
+    number = reader.numeral(whole)
+    if not cents:
+        return f"{number} {unit}"
+    small = f"{reader.cardinal(str(cents))} {cent}"
+    return small if whole.strip("0") == "" else f"{number} {unit} {words()['from']}{small}"

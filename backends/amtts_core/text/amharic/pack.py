@@ -1,0 +1,48 @@
+"""The Amharic pack: its symbols and its stages in the order of reference 1.1."""
+
+from __future__ import annotations
+
+from amtts_core.text.amharic.abbreviations import abbreviations_stage, is_abbreviation
+from amtts_core.text.amharic.latin import latin_stage, web_stage
+from amtts_core.text.amharic.letters import homophones, letters_stage
+from amtts_core.text.amharic.numbers import cardinal
+from amtts_core.text.amharic.numeric import numeric_stage
+from amtts_core.text.ethiopic import letters
+from amtts_core.text.language import Language
+from amtts_core.text.lexicon import lexicon_stage
+from amtts_core.text.punctuation import MARKS, marks_stage, separators_stage, spacing_stage
+from amtts_core.text.rules import Stage
+from amtts_core.text.settings import NormalizerSettings
+from amtts_core.text.unicode import unicode_stage
+
+
+def stages(settings: NormalizerSettings) -> tuple[Stage, ...]:
+    """The stages that the settings leave on."""
+    optional = (
+        (settings.unicode, lambda: unicode_stage()),
+        (bool(settings.lexicon), lambda: lexicon_stage(settings.lexicon)),
+        (settings.latin, web_stage),
+        (settings.punctuation, marks_stage),
+        (settings.abbreviations, abbreviations_stage),
+        (settings.numbers, lambda: numeric_stage(settings)),
+        (settings.latin, lambda: latin_stage(settings)),
+        (settings.punctuation, lambda: separators_stage(settings, word_for_or="ወይም")),
+        (True, lambda: letters_stage(settings)),
+        (True, lambda: spacing_stage(punctuation=settings.punctuation)),
+    )
+    return tuple(build() for wanted, build in optional if wanted)
+
+
+def language() -> Language:
+    """The pack."""
+    return Language(
+        code="am",
+        name="Amharic",
+        symbols=frozenset({*letters(), " ", *MARKS}),
+        optional_symbols=frozenset("\u135d\u135e\u135f"),
+        stages=stages,
+        homophones=homophones(),
+        is_abbreviation=is_abbreviation,
+        cardinal=cardinal,
+        espeak_voice="am",
+    )

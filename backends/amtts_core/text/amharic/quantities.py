@@ -1,0 +1,105 @@
+"""Ranges, scores and fractions (reference 1.5): two numbers that belong together."""
+
+from __future__ import annotations
+
+import re
+
+from amtts_core.text.amharic.affixes import is_bound, joint, letters_before, ordinal
+from amtts_core.text.amharic.numbers import words
+from amtts_core.text.amharic.numerals import NUMERAL, Reader, follows_word
+from amtts_core.text.amharic.phones import following_space
+from amtts_core.text.ethiopic import LETTER
+from amtts_core.text.rules import Rule, Substitution
+
+_VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅕": "1/5", "⅛": "1/8", "⅜": "3/8"}
+_VS = re.compile(rf"(?<![0-9.,])([0-9]{{1,3}})\s?ለ\s?([0-9]{{1,3}})(?![0-9{LETTER}]|[.,][0-9])")
+_PAIR = re.compile(
+    rf"(?<![0-9.,/-])(?P<first>{NUMERAL})\s?-\s?(?P<second>{NUMERAL})(?![0-9-])(?P<ordinal>ኛ)?"
+)
+_FRACTION = re.compile(
+    r"(?<![0-9.,/])(?:(?P<whole>[0-9]{1,3}) )?(?P<top>[0-9]{1,3})\s?/\s?(?P<bottom>[0-9]{1,3})(?P<ordinal>ኛ)?(?![0-9/])"
+)
+_OVER = re.compile(r"(?<=[0-9])\s?/\s?(?=[0-9])")
+
+
+def fraction_rules(reader: Reader) -> tuple[Rule, ...]:
+    """`1/2` ግማሽ, `1/4` ሩብ, `2/3` ሁለት ሦስተኛ, `2 1/2` ሁለት ተኩል; a slash that makes no fraction is a space."""
+
+    def read(match: re.Match[str]) -> str:
+        top, bottom = int(match["top"]), int(match["bottom"])
+        if (
+            not 0 < top < bottom
+            or bottom > 100
+            or follows_word(match.string, match.start(), "reference_words")
+        ):
+            return match[0]
+        part = _fraction(reader, top, bottom)
+        if match["whole"] is not None:
+            tail = words()["and_half"] if (top, bottom) == (1, 2) else words()["from"] + part
+            part = f"{reader.cardinal(match['whole'])} {tail}"
+        return (
+            joint(match.string, match.start())
+            + part
+            + ("" if match["ordinal"] else following_fraction(match))
+        )
+
+    return (
+        Substitution(
+            "fraction-sign",
+            re.compile(f"[{''.join(_VULGAR)}]"),
+            lambda m: (" " if m.string[: m.start()][-1:].isdigit() else "") + _VULGAR[m[0]],
+        ),
+        Substitution("fraction", _FRACTION, read, needs="/"),
+        Substitution("number-slash", _OVER, lambda _m: " ", needs="/"),
+    )
+
+
+def following_fraction(match: re.Match[str]) -> str:
+    """One-letter suffixes bind to a fraction; longer ones are words."""
+    run = re.match(f"[{LETTER}]*", match.string[match.end() :])
+    assert run is not None
+    return " " if len(run[0]) > 2 else following_space(match) if not run[0] else ""
+
+
+def _fraction(reader: Reader, top: int, bottom: int) -> str:
+    if top == 1 and bottom in (2, 4):
+        return str(words()["half" if bottom == 2 else "quarter"])
+    return f"{reader.cardinal(str(top))} {ordinal(reader.cardinal(str(bottom)))}"
+
+
+def range_rules(reader: Reader) -> tuple[Rule, ...]:
+    """`2-1` and `1ለ0` are scores; `10-20` is a range, ከ said once."""
+
+    def versus(match: re.Match[str]) -> str:
+        first, second = reader.cardinal(match[1]), reader.cardinal(match[2])
+        spoken = f"{first} {words()['versus']}{second}"
+        return joint(match.string, match.start()) + spoken + following_space(match)
+
+    def pair(match: re.Match[str]) -> str:
+        text = match.string
+        first = reader.numeral(match["first"], text, match.start(), match.end("first"))
+        second = reader.numeral(match["second"], text, match.start("second"), match.end("second"))
+        if match["ordinal"]:
+            first, second = ordinal(first), ordinal(second)
+        before = joint(text, match.start())
+        if _is_score(match):
+            return f"{before}{first} {words()['versus']}{second}" + following_space(match)
+        opened = is_bound(text, match.start()) and letters_before(text, match.start())
+        start = "" if opened else words()["from"]
+        return f"{before}{start}{first} {words()['to']} {second}" + following_space(match)
+
+    return (
+        Substitution("score", _VS, versus, needs="ለ"),
+        Substitution("range", _PAIR, pair, needs="-"),
+    )
+
+
+def _is_score(match: re.Match[str]) -> bool:
+    """Small numbers that fall, or stand level, or stand by a word of sport."""
+    first, second = match["first"], match["second"]
+    if len(first) > 2 or len(second) > 2 or match["ordinal"]:
+        return False
+    if int(first) >= int(second):
+        return True
+    around = match.string[match.start() - 40 if match.start() > 40 else 0 : match.end() + 40].split()
+    return int(second) < 20 and any(word.strip("።፣.,") in words()["score_words"] for word in around)

@@ -1,0 +1,57 @@
+"""Language packs: what a language brings, and how a pack is found. A new language is a folder and one line here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from amtts_core.errors import AmttsError, nearest
+from amtts_core.text.rules import Stage
+from amtts_core.text.settings import NormalizerSettings
+
+PACKS = {
+    "am": "amtts_core.text.amharic.pack",
+    "ti": "amtts_core.text.tigrinya.pack",
+}
+"""Code to the module whose `language()` returns the pack; imported when asked for."""
+
+
+@dataclass(frozen=True)
+class Language:
+    """Everything the toolkit knows about reading one language aloud."""
+
+    code: str
+    name: str
+    symbols: frozenset[str]
+    """The characters a normalised text consists of."""
+    optional_symbols: frozenset[str]
+    """Characters that stand in a normalised text only where a setting keeps them."""
+    stages: Callable[[NormalizerSettings], tuple[Stage, ...]]
+    """Builds the stages of the normaliser, in order."""
+    homophones: dict[int, str]
+    """Letters that sound alike, each to the one that stands for its sound."""
+    is_abbreviation: Callable[[str], bool]
+    """True for a dotted word that ends in a dot without ending the sentence."""
+    cardinal: Callable[[int], str] | None = None
+    to_ipa: Callable[[str], str] | None = None
+    romanize: Callable[[str], str] | None = None
+    espeak_voice: str = ""
+
+
+@cache
+def get_language(code: str) -> Language:
+    """The pack of a language.
+
+    Raises:
+        AmttsError: no pack has that code.
+    """
+    if code not in PACKS:
+        known = ", ".join(sorted(PACKS))
+        raise AmttsError(
+            f"language {code!r} is not known{nearest(code, PACKS)}", remedy=f"Choose one of: {known}"
+        )
+    language = importlib.import_module(PACKS[code]).language()
+    assert isinstance(language, Language)
+    return language

@@ -1,0 +1,145 @@
+"""Punctuation of the Ethiopic script (reference 1.4), in two halves around the numeric and abbreviation stages.
+
+`marks_stage` runs first and leaves `.` `,` `:` `/` `-` and brackets alone, because numbers, times and abbreviations
+need them; `separators_stage` runs near the end and turns what is left of them into pauses or spaces.
+"""
+
+from __future__ import annotations
+
+import re
+
+from amtts_core.text.ethiopic import LETTER
+from amtts_core.text.rules import Stage, Substitution, Translation, Whole, literal
+from amtts_core.text.settings import NormalizerSettings
+
+END_MARKS = "።?!"
+PAUSE_MARKS = "፣፤፦"
+MARKS = END_MARKS + PAUSE_MARKS
+_BY_STRENGTH = "?!።፦፤፣"
+_QUOTES = '"«»“”„‟‹›❝❞〝〞'
+_APOSTROPHES = "'‘’‚‛′´`ʼʻ"
+_WORD = rf"[^\W\d_{LETTER}]|[{LETTER}]"
+
+_SINGLE = str.maketrans(
+    {
+        "፧": "?",
+        "؟": "?",
+        "¿": "?",
+        "¡": "!",  # written after a sentence: irony
+        "፥": "፣",
+        "،": "፣",
+        "、": "፣",
+        "，": "፣",
+        ";": "፤",
+        "؛": "፤",
+        "。": "።",
+        "፠": "።",
+        "፨": "።",
+        "…": " ፣ ",
+        "•": " ፣ ",
+        **dict.fromkeys("‐‑‒–—―−﹣－", "-"),
+        **dict.fromkeys("᎐᎑᎒᎓᎔᎕᎖᎗᎘᎙", ""),  # tonal marks of liturgical text
+    }
+)
+
+
+def _quote(match: re.Match[str]) -> str:
+    """A quotation mark that holds a prefix or suffix to its word goes without a trace; any other is a space."""
+    before, after = match["before"] or "", match["after"] or ""
+    bound = (0 < len(before) <= 2 and after) or (before and 0 < len(after) <= 3)
+    return before + ("" if bound else " ") + after
+
+
+def _paragraphs(text: str) -> str:
+    """A blank line ends a sentence; any other line end is a space."""
+    if "\n" not in text:
+        return text
+    lines = [part.strip() for part in re.split(r"\n[ \t\r]*\n\s*", text) if part.strip()]
+    ended = [part if part[-1] in ".።?!፡:፧፣፤" else part + "።" for part in lines[:-1]]
+    return " ".join([*ended, *lines[-1:]])
+
+
+def marks_stage() -> Stage:
+    """Sentence and clause marks, word separator, quotation marks."""
+    return Stage(
+        "punctuation",
+        (
+            Whole("blank-line", _paragraphs),
+            Translation("single-mark", _SINGLE),
+            literal("ellipsis", r"\.{2,}", " ፣ ", needs="."),
+            literal("clock-colon", r"(?<=[0-9፩-፼]) ?፡ ?(?=[0-9፩-፼])", ":", needs="፡"),
+            literal("preface", r"[፡:]+[-፦]|፦-+", "፦", needs="፡:፦"),
+            literal("full-stop", r"[፡:።](?:\s?[፡:።])*\s?[፡:።](?!\d)", "።", needs="፡:።"),
+            literal("word-space", "፡", " ", needs="፡"),
+            literal("apostrophe", rf"(?<={_WORD})[{_APOSTROPHES}](?={_WORD})", "", needs=_APOSTROPHES),
+            literal("apostrophe", f"[{_APOSTROPHES}]", " ", needs=_APOSTROPHES),
+            Substitution(
+                "quotation-mark",
+                re.compile(rf"(?P<before>[{LETTER}]+)?[{_QUOTES}]+(?P<after>[{LETTER}]+)?"),
+                _quote,
+                needs=_QUOTES,
+            ),
+        ),
+        re.compile(f"[^ {LETTER}0-9]"),
+    )
+
+
+def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage:
+    """What numbers, times and abbreviations left over of `. , : / -` and brackets."""
+    slash = "፣ " if settings.slash == "pause" else f" {word_for_or} "
+
+    def read_slash(match: re.Match[str]) -> str:
+        short = len(match["before"]) <= 2 or len(match["after"]) <= 2
+        return match["before"] + (" " if short else slash)
+
+    return Stage(
+        "separators",
+        (
+            Substitution(
+                "slash",
+                re.compile(rf"(?P<before>[{LETTER}]+) ?/ ?(?=(?P<after>[{LETTER}]+))"),
+                read_slash,
+                needs="/",
+            ),
+            literal("slash", "[/\\\\|]", " ", needs="/\\|"),
+            literal("comma", ",", "፣", needs=","),
+            literal("full-stop", r"(?<=[^\s.])\.(?=\s|$)", "።", needs="."),
+            literal("dot", r"\.", " ", needs="."),
+            literal("colon", rf":(?=\s|$)|(?<=\s):", "፦", needs=":"),
+            literal("colon", ":", " ", needs=":"),
+            literal("dash", r"(?:(?<=\s)|^)-+(?=\s|$)", "፣", needs="-"),
+            literal("hyphen", "-", " ", needs="-"),
+            literal(
+                "bracket", r"[()\[\]{}<>]", " ፣ " if settings.brackets == "pause" else " ", needs="()[]{}<>"
+            ),
+        ),
+        re.compile(r"[-./,:()\[\]{}<>\\|]"),
+    )
+
+
+_RUN = re.compile(rf"\s*[{MARKS}](?:\s*[{MARKS}])*\s*")
+_UNTIDY = re.compile(rf" [{MARKS}]|[{MARKS}](?=[^ ])|^[{MARKS}]|[{MARKS}] [{MARKS}]")
+_LEADING = re.compile(rf"^[{PAUSE_MARKS}። ]+(?=.)")
+
+
+def tidy_marks(text: str) -> str:
+    """One mark where several meet (the strongest), no space before it, one after it, none before the first word."""
+    if not _UNTIDY.search(text):
+        return text
+    joined = _RUN.sub(lambda match: min(match[0].strip(), key=_strength) + " ", text)
+    return _LEADING.sub("", joined.strip())
+
+
+def _strength(mark: str) -> int:
+    place = _BY_STRENGTH.find(mark)
+    return len(_BY_STRENGTH) if place < 0 else place
+
+
+def spacing_stage(*, punctuation: bool) -> Stage:
+    """The last stage of every language: single spaces, marks tidy."""
+
+    def tidy(text: str) -> str:
+        text = " ".join(text.split())
+        return tidy_marks(text) if punctuation else text
+
+    return Stage("spacing", (Whole("spacing", tidy),))

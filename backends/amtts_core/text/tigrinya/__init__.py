@@ -1,0 +1,1 @@
+"""Tigrinya: a minimal pack that shows what a second language costs."""
