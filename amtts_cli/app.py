@@ -25,6 +25,8 @@ COMMANDS = (
 )
 """In the order of a user's work. `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="amtts",
     no_args_is_help=True,
@@ -67,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     except AmttsError as fault:
         console.error(str(fault))
         sys.exit(fault.exit_code)
-    except KeyboardInterrupt:
-        console.error("interrupted")
-        sys.exit(130)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:  # typer turns Ctrl-C into a silent exit
+            console.error("interrupted")
+        raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,22 +35,22 @@ def stderr() -> Console:
     """A rich console on standard error."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def log(message: str) -> None:
     """One line on standard error, as it is (no markup)."""
-    stderr().print(message, markup=False, soft_wrap=True)
+    stderr().print(message, soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """A warning on standard error."""
-    stderr().print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
+    stderr().print(f"warning: {message}", style="yellow", soft_wrap=True)
 
 
 def error(message: str) -> None:
     """An error on standard error, always one line."""
-    stderr().print(f"error: {message}", style="bold red", markup=False, soft_wrap=True)
+    stderr().print(f"error: {message}", style="bold red", soft_wrap=True)
 
 
 def out(text: str) -> None:
@@ -76,7 +77,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     view = Table(*columns, title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
     for row in rows:
         view.add_row(*(str(cell) for cell in row))
-    Console(highlight=False).print(view, markup=False)
+    wide = (
+        None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    )  # rich takes 80 for a pipe and wraps cells
+    Console(width=wide, highlight=False, markup=False, emoji=False).print(view)
 
 
 def progress(unit: str = "it") -> Progress:

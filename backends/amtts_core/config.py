@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from amtts_core.backend import Backend, BackendSpec
 from amtts_core.errors import ConfigError, nearest
-from amtts_core.registry import get_backend
+from amtts_core.registry import backend_names, get_backend
 
 
 class Settings(BaseModel):
@@ -83,11 +83,12 @@ class RunConfig(Settings):
         return spec.config.model_validate(self.model)
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` on top, section by section."""
     out = dict(base)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = _merged(out[key], value) if both else value
+        out[key] = merged(out[key], value) if both else value
     return out
 
 
@@ -104,13 +105,24 @@ def _faults(section: type[BaseModel], values: object, prefix: str = "") -> Itera
             elif fault["type"] == "missing":
                 yield f"{where}: missing"
             else:
-                yield f"{where}: {fault['msg']}, got {json.dumps(fault['input'], default=str)}"
+                yield f"{where}: {fault['msg']}, got {_shown(fault['input'])}"
+
+
+def _shown(value: object) -> str:
+    """A value as a person would write it in the file, shortened."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):  # a date, a set, a key that is no string
+        text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _known_keys(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     for part in path:
         field = section.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ):
             return []
         section = field.annotation
     return list(section.model_fields)
@@ -127,36 +139,53 @@ def resolve_config(
         source: named in errors.
 
     Raises:
-        ConfigError: lists every fault.
-        AmttsError: the backend is unknown.
+        ConfigError: lists every fault, an unknown backend among them.
+        AmttsError: the backend cannot be imported.
     """
-    values = _merged(values, overrides or {})
+    values = merged(values, overrides or {})
+    backend, faults = _chosen_backend(values)
+    if backend is not None:
+        values, preset_faults = _with_defaults(values, backend.spec)
+        faults += preset_faults
+    faults += (fault for fault in _faults(RunConfig, values) if not fault.startswith("backend:"))
+    if backend is not None and isinstance(values["model"], Mapping):
+        faults += _faults(backend.spec.config, values["model"], prefix="model.")
+    if faults or backend is None:
+        count = f"{len(faults)} error{'s' * (len(faults) > 1)}"
+        remedy = f"Valid keys: amtts config --backend {backend.spec.name if backend else 'NAME'}"
+        raise ConfigError(f"{source}: {count}: " + "; ".join(faults), remedy=remedy)
+    values["model"] = backend.spec.config.model_validate(values["model"]).model_dump(mode="json")
+    return RunConfig.model_validate(values), backend
+
+
+def _chosen_backend(values: Mapping[str, Any]) -> tuple[type[Backend] | None, list[str]]:
+    """The backend that `values` name, or the fault that hides it."""
     name = values.get("backend")
     if not isinstance(name, str) or not name:
-        raise ConfigError(f"{source}: backend: missing", remedy="Name one: backend: NAME (see: amtts backends)")
-    backend = get_backend(name)
-    spec = backend.spec
-    faults = []
-    preset = values.get("preset") or next(iter(spec.presets))
-    if preset not in spec.presets:
-        faults.append(f"preset: unknown '{preset}'{nearest(str(preset), spec.presets)}; known: {', '.join(spec.presets)}")
-    for key in ("model", "data", "training"):
-        if not isinstance(values.get(key, {}), Mapping):
-            faults.append(f"{key}: expected a section of keys, got {values[key]!r}")
-    if not faults:
-        values["preset"] = preset
-        values["model"] = _merged(spec.presets[preset], values.get("model", {}))
-        values["training"] = _merged(spec.training_defaults.get("training", {}), values.get("training", {}))
-        values["data"] = _merged(spec.training_defaults.get("data", {}), values.get("data", {}))
-        faults += _faults(RunConfig, values)
-        faults += _faults(spec.config, values["model"], prefix="model.")
-    if faults:
-        count = f"{len(faults)} error{'s' * (len(faults) > 1)}"
-        raise ConfigError(
-            f"{source}: {count}: " + "; ".join(faults), remedy=f"Valid keys: amtts config --backend {name}"
-        )
-    values["model"] = spec.config.model_validate(values["model"]).model_dump(mode="json")
-    return RunConfig.model_validate(values), backend
+        got = f", got {_shown(name)}" if name else ""
+        return None, [f"backend: missing{got}; installed: {', '.join(backend_names()) or 'none'}"]
+    if name not in backend_names():
+        known = backend_names()
+        return None, [
+            f"backend: unknown '{name}'{nearest(name, known)}; installed: {', '.join(known) or 'none'}"
+        ]
+    return get_backend(name), []
+
+
+def _with_defaults(values: Mapping[str, Any], spec: BackendSpec) -> tuple[dict[str, Any], list[str]]:
+    """`values` over the preset and the backend's training defaults; a wrong preset is a fault and the first stands in."""
+    first = next(iter(spec.presets))
+    preset, faults = values.get("preset") or first, []
+    if not isinstance(preset, str) or preset not in spec.presets:
+        known = ", ".join(spec.presets)
+        faults.append(f"preset: unknown {_shown(preset)}{nearest(str(preset), spec.presets)}; known: {known}")
+        preset = first
+    defaults = {
+        "model": spec.presets[preset],
+        "training": spec.training_defaults.get("training", {}),
+        "data": spec.training_defaults.get("data", {}),
+    }
+    return merged(defaults, {**values, "preset": preset}), faults
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -169,12 +198,17 @@ def read_config_file(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"config file {path}: {error.strerror}", remedy="Make one with: amtts config --backend NAME > FILE"
+            f"config file {path}: {error.strerror}",
+            remedy="Make one with: amtts config --backend NAME > FILE",
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"config file {path} is not UTF-8 text ({error.reason})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-45
         raise ConfigError(f"config file {path} is not YAML: {error}") from None
+    if values is None:
+        raise ConfigError(
+            f"config file {path} is empty", remedy="Make one with: amtts config --backend NAME > FILE"
+        )
     if not isinstance(values, dict):
         raise ConfigError(f"config file {path}: expected keys and values, found {type(values).__name__}")
     return values
@@ -190,14 +224,16 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
     for item in assignments:
         key, separator, text = item.partition("=")
         if not separator or not key:
-            raise ConfigError(f"--set {item!r}: expected key=value", remedy="Example: --set training.max_steps=100")
+            raise ConfigError(
+                f"--set {item!r}: expected key=value", remedy="Example: --set training.max_steps=100"
+            )
         try:
             value: Any = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             raise ConfigError(f"--set {item!r}: the value is not YAML") from None
         for part in reversed(key.split(".")):
             value = {part: value}
-        out = _merged(out, value)
+        out = merged(out, value)
     return out
 
 

@@ -22,33 +22,57 @@ class BackendEntry:
     problem: str = ""
 
 
-def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
-    return {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+def _entry_points() -> list[importlib.metadata.EntryPoint]:
+    """All registrations, amtts' own first, so that no other package takes over one of its names."""
+    points = importlib.metadata.entry_points(group=GROUP)
+    return sorted(points, key=lambda point: (_distribution(point) != "amtts", point.name))
+
+
+def _distribution(point: importlib.metadata.EntryPoint) -> str:
+    try:
+        return (point.dist.name if point.dist else "") or "?"
+    except Exception:  # noqa: BLE001 - a package without metadata must not hide the others
+        return "?"
+
+
+def _by_name() -> dict[str, importlib.metadata.EntryPoint]:
+    return {point.name: point for point in reversed(_entry_points())}
 
 
 def backend_names() -> list[str]:
     """Names of all registered backends, without importing any."""
-    return sorted(_entry_points())
+    return sorted(_by_name())
 
 
 def _checked(point: importlib.metadata.EntryPoint) -> type[Backend]:
     loaded = point.load()
-    if not isinstance(getattr(loaded, "spec", None), BackendSpec):
+    spec = getattr(loaded, "spec", None)
+    if not isinstance(spec, BackendSpec):
         raise TypeError(f"{point.value} has no `spec` of type BackendSpec")
+    if not spec.presets:
+        raise ValueError(f"the spec of {point.value} has no preset")
     return loaded
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def list_backends() -> list[BackendEntry]:
     """All registered backends; one that fails to import is listed with its reason and breaks nothing else."""
-    entries = []
-    for name, point in sorted(_entry_points().items()):
-        distribution = point.dist.name if point.dist else "?"
-        try:
-            spec, problem = _checked(point).spec, ""
-        except Exception as error:  # noqa: BLE001 - a plugin may fail in any way; its reason is the output
-            spec, problem = None, f"{type(error).__name__}: {' '.join(str(error).split())}"
-        entries.append(BackendEntry(name, point.value, distribution, spec, problem))
-    return entries
+    entries: dict[str, list[BackendEntry]] = {}
+    for point in _entry_points():
+        spec, problem, distribution = None, "", _distribution(point)
+        same_name = entries.setdefault(point.name, [])
+        if same_name:
+            problem = f"the name is taken by {same_name[0].target} of {same_name[0].distribution}"
+        else:
+            try:
+                spec = _checked(point).spec
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may fail in any way
+                problem = _reason(error)
+        same_name.append(BackendEntry(point.name, point.value, distribution, spec, problem))
+    return [entry for _, same_name in sorted(entries.items()) for entry in same_name]
 
 
 def get_backend(name: str) -> type[Backend]:
@@ -57,7 +81,7 @@ def get_backend(name: str) -> type[Backend]:
     Raises:
         AmttsError: there is none of that name, or its import fails.
     """
-    points = _entry_points()
+    points = _by_name()
     if name not in points:
         raise AmttsError(
             f"unknown backend '{name}'{nearest(name, points)}; installed: {', '.join(sorted(points)) or 'none'}",
@@ -65,8 +89,8 @@ def get_backend(name: str) -> type[Backend]:
         )
     try:
         return _checked(points[name])
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AmttsError(
-            f"backend '{name}' ({points[name].value}) cannot be imported: {type(error).__name__}: {error}",
+            f"backend '{name}' ({points[name].value}) cannot be imported: {_reason(error)}",
             remedy="See: amtts backends",
         ) from error

@@ -21,13 +21,13 @@ class Utterance(BaseModel):
     id: str = Field(min_length=1)
     audio_filepath: str = Field(min_length=1)
     """Path of the audio file; a relative one is relative to the manifest's folder."""
-    duration: Seconds = Field(gt=0)
+    duration: Seconds = Field(gt=0, allow_inf_nan=False)
     text: str
     normalized_text: str = ""
     speaker: str = ""
     lang: str = "am"
     sample_rate: Hertz | None = Field(default=None, gt=0)
-    offset: Seconds = Field(default=0.0, ge=0)
+    offset: Seconds = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Where the utterance starts in its audio file."""
 
     def audio_path(self, manifest: Path) -> Path:
@@ -72,7 +72,7 @@ def read_manifest(path: Path, *, bad_lines: list[ManifestError] | None = None) -
         ManifestError: the file is missing or a folder, or a line is bad and `bad_lines` is None.
     """
     try:
-        handle = path.open(encoding="utf-8-sig")
+        handle = path.open("rb")
     except IsADirectoryError:
         raise ManifestError(f"{path} is a folder; expected a manifest file (.jsonl)") from None
     except OSError as error:
@@ -80,29 +80,45 @@ def read_manifest(path: Path, *, bad_lines: list[ManifestError] | None = None) -
             f"manifest {path}: {error.strerror}", remedy="Make one with: amtts prepare SOURCE --out DIR"
         ) from None
     with handle:
-        try:
-            for number, line in enumerate(handle, 1):
-                if not line.strip():
-                    continue
-                try:
+        for number, raw in enumerate(handle, 1):
+            try:
+                line = _decoded(raw, source=str(path), number=number)
+                if line.strip():
                     yield parse_line(line, source=str(path), number=number)
-                except ManifestError as fault:
-                    if bad_lines is None:
-                        raise
-                    bad_lines.append(fault)
-        except UnicodeDecodeError as error:
-            raise ManifestError(f"manifest {path} is not UTF-8 text ({error.reason})") from None
+            except ManifestError as fault:
+                if bad_lines is None:
+                    raise
+                bad_lines.append(fault)
+
+
+def _decoded(raw: bytes, *, source: str, number: int) -> str:
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{source}, line {number}: not UTF-8 text ({error.reason})") from None
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
-    """Streams rows to a JSON Lines file through a temporary file; returns their number."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Streams rows to a JSON Lines file through a temporary file; returns their number.
+
+    Raises:
+        ManifestError: the file cannot be written. What stood there before stays as it was.
+    """
     temporary = path.with_name(path.name + ".tmp")
     count = 0
-    with temporary.open("w", encoding="utf-8") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = temporary.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ManifestError(f"cannot write {path}: {error.strerror}") from None
+    with handle:
         for row in rows:
             value = row.model_dump(exclude_none=True) if isinstance(row, BaseModel) else row
             handle.write(json.dumps(value, ensure_ascii=False) + "\n")
             count += 1
-    temporary.replace(path)
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink()
+        raise ManifestError(f"cannot write {path}: {error.strerror}") from None
     return count
