@@ -1,1 +1,1 @@
-"""The faces of amtts: the command line (and what later joins it). Parses, prints, serves; holds no tensors."""
+"""The faces of amtts: the command line (and what later joins it). Parses and prints; holds no tensors."""

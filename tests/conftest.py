@@ -36,7 +36,10 @@ class ToyBackend:
         learns_from="mel",
         config=ToyConfig,
         presets={"tiny": {}, "wide": {"width": 64}},
-        training_defaults={"training": {"max_steps": 7, "optim": {"learning_rate": 0.5}}, "data": {"batch_frames": 11}},
+        training_defaults={
+            "training": {"max_steps": 7, "optim": {"learning_rate": 0.5}},
+            "data": {"batch_frames": 11},
+        },
     )
 '''
 
@@ -67,7 +70,7 @@ def amtts() -> Amtts:
 
 @pytest.fixture
 def make_package(tmp_path: Path) -> MakePackage:
-    """Makes a folder that looks like an installed package with backends; put it on the path to "install" it."""
+    """Makes a folder that looks like an installed package with backends; put it on the path to install it."""
 
     def make(
         name: str, *, backends: Mapping[str, str], modules: Mapping[str, str], metadata: bool = True

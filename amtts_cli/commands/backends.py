@@ -25,16 +25,15 @@ def backends(json: Json = False) -> None:
             "weights_licence": spec.weights_licence,
         }
 
-    rows = [row(entry) for entry in list_backends()]
-    console.result({"backends": rows})
+    def cells(entry: BackendEntry) -> tuple[object, ...]:
+        if entry.spec is None:
+            return (entry.name, "-", "-", "-", entry.distribution, f"cannot be used: {entry.problem}")
+        spec = entry.spec
+        presets = ", ".join(spec.presets)
+        return (entry.name, spec.learns_from, spec.sample_rate, presets, entry.distribution, spec.summary)
+
+    entries = list_backends()
+    console.result({"backends": [row(entry) for entry in entries]})
     if not json:
-        console.table(
-            "",
-            ("name", "learns from", "Hz", "presets", "from", "summary"),
-            [
-                (r["name"], r["learns_from"], r["sample_rate"], ", ".join(r["presets"]), r["from"], r["summary"])  # type: ignore[arg-type]
-                if r["ok"]
-                else (r["name"], "-", "-", "-", r["from"], f"cannot be used: {r['problem']}")
-                for r in rows
-            ],
-        )
+        columns = ("name", "learns from", "Hz", "presets", "from", "summary")
+        console.table("", columns, [cells(entry) for entry in entries])

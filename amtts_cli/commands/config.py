@@ -14,8 +14,8 @@ from amtts_core.errors import AmttsError
 
 def config(
     backend: Annotated[str, typer.Option("--backend", help="Backend whose defaults to print.")] = "",
-    preset: Annotated[str, typer.Option("--preset", help="Named size; empty takes the backend's first.")] = "",
-    check: Annotated[Path | None, typer.Option("--check", help="YAML file to check: all errors at once.")] = None,
+    preset: Annotated[str, typer.Option("--preset", help="Named size; default: the backend's first.")] = "",
+    check: Annotated[Path | None, typer.Option("--check", help="YAML file to check.")] = None,
     json: Json = False,
 ) -> None:
     """Print a commented default configuration, or check a file.

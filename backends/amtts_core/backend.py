@@ -1,9 +1,9 @@
 """The contract between the core and a backend, on one screen.
 
-A backend is a class found through the entry-point group `amtts.backends`. It declares itself in `spec`, owns one
-network (or a few), says which tensors are indexed by text tokens, turns waveforms into the features it learns from,
-and hands the trainer a `Learner`. It is language-blind: text reaches it as token ids. It never prints and never
-reads the command line. How to add one: `backends/README.md`.
+A backend is a class found through the entry-point group `amtts.backends`. It declares itself in `spec`, owns
+one network (or a few), says which tensors are indexed by text tokens, turns waveforms into the features it
+learns from, and hands the trainer a `Learner`. It is language-blind: text reaches it as token ids. It never
+prints and never reads the command line. How to add one: `backends/README.md`.
 
 Shapes: B utterances, T samples, N text tokens, L frames, C channels.
 """
@@ -91,13 +91,14 @@ class PhaseLoss:
 class Learner(Protocol):
     """What the trainer drives: one optimiser per phase, losses yielded in the order the optimisers step.
 
-    The trainer runs forward, backward and step of a phase before it asks `losses` for the next one, so a GAN yields
-    its discriminator loss from a detached output, then its generator loss, and runs the generator once a batch.
+    The trainer runs forward, backward and step of a phase before it asks `losses` for the next one, so a GAN
+    yields its discriminator loss from a detached output, then its generator loss, and runs the generator once a
+    batch.
     """
 
     phases: tuple[str, ...]
     modules: dict[str, nn.Module]
-    """Trainable modules by name. The trainer may replace the values by wrapped ones (DDP): call them through here."""
+    """Trainable modules by name. The trainer may replace them by wrapped ones (DDP): call them through here."""
 
     def parameters(self, phase: str) -> list[nn.Parameter]:
         """Trainable parameters of `phase`; the phases' lists are disjoint."""
@@ -157,7 +158,7 @@ class Backend(Protocol):
 
     @classmethod
     def build(cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()) -> Backend:
-        """A fresh network with the published initialisation; every text-indexed size comes from `tokenizer`."""
+        """A fresh network, initialised as published; every text-indexed size comes from `tokenizer`."""
         ...
 
     @classmethod
@@ -184,12 +185,22 @@ class Backend(Protocol):
         """The codec whose codes it learns; None where it learns from mels or waveforms."""
         ...
 
-    def features(self, waveform: np.ndarray) -> Features:
+    @classmethod
+    def features(cls, config: Any, waveform: np.ndarray) -> Features:
         """What it learns from one waveform, (T,) float32 in [-1, 1] at `spec.sample_rate`."""
         ...
 
+    @classmethod
+    def feature_key(cls, config: Any) -> str:
+        """Changes whenever `features` would; names the cache of precomputed features."""
+        ...
+
+    def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
+        """Why an utterance of these lengths cannot be learned from, or an empty string."""
+        ...
+
     def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Takes corpus statistics (`<feature>_mean`, `<feature>_std`, each (C,)) before training from scratch."""
+        """Takes corpus statistics (`<feature>_mean` and `_std`, each (C,)) before training from scratch."""
         ...
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
@@ -217,7 +228,7 @@ class Backend(Protocol):
         ...
 
     def export(self, folder: str, *, format: str) -> None:
-        """Writes the network in a foreign format; an unknown format is an `AmttsError` naming the known ones."""
+        """Writes the network in a foreign format; an unknown one is an `AmttsError` naming the known ones."""
         ...
 
 

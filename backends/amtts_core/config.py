@@ -1,4 +1,4 @@
-"""Run configuration: validated all at once, unknown keys refused with the nearest name, printed with comments."""
+"""Run configuration: validated all at once, unknown keys refused with the nearest name."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _chosen_backend(values: Mapping[str, Any]) -> tuple[type[Backend] | None, li
 
 
 def _with_defaults(values: Mapping[str, Any], spec: BackendSpec) -> tuple[dict[str, Any], list[str]]:
-    """`values` over the preset and the backend's training defaults; a wrong preset is a fault and the first stands in."""
+    """`values` over preset and training defaults. A wrong preset is a fault; the first stands in for it."""
     first = next(iter(spec.presets))
     preset, faults = values.get("preset") or first, []
     if not isinstance(preset, str) or preset not in spec.presets:

@@ -1,4 +1,4 @@
-"""The two kinds of failure: `AmttsError` is the user's to mend; anything else is a bug and keeps its traceback."""
+"""The two kinds of failure: `AmttsError` is the user's to mend, anything else a bug with its traceback."""
 
 from __future__ import annotations
 

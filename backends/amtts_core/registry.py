@@ -1,4 +1,4 @@
-"""Finds backends by entry point and imports only the chosen one. A third-party package registers the same way."""
+"""Finds backends by entry point and imports only the chosen one; third-party ones register alike."""
 
 from __future__ import annotations
 
@@ -83,8 +83,9 @@ def get_backend(name: str) -> type[Backend]:
     """
     points = _by_name()
     if name not in points:
+        installed = ", ".join(sorted(points)) or "none"
         raise AmttsError(
-            f"unknown backend '{name}'{nearest(name, points)}; installed: {', '.join(sorted(points)) or 'none'}",
+            f"unknown backend '{name}'{nearest(name, points)}; installed: {installed}",
             remedy="List them with: amtts backends",
         )
     try:

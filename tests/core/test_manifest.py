@@ -53,7 +53,7 @@ BAD = {
     "expected a JSON object, found list": "[1]",
     "duration: Field required": json.dumps({k: v for k, v in GOOD.items() if k != "duration"}),
     "duration: Input should be greater than 0": json.dumps(GOOD | {"duration": 0}),
-    "duration: Input should be a finite number": '{"id": "a", "audio_filepath": "a", "duration": Infinity, "text": ""}',
+    "duration: Input should be a finite number": json.dumps(GOOD | {"duration": float("inf")}),
     "text: Input should be a valid string": json.dumps(GOOD | {"text": None}),
     "id: String should have at least 1 character": json.dumps(GOOD | {"id": ""}),
     "audio_filepath: Input should be a valid string": json.dumps(GOOD | {"audio_filepath": 3}),
