@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/make_venv.sh
 	@touch $@
 
 demo: $(STAMP) ## prepare, tokenize, train, check and speak with the bundled corpus (about 10 minutes)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
+	@$(BIN)/python scripts/demo.py
 
 test: $(STAMP) ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS) || { code=$$?; \
