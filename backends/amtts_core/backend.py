@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -219,15 +220,16 @@ class Backend(Protocol):
         """One waveform (T,) float32 in [-1, 1] at `spec.sample_rate` per request."""
         ...
 
-    def reference_checks(self, folder: str) -> list[ReferenceCheck]:
-        """Compares this family's maths with a bundle of stored numbers; empty where it defines no bundle.
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """Compares this family's maths with a bundle of stored numbers.
 
         Raises:
-            AmttsError: the bundle cannot be read.
+            AmttsError: the bundle cannot be read, or the backend defines none.
         """
         ...
 
-    def export(self, folder: str, *, format: str) -> None:
+    def export(self, folder: Path, *, format: str) -> None:
         """Writes the network in a foreign format; an unknown one is an `AmttsError` naming the known ones."""
         ...
 
@@ -246,6 +248,6 @@ class ReferenceCheck:
         return self.max_abs_diff <= self.tolerance
 
 
-def device_of(backend: Backend) -> torch.device:
-    """The device of the backend's first parameter."""
-    return next(backend.network.parameters()).device
+def device_of(network: nn.Module) -> torch.device:
+    """The device of a network's first parameter."""
+    return next(network.parameters()).device

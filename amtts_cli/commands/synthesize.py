@@ -1,0 +1,133 @@
+"""`amtts synthesize`: text to speech with a checkpoint that needs nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amtts_cli import console
+from amtts_cli.options import Json
+from amtts_core.errors import AmttsError
+
+if TYPE_CHECKING:
+    from amtts_core.synthesis.engine import Speech, Synthesizer
+
+
+def synthesize(
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Checkpoint folder or run folder.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Audio file (.wav .flac .ogg .mp3), or a folder: one file a line.")
+    ],
+    text: Annotated[list[str] | None, typer.Argument(help="What to say; without it, standard input.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Text file, UTF-8.")] = None,
+    speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same audio.")] = 0,
+    speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
+    json: Json = False,
+) -> None:
+    """Speak text. Long text is cut at sentence ends and joined with pauses.
+
+    Example: amtts synthesize --checkpoint run "ሰላም ለዓለም።" --out hello.wav
+    """
+    from amtts_core.audio.save import FORMATS, check_audio_name
+    from amtts_core.synthesis.engine import Synthesizer
+
+    one_file = bool(out.suffix)
+    if one_file:
+        check_audio_name(out)
+    elif out.exists() and not out.is_dir():
+        raise AmttsError(f"{out} is a file without an audio ending; known endings: {' '.join(FORMATS)}")
+    words = _read_text(text or [], file)
+    _check_device(device)
+    synthesizer = Synthesizer.from_checkpoint(checkpoint, device=device)
+    lines = [words] if one_file else [line for line in words.splitlines() if line.strip()]
+    paths = [out] if one_file else [out / f"{number:04d}.wav" for number in range(1, len(lines) + 1)]
+    _speak_all(
+        synthesizer, lines, paths, speed=speed, seed=seed, speaker=speaker, folder=None if one_file else out
+    )
+
+
+def _read_text(arguments: list[str], file: Path | None) -> str:
+    from amtts_core.text.normalize import decode_text
+
+    if arguments and file:
+        raise AmttsError("give either a text or --file, not both")
+    if file is not None:
+        try:
+            words = decode_text(file.read_bytes(), source=str(file))
+        except OSError as error:
+            raise AmttsError(f"text file {file}: {error.strerror}") from None
+    elif arguments:
+        words = "\n".join(arguments)
+    elif sys.stdin.isatty():
+        raise AmttsError("no text to speak", remedy="Give it as an argument, with --file, or through a pipe")
+    else:
+        words = decode_text(sys.stdin.buffer.read(), source="standard input")
+    if not words.strip():
+        raise AmttsError(f"{file or 'the text'} is empty", remedy="Give at least one sentence")
+    return words
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise AmttsError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def _speak_all(
+    synthesizer: Synthesizer,
+    lines: list[str],
+    paths: list[Path],
+    *,
+    speed: float,
+    seed: int,
+    speaker: str,
+    folder: Path | None,
+) -> None:
+    import time
+
+    from amtts_core.audio.save import write_audio
+
+    began, rate = time.monotonic(), synthesizer.backend.spec.sample_rate
+    rows: list[dict[str, str]] = []
+    seconds = 0.0
+    with console.progress() as progress:
+        task = progress.add_task("speaking", total=len(lines), note="")
+        for line, path in zip(lines, paths, strict=True):
+            speech = synthesizer.speak(line, speed=speed, seed=seed, speaker=speaker)
+            write_audio(path, speech.waveform, rate)
+            _tell_unread(speech)
+            seconds += speech.duration
+            said = " ".join(line.replace("|", " ").split())
+            rows.append({"path": str(path), "seconds": f"{speech.duration:.2f}", "text": said})
+            progress.update(task, advance=1)
+    if folder is not None:
+        table = "".join(f"{Path(r['path']).name}|{r['text']}\n" for r in rows)
+        (folder / "metadata.csv").write_text("audio_file|text\n" + table, encoding="utf-8")
+    took = time.monotonic() - began
+    factor = took / max(seconds, 1e-9)
+    console.result(
+        {
+            "files": rows,
+            "seconds": round(seconds, 2),
+            "real_time_factor": round(factor, 4),
+            "sample_rate": rate,
+        },
+        lines=[
+            *(f"{r['path']}  {r['seconds']} s" for r in rows),
+            f"{seconds:.1f} s of speech in {took:.1f} s (real-time factor {factor:.3f})",
+        ],
+    )
+
+
+def _tell_unread(speech: Speech) -> None:
+    if speech.unread:
+        shown = ", ".join(f"{c!r} x {n}" for c, n in speech.unread.most_common(10))
+        console.warn(f"not in the audio, the tokenizer does not know them: {shown}")

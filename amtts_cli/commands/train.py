@@ -1,0 +1,111 @@
+"""`amtts train`: a voice from a prepared corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from amtts_cli import console
+from amtts_cli.options import Assignments, ConfigFile, Jobs, Json
+from amtts_core.errors import AmttsError
+
+if TYPE_CHECKING:
+    from amtts_core.training.run import TrainingResult
+
+
+def train(
+    data: Annotated[Path, typer.Option("--data", help="Corpus folder made by `amtts prepare`.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    backend: Annotated[str, typer.Option("--backend", help="Backend name, see `amtts backends`.")] = "",
+    preset: Annotated[str, typer.Option("--preset", help="Named size of the network.")] = "",
+    config: ConfigFile = None,
+    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", help="Default: DATA/tokenizer.")] = None,
+    max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, help="Optimiser steps.")] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option("--max-epochs", min=1, help="Passes over the data.")
+    ] = None,
+    max_samples: Annotated[
+        int | None, typer.Option("--max-samples", min=1, help="Utterances to use.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of everything random.")] = None,
+    assignments: Assignments = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    from_scratch: Annotated[
+        bool,
+        typer.Option("--from-scratch", help="Begin again in --out; earlier checkpoints are moved aside."),
+    ] = False,
+    jobs: Jobs = 0,
+    json: Json = False,
+) -> None:
+    """Train a backend on a prepared corpus. Ctrl-C saves and stops; --resume goes on.
+
+    Example: amtts train --backend chatterbox-mel --data data --out run
+    """
+    import os
+
+    from amtts_cli.training_progress import TrainingProgress
+    from amtts_core.config import merged, parse_assignments, read_config_file, resolve_config
+    from amtts_core.training.run import stored_config
+    from amtts_core.training.run import train as run_training
+
+    if resume and from_scratch:
+        raise AmttsError("--resume and --from-scratch exclude each other")
+    overrides = merged(
+        parse_assignments(assignments or []),
+        _options(max_steps=max_steps, max_epochs=max_epochs, max_samples=max_samples, seed=seed),
+    )
+    for key, value in (("backend", backend), ("preset", preset)):
+        if value:
+            overrides[key] = value
+    if resume and config is None:
+        resolved, chosen = stored_config(out, overrides)
+    else:
+        values = read_config_file(config) if config else {}
+        resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
+    with TrainingProgress() as progress:
+        result = run_training(
+            resolved,
+            chosen,
+            data=data,
+            run=out,
+            tokenizer=tokenizer,
+            resume=resume,
+            from_scratch=from_scratch,
+            jobs=jobs or os.cpu_count() or 1,
+            callbacks=[progress],
+            on_progress=progress.features,
+        )
+    _print(result, data)
+
+
+def _options(
+    *, max_steps: int | None, max_epochs: int | None, max_samples: int | None, seed: int | None
+) -> dict[str, Any]:
+    training: dict[str, Any] = {}
+    if max_epochs is not None:
+        training["max_epochs"] = max_epochs
+        training["max_steps"] = 0  # --max-epochs alone decides, unless --max-steps is given too
+    if max_steps is not None:
+        training["max_steps"] = max_steps
+    if seed is not None:
+        training["seed"] = seed
+    data = {} if max_samples is None else {"max_samples": max_samples}
+    return {key: value for key, value in (("training", training), ("data", data)) if value}
+
+
+def _print(result: TrainingResult, data: Path) -> None:
+    outcome = result.outcome
+    lines = [
+        f"{outcome.reason} at step {outcome.step}, epoch {outcome.epoch}, after {outcome.seconds:.0f} s "
+        f"({outcome.steps_per_second:.2f} steps/s, {outcome.audio_seconds_per_second:.0f} s of speech per second, "
+        f"padding {100 * outcome.padding_share:.1f} %, waiting for data {100 * outcome.data_wait_share:.1f} %)",
+        *(f"{name} {value:.4f}" for name, value in sorted(outcome.metrics.items())),
+    ]
+    if outcome.best_step is not None:
+        lines.append(f"best: step {outcome.best_step} ({outcome.best_metric:.4f})")
+    if outcome.reason not in ("finished", "early stop"):
+        lines.append(f"continue with: amtts train --data {data} --out {result.run} --resume")
+    lines.append(f'speak with: amtts synthesize --checkpoint {result.run} "ሰላም ለዓለም።" --out hello.wav')
+    console.result({"run": str(result.run), "excluded": result.excluded, **outcome.__dict__}, lines=lines)

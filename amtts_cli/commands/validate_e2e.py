@@ -1,0 +1,142 @@
+"""`amtts validate-e2e`: one run that tells whether a set-up can work, or whether the maths equals stored numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amtts_cli import console
+from amtts_cli.options import Assignments, ConfigFile, Json
+from amtts_core.errors import AmttsError
+
+if TYPE_CHECKING:
+    from amtts_core.evaluation.end_to_end import Setup
+
+
+def validate_e2e(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Corpus folder made by `amtts prepare`.")
+    ] = None,
+    backend: Annotated[
+        str, typer.Option("--backend", help="Backend name; not needed with --checkpoint.")
+    ] = "",
+    checkpoint: Annotated[Path | None, typer.Option("--checkpoint", help="Check this trained voice.")] = None,
+    preset: Annotated[str, typer.Option("--preset", help="Named size of a fresh network.")] = "",
+    config: ConfigFile = None,
+    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", help="Default: DATA/tokenizer.")] = None,
+    text: Annotated[str, typer.Option("--text", help="Sentence to speak.")] = "ሰላም ለዓለም።",
+    max_unk: Annotated[
+        float, typer.Option("--max-unk", min=0, max=1, help="Allowed share of unknown tokens.")
+    ] = 0,
+    overfit_steps: Annotated[
+        int, typer.Option("--overfit-steps", min=5, help="Steps on one small batch.")
+    ] = 60,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="Bundle of stored numbers to compare with.")
+    ] = None,
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Check manifest, audio, text, loss, gradients, checkpoint and speech. Exit code 1 if anything fails.
+
+    Example: amtts validate-e2e --data data --checkpoint run
+    """
+    if reference is not None:
+        _compare(backend, reference)
+        return
+    if data is None:
+        raise AmttsError("`amtts validate-e2e` needs --data DIR (or --reference DIR)")
+    from amtts_core.evaluation.end_to_end import run_checks
+
+    if checkpoint is not None:
+        setup = _trained(data, checkpoint, backend)
+    else:
+        setup = _fresh(data, backend, preset, config, tokenizer, assignments or [])
+    setup.text, setup.max_unk, setup.overfit_steps = text, max_unk, overfit_steps
+    checks = run_checks(
+        setup, on_check=lambda c: console.log(f"{'ok    ' if c.ok else 'FAILED'} {c.name}: {c.detail}")
+    )
+    ok = all(check.ok for check in checks)
+    console.result(
+        {"backend": setup.backend.spec.name, "ok": ok, "checks": [check.__dict__ for check in checks]}
+    )
+    if not json:
+        console.table(
+            "", ("check", "", "found"), [(c.name, "ok" if c.ok else "FAILED", c.detail) for c in checks]
+        )
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _manifest(data: Path) -> Path:
+    if not (data / "train.jsonl").is_file():
+        raise AmttsError(
+            f"{data} is not a prepared corpus: train.jsonl is missing",
+            remedy="Make one with: amtts prepare SOURCE --out DIR",
+        )
+    return data / "train.jsonl"
+
+
+def _trained(data: Path, checkpoint: Path, backend: str) -> Setup:
+    from amtts_core.checkpoint import read_checkpoint
+    from amtts_core.config import resolve_config
+    from amtts_core.evaluation.end_to_end import Setup
+
+    manifest, found = _manifest(data), read_checkpoint(checkpoint)
+    if backend and backend != found.info.backend:
+        raise AmttsError(
+            f"checkpoint {found.folder} is of backend '{found.info.backend}', not '{backend}'",
+            remedy="Leave --backend out",
+        )
+    resolved, _ = resolve_config({"backend": found.info.backend, "model": found.info.backend_config})
+    return Setup(
+        found.load_backend(), resolved, manifest, data / "features", found.normalizer(), trained=True
+    )
+
+
+def _fresh(
+    data: Path, backend: str, preset: str, config: Path | None, tokenizer: Path | None, assignments: list[str]
+) -> Setup:
+    import torch
+
+    from amtts_core.config import parse_assignments, read_config_file, resolve_config
+    from amtts_core.data.corpus import corpus_normalizer, corpus_speakers
+    from amtts_core.evaluation.end_to_end import Setup
+    from amtts_core.text.tokenizer import load_tokenizer
+
+    manifest = _manifest(data)
+    overrides = parse_assignments(assignments)
+    overrides |= {key: value for key, value in (("backend", backend), ("preset", preset)) if value}
+    values = read_config_file(config) if config else {}
+    resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
+    torch.manual_seed(resolved.training.seed)
+    text = load_tokenizer(tokenizer or data / "tokenizer") if chosen.spec.tokenizers else None
+    settings = resolved.model_config_of(chosen.spec)
+    built = chosen.build(settings, tokenizer=text, speakers=corpus_speakers(manifest))
+    return Setup(built, resolved, manifest, data / "features", corpus_normalizer(data), trained=False)
+
+
+def _compare(backend: str, reference: Path) -> None:
+    from amtts_core.registry import get_backend
+
+    if not backend:
+        raise AmttsError("--reference needs --backend NAME")
+    if not reference.is_dir():
+        raise AmttsError(f"reference bundle {reference} is not a folder")
+    checks = get_backend(backend).reference_checks(reference)
+    ok = all(check.ok for check in checks)
+    rows = [{**check.__dict__, "ok": check.ok} for check in checks]
+    console.result({"backend": backend, "ok": ok, "checks": rows})
+    if not console.wants_json():
+        console.table(
+            "",
+            ("check", "", "max |difference|", "tolerance"),
+            [
+                (c.name, "ok" if c.ok else "FAILED", f"{c.max_abs_diff:.2e}", f"{c.tolerance:.0e}")
+                for c in checks
+            ],
+        )
+    if not ok:
+        raise typer.Exit(1)

@@ -1,0 +1,86 @@
+"""Training on the terminal: one bar with loss, speed and time left, a line per validation and checkpoint."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from amtts_cli import console
+from amtts_core.training.callbacks import Callback, StepReport
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from amtts_core.training.trainer import Trainer
+
+
+class TrainingProgress(Callback):
+    """Shows progress on standard error: a live bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._display = console.progress()
+        self._live = self._display.console.is_terminal
+        self._task: Any = None
+        self._feature_task: Any = None
+        self._feature_name = ""
+        self._began = (0, 0.0)
+
+    def __enter__(self) -> TrainingProgress:
+        if self._live:
+            self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._display.stop()
+
+    def features(self, what: str, done: int, total: int) -> None:
+        """Progress of the feature computation."""
+        if what != self._feature_name:
+            self._feature_name = what
+            self._feature_task = self._display.add_task(what, total=total, note="")
+        self._display.update(self._feature_task, completed=done)
+
+    def started(self, trainer: Trainer) -> None:
+        parameters = sum(p.numel() for p in trainer.backend.network.parameters())
+        console.log(
+            f"training {trainer.backend.spec.name}: {parameters / 1e6:.2f} M parameters, "
+            f"{len(trainer.train_data)} utterances ({trainer.train_data.seconds() / 60:.1f} min), "
+            f"{trainer.total_steps} steps from step {trainer.step} on {trainer.accelerator.device}"
+        )
+        self._task = self._display.add_task(
+            "steps", total=trainer.total_steps, completed=trainer.step, note=""
+        )
+        self._began = (trainer.step, time.monotonic())
+
+    def stepped(self, report: StepReport) -> None:
+        speed = (report.step - self._began[0]) / max(1e-9, time.monotonic() - self._began[1])
+        if report.log_due:
+            losses = {
+                n.removeprefix("train/"): v for n, v in report.metrics.items() if n.startswith("train/")
+            }
+            shown = " ".join(f"{n} {v:.3g}" for n, v in losses.items())
+            note = f"{speed:.2f} steps/s  total {losses.get('total', float('nan')):.3f}"
+            self._display.update(self._task, note=note)
+            if not self._live:
+                left = (report.total_steps - report.step) / max(speed, 1e-9)
+                console.log(
+                    f"step {report.step}/{report.total_steps} {shown} ({speed:.2f}/s, {left:.0f} s left)"
+                )
+        self._display.update(self._task, completed=report.step)
+
+    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+        self._line(f"step {step}: " + " ".join(f"{n} {v:.4f}" for n, v in metrics.items()))
+
+    def saved(self, step: int, folder: Path) -> None:
+        self._line(f"step {step}: saved {folder}")
+
+    def _line(self, text: str) -> None:
+        if self._live:
+            self._display.console.print(text, markup=False, highlight=False)
+        else:
+            console.log(text)

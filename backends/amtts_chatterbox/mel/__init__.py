@@ -1,0 +1,1 @@
+"""chatterbox-mel: encoder, duration predictor, length regulator, mel decoder; durations by alignment search."""

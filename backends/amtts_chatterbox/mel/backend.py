@@ -1,0 +1,201 @@
+"""chatterbox-mel as a backend: features, batches, weights, speech."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amtts_chatterbox.mel.config import PRESETS, ChatterboxMelConfig
+from amtts_chatterbox.mel.learner import ChatterboxMelLearner
+from amtts_chatterbox.mel.network import ChatterboxMel, whole_durations
+from amtts_core.audio.griffin_lim import griffin_lim
+from amtts_core.audio.hifigan import load_hifigan
+from amtts_core.audio.mel import log_mel
+from amtts_core.backend import (
+    BackendSpec,
+    Batch,
+    Example,
+    Features,
+    ReferenceCheck,
+    SynthesisRequest,
+    TextRows,
+    device_of,
+)
+from amtts_core.checkpoint import load_strict
+from amtts_core.errors import AmttsError
+from amtts_core.text.tokenizer import TextTokenizer
+
+NAME = "chatterbox-mel"
+
+
+class ChatterboxMelBackend:
+    """Small, fast, trains on a CPU in minutes; speaks through Griffin-Lim or a HiFi-GAN given by path."""
+
+    spec: ClassVar[BackendSpec] = BackendSpec(
+        name=NAME,
+        summary="text encoder, alignment search, mel decoder; trains on a CPU in minutes",
+        sample_rate=22050,
+        learns_from="mel",
+        config=ChatterboxMelConfig,
+        presets=PRESETS,
+        training_defaults={
+            "data": {"batch_frames": 6000},
+            "training": {"max_steps": 700, "optim": {"learning_rate": 1.5e-3, "weight_decay": 1e-4}},
+        },
+    )
+
+    def __init__(
+        self,
+        config: ChatterboxMelConfig,
+        tokenizer: TextTokenizer,
+        speakers: Sequence[str],
+        network: ChatterboxMel,
+    ) -> None:
+        self.config = config
+        self.text_tokenizer = tokenizer
+        self.speakers = list(speakers)
+        self.network = network
+        self._vocoder: Any = None
+
+    @classmethod
+    def build(
+        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
+    ) -> ChatterboxMelBackend:
+        """A fresh network; its embedding has one row per token of `tokenizer`."""
+        if tokenizer is None:
+            raise AmttsError(
+                f"backend '{NAME}' learns from text and needs a tokenizer",
+                remedy="Make one with: amtts tokenize --data DIR",
+            )
+        network = ChatterboxMel(config, num_tokens=tokenizer.vocab_size, num_speakers=len(speakers))
+        return cls(config, tokenizer, speakers, network)
+
+    @classmethod
+    def load(
+        cls,
+        config: Any,
+        weights: Mapping[str, Tensor],
+        *,
+        tokenizer: TextTokenizer | None,
+        speakers: Sequence[str] = (),
+    ) -> ChatterboxMelBackend:
+        """The network with `weights` loaded strictly."""
+        backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
+        load_strict(backend.network, weights, backend=NAME)
+        return backend
+
+    def text_rows(self) -> tuple[TextRows, ...]:
+        """The text embedding; there is no head."""
+        return (TextRows("text_embedding.weight", "embedding"),)
+
+    def speech_codec(self) -> None:
+        """None: it learns mels."""
+        return None
+
+    @classmethod
+    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+        """`mel`: natural-log mels (L, M) of a waveform (T,)."""
+        mel = log_mel(torch.from_numpy(np.ascontiguousarray(waveform))[None], config.mel)[0]
+        return Features(arrays={"mel": mel.T.contiguous().numpy()})
+
+    @classmethod
+    def feature_key(cls, config: Any) -> str:
+        """The mel settings."""
+        return str(config.mel.model_dump_json())
+
+    def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
+        """The alignment gives every symbol a frame, so there must be enough of them."""
+        needed, frames = num_tokens + 2, lengths["mel"]
+        return "" if frames >= needed else f"{frames} frames are too few for {needed} symbols"
+
+    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Takes the corpus' mean and deviation per mel channel."""
+        self.network.mel_mean.copy_(torch.from_numpy(statistics["mel_mean"]))
+        self.network.mel_std.copy_(torch.from_numpy(statistics["mel_std"]))
+
+    def num_frames(self, lengths: Mapping[str, int]) -> int:
+        """Mel frames."""
+        return lengths["mel"]
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """`tokens` (B, N), `token_lengths` (B,), `mel` (B, L, M) natural log, `mel_lengths` (B,), `speakers` (B,)."""
+        tokens = [self._framed(example.tokens) for example in examples]
+        mels = [example.features["mel"] for example in examples]
+        batch: Batch = {
+            "ids": [example.id for example in examples],
+            "tokens": _padded_tokens(tokens, self.text_tokenizer.pad_id),
+            "token_lengths": torch.tensor([len(t) for t in tokens]),
+            "mel": torch.zeros(len(mels), max(len(m) for m in mels), mels[0].shape[1]),
+            "mel_lengths": torch.tensor([len(m) for m in mels]),
+        }
+        for row, mel in enumerate(mels):
+            batch["mel"][row, : len(mel)] = torch.from_numpy(mel)
+        if len(self.speakers) > 1:
+            batch["speakers"] = torch.tensor([self._speaker_index(e.speaker) for e in examples])
+        return batch
+
+    def learner(self) -> ChatterboxMelLearner:
+        """The training view."""
+        return ChatterboxMelLearner(self.network, self.config)
+
+    @torch.inference_mode()
+    def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        """One waveform (T,) per request; the acoustic part runs as one batch."""
+        device = device_of(self.network)
+        tokens = [self._framed(request.tokens) for request in requests]
+        lengths = torch.tensor([len(t) for t in tokens], device=device)
+        speakers = None
+        if len(self.speakers) > 1:
+            speakers = torch.tensor([self._speaker_index(r.speaker) for r in requests], device=device)
+        padded = _padded_tokens(tokens, self.text_tokenizer.pad_id).to(device)
+        encoded = self.network.encode(padded, lengths, speakers)
+        speed = torch.tensor([request.speed for request in requests], device=device)[:, None]
+        durations = whole_durations(encoded.log_duration, encoded.mask, speed=speed)
+        mels = self.network.denormalize(self.network.decode(encoded, durations)[1])
+        totals = durations.sum(1).tolist()
+        return [
+            self._to_waveform(mel[:frames].T.cpu(), request.seed)
+            for mel, frames, request in zip(mels, totals, requests, strict=True)
+        ]
+
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """Always an error: this design was never published, so nobody else's numbers exist."""
+        raise AmttsError(f"backend '{NAME}' defines no reference bundle, so {folder} cannot be compared")
+
+    def export(self, folder: Path, *, format: str) -> None:
+        """No foreign format reads this network."""
+        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
+
+    def _framed(self, tokens: Sequence[int]) -> list[int]:
+        """Tokens between start and end, which take the silence at the edges."""
+        return [self.text_tokenizer.bos_id, *tokens, self.text_tokenizer.eos_id]
+
+    def _speaker_index(self, speaker: str) -> int:
+        if not speaker:
+            return 0
+        if speaker not in self.speakers:
+            raise AmttsError(
+                f"unknown speaker '{speaker}'; this checkpoint knows: {', '.join(self.speakers)}"
+            )
+        return self.speakers.index(speaker)
+
+    def _to_waveform(self, mel: Tensor, seed: int) -> np.ndarray:
+        if self.config.vocoder:
+            if self._vocoder is None:
+                self._vocoder = load_hifigan(self.config.vocoder, self.config.mel)
+            waveform = self._vocoder(mel)
+        else:
+            iterations = self.config.griffin_lim_iterations
+            waveform = griffin_lim(mel, self.config.mel, iterations=iterations, seed=seed)
+        return waveform.clamp(-1, 1).numpy()
+
+
+def _padded_tokens(tokens: Sequence[Sequence[int]], pad: int) -> Tensor:
+    longest = max(len(t) for t in tokens)
+    return torch.tensor([[*t, *[pad] * (longest - len(t))] for t in tokens])

@@ -1,0 +1,42 @@
+"""Settings and sizes of chatterbox-mel. No size depends on a number typed here that a file could tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from amtts_core.audio.mel import MelConfig
+from amtts_core.config import Settings
+
+
+class ChatterboxMelConfig(Settings):
+    """The network of chatterbox-mel."""
+
+    mel: MelConfig = Field(default_factory=MelConfig, description="the spectrogram it learns")
+    hidden: int = Field(160, gt=0, multiple_of=2, description="channels of encoder and decoder")
+    expansion: int = Field(4, gt=0, description="inner over outer channels of a block")
+    encoder_layers: int = Field(5, gt=0, description="blocks over text symbols")
+    encoder_kernel: int = Field(5, gt=0, description="symbols a block sees, odd")
+    duration_layers: int = Field(2, gt=0, description="blocks of the duration predictor")
+    duration_kernel: int = Field(3, gt=0, description="symbols a duration block sees, odd")
+    decoder_layers: int = Field(6, gt=0, description="blocks over frames")
+    decoder_kernel: int = Field(9, gt=0, description="frames a block sees, odd")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside blocks")
+    duration_weight: float = Field(0.1, ge=0, description="weight of the duration loss")
+    prior_weight: float = Field(1.0, ge=0, description="weight of the alignment prior")
+    griffin_lim_iterations: int = Field(48, gt=0, description="of the embedded vocoder")
+    vocoder: str = Field("", description="HiFi-GAN folder (config.json + weights) that replaces Griffin-Lim")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "tiny": {
+        "hidden": 32,
+        "expansion": 2,
+        "encoder_layers": 2,
+        "duration_layers": 1,
+        "decoder_layers": 2,
+        "griffin_lim_iterations": 8,
+    },
+}

@@ -1,0 +1,344 @@
+"""Checkpoints: self-contained folders, written atomically, verified by checksum, loaded strictly.
+
+A checkpoint folder holds
+    checkpoint.json       what it is (`CheckpointInfo`)
+    model.safetensors     the backend's network
+    tokenizer/            as `amtts tokenize` wrote it (absent where the backend learns without text)
+    training.json, training.safetensors   optimisers, schedule, position, random state (absent in exports)
+    files.json            size and sha256 of every other file
+A run folder holds `checkpoints/step-NNNNNNNN/` and the small pointer files `latest` and `best`.
+Nothing here executes code on load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from amtts_core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from amtts_core.backend import Backend
+    from amtts_core.text.normalize import Normalizer
+    from amtts_core.text.tokenizer import TextTokenizer
+
+FORMAT = 1
+
+
+class CheckpointInfo(BaseModel):
+    """What a checkpoint is and where it comes from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int = FORMAT
+    backend: str
+    backend_config: dict[str, Any]
+    sample_rate: int
+    training_type: str = "full"
+    step: int = 0
+    epoch: int = 0
+    metrics: dict[str, float] = Field(default_factory=dict)
+    normalizer: dict[str, Any] = Field(default_factory=dict)
+    tokenizer_kind: str = ""
+    tokenizer_hash: str = ""
+    vocab_size: int = 0
+    speakers: list[str] = Field(default_factory=list)
+    codec: str = ""
+    dataset_hash: str = ""
+    base_weights_licence: str = ""
+    git_revision: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint on disk."""
+
+    folder: Path
+    info: CheckpointInfo
+
+    def weights(self) -> dict[str, Tensor]:
+        """The network's tensors, on the CPU."""
+        from safetensors.torch import load_file
+
+        return load_file(self.folder / "model.safetensors")
+
+    def tokenizer(self) -> TextTokenizer | None:
+        """The tokenizer it was trained with; its hash is checked."""
+        if not self.info.tokenizer_kind:
+            return None
+        from amtts_core.text.tokenizer import load_tokenizer
+
+        tokenizer = load_tokenizer(self.folder / "tokenizer")
+        if tokenizer.fingerprint() != self.info.tokenizer_hash:
+            raise CheckpointError(
+                f"checkpoint {self.folder}: its tokenizer has hash {tokenizer.fingerprint()[:12]}, "
+                f"the weights were trained with {self.info.tokenizer_hash[:12]}"
+            )
+        return tokenizer
+
+    def normalizer(self) -> Normalizer:
+        """The text normaliser it was trained with."""
+        from amtts_core.text.normalize import Normalizer, NormalizerSettings
+
+        return Normalizer(NormalizerSettings.model_validate(self.info.normalizer))
+
+    def load_backend(self) -> Backend:
+        """The backend with these weights, in evaluation mode on the CPU."""
+        from amtts_core.registry import get_backend
+
+        kind = get_backend(self.info.backend)
+        try:
+            config = kind.spec.config.model_validate(self.info.backend_config)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise CheckpointError(
+                f"checkpoint {self.folder}: its network settings do not fit backend '{self.info.backend}': "
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            ) from None
+        backend = kind.load(config, self.weights(), tokenizer=self.tokenizer(), speakers=self.info.speakers)
+        backend.network.eval()
+        return backend
+
+    def training_state(self) -> Any:
+        """The nested training state, tensors included.
+
+        Raises:
+            CheckpointError: it holds none (an export).
+        """
+        if not (self.folder / "training.json").exists():
+            raise CheckpointError(
+                f"checkpoint {self.folder} holds no training state, so it cannot be resumed",
+                remedy="Start a new run from it instead",
+            )
+        from safetensors.torch import load_file
+
+        tree = json.loads((self.folder / "training.json").read_text(encoding="utf-8"))
+        return unflatten(tree, load_file(self.folder / "training.safetensors"))
+
+
+def flatten(value: Any, tensors: dict[str, Tensor], path: str = "") -> Any:
+    """A JSON-able copy of nested dicts and lists; tensors move into `tensors` and leave a reference behind."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        tensors[path] = value.detach().cpu().contiguous().clone()
+        return {"__tensor__": path}
+    if isinstance(value, Mapping):
+        items = [[_key(k), flatten(v, tensors, f"{path}/{k}")] for k, v in value.items()]
+        return {"__items__": items}
+    if isinstance(value, list | tuple):
+        return [flatten(v, tensors, f"{path}/{i}") for i, v in enumerate(value)]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"training state {path}: {type(value).__name__} cannot be stored")
+
+
+def _key(key: object) -> object:
+    if isinstance(key, str | int) and not isinstance(key, bool):
+        return key
+    raise TypeError(f"training state: key {key!r} cannot be stored")
+
+
+def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Inverse of `flatten` (tuples come back as lists)."""
+    if isinstance(value, dict):
+        if "__tensor__" in value:
+            return tensors[value["__tensor__"]]
+        return {key: unflatten(v, tensors) for key, v in value["__items__"]}
+    if isinstance(value, list):
+        return [unflatten(v, tensors) for v in value]
+    return value
+
+
+def write_checkpoint(
+    folder: Path,
+    info: CheckpointInfo,
+    weights: Mapping[str, Tensor],
+    *,
+    tokenizer: TextTokenizer | None,
+    training_state: Any = None,
+) -> None:
+    """Writes a checkpoint folder so that it is either complete or absent.
+
+    Everything goes into a temporary folder beside it, is checksummed and flushed to disk, then renamed.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written; older checkpoints are untouched.
+    """
+    from safetensors.torch import save_file
+
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in weights.items()}, temporary / "model.safetensors"
+        )
+        if tokenizer is not None:
+            tokenizer.save(temporary / "tokenizer")
+        if training_state is not None:
+            tensors: dict[str, Tensor] = {}
+            tree = flatten(training_state, tensors)
+            save_file(tensors, temporary / "training.safetensors")
+            _write_text(temporary / "training.json", json.dumps(tree))
+        _write_text(temporary / "checkpoint.json", info.model_dump_json(indent=1))
+        files = sorted(p for p in temporary.rglob("*") if p.is_file())
+        sums = {str(p.relative_to(temporary)): _describe(p) for p in files}
+        _write_text(temporary / "files.json", json.dumps(sums, indent=1))
+        for path in [*files, temporary / "files.json", *{p.parent for p in files}]:
+            _flush(path)
+        if folder.exists():  # saved twice at one step, e.g. on stop: the newer one says the same
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+        _flush(folder.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(
+            f"checkpoint {folder} could not be written: {error.strerror or error}",
+            remedy="Free space or fix the folder's permissions, then continue with --resume",
+        ) from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    with path.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_pointer(run: Path, name: str, folder: Path) -> None:
+    """Points `latest` or `best` of a run at one of its checkpoints, atomically."""
+    temporary = run / f".{name}.tmp"
+    _write_text(temporary, folder.name + "\n")
+    _flush(temporary)
+    temporary.replace(run / name)
+
+
+def damage(folder: Path) -> str:
+    """What is wrong with a checkpoint folder (missing, truncated or altered file), or an empty string."""
+    try:
+        sums = json.loads((folder / "files.json").read_text(encoding="utf-8"))
+        for name, expected in sums.items():
+            path = folder / name
+            if not path.is_file():
+                return f"{name} is missing"
+            size = path.stat().st_size
+            if size != expected["bytes"]:
+                return f"{name} has {size} bytes, expected {expected['bytes']}"
+            if _describe(path)["sha256"] != expected["sha256"]:
+                return f"{name} does not match its checksum"
+        if "checkpoint.json" not in sums:
+            return "files.json does not list checkpoint.json"
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return f"files.json cannot be read ({type(error).__name__})"
+    return ""
+
+
+def checkpoints_of(run: Path) -> list[Path]:
+    """The checkpoint folders of a run, oldest first."""
+    return sorted(p for p in (run / "checkpoints").glob("step-*") if p.is_dir())
+
+
+def _pointed(run: Path, name: str) -> Path | None:
+    try:
+        target = (run / name).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    folder = run / "checkpoints" / target
+    return folder if target and Path(target).name == target and folder.is_dir() else None
+
+
+def find_checkpoint(path: Path, *, prefer: str = "best") -> Path:
+    """The checkpoint folder that `path` means: itself, or the best (or latest) one of a run folder.
+
+    Raises:
+        CheckpointError: there is none; says what the path is.
+    """
+    if not path.exists():
+        raise CheckpointError(
+            f"checkpoint {path} does not exist", remedy="Train one with: amtts train --out DIR"
+        )
+    if not path.is_dir():
+        raise CheckpointError(f"checkpoint {path} is a file; expected a checkpoint folder or a run folder")
+    if (path / "checkpoint.json").exists():
+        return path
+    found = _pointed(path, prefer) or _pointed(path, "latest") or next(iter(checkpoints_of(path)[::-1]), None)
+    if found is None:
+        raise CheckpointError(
+            f"{path} is neither a checkpoint (no checkpoint.json) nor a run folder with checkpoints",
+            remedy="Train one with: amtts train --out DIR",
+        )
+    return found
+
+
+def read_checkpoint(path: Path, *, prefer: str = "best") -> Checkpoint:
+    """Finds and verifies a checkpoint.
+
+    Args:
+        path: a checkpoint folder or a run folder.
+        prefer: which of a run's checkpoints, "best" or "latest".
+
+    Raises:
+        CheckpointError: missing, damaged, or of a newer format.
+    """
+    folder = find_checkpoint(path, prefer=prefer)
+    wrong = damage(folder)
+    if wrong:
+        raise CheckpointError(
+            f"checkpoint {folder} is damaged: {wrong}", remedy=f"Use another one in {folder.parent}"
+        )
+    try:
+        info = CheckpointInfo.model_validate_json((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise CheckpointError(f"checkpoint {folder}: checkpoint.json: {where}: {fault['msg']}") from None
+    if info.format > FORMAT:
+        raise CheckpointError(
+            f"checkpoint {folder} has format {info.format}, this amtts reads up to {FORMAT}",
+            remedy="Update amtts",
+        )
+    return Checkpoint(folder, info)
+
+
+def load_strict(network: Any, weights: Mapping[str, Tensor], *, backend: str) -> None:
+    """Loads weights into a network, naming the first tensor that does not fit.
+
+    Raises:
+        CheckpointError: a tensor is missing, unexpected or of another shape.
+    """
+    own = network.state_dict()
+    for name, tensor in own.items():
+        if name not in weights:
+            raise CheckpointError(f"weights for backend '{backend}' lack the tensor '{name}'")
+        if tuple(weights[name].shape) != tuple(tensor.shape):
+            raise CheckpointError(
+                f"tensor '{name}' has shape {list(weights[name].shape)} in the weights, "
+                f"backend '{backend}' expects {list(tensor.shape)}"
+            )
+    extra = sorted(set(weights) - set(own))
+    if extra:
+        raise CheckpointError(f"weights hold a tensor that backend '{backend}' does not know: '{extra[0]}'")
+    network.load_state_dict(dict(weights), strict=True)

@@ -1,0 +1,126 @@
+"""Utterances as a backend sees them: token ids from the manifest, features from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amtts_core.backend import Backend, Batch, Example
+from amtts_core.data.features import FeatureStore, build_store
+from amtts_core.data.manifest import Utterance, read_manifest
+from amtts_core.errors import AmttsError
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """An utterance that cannot be learned from, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass
+class SpeechDataset:
+    """The usable utterances of one manifest.
+
+    Attributes:
+        utterances: in the manifest's order.
+        tokens: text token ids of each.
+        store: their features; row `rows[i]` belongs to utterance i.
+        excluded: what was left out, with reasons.
+    """
+
+    backend: Backend
+    utterances: list[Utterance]
+    tokens: list[list[int]]
+    rows: list[int]
+    store: FeatureStore
+    excluded: list[Excluded] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def frames(self) -> list[int]:
+        """The batching cost of every utterance."""
+        return [self.backend.num_frames(self.store.lengths(row)) for row in self.rows]
+
+    def seconds(self) -> float:
+        """Speech in all."""
+        return sum(utterance.duration for utterance in self.utterances)
+
+    def example(self, index: int) -> Example:
+        """One utterance with its features."""
+        utterance = self.utterances[index]
+        return Example(
+            id=utterance.id,
+            tokens=self.tokens[index],
+            features=self.store.get(self.rows[index]),
+            speaker=utterance.speaker,
+        )
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The collated batch of these utterances."""
+        return self.backend.collate([self.example(i) for i in indices])
+
+    def statistics(self) -> dict[str, Any]:
+        """Mean and deviation of the features of the usable utterances."""
+        return self.store.statistics(self.rows)
+
+
+def load_dataset(
+    backend: Backend,
+    manifest: Path,
+    cache: Path,
+    *,
+    max_samples: int = 0,
+    jobs: int = 2,
+    on_progress: Callable[[int], None] | None = None,
+) -> SpeechDataset:
+    """Reads a manifest, tokenizes its normalised texts and opens or builds the feature store.
+
+    Raises:
+        AmttsError: the manifest is missing, has a bad line, is empty, or holds text the tokenizer cannot read at all.
+    """
+    utterances = list(read_manifest(manifest))
+    if max_samples:
+        utterances = utterances[:max_samples]
+    if not utterances:
+        raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
+    store = build_store(
+        type(backend), backend.config, manifest, utterances, cache, jobs=jobs, on_progress=on_progress
+    )
+    dataset = SpeechDataset(backend, [], [], [], store)
+    tokenizer = backend.text_tokenizer
+    for row, utterance in enumerate(utterances):
+        tokens = tokenizer.encode(utterance.spoken_text()) if tokenizer else []
+        problem = backend.check_example(len(tokens), store.lengths(row))
+        if tokenizer and not tokens:
+            problem = "its text has no token"
+        if problem:
+            dataset.excluded.append(Excluded(utterance.id, problem))
+            continue
+        dataset.utterances.append(utterance)
+        dataset.tokens.append(tokens)
+        dataset.rows.append(row)
+    if not dataset.utterances:
+        first = dataset.excluded[0]
+        raise AmttsError(f"manifest {manifest} holds no usable utterance; '{first.id}': {first.reason}")
+    return dataset
+
+
+def prefetch(
+    make: Callable[[list[int]], Batch], batches: Sequence[list[int]], *, ahead: int = 2
+) -> Iterator[Batch]:
+    """Yields `make(batch)` in order while a background thread makes the next ones."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(make, batch) for batch in batches[:ahead]]
+        for following in range(ahead, len(batches) + ahead):
+            ready = waiting.pop(0).result() if waiting else None
+            if ready is None:
+                return
+            if following < len(batches):
+                waiting.append(pool.submit(make, batches[following]))
+            yield ready

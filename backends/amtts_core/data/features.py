@@ -1,0 +1,214 @@
+"""Features of a corpus, computed once and memory-mapped: one flat file a feature, not one file a clip.
+
+A store is a folder: `store.json` (format, key, shapes), `rows.jsonl` (one line an utterance: id, row ranges) and
+`<name>.bin` (all utterances' arrays one after another, C channels a row). Text is not stored: tokens are derived
+from the manifest, so a new tokenizer needs no audio again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amtts_core.audio.io import read_audio
+from amtts_core.backend import Backend
+from amtts_core.data.manifest import Utterance
+from amtts_core.errors import AmttsError
+
+FORMAT = 1
+STORED = {"float32": "float16", "float64": "float16"}
+"""Floats are stored in half precision: a log-mel keeps three digits, which is finer than its own noise."""
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """Read access to a store. Arrays are views of the memory-mapped files until they are converted."""
+
+    folder: Path
+    ids: list[str]
+    starts: dict[str, np.ndarray]
+    """Feature name -> (U + 1,) row offsets."""
+    arrays: dict[str, np.ndarray]
+    """Feature name -> (rows, C) memory map."""
+
+    @classmethod
+    def open(cls, folder: Path) -> FeatureStore:
+        """Opens a finished store.
+
+        Raises:
+            AmttsError: the folder holds no readable store.
+        """
+        try:
+            head = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+            rows = [
+                json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+            ]
+            arrays: dict[str, np.ndarray] = {}
+            starts: dict[str, np.ndarray] = {}
+            for name, kind in head["features"].items():
+                lengths = np.array([row["lengths"][name] for row in rows], dtype=np.int64)
+                starts[name] = np.concatenate([[0], np.cumsum(lengths)])
+                shape = (int(starts[name][-1]), kind["channels"])
+                arrays[name] = np.memmap(folder / f"{name}.bin", kind["dtype"], mode="r", shape=shape)
+        except (OSError, KeyError, ValueError) as error:
+            raise AmttsError(
+                f"feature cache {folder} cannot be read ({type(error).__name__}: {error})",
+                remedy="Delete that folder; it is made again",
+            ) from None
+        return cls(folder, [row["id"] for row in rows], starts, arrays)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def lengths(self, index: int) -> dict[str, int]:
+        """Rows of every feature of one utterance."""
+        return {name: int(start[index + 1] - start[index]) for name, start in self.starts.items()}
+
+    def get(self, index: int) -> dict[str, np.ndarray]:
+        """Feature name -> (L, C) of one utterance; half floats come back as float32."""
+        out = {}
+        for name, start in self.starts.items():
+            rows = self.arrays[name][start[index] : start[index + 1]]
+            out[name] = np.asarray(rows, dtype=np.float32 if rows.dtype == np.float16 else rows.dtype)
+        return out
+
+    def statistics(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
+        """`<name>_mean` and `<name>_std`, (C,) float32, over the given utterances, in one streaming pass."""
+        out: dict[str, np.ndarray] = {}
+        for name, start in self.starts.items():
+            total = np.zeros(self.arrays[name].shape[1])
+            squares, count = np.zeros_like(total), 0
+            for index in indices:
+                rows = self.arrays[name][start[index] : start[index + 1]].astype(np.float64)
+                total, squares, count = total + rows.sum(0), squares + (rows**2).sum(0), count + len(rows)
+            mean = total / max(1, count)
+            out[f"{name}_mean"] = mean.astype(np.float32)
+            out[f"{name}_std"] = np.sqrt(np.maximum(squares / max(1, count) - mean**2, 1e-8)).astype(
+                np.float32
+            )
+        return out
+
+
+def store_key(backend: type[Backend], config: Any, manifest: Path, utterances: Sequence[Utterance]) -> str:
+    """Hash of everything the features depend on: maths, sample rate, and every audio file's size and time."""
+    digest = hashlib.sha256(f"{FORMAT}|{backend.spec.name}|{backend.feature_key(config)}".encode())
+    for utterance in utterances:
+        path = utterance.audio_path(manifest)
+        try:
+            stat = os.stat(path)
+        except OSError:
+            raise AmttsError(
+                f"audio of utterance '{utterance.id}' is missing: {path}",
+                remedy="Run `amtts prepare` again, or take the line out of the manifest",
+            ) from None
+        digest.update(f"{utterance.id}|{path}|{stat.st_size}|{stat.st_mtime_ns}|{utterance.offset}".encode())
+    return digest.hexdigest()[:16]
+
+
+def build_store(
+    backend: type[Backend],
+    config: Any,
+    manifest: Path,
+    utterances: Sequence[Utterance],
+    cache: Path,
+    *,
+    jobs: int = 2,
+    on_progress: Callable[[int], None] | None = None,
+) -> FeatureStore:
+    """Opens the store of these utterances, or makes it: decoded, turned into features, appended.
+
+    Args:
+        backend: whose `features` are stored.
+        config: the backend's configuration.
+        manifest: file that relative audio paths are relative to.
+        utterances: in the order of the store.
+        cache: folder that holds stores, one subfolder each.
+        jobs: threads; decoding and FFTs run outside Python's lock.
+        on_progress: called with 1 after each utterance.
+
+    Raises:
+        AmttsError: an audio file is missing or cannot be decoded; names the utterance.
+    """
+    folder = cache / f"{backend.spec.name}-{store_key(backend, config, manifest, utterances)}"
+    if (folder / "store.json").exists():
+        return FeatureStore.open(folder)
+    temporary = folder.with_name(f"{folder.name}.tmp{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        _write_store(temporary, _all_features(backend, config, manifest, utterances, jobs), on_progress)
+        if not folder.exists():
+            temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return FeatureStore.open(folder)
+
+
+def _all_features(
+    backend: type[Backend], config: Any, manifest: Path, utterances: Sequence[Utterance], jobs: int
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    def one(utterance: Utterance) -> tuple[str, dict[str, np.ndarray]]:
+        waveform = load_utterance(utterance, manifest, backend.spec.sample_rate)
+        return utterance.id, backend.features(config, waveform).arrays
+
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        for start in range(0, len(utterances), 256):  # a window, so that finished features do not pile up
+            yield from pool.map(one, utterances[start : start + 256])
+
+
+def load_utterance(utterance: Utterance, manifest: Path, sample_rate: int) -> np.ndarray:
+    """The utterance's waveform, (T,) float32 mono at `sample_rate`.
+
+    Raises:
+        AmttsError: missing, unreadable, or with samples that are not finite; names the utterance.
+    """
+    waveform = read_audio(
+        utterance.audio_path(manifest),
+        sample_rate=sample_rate,
+        offset=utterance.offset,
+        duration=utterance.duration if utterance.offset else None,
+    )
+    if not np.isfinite(waveform).all():
+        raise AmttsError(f"audio of utterance '{utterance.id}' holds samples that are not finite")
+    return waveform
+
+
+def _write_store(
+    folder: Path,
+    features: Iterator[tuple[str, dict[str, np.ndarray]]],
+    on_progress: Callable[[int], None] | None,
+) -> None:
+    kinds: dict[str, dict[str, Any]] = {}
+    handles: dict[str, Any] = {}
+    try:
+        with (folder / "rows.jsonl").open("w", encoding="utf-8") as rows:
+            for identity, arrays in features:
+                lengths = {}
+                for name, array in arrays.items():
+                    stored = np.ascontiguousarray(array.reshape(len(array), -1))
+                    stored = stored.astype(STORED.get(str(stored.dtype), stored.dtype))
+                    kind = {"dtype": str(stored.dtype), "channels": stored.shape[1]}
+                    if kinds.setdefault(name, kind) != kind:
+                        raise ValueError(
+                            f"feature '{name}' of '{identity}' is {kind}, the others {kinds[name]}"
+                        )
+                    if name not in handles:
+                        handles[name] = (folder / f"{name}.bin").open("wb")
+                    handles[name].write(stored.tobytes())
+                    lengths[name] = len(stored)
+                rows.write(json.dumps({"id": identity, "lengths": lengths}, ensure_ascii=False) + "\n")
+                if on_progress:
+                    on_progress(1)
+    finally:
+        for handle in handles.values():
+            handle.close()
+    (folder / "store.json").write_text(json.dumps({"format": FORMAT, "features": kinds}), encoding="utf-8")

@@ -1,0 +1,84 @@
+"""Which utterances form which batch: buckets of like length under a frame budget, a pure function of (seed, epoch).
+
+Its whole state is therefore two numbers, `(epoch, batch)`: resuming replays nothing and loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class BucketSampler:
+    """Length-bucketed batches, different every epoch, the same for the same seed.
+
+    Args:
+        lengths: frames of each utterance.
+        batch_frames: budget of one batch, padding included; a longer utterance forms a batch of its own.
+        max_utterances: utterances of one batch at most.
+        seed: of the order.
+        world: processes that share the epoch; each gets equally many batches.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        *,
+        batch_frames: int,
+        max_utterances: int,
+        seed: int,
+        world: int = 1,
+    ) -> None:
+        self.lengths = np.asarray(lengths, dtype=np.int64)
+        self.batch_frames = batch_frames
+        self.max_utterances = max_utterances
+        self.seed = seed
+        self.world = world
+
+    def epoch(self, epoch: int, *, rank: int = 0) -> list[list[int]]:
+        """The batches of one epoch for one process: every utterance exactly once over all processes."""
+        random = np.random.default_rng([self.seed, epoch])
+        jitter = random.uniform(0.93, 1.07, len(self.lengths))
+        order = np.lexsort((random.random(len(self.lengths)), self.lengths * jitter))
+        batches = self._cut(order)
+        batches = _split_to_multiple(batches, self.world)
+        shuffled = [batches[i] for i in random.permutation(len(batches))]
+        return shuffled[rank :: self.world]
+
+    def in_order(self, *, rank: int = 0) -> list[list[int]]:
+        """Batches sorted by length, for validation."""
+        return self._cut(np.argsort(self.lengths, kind="stable"))[rank :: self.world]
+
+    def _cut(self, order: np.ndarray) -> list[list[int]]:
+        batches: list[list[int]] = []
+        current: list[int] = []
+        longest = 0
+        for index in order.tolist():
+            length = int(self.lengths[index])
+            padded = max(longest, length) * (len(current) + 1)
+            if current and (padded > self.batch_frames or len(current) >= self.max_utterances):
+                batches.append(current)
+                current, longest = [], 0
+            current.append(index)
+            longest = max(longest, length)
+        if current:
+            batches.append(current)
+        return batches
+
+    def padding_share(self, batches: Sequence[Sequence[int]]) -> float:
+        """Share of frames in `batches` that are padding."""
+        padded = sum(int(self.lengths[list(b)].max()) * len(b) for b in batches)
+        return 1 - sum(int(self.lengths[list(b)].sum()) for b in batches) / max(1, padded)
+
+
+def _split_to_multiple(batches: list[list[int]], world: int) -> list[list[int]]:
+    """Halves the largest batches until their number divides by `world`, so that no process runs out early."""
+    batches = list(batches)
+    while len(batches) % world:
+        largest = max(range(len(batches)), key=lambda i: len(batches[i]))
+        batch = batches[largest]
+        if len(batch) < 2:
+            break  # fewer utterances than processes: the trainer refuses this
+        batches[largest : largest + 1] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+    return batches

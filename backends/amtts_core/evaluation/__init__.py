@@ -1,0 +1,1 @@
+"""Measuring: does a set-up work, does speech say what it should."""

@@ -1,0 +1,162 @@
+"""The way of a text to speech: sentences, normalised text, tokens, waveforms, one recording.
+
+Knows no model: the backend speaks token ids. Reports what it could not read instead of dropping it in silence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from amtts_core.backend import Backend, SynthesisRequest
+from amtts_core.checkpoint import read_checkpoint
+from amtts_core.errors import AmttsError
+from amtts_core.synthesis.stitch import (
+    CLAUSE_ENDS,
+    CLAUSE_PAUSE,
+    PARAGRAPH_PAUSE,
+    SENTENCE_PAUSE,
+    Stretch,
+    cut_long,
+    join,
+)
+from amtts_core.text.normalize import Normalizer, split_sentences
+from amtts_core.units import Seconds
+
+LONGEST = 180
+"""Characters spoken in one go, about 20 seconds."""
+TOGETHER = 8
+"""Stretches a backend speaks as one batch."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What was spoken.
+
+    Attributes:
+        waveform: (T,) float32 in [-1, 1].
+        sample_rate: Hz.
+        stretches: the normalised text, piece by piece.
+        unread: characters that the tokenizer does not know, with counts; they are not in the audio.
+    """
+
+    waveform: np.ndarray
+    sample_rate: int
+    stretches: list[Stretch]
+    unread: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def duration(self) -> Seconds:
+        """Length of the waveform."""
+        return len(self.waveform) / self.sample_rate
+
+
+class Synthesizer:
+    """Speaks with one backend and one normaliser.
+
+    Args:
+        backend: in evaluation mode, with a tokenizer.
+        normalizer: the one its training text went through.
+    """
+
+    def __init__(self, backend: Backend, normalizer: Normalizer) -> None:
+        if backend.text_tokenizer is None:
+            raise AmttsError(f"backend '{backend.spec.name}' has no text and cannot speak")
+        self.backend = backend
+        self.normalizer = normalizer
+        self._tokenizer = backend.text_tokenizer
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> Synthesizer:
+        """Loads a checkpoint folder or the best checkpoint of a run folder; needs nothing else."""
+        checkpoint = read_checkpoint(path)
+        backend = checkpoint.load_backend()
+        backend.network.to(device)
+        return cls(backend, checkpoint.normalizer())
+
+    def stretches(self, text: str) -> list[Stretch]:
+        """The pieces of a text in speaking order.
+
+        Raises:
+            AmttsError: nothing in it can be spoken.
+        """
+        out: list[Stretch] = []
+        language = self.normalizer.settings.language
+        for paragraph in text.splitlines():
+            for sentence in split_sentences(paragraph, language=language):
+                normalized = self.normalizer(sentence)
+                for piece in cut_long(normalized, longest=LONGEST) if normalized.strip() else []:
+                    if any(character.isalnum() for character in piece):
+                        pause = CLAUSE_PAUSE if piece.endswith(CLAUSE_ENDS) else SENTENCE_PAUSE
+                        out.append(Stretch(piece, pause))
+            if out:
+                out[-1] = Stretch(out[-1].text, PARAGRAPH_PAUSE)
+        if not out:
+            raise AmttsError(f"nothing to speak in {_shown(text)}: no letter is left after normalisation")
+        return out
+
+    def speak(
+        self,
+        text: str,
+        *,
+        speed: float = 1.0,
+        seed: int = 0,
+        speaker: str = "",
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Speech:
+        """Speaks a text of any length.
+
+        Args:
+            text: as a person writes it.
+            speed: 1.0 is the voice's own pace; 0.25 to 4.
+            seed: makes it reproducible.
+            speaker: a speaker of the checkpoint, empty for its first.
+            on_progress: called with (stretches done, stretches in all).
+
+        Raises:
+            AmttsError: an impossible speed, an unknown speaker, or nothing that can be read.
+        """
+        if not 0.25 <= speed <= 4:
+            raise AmttsError(f"speed {speed:g} is out of range; expected 0.25 to 4")
+        stretches = self.stretches(text)
+        unread: Counter[str] = Counter()
+        kept: list[Stretch] = []
+        requests: list[SynthesisRequest] = []
+        for stretch in stretches:
+            tokens = self._encode(stretch.text, unread)
+            if tokens:
+                kept.append(stretch)
+                requests.append(SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=speaker))
+        if not requests:
+            raise AmttsError(
+                f"no letter of {_shown(text)} is known to this checkpoint's tokenizer",
+                remedy="It reads the letters it was trained on; see: amtts normalize TEXT",
+            )
+        waveforms: list[np.ndarray] = []
+        for start in range(0, len(requests), TOGETHER):
+            waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
+            if on_progress:
+                on_progress(len(waveforms), len(requests))
+        rate = self.backend.spec.sample_rate
+        return Speech(join(waveforms, [s.pause for s in kept], rate), rate, kept, unread)
+
+    def _encode(self, text: str, unread: Counter[str]) -> list[int]:
+        """Tokens of `text` without the unknown ones, which are counted; empty where no letter is known."""
+        unknown = self._tokenizer.unk_id
+        tokens = self._tokenizer.encode(text)
+        if unknown in tokens:
+            for character in text:
+                if unknown in self._tokenizer.encode(character):
+                    unread[character] += 1
+            tokens = [token for token in tokens if token != unknown]
+        known = self._tokenizer.decode(tokens)
+        return tokens if any(character.isalnum() for character in known) else []
+
+
+def _shown(text: str) -> str:
+    flat = " ".join(text.split())
+    return repr(flat if len(flat) <= 40 else flat[:40] + "…")

@@ -1,0 +1,66 @@
+"""What a logger, a progress bar or a sampler implements; the loop calls them and knows none of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from amtts_core.training.trainer import Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """One optimiser step. `metrics` are means over the steps since the last report."""
+
+    step: int
+    epoch: int
+    total_steps: int
+    metrics: dict[str, float]
+    log_due: bool
+    """True every `log_every` steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended."""
+
+    reason: str
+    """"finished", "early stop", or the name of a signal."""
+    step: int
+    epoch: int
+    seconds: float
+    steps_per_second: float
+    data_wait_share: float
+    """Share of time the loop waited for batches."""
+    padding_share: float
+    """Share of batch frames that were padding."""
+    audio_seconds_per_second: float
+    metrics: dict[str, float] = field(default_factory=dict)
+    best_metric: float | None = None
+    best_step: int | None = None
+
+
+class Callback:
+    """Does nothing; override what is needed."""
+
+    def started(self, trainer: Trainer) -> None:
+        """The loop is about to run; `trainer.step` is where it starts."""
+
+    def stepped(self, report: StepReport) -> None:
+        """An optimiser step is done."""
+
+    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+        """A validation is done; pictures are (H, W)."""
+
+    def sampled(self, step: int, index: int, text: str, path: Path) -> None:
+        """A sentence was spoken into `path`."""
+
+    def saved(self, step: int, folder: Path) -> None:
+        """A checkpoint is on disk."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """The loop ended."""

@@ -1,0 +1,1 @@
+"""Loggers: callbacks that write what happened."""

@@ -1,0 +1,71 @@
+"""Speaks fixed sentences during training, so that a person can hear the progress."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import torch
+
+from amtts_core.audio.save import write_audio
+from amtts_core.errors import AmttsError
+from amtts_core.synthesis.engine import Synthesizer
+from amtts_core.text.normalize import Normalizer
+from amtts_core.training.callbacks import Callback, Outcome, StepReport
+
+if TYPE_CHECKING:
+    from amtts_core.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+class SampleSpeaker(Callback):
+    """Writes `samples/step-NNNNNNNN-K.wav` every `sample_every` steps and at the end."""
+
+    def __init__(self, normalizer: Normalizer) -> None:
+        self._normalizer = normalizer
+        self._trainer: Trainer | None = None
+        self._spoken = -1
+
+    def started(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._spoken = trainer.step
+
+    def stepped(self, report: StepReport) -> None:
+        assert self._trainer is not None
+        every = self._trainer.config.sample_every
+        if every and report.step % every == 0:
+            self._speak(report.step)
+
+    def finished(self, outcome: Outcome) -> None:
+        assert self._trainer is not None
+        if self._trainer.config.sample_every and outcome.step != self._spoken:
+            self._speak(outcome.step)
+
+    def _speak(self, step: int) -> None:
+        trainer = self._trainer
+        assert trainer is not None
+        self._spoken = step
+        network = trainer.backend.network
+        training = network.training
+        network.eval()
+        synthesizer = Synthesizer(trainer.backend, self._normalizer)
+        try:
+            with torch.random.fork_rng():
+                for index, text in enumerate(trainer.config.sample_texts):
+                    self._speak_one(synthesizer, trainer, step, index, text)
+        finally:
+            network.train(training)
+
+    def _speak_one(
+        self, synthesizer: Synthesizer, trainer: Trainer, step: int, index: int, text: str
+    ) -> None:
+        try:
+            speech = synthesizer.speak(text)
+        except AmttsError as fault:  # a sentence the tokenizer cannot read must not end a night's training
+            logger.warning("training.sample_texts[%d] cannot be spoken: %s", index, fault)
+            return
+        path = trainer.run / "samples" / f"step-{step:08d}-{index}.wav"
+        write_audio(path, speech.waveform, speech.sample_rate)
+        for callback in trainer.callbacks:
+            callback.sampled(step, index, text, path)
