@@ -18,7 +18,7 @@ class NormalizerSettings(BaseModel, extra="forbid"):
         default_factory=dict, description="the user's own readings, word to reading; they win over every rule"
     )
     punctuation: bool = Field(default=True, description="bring punctuation to the language's own marks")
-    brackets: Literal["pause", "delete"] = Field("pause", description="what a bracket becomes")
+    brackets: Literal["pause", "delete"] = Field(default="pause", description="what a bracket becomes")
     slash: Literal["pause", "or"] = Field(
         default="pause",
         description="what a slash between two full words becomes: a pause or the word for 'or'",

@@ -41,6 +41,12 @@ def joint(text: str, position: int) -> str:
     return "" if is_bound(text, position) else " "
 
 
+def following_space(match: re.Match[str]) -> str:
+    """A space where a letter or digit follows a match without one."""
+    following = match.string[match.end() : match.end() + 1]
+    return " " if following.isalnum() else ""
+
+
 def ordinal(cardinal: str) -> str:
     """The ordinal of a cardinal; only its last word changes.
 
@@ -71,7 +77,7 @@ def with_suffix(cardinal: str, suffix: str) -> str | None:
 def _definite(cardinal: str, letter: str, rest: str) -> str | None:
     """`27ቱ` ሃያ ሰባቱ, `10ሩ` አስሩ, `20ው` ሃያው, `1960ዎቹ` …ስልሳዎቹ: the letter replaces the same consonant or is added."""
     last, order = cardinal[-1], order_of(letter)
-    if same_row(last, letter) and order_of(last) == 6 and (order in (2, 7, 8) or (order == 4 and rest)):
+    if same_row(last, letter) and order_of(last) == 6 and (order in (2, 7, 8) or (order in (4, 6) and rest)):
         return cardinal[:-1] + letter + rest
     if letter not in "ውዋዎ":
         return None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 
-from amtts_core.text.amharic.affixes import is_bound, joint, letters_before
-from amtts_core.text.amharic.numbers import cardinal
-from amtts_core.text.amharic.phones import following_space
-from amtts_core.text.rules import Rule, Substitution
+from amtts_core.text.amharic.affixes import following_space, is_bound, joint, letters_before
+from amtts_core.text.amharic.numbers import cardinal, words
+from amtts_core.text.rules import Rule, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
 HOUR, MINUTE, SECOND, HALF, QUARTER, TO = "ሰዓት", "ደቂቃ", "ሰከንድ", "ተኩል", "ሩብ", "ጉዳይ"
 _HOUR_WORD = r"(?:\s?(?:ሰዓት|ሰአት|ሠዓት)(?![ሀ-ፚ]))?"
-_DURATION = re.compile(r"(?<![0-9.,:/])([0-9]{1,3}):([0-5]?[0-9]):([0-5][0-9])(?![0-9:])" + _HOUR_WORD)
+_DURATION = re.compile(r"(?<![0-9.,:/])([0-9]{1,3}):([0-5]?[0-9]):([0-9]{2})(?![0-9:])" + _HOUR_WORD)
 _TIME = re.compile(r"(?<![0-9.,:/])([01]?[0-9]|2[0-4]):([0-5][0-9])(?![0-9:])" + _HOUR_WORD)
 _MILITARY = re.compile(r"(?<![0-9.,:/])(0[0-9])([0-5][0-9])\s?(?:ሰዓት|ሰአት)(?![ሀ-ፚ])")
 
@@ -40,10 +39,13 @@ def say_time(hour: int, minute: int, *, quarter_to: bool = True) -> str:
 
 
 def _duration(match: re.Match[str]) -> str:
-    hours, minutes, seconds = (int(group) for group in match.groups())
-    parts = [(hours, HOUR), (minutes, MINUTE), (seconds, SECOND)]
+    """Hours, minutes, seconds; with more than 59 at the end it is minutes, seconds, hundredths (`13:05:96`)."""
+    first, second, third = (int(group) for group in match.groups())
+    units = (HOUR, MINUTE, SECOND) if third < 60 else (MINUTE, SECOND, "")
+    parts = list(zip((first, second, third), units, strict=True))
     spoken = (
-        " ከ".join(f"{cardinal(count)} {unit}" for count, unit in parts if count) or f"{cardinal(0)} {SECOND}"
+        " ከ".join(f"{cardinal(count)} {unit}".strip() for count, unit in parts if count)
+        or f"{cardinal(0)} {SECOND}"
     )
     return joint(match.string, match.start()) + spoken + following_space(match)
 
@@ -62,6 +64,9 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
         return joint(match.string, match.start()) + spoken + following_space(match)
 
     return (
+        literal(
+            "clock-range", r"(?<=:[0-9][0-9])\s?-\s?(?=[0-9]{1,2}:[0-9]{2})", f" {words()['to']} ", needs=":"
+        ),
         Substitution("duration", _DURATION, _duration, needs=":"),
         Substitution("clock", _TIME, read, needs=":"),
         Substitution("clock", _MILITARY, read, needs="0"),

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from amtts_core.text import tables
-from amtts_core.text.amharic.affixes import joint
+from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.ethiopian_calendar import days_in_month
 from amtts_core.text.amharic.numerals import Reader, follows_word
-from amtts_core.text.amharic.phones import following_space
 from amtts_core.text.rules import Rule, Substitution
 
 _DAY_FIRST = re.compile(
@@ -19,12 +18,19 @@ _DAY_FIRST = re.compile(
 _YEAR_FIRST = re.compile(
     r"(?<![0-9.,:/-])([12][0-9]{3})([/-])([0-9]{1,2})\2([0-9]{1,2})(?![0-9:/]|[.,-][0-9])"
 )
+_CLAUSE_END = re.compile("[።፣፤?!0-9]")
 
 
 def calendar_table() -> Mapping[str, Any]:
     """Names of months and days, and the words that mark a calendar."""
     table: Mapping[str, Any] = tables.document("amtts_core.text.amharic", "calendar.json")
     return table
+
+
+def _month_names() -> str:
+    """Every spelling of a month's name, as alternatives of a pattern."""
+    table = calendar_table()
+    return "|".join([*table["ethiopian"], *table["spellings"], *table["gregorian"]])
 
 
 def date_rules(reader: Reader) -> tuple[Rule, ...]:
@@ -40,7 +46,16 @@ def date_rules(reader: Reader) -> tuple[Rule, ...]:
         spoken = f"{name} {reader.cardinal(str(int(day)))} {table['day']} {reader.year(year)}"
         return joint(match.string, match.start()) + spoken + following_space(match)
 
+    def after_month(match: re.Match[str]) -> str:
+        days = match["day"] if match["last"] is None else f"{match['day']}-{match['last']}"
+        return f"{match['month']} {days} {calendar_table()['day']} {match['year']}"
+
+    named = re.compile(
+        rf"(?P<month>{_month_names()})\s?(?P<day>[0-9]{{1,2}})(?:\s?-\s?(?P<last>[0-9]{{1,2}}))?"
+        r"\s?/\s?(?P<year>[0-9]{4}|[0-9]{2})(?![0-9/])"
+    )
     return (
+        Substitution("date", named, after_month, needs="/"),
         Substitution("date", _DAY_FIRST, lambda m: read(m, m[1], m[3], m[4]), needs="/.-"),
         Substitution("date", _YEAR_FIRST, lambda m: read(m, m[4], m[3], m[1]), needs="/-"),
     )
@@ -49,10 +64,14 @@ def date_rules(reader: Reader) -> tuple[Rule, ...]:
 def _month(match: re.Match[str], day: int, month: int, year: int, limit: int) -> str | None:
     """The month's name in the calendar that the surroundings call for; None where it is no date."""
     table = calendar_table()
-    before, after = match.string[max(0, match.start() - 40) : match.start()], match.string[match.end() :][:16]
-    marked_gregorian = any(mark in before + after for mark in table["gregorian_marks"])
-    marked_ethiopian = any(mark in after for mark in table["ethiopian_marks"])
-    gregorian = marked_gregorian or (year > limit and not marked_ethiopian)
+    before = _CLAUSE_END.split(match.string[max(0, match.start() - 30) : match.start()])[-1]
+    after = _CLAUSE_END.split(match.string[match.end() : match.end() + 20])[0]
+    if any(mark in before for mark in table["gregorian_marks"]):
+        gregorian = True
+    elif after.strip().startswith(tuple(table["ethiopian_marks"])):
+        gregorian = False
+    else:
+        gregorian = year > limit or any(mark in after for mark in table["gregorian_marks"])
     if gregorian:
         return table["gregorian"][month - 1] if 1 <= month <= 12 and 1 <= day <= 31 else None
     if not 1 <= month <= 13 or not 1 <= day <= days_in_month(3, month):

@@ -7,10 +7,9 @@ import unicodedata
 from functools import cache, lru_cache
 
 from amtts_core.text import tables
-from amtts_core.text.amharic.affixes import joint
+from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.letters import PACKAGE
 from amtts_core.text.amharic.numbers import digit_words
-from amtts_core.text.amharic.phones import following_space
 from amtts_core.text.ethiopic import LETTER, to_order
 from amtts_core.text.rules import Rule, Stage, Substitution
 from amtts_core.text.settings import NormalizerSettings

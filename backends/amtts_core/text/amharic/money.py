@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from amtts_core.text import tables
-from amtts_core.text.amharic.affixes import is_bound, joint
-from amtts_core.text.amharic.numerals import NUMERAL, Reader
+from amtts_core.text.amharic.affixes import following_space, is_bound, joint
 from amtts_core.text.amharic.numbers import words
-from amtts_core.text.amharic.phones import following_space
+from amtts_core.text.amharic.numerals import NUMERAL, Reader
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
 

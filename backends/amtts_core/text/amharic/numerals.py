@@ -15,7 +15,6 @@ _THOUSANDS_DOTS = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 _ROUND = re.compile(r"[1-9][0-9]*000")
 _MOBILE = re.compile(r"2519[0-9]{8}|2517[0-9]{8}")
 _DECIMAL_AFTER = re.compile(r"\s*(?:%|‰|በመቶ|ከመቶ|ፐርሰንት|ሚሊዮን|ሚልዮን|ቢሊዮን|ቢልዮን|ትሪሊዮን|ሚሊያርድ)")
-_WORDS_BEFORE = re.compile(r"\S+(?=[\s:፦፣.]*$)")
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from amtts_core.text import tables
-from amtts_core.text.amharic.affixes import is_bound, joint, letters_before, with_suffix
+from amtts_core.text.amharic.affixes import following_space, is_bound, joint, letters_before, with_suffix
 from amtts_core.text.amharic.clock import clock_rules
 from amtts_core.text.amharic.dates import date_rules
 from amtts_core.text.amharic.money import money_rules
 from amtts_core.text.amharic.numbers import digit_words, words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader
-from amtts_core.text.amharic.phones import following_space, phone_rule
+from amtts_core.text.amharic.phones import phone_rules
 from amtts_core.text.amharic.quantities import fraction_rules, range_rules
 from amtts_core.text.ethiopic import LETTER, numeral_value
 from amtts_core.text.rules import Rule, Stage, Substitution, literal
@@ -23,6 +23,8 @@ _NUMBER = re.compile(rf"(?P<numeral>{NUMERAL})(?P<suffix>-?[{LETTER}]+)?")
 _NEGATIVE = re.compile(
     rf"(?:(?<=[\s(])|(?<=[{LETTER}])|^)-(?P<numeral>{NUMERAL})(?P<degrees>\s?(?:ዲግሪ|°))?(?!-?[0-9])"
 )
+_TYPED_ZERO = re.compile(r"(?<=[0-9])[ዐዑ](?=[0-9\s]|$)")
+_TYPED_COMMA = re.compile(r"(?<![0-9])([1-9][0-9]{0,2})፣([0-9]00)(?![0-9]|፣[0-9])")
 _LEADING_POINT = re.compile(r"(?:(?<=\s)|^)\.(?=[0-9])")
 
 
@@ -57,14 +59,19 @@ def percent_rule(settings: NormalizerSettings) -> Substitution:
     )
 
 
+def _names_a_thing(text: str, position: int) -> bool:
+    """True for the hyphen of a type or serial name (`ሚግ-29`, `ዲሲ -6`): it follows a short word that is no prefix."""
+    if letters_before(text, position):
+        return not is_bound(text, position)
+    return 0 < len(letters_before(text, position - 1)) <= 2 and text[position - 1 : position] == " "
+
+
 def _negative_rule(reader: Reader) -> Substitution:
     """`-5` አሉታዊ አምስት; a temperature is ከዜሮ በታች."""
 
     def read(match: re.Match[str]) -> str:
-        if (before := letters_before(match.string, match.start())) and not is_bound(
-            match.string, match.start()
-        ):
-            return f"{match[0].replace('-', ' ', 1)}" if before else match[0]
+        if not match["degrees"] and _names_a_thing(match.string, match.start()):
+            return match[0].replace("-", " ", 1)
         word = (
             words()["below_zero"] if match["degrees"] else (reader.settings.negative or words()["negative"])
         )
@@ -94,9 +101,11 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
     reader = Reader(settings)
     rules: tuple[Rule, ...] = (
         Substitution("ethiopic-numeral", _ETHIOPIC, _ethiopic_numeral),
+        literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
+        Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs="፣"),
         Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: f"{m[1]},{m[2]}", needs=","),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
-        phone_rule(),
+        *phone_rules(),
         *date_rules(reader),
         *clock_rules(settings),
         *money_rules(reader),

@@ -1,33 +1,57 @@
-"""Phone numbers, digit by digit (reference 1.5)."""
+"""Phone, fax, account and plate numbers, digit by digit (reference 1.5)."""
 
 from __future__ import annotations
 
 import re
 
-from amtts_core.text.amharic.affixes import joint
+from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.numbers import digit_words, words
-from amtts_core.text.rules import Substitution
+from amtts_core.text.amharic.numerals import follows_word
+from amtts_core.text.rules import Rule, Substitution
 
-_PHONE = re.compile(
-    rf"(?<![0-9.,:/])(?:(?P<plus>\+|00(?=2519|251 ))\s?(?P<abroad>[0-9]{{1,3}}(?:[ -]?\(?[0-9]{{1,7}}\)?){{1,6}})"
-    r"|\(?(?P<home>0[1-9][0-9]{0,2}\)?(?:[ -]?[0-9]{2,7}){1,5}))(?![0-9:/]|[.,][0-9])"
+_ABROAD = re.compile(
+    r"(?<![0-9.,:/])(?:\+|00(?=251))\s?(?P<digits>[0-9]{1,3}(?:[ -]?\(?[0-9]{1,7}\)?){1,6})(?![0-9:/]|[.,][0-9])"
 )
+_HOME = re.compile(
+    r"(?<![0-9.,:/])\(?(?P<digits>0[1-9][0-9]{0,2}\)?(?:[ -]?[0-9]{2,7}){1,5})(?![0-9:/]|[.,][0-9])"
+)
+_GROUPS = re.compile(r"(?<![0-9.,:/])(?P<digits>[0-9]{1,7}(?:[ .-][0-9]{1,7})+)(?![0-9:/%]|[.,-][0-9])")
+_PLATE = re.compile(
+    r"(?<![0-9.,:/-])(?P<digits>[0-9]{1,2}\s?-\s?(?:0[0-9]{2,5}|[0-9]{5}))(?![0-9:/-]|[.,][0-9])"
+)
+_LONGEST, _SHORTEST_HOME, _SHORTEST_ABROAD = 15, 9, 7
 
 
-def _read(match: re.Match[str]) -> str:
-    digits = re.sub(r"[^0-9]", "", match["abroad"] or match["home"])
-    if not (7 if match["plus"] else 9) <= len(digits) <= 15:
-        return match[0]
-    plus = words()["plus"] + " " if match["plus"] else ""
-    return joint(match.string, match.start()) + plus + digit_words(digits) + following_space(match)
+def _say(match: re.Match[str], before: str = "") -> str:
+    return joint(match.string, match.start()) + before + digit_words(match["digits"]) + following_space(match)
 
 
-def following_space(match: re.Match[str]) -> str:
-    """A space where a letter or digit follows a match without one."""
-    following = match.string[match.end() : match.end() + 1]
-    return " " if following.isalnum() else ""
+def _count(match: re.Match[str]) -> int:
+    return sum(character.isdigit() for character in match["digits"])
 
 
-def phone_rule() -> Substitution:
+def _read_abroad(match: re.Match[str]) -> str:
+    fits = _SHORTEST_ABROAD <= _count(match) <= _LONGEST
+    return _say(match, words()["plus"] + " " if match[0].startswith("+") else "") if fits else match[0]
+
+
+def _read_home(match: re.Match[str]) -> str:
+    return _say(match) if _SHORTEST_HOME <= _count(match) <= _LONGEST else match[0]
+
+
+def _read_groups(match: re.Match[str]) -> str:
+    """`51.45.00` and `251-1-531818` where a word such as ስልክ or ፋክስ stands before them."""
+    fits = 5 <= _count(match) <= _LONGEST and follows_word(
+        match.string, match.start(), "phone_words", reach=3
+    )
+    return _say(match) if fits else match[0]
+
+
+def phone_rules() -> tuple[Rule, ...]:
     """`+251 911 234567`, `0911 23 45 67`, `(011) 551-7700`: every digit by its name, + as ፕላስ."""
-    return Substitution("phone", _PHONE, _read, needs="+0")
+    return (
+        Substitution("phone", _ABROAD, _read_abroad, needs="+0"),
+        Substitution("phone", _HOME, _read_home, needs="0"),
+        Substitution("phone", _GROUPS, _read_groups, needs=" .-"),
+        Substitution("plate", _PLATE, _say, needs="-"),
+    )

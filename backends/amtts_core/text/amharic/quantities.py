@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from amtts_core.text.amharic.affixes import is_bound, joint, letters_before, ordinal
+from amtts_core.text.amharic.affixes import following_space, is_bound, joint, ordinal
 from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader, follows_word
-from amtts_core.text.amharic.phones import following_space
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
 
 _VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅕": "1/5", "⅛": "1/8", "⅜": "3/8"}
 _VS = re.compile(rf"(?<![0-9.,])([0-9]{{1,3}})\s?ለ\s?([0-9]{{1,3}})(?![0-9{LETTER}]|[.,][0-9])")
+_COLON = re.compile(r"(?<![0-9.,:/])(?P<first>[0-9]{1,2}):(?P<second>[0-9])(?P<ordinal>ኛ)?(?![0-9:])")
 _PAIR = re.compile(
     rf"(?<![0-9.,/-])(?P<first>{NUMERAL})\s?-\s?(?P<second>{NUMERAL})(?![0-9-])(?P<ordinal>ኛ)?"
 )
@@ -77,6 +77,8 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
 
     def pair(match: re.Match[str]) -> str:
         text = match.string
+        if match["second"][0] == "0" and len(match["second"]) > 1:
+            return match[0].replace("-", " ")
         first = reader.numeral(match["first"], text, match.start(), match.end("first"))
         second = reader.numeral(match["second"], text, match.start("second"), match.end("second"))
         if match["ordinal"]:
@@ -84,12 +86,18 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
         before = joint(text, match.start())
         if _is_score(match):
             return f"{before}{first} {words()['versus']}{second}" + following_space(match)
-        opened = is_bound(text, match.start()) and letters_before(text, match.start())
+        opened = is_bound(text, match.start()) or text[: match.start()].endswith(words()["from"] + " ")
         start = "" if opened else words()["from"]
         return f"{before}{start}{first} {words()['to']} {second}" + following_space(match)
 
+    def by_colon(match: re.Match[str]) -> str:
+        joiner = words()["versus"] if _is_score(match) else ""
+        first, second = reader.cardinal(match["first"]), reader.cardinal(match["second"])
+        return joint(match.string, match.start()) + f"{first} {joiner}{second}" + following_space(match)
+
     return (
         Substitution("score", _VS, versus, needs="ለ"),
+        Substitution("score", _COLON, by_colon, needs=":"),
         Substitution("range", _PAIR, pair, needs="-"),
     )
 
