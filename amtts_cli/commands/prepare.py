@@ -1,0 +1,107 @@
+"""`amtts prepare`: recordings with their texts become a corpus, and every clip left out has a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amtts_cli import console
+from amtts_cli.options import Jobs, Json, OutDir
+
+if TYPE_CHECKING:
+    from amtts_core.data.prepare import PrepareReport
+
+
+def prepare(
+    source: Annotated[Path, typer.Argument(help="Folder with a metadata.csv, or the csv itself.")],
+    out: OutDir,
+    importer: Annotated[str, typer.Option("--from", help="Kind of source: csv, ljspeech; empty looks.")] = "",
+    sample_rate: Annotated[int, typer.Option("--sample-rate", help="Rate of the written audio, Hz.")] = 22050,
+    lang: Annotated[str, typer.Option("--lang", help="Language of the text.")] = "am",
+    speaker: Annotated[str, typer.Option("--speaker", help="Speaker of rows that name none.")] = "",
+    trim: Annotated[bool, typer.Option("--trim/--no-trim", help="Cut silence at both ends.")] = True,
+    margin: Annotated[float, typer.Option("--margin", help="Silence kept at both ends, seconds.")] = 0.05,
+    loudness: Annotated[float, typer.Option("--loudness", help="Target loudness, LUFS.")] = -23.0,
+    min_duration: Annotated[
+        float, typer.Option("--min-duration", help="Reject shorter speech, seconds.")
+    ] = 0.3,
+    max_duration: Annotated[
+        float, typer.Option("--max-duration", help="Reject longer speech, seconds.")
+    ] = 20.0,
+    max_clipped: Annotated[
+        float, typer.Option("--max-clipped", help="Reject clips with a larger share of clipped samples.")
+    ] = 0.005,
+    repeated_text: Annotated[
+        bool, typer.Option("--repeated-text", help="Keep a sentence that its speaker has said before.")
+    ] = False,
+    val: Annotated[float, typer.Option("--val", help="Share of the sentences for validation.")] = 0.05,
+    test: Annotated[float, typer.Option("--test", help="Share of the sentences for testing.")] = 0.05,
+    max_rejected: Annotated[
+        float, typer.Option("--max-rejected", help="Fail when a larger share of the clips is rejected.")
+    ] = 0.3,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override any other setting, e.g. --set normalizer.latin=false."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Redo everything in --out, also with other settings.")
+    ] = False,
+    jobs: Jobs = 0,
+    json: Json = False,
+) -> None:
+    """Make a corpus: decode, trim, level and resample the audio, normalise the text, split train/val/test.
+
+    Run again over the same --out, it does only what is new. Every clip that is left out stands in
+    OUT/rejected.jsonl with its reason.
+
+    Example: amtts prepare examples/corpus --out demo/corpus
+    """
+    from amtts_core.config import parse_assignments
+    from amtts_core.data.prepare import PrepareProgress, prepare_corpus
+    from amtts_core.data.settings import resolve_settings
+
+    chosen = resolve_settings(
+        {
+            "sample_rate": sample_rate,
+            "trim": trim,
+            "trim_margin": margin,
+            "loudness": loudness,
+            "min_duration": min_duration,
+            "max_duration": max_duration,
+            "max_clipped": max_clipped,
+            "repeated_text": repeated_text,
+            "speaker": speaker,
+            "val": val,
+            "test": test,
+            "max_rejected": max_rejected,
+            "normalizer": {"language": lang},
+        },
+        overrides=parse_assignments(settings or []),
+    )
+    with console.progress() as bar:
+        task = bar.add_task("prepare", total=None, note="")
+
+        def show(progress: PrepareProgress) -> None:
+            note = f"{progress.dropped} dropped" + (f", {progress.reused} reused" if progress.reused else "")
+            bar.update(task, completed=progress.done, total=progress.total, note=note)
+
+        report = prepare_corpus(
+            source, out, chosen, importer=importer, jobs=jobs, force=force, on_progress=show
+        )
+    for warning in report.warnings:
+        console.warn(warning)
+    console.result(report.model_dump(), lines=_lines(report))
+
+
+def _lines(report: PrepareReport) -> list[str]:
+    reasons = ", ".join(f"{count} {rule}" for rule, count in report.reasons.items())
+    reused = f" ({report.reused} from an earlier run)" if report.reused else ""
+    splits = ", ".join(f"{name} {part.utterances}" for name, part in report.splits.items())
+    dropped = f"{report.dropped} dropped" + (f": {reasons}" if reasons else "")
+    return [
+        f"{report.total} in = {report.kept} kept + {dropped}{reused}",
+        f"{report.seconds / 60:.1f} minutes of speech, {max(1, report.speakers)} speaker(s); {splits}",
+        f"corpus: {report.out} (manifest.jsonl, rejected.jsonl)",
+    ]

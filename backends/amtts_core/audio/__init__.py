@@ -1,0 +1,1 @@
+"""Waveforms: reading and writing, silence, loudness, mel spectrograms."""

@@ -1,0 +1,187 @@
+"""Audio files to mono samples and back. Knows containers and their damage; judges no content.
+
+A file's header is never trusted: memory follows what is decoded, not what is announced.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from amtts_core.audio.container import missing_data
+from amtts_core.errors import AmttsError
+from amtts_core.units import Hertz, Seconds
+
+LOWEST_RATE: Hertz = 4_000
+HIGHEST_RATE: Hertz = 768_000
+_BLOCK = 1 << 20  # samples over all channels that are decoded at a time
+_CUT_SHORT: Seconds = 0.1  # a file may lack this much of what its header announces
+_UNKNOWN_LENGTH = 1 << 60
+_FULL_SCALE = {"PCM_U8": 0.99, "PCM_S8": 0.99, "ULAW": 0.98, "ALAW": 0.98}
+
+
+class AudioError(AmttsError):
+    """A file that cannot be read as audio."""
+
+
+class AudioTooLongError(AudioError):
+    """A file with more audio than was asked to be decoded."""
+
+    def __init__(self, duration: Seconds, limit: Seconds) -> None:
+        self.duration, self.limit = duration, limit
+        super().__init__(f"{duration:.1f} s of audio, at most {limit:g} s are read")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process pool with both numbers intact."""
+        return (AudioTooLongError, (self.duration, self.limit))
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded file.
+
+    Attributes:
+        samples: mean of the channels, (T,) float32, full scale is 1.0.
+        sample_rate: of the file.
+        channels: of the file.
+        full_scale: share of the samples of all channels that stand at or beyond full scale.
+    """
+
+    samples: np.ndarray
+    sample_rate: Hertz
+    channels: int
+    full_scale: float
+
+
+def decode(
+    path: Path, *, start: Seconds = 0.0, duration: Seconds | None = None, max_duration: Seconds = math.inf
+) -> Decoded:
+    """Decodes a file, or `duration` seconds of it from `start`.
+
+    Raises:
+        AudioTooLongError: more than `max_duration` seconds; read from the header first, so it costs nothing.
+        AudioError: no regular file, no audio, damaged or cut short.
+    """
+    _require_regular_file(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            return _decode(file, path, start, duration, max_duration)
+    except soundfile.SoundFileError as error:
+        said = str(getattr(error, "error_string", error)).strip().rstrip(".")
+        raise AudioError(f"cannot be decoded: {said}") from None
+    except OSError as error:
+        raise AudioError(f"cannot be opened: {error.strerror}") from None
+
+
+def read_audio(
+    path: Path, *, sample_rate: Hertz, offset: Seconds = 0.0, duration: Seconds | None = None
+) -> np.ndarray:
+    """The audio of a file as mono at `sample_rate`, (T,) float32.
+
+    Raises:
+        AudioError: missing or unreadable; names the file.
+    """
+    try:
+        decoded = decode(path, start=offset, duration=duration)
+    except AudioError as error:
+        raise AudioError(f"audio file {path}: {error.message}") from None
+    return resample(decoded.samples, decoded.sample_rate, sample_rate)
+
+
+def resample(samples: np.ndarray, rate: Hertz, to: Hertz) -> np.ndarray:
+    """The samples at another rate, (T,) float32; the same array where the rates are equal."""
+    if rate == to or not len(samples):
+        return samples
+    import soxr
+
+    out: np.ndarray = soxr.resample(samples.astype(np.float32, copy=False), rate, to)
+    return out
+
+
+def write_flac(path: Path, samples: np.ndarray, sample_rate: Hertz) -> int:
+    """Writes mono 16-bit FLAC so that the file appears whole or not at all.
+
+    Args:
+        path: replaced where it exists.
+        samples: (T,) float32; beyond full scale is clipped.
+        sample_rate: of the samples.
+
+    Returns:
+        The file's size in bytes.
+
+    Raises:
+        AmttsError: the file cannot be written.
+    """
+    values = np.rint(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        soundfile.write(temporary, values, sample_rate, format="FLAC", subtype="PCM_16")
+        size = temporary.stat().st_size
+        os.replace(temporary, path)
+    except (soundfile.SoundFileError, OSError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise AmttsError(
+            f"cannot write {path}: {why}", remedy="Is the disk full or the folder read-only?"
+        ) from None
+    return size
+
+
+def _require_regular_file(path: Path) -> None:
+    """A pipe or a device would block or never end, so they are not even opened."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise AudioError(f"cannot be opened: {error.strerror}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError("is a folder, expected an audio file")
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError("is not a regular file")
+    if status.st_size == 0:
+        raise AudioError("is empty (0 bytes)")
+    if path.suffix.lower() == ".raw":
+        raise AudioError("has no header (.raw); convert it to wav or flac")
+
+
+def _decode(
+    file: soundfile.SoundFile, path: Path, start: Seconds, duration: Seconds | None, max_duration: Seconds
+) -> Decoded:
+    rate, channels = file.samplerate, file.channels
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(f"has a sample rate of {rate} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE}")
+    lacking = missing_data(path)
+    if lacking:
+        raise AudioError(f"is cut short: {lacking}")
+    announced = file.frames if 0 < file.frames < _UNKNOWN_LENGTH else None
+    first = round(start * rate)
+    if first and (announced is None or first >= announced):
+        raise AudioError(f"ends before the clip starts at {start:.2f} s")
+    wanted = None if duration is None else max(1, round(duration * rate))
+    if wanted is None and announced is not None:
+        wanted = announced - first
+    if wanted is not None and wanted > max_duration * rate:
+        raise AudioTooLongError(wanted / rate, max_duration)
+    if first:
+        file.seek(first)
+    limit = wanted if wanted is not None else int(min(max_duration * rate, _UNKNOWN_LENGTH)) + 1
+    blocks, got, loud = [], 0, 0
+    level = _FULL_SCALE.get(file.subtype, 0.999)
+    step = max(1, _BLOCK // channels)
+    while got < limit:
+        block = file.read(min(step, limit - got), dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        got += len(block)
+        loud += int(np.count_nonzero(np.abs(block) >= level))
+        blocks.append(block[:, 0].copy() if channels == 1 else block.mean(axis=1))
+    if got > max_duration * rate:
+        raise AudioTooLongError(got / rate, max_duration)
+    if wanted is not None and got + _CUT_SHORT * rate < wanted:
+        raise AudioError(f"is cut short: {got / rate:.2f} s of {wanted / rate:.2f} s")
+    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    return Decoded(samples, rate, channels, loud / (got * channels) if got else 0.0)

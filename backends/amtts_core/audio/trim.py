@@ -1,0 +1,74 @@
+"""Where the speech of a recording starts and ends, by energy relative to the recording itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from amtts_core.units import Decibels, Hertz, Seconds
+
+FRAME: Seconds = 0.01
+LOWEST: Decibels = -120.0
+_RUN = 3  # frames in a row that make speech; a click is shorter
+_ABOVE_NOISE: Decibels = 10.0
+_LEAST_BELOW_SPEECH: Decibels = 20.0
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The stretch of a recording that holds speech, in samples, and how loud it is.
+
+    Attributes:
+        begin: first sample, margin included.
+        end: one past the last sample, margin included.
+        level: of the loud frames (95th percentile of the frames' RMS), dB relative to full scale.
+        noise: of the quiet frames (5th percentile), dB relative to full scale.
+    """
+
+    begin: int
+    end: int
+    level: Decibels
+    noise: Decibels
+
+
+def frame_levels(samples: np.ndarray, rate: Hertz) -> np.ndarray:
+    """RMS of frames of 10 ms, smoothed over three, in dB relative to full scale, (frames,)."""
+    hop = max(1, round(FRAME * rate))
+    if not len(samples):
+        return np.zeros(0)
+    whole = len(samples) // hop * hop
+    power = np.einsum("ij,ij->i", *[samples[:whole].reshape(-1, hop)] * 2) / hop
+    if whole < len(samples):
+        power = np.append(power, np.mean(np.square(samples[whole:])))
+    padded = np.pad(power, 1, mode="edge")
+    smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+    return np.maximum(10 * np.log10(np.maximum(smooth, 1e-30)), LOWEST)
+
+
+def find_speech(samples: np.ndarray, rate: Hertz, *, below: Decibels, margin: Seconds) -> Speech:
+    """The speech of a recording, with `margin` kept at both ends where the recording has it.
+
+    A frame is speech when it is less than `below` dB under the loud frames; where the recording's own noise is
+    above that, the limit rises 10 dB over the noise, but never nearer than 20 dB to the loud frames.
+
+    Args:
+        samples: (T,), without DC.
+        rate: of the samples.
+        below: depth of the threshold.
+        margin: kept before the first and after the last frame of speech.
+    """
+    levels = frame_levels(samples, rate)
+    if not len(levels):
+        return Speech(0, 0, LOWEST, LOWEST)
+    level, noise = float(np.percentile(levels, 95)), float(np.percentile(levels, 5))
+    threshold = max(level - below, min(noise + _ABOVE_NOISE, level - _LEAST_BELOW_SPEECH))
+    active = levels > threshold
+    runs = np.convolve(active, np.ones(_RUN, int), mode="valid") if len(active) >= _RUN else active * _RUN
+    starts = np.flatnonzero(runs >= _RUN)
+    if not len(starts):
+        return Speech(0, len(samples), level, noise)
+    hop, keep = max(1, round(FRAME * rate)), round(margin * rate)
+    begin = max(0, int(starts[0]) * hop - keep)
+    end = min(len(samples), (int(starts[-1]) + _RUN) * hop + keep)
+    return Speech(begin, end, level, noise)

@@ -1,0 +1,137 @@
+"""Why a clip is not kept: named rules, each a measured value against a threshold of the settings.
+
+A rule knows neither files nor importers. `FACTS` are rejections that need no threshold of the settings; they are
+found where the file is opened, the line is read or the text is normalised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from amtts_core.data.settings import PrepareSettings
+from amtts_core.units import Decibels, Seconds
+
+FACTS = {
+    "malformed-line": "the line of the source cannot be read",
+    "missing-file": "the audio file does not exist",
+    "outside-folder": "the audio file lies outside of the corpus folder",
+    "unreadable": "the audio file cannot be decoded",
+    "empty-text": "there is no text",
+    "no-letters": "the text has no letter of the language",
+    "duplicate-audio": "the same audio was kept before",
+    "duplicate-text": "the same speaker said the same text before",
+}
+
+
+class Finding(BaseModel):
+    """Why one clip is rejected."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    reason: str
+    value: float | str | None = None
+    threshold: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What the rules look at.
+
+    Attributes:
+        source_duration: of the clip before trimming.
+        duration: of the speech with its margins.
+        level: of the loud frames, dBFS.
+        clipped: share of the samples that are clipped, 0 to 1.
+        not_finite: number of samples that are NaN or infinite.
+    """
+
+    source_duration: Seconds
+    duration: Seconds
+    level: Decibels
+    clipped: float
+    not_finite: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason to reject: the measured value lies beyond the threshold."""
+
+    name: str
+    measure: Callable[[Measurements], float]
+    threshold: Callable[[PrepareSettings], float]
+    beyond: Literal["above", "below"]
+    reason: str
+    """Filled with `value` and `threshold`."""
+
+    def judge(self, measured: Measurements, settings: PrepareSettings) -> Finding | None:
+        """The finding, or None where the clip passes."""
+        value, threshold = self.measure(measured), self.threshold(settings)
+        bad = value > threshold if self.beyond == "above" else value < threshold
+        if not bad:
+            return None
+        reason = self.reason.format(value=value, threshold=threshold)
+        return Finding(rule=self.name, reason=reason, value=_rounded(value), threshold=_rounded(threshold))
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "not-finite",
+        lambda m: m.not_finite,
+        lambda s: 0,
+        "above",
+        "{value:.0f} samples are NaN or infinite",
+    ),
+    Rule(
+        "silent",
+        lambda m: m.level,
+        lambda s: s.silence,
+        "below",
+        "the loudest part is at {value:.1f} dBFS, speech is above {threshold:g}",
+    ),
+    Rule(
+        "clipped",
+        lambda m: m.clipped,
+        lambda s: s.max_clipped,
+        "above",
+        "{value:.2%} of the samples are clipped, at most {threshold:.2%} are accepted",
+    ),
+    Rule(
+        "too-short",
+        lambda m: m.duration,
+        lambda s: s.min_duration,
+        "below",
+        "{value:.2f} s of speech, at least {threshold:g} s are needed",
+    ),
+    Rule(
+        "too-long",
+        lambda m: m.duration,
+        lambda s: s.max_duration,
+        "above",
+        "{value:.2f} s of speech, at most {threshold:g} s are accepted",
+    ),
+)
+"""In the order they are asked; the first that fires names the rejection."""
+
+
+def judge(measured: Measurements, settings: PrepareSettings) -> Finding | None:
+    """The first rule that rejects the clip, or None."""
+    for rule in RULES:
+        finding = rule.judge(measured, settings)
+        if finding is not None:
+            return finding
+    return None
+
+
+def rule_names() -> tuple[str, ...]:
+    """Every name that can stand in a ledger."""
+    return (*FACTS, *(rule.name for rule in RULES))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}") if math.isfinite(value) else 0.0

@@ -1,0 +1,125 @@
+"""What is done already, on disk: one row a clip, in SQLite, so that a kill at any point loses at most a second.
+
+Also remembers, within one run, which ids, audio and sentences are taken; a set in memory would grow with the corpus.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from amtts_core.errors import AmttsError
+
+NAME = "journal.sqlite"
+_COMMIT_EVERY = 0.5  # seconds
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS clips (
+    id TEXT PRIMARY KEY, fingerprint TEXT, outcome TEXT, kept INTEGER, run INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS taken (kind TEXT, key TEXT, id TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+DELETE FROM taken;
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A clip's row: the fingerprint it was done under and its outcome as JSON."""
+
+    fingerprint: str
+    outcome: str
+
+
+class Journal:
+    """The journal of one output folder; held by one process at a time.
+
+    Raises:
+        AmttsError: another process holds it, or it cannot be read or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA temp_store=MEMORY")
+            self._db.executescript(_SCHEMA)
+            self._run = 1 + (self._db.execute("SELECT max(run) FROM clips").fetchone()[0] or 0)
+            self._db.execute("BEGIN")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise AmttsError(
+                    f"another `amtts prepare` is at work in {folder}",
+                    remedy="Wait for it, or choose another --out",
+                ) from None
+            raise AmttsError(f"cannot write {self.path}: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise AmttsError(
+                f"{self.path} is damaged ({error})", remedy=f"Delete it and run again: rm {self.path}"
+            ) from None
+        self._committed = time.monotonic()
+
+    def entry(self, identity: str) -> Entry | None:
+        """What is known of a clip."""
+        row = self._db.execute("SELECT fingerprint, outcome FROM clips WHERE id = ?", (identity,)).fetchone()
+        return Entry(*row) if row else None
+
+    def forget(self, identity: str) -> None:
+        """Makes a clip's row useless, durably, before its audio is written anew."""
+        self._db.execute("UPDATE clips SET fingerprint = '' WHERE id = ?", (identity,))
+        self.commit()
+
+    def forget_all(self) -> None:
+        """Makes every row useless; the files they name are still known."""
+        self._db.execute("UPDATE clips SET fingerprint = ''")
+        self.commit()
+
+    def record(self, identity: str, fingerprint: str, outcome: str, *, kept: bool) -> None:
+        """Stores a clip's outcome; it is on disk within a second."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO clips VALUES (?, ?, ?, ?, ?)",
+            (identity, fingerprint, outcome, kept, self._run),
+        )
+        if time.monotonic() - self._committed > _COMMIT_EVERY:
+            self.commit()
+
+    def claim(self, kind: str, key: str, identity: str) -> str | None:
+        """Takes `key` for a clip in this run; returns the id of the clip that took it before, None if nobody did."""
+        try:
+            self._db.execute("INSERT INTO taken VALUES (?, ?, ?)", (kind, key, identity))
+        except sqlite3.IntegrityError:
+            row = self._db.execute("SELECT id FROM taken WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+            return str(row[0])
+        return None
+
+    def superfluous(self) -> Iterator[str]:
+        """Ids whose audio no longer belongs to the corpus: rejected in this run, or not in the source any more."""
+        rows = self._db.execute("SELECT id FROM clips WHERE kept = 0 OR run < ?", (self._run,))
+        yield from (str(identity) for (identity,) in rows)
+
+    def drop_stale(self) -> None:
+        """Deletes the rows of clips that this run did not meet."""
+        self._db.execute("DELETE FROM clips WHERE run < ?", (self._run,))
+        self.commit()
+
+    def commit(self) -> None:
+        """Makes everything so far durable."""
+        self._db.execute("COMMIT")
+        self._db.execute("BEGIN")
+        self._committed = time.monotonic()
+
+    def close(self) -> None:
+        """Commits and lets go of the folder."""
+        self._db.execute("DELETE FROM taken")
+        self._db.execute("COMMIT")
+        self._db.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

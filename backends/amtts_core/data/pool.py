@@ -1,0 +1,108 @@
+"""Runs a function over a stream of tasks in spawned processes and gives the results back in the stream's order.
+
+Knows nothing of audio; another executor needs only the same signature. At most a few tasks a worker are in flight,
+so memory does not grow with the stream.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from amtts_core.errors import AmttsError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_AHEAD = 8  # tasks in flight for each worker
+_WINDOW = 512  # results that wait behind a slow one, known ones included
+_work: Callable[[Any], Any] | None = None
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_ordered(
+    work: Callable[[T], R], tasks: Iterable[tuple[T, R | None]], *, jobs: int = 0
+) -> Generator[tuple[T, R], None, None]:
+    """Yields each task with its result, in the order of `tasks`, which is pulled as results are consumed.
+
+    Args:
+        work: pure and picklable.
+        tasks: a task and its result where that is known already.
+        jobs: processes; 1 works in this process, 0 takes every core.
+
+    Raises:
+        AmttsError: a worker process died.
+    """
+    jobs = jobs or cores()
+    if jobs == 1:
+        for task, known in tasks:
+            yield task, work(task) if known is None else known
+        return
+    pool = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(work,)
+    )
+    try:
+        yield from _in_order(pool, tasks, limit=jobs * _AHEAD)
+    except BrokenProcessPool:
+        raise AmttsError(
+            "a worker process died, most likely for want of memory",
+            remedy="What is done is kept; run the same command again, with fewer --jobs",
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _in_order(
+    pool: ProcessPoolExecutor, tasks: Iterable[tuple[T, R | None]], *, limit: int
+) -> Iterator[tuple[T, R]]:
+    waiting: deque[tuple[T, R | Future[R]]] = deque()
+    flying = 0
+    for task, known in tasks:
+        if known is None:
+            waiting.append((task, pool.submit(_do, task)))
+            flying += 1
+        else:
+            waiting.append((task, known))
+        while waiting and (
+            flying >= limit or len(waiting) >= _WINDOW or not isinstance(waiting[0][1], Future)
+        ):
+            task, result = waiting.popleft()
+            flying -= isinstance(result, Future)
+            yield task, result.result() if isinstance(result, Future) else result
+    while waiting:
+        task, result = waiting.popleft()
+        yield task, result.result() if isinstance(result, Future) else result
+
+
+def _start_worker(work: Callable[[Any], Any]) -> None:
+    """Prepares a fresh process: Ctrl-C is the parent's to handle, and nobody outlives the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    global _work
+    _work = work
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _do(task: Any) -> Any:
+    assert _work is not None
+    return _work(task)

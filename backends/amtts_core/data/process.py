@@ -1,0 +1,212 @@
+"""One clip from file to corpus: decode, measure, judge, trim, resample, level, write. Pure but for the file it writes.
+
+The same task and settings give the same outcome and the same bytes on any machine, in any order, in any executor;
+what depends on other clips (duplicates, splits, ids) is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from amtts_core.audio.clipping import flat_share
+from amtts_core.audio.io import AudioError, AudioTooLongError, Decoded, decode, resample, write_flac
+from amtts_core.audio.loudness import to_loudness
+from amtts_core.audio.rumble import remove_rumble
+from amtts_core.audio.trim import Speech, find_speech
+from amtts_core.data.filters import Finding, Measurements, judge
+from amtts_core.data.settings import PrepareSettings
+from amtts_core.text.language import get_language
+from amtts_core.text.normalize import Normalizer
+from amtts_core.units import Decibels, Hertz, Seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTask:
+    """What is to be done for one clip.
+
+    Attributes:
+        id: names the written file.
+        where: place in the source, for people.
+        path: audio file; empty where none was found.
+        source: the audio file as the corpus names it.
+        text: as written.
+        spoken: the source's own normalised text; empty where it has none.
+        speaker: empty where there is none.
+        start: of the clip in its file.
+        end: of the clip in its file; None is the end of the file.
+        fingerprint: of everything that the outcome depends on.
+        known: an earlier run left the outcome.
+    """
+
+    id: str
+    where: str
+    path: str = ""
+    source: str
+    text: str
+    spoken: str = ""
+    speaker: str = ""
+    start: Seconds = 0.0
+    end: Seconds | None = None
+    fingerprint: str = ""
+    known: bool = False
+
+
+class Outcome(BaseModel):
+    """What came of a clip by itself; `finding` says why it cannot be kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    finding: Finding | None = None
+    normalized_text: str = ""
+    duration: Seconds = 0.0
+    """Of the written audio."""
+    audio_hash: str = ""
+    """Of the decoded samples, before anything is done to them."""
+    audio_bytes: int = 0
+    """Size of the written file."""
+    source_duration: Seconds = 0.0
+    source_rate: Hertz = 0
+    channels: int = 0
+    level: Decibels = 0.0
+    noise: Decibels = 0.0
+    clipped: float = 0.0
+    loudness: Decibels = 0.0
+    """Before levelling, LUFS."""
+    leftovers: dict[str, int] = Field(default_factory=dict)
+    """Characters of the normalised text outside of the language's symbols, with their counts."""
+
+
+def audio_name(identity: str) -> str:
+    """Path of a clip's audio, relative to the corpus folder that is made."""
+    return f"audio/{identity}.flac"
+
+
+class ClipProcessor:
+    """Does `ClipTask`s.
+
+    Args:
+        settings: what is done.
+        out: the corpus folder; its `audio` folder exists.
+    """
+
+    def __init__(self, settings: PrepareSettings, out: Path) -> None:
+        self.settings, self.out = settings, out
+        self._normalizer = Normalizer(settings.normalizer)
+        symbols = get_language(settings.normalizer.language).symbols
+        self._letters = frozenset(s for s in symbols if unicodedata.category(s).startswith("L"))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross a process pool as settings and folder."""
+        return (ClipProcessor, (self.settings, self.out))
+
+    def __call__(self, task: ClipTask) -> Outcome:
+        """Decides about one clip and writes its audio if it can be kept.
+
+        Raises:
+            AmttsError: the audio cannot be written; that is no fault of the clip.
+        """
+        normalized, finding = self._text(task)
+        if finding is not None:
+            return Outcome(finding=finding, normalized_text=normalized)
+        settings = self.settings
+        span = None if task.end is None else task.end - task.start
+        try:
+            decoded = decode(
+                Path(task.path), start=task.start, duration=span, max_duration=settings.max_source_duration
+            )
+        except AudioTooLongError as error:
+            finding = Finding(
+                rule="too-long", reason=error.message, value=round(error.duration, 3), threshold=error.limit
+            )
+            return Outcome(finding=finding, normalized_text=normalized)
+        except AudioError as error:
+            return Outcome(
+                finding=Finding(rule="unreadable", reason=error.message), normalized_text=normalized
+            )
+        return self._audio(task, decoded, normalized)
+
+    def _text(self, task: ClipTask) -> tuple[str, Finding | None]:
+        written = task.spoken or task.text
+        if not written.strip():
+            return "", Finding(rule="empty-text", reason="there is no text")
+        normalized = self._normalizer(written)
+        if not any(character in self._letters for character in normalized):
+            language = self.settings.normalizer.language
+            reason = f"no letter of language '{language}' in {written[:40]!r}"
+            return normalized, Finding(rule="no-letters", reason=reason, value=0, threshold=1)
+        return normalized, None
+
+    def _audio(self, task: ClipTask, decoded: Decoded, normalized: str) -> Outcome:
+        settings, rate = self.settings, decoded.sample_rate
+        digest = hashlib.blake2b(decoded.samples.tobytes(), digest_size=16, person=rate.to_bytes(4, "big"))
+        finite = np.isfinite(decoded.samples)
+        not_finite = int(len(finite) - np.count_nonzero(finite))
+        samples = (
+            decoded.samples if not not_finite else np.where(finite, decoded.samples, 0).astype(np.float32)
+        )
+        clipped = max(decoded.full_scale, flat_share(samples))
+        steady = remove_rumble(samples, rate, settings.high_pass)
+        speech = find_speech(steady, rate, below=settings.trim_level, margin=settings.trim_margin)
+        begin, end = (speech.begin, speech.end) if settings.trim else (0, len(steady))
+        measured = Measurements(
+            source_duration=len(samples) / rate,
+            duration=(end - begin) / rate,
+            level=speech.level,
+            clipped=clipped,
+            not_finite=not_finite,
+        )
+        finding = judge(measured, settings)
+        if finding is not None:
+            return self._outcome(decoded, speech, measured, digest.hexdigest(), normalized, finding=finding)
+        resampled = resample(steady[begin:end].astype(np.float32), rate, settings.sample_rate)
+        levelled = to_loudness(
+            resampled, settings.sample_rate, target=settings.loudness, ceiling=settings.peak
+        )
+        size = write_flac(self.out / audio_name(task.id), levelled.samples, settings.sample_rate)
+        return self._outcome(
+            decoded,
+            speech,
+            measured,
+            digest.hexdigest(),
+            normalized,
+            duration=len(levelled.samples) / settings.sample_rate,
+            audio_bytes=size,
+            loudness=round(levelled.before, 2),
+            leftovers=dict(self._normalizer.leftovers(normalized)),
+        )
+
+    def _outcome(
+        self,
+        decoded: Decoded,
+        speech: Speech,
+        measured: Measurements,
+        audio_hash: str,
+        normalized: str,
+        *,
+        finding: Finding | None = None,
+        duration: Seconds = 0.0,
+        audio_bytes: int = 0,
+        loudness: Decibels = 0.0,
+        leftovers: dict[str, int] | None = None,
+    ) -> Outcome:
+        return Outcome(
+            finding=finding,
+            normalized_text=normalized,
+            duration=round(duration, 6),
+            audio_hash=audio_hash,
+            audio_bytes=audio_bytes,
+            source_duration=round(measured.source_duration, 6),
+            source_rate=decoded.sample_rate,
+            channels=decoded.channels,
+            level=round(speech.level, 2),
+            noise=round(speech.noise, 2),
+            clipped=round(measured.clipped, 6),
+            loudness=loudness,
+            leftovers=leftovers or {},
+        )

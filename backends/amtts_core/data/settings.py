@@ -1,0 +1,108 @@
+"""What `prepare` does to a corpus: every choice in one model, stored with the corpus it made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from amtts_core.errors import ConfigError, nearest
+from amtts_core.text.settings import NormalizerSettings
+from amtts_core.units import Decibels, Hertz, Seconds
+
+PROCESSING_VERSION = 1
+"""Raise it when the same settings make other audio or text, so that old results are not taken for new ones."""
+
+_JUDGEMENT = ("val", "test", "max_rejected", "repeated_text")
+"""Fields that change which clips are kept and where they go, not what is made of a clip."""
+
+
+class PrepareSettings(BaseModel):
+    """Settings of `amtts prepare`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sample_rate: Hertz = Field(22050, ge=8000, le=192_000, description="rate of the written audio, Hz")
+    high_pass: float = Field(
+        40.0, ge=0, lt=400, description="high-pass corner, Hz; 0 removes only the DC offset"
+    )
+    trim: bool = Field(True, description="cut silence at both ends")
+    trim_level: Decibels = Field(40.0, ge=10, le=80, description="silence is this far under the speech, dB")
+    trim_margin: Seconds = Field(0.05, ge=0, le=5, description="silence kept at both ends, s")
+    loudness: Decibels = Field(-23.0, ge=-60, le=0, description="target loudness, LUFS")
+    peak: Decibels = Field(-1.0, ge=-20, le=0, description="highest peak, dBFS; wins over the loudness")
+    min_duration: Seconds = Field(0.3, ge=0, description="shorter speech is rejected, s after trimming")
+    max_duration: Seconds = Field(20.0, gt=0, description="longer speech is rejected, s after trimming")
+    max_source_duration: Seconds = Field(300.0, gt=0, description="longer files are rejected undecoded, s")
+    silence: Decibels = Field(
+        -60.0, ge=-120, le=0, description="a clip whose loud frames are lower is silent, dBFS"
+    )
+    max_clipped: float = Field(0.005, ge=0, le=1, description="largest share of clipped samples")
+    repeated_text: bool = Field(False, description="keep a sentence that its speaker has said before")
+    speaker: str = Field("", description="speaker of rows that name none")
+    val: float = Field(0.05, ge=0, lt=1, description="share of the sentences that go to the validation split")
+    test: float = Field(0.05, ge=0, lt=1, description="share of the sentences that go to the test split")
+    max_rejected: float = Field(
+        0.3, ge=0, le=1, description="largest share of rejected clips; above it the run fails"
+    )
+    normalizer: NormalizerSettings = Field(
+        default_factory=NormalizerSettings, description="how text is normalised"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PrepareSettings:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val {self.val:g} and test {self.test:g} leave nothing to train on")
+        if self.min_duration >= self.max_duration:
+            raise ValueError(
+                f"min_duration {self.min_duration:g} is not below max_duration {self.max_duration:g}"
+            )
+        return self
+
+    def processing_hash(self) -> str:
+        """A digest of the fields that change what is made of a clip."""
+        fields = self.model_dump(mode="json", exclude=set(_JUDGEMENT))
+        text = json.dumps([PROCESSING_VERSION, fields], sort_keys=True, ensure_ascii=False)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Field name, old and new value of each field that differs; sections are followed into."""
+    for key in {**old, **new}:
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            yield f"{prefix}{key}", before, after
+
+
+def resolve_settings(values: dict[str, Any], *, overrides: dict[str, Any] | None = None) -> PrepareSettings:
+    """Validates everything at once.
+
+    Args:
+        values: nested values.
+        overrides: nested values that win.
+
+    Raises:
+        ConfigError: lists every fault, unknown keys with the nearest name.
+    """
+    merged = dict(values)
+    for key, value in (overrides or {}).items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both else value
+    try:
+        return PrepareSettings.model_validate(merged)
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors():
+            where = ".".join(str(part) for part in fault["loc"])
+            if fault["type"] == "extra_forbidden":
+                section = NormalizerSettings if fault["loc"][0] == "normalizer" else PrepareSettings
+                faults.append(f"{where}: unknown{nearest(str(fault['loc'][-1]), section.model_fields)}")
+            else:
+                told = fault["msg"].removeprefix("Value error, ")
+                faults.append(f"{where}: {told}, got {fault['input']!r}" if where else told)
+        raise ConfigError("settings of prepare: " + "; ".join(faults)) from None
