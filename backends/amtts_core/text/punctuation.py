@@ -18,6 +18,8 @@ MARKS = END_MARKS + PAUSE_MARKS
 _BY_STRENGTH = "?!።፦፤፣"
 _QUOTES = '"«»“”„‟‹›❝❞〝〞'
 _APOSTROPHES = "'‘’‚‛′´`ʼʻ"
+_RUN_BEFORE = re.compile(f"[{LETTER}]+$")
+_RUN_AFTER = re.compile(f"[{LETTER}]+")
 _WORD = rf"[^\W\d_{LETTER}]|[{LETTER}]"
 
 _SINGLE = str.maketrans(
@@ -44,10 +46,11 @@ _SINGLE = str.maketrans(
 
 
 def _quote(match: re.Match[str]) -> str:
-    """A quotation mark that holds a prefix or suffix to its word goes without a trace; any other is a space."""
-    before, after = match["before"] or "", match["after"] or ""
-    bound = (0 < len(before) <= 2 and after) or (before and 0 < len(after) <= 3)
-    return before + ("" if bound else " ") + after
+    """A quotation mark that ties a prefix or suffix to its word goes without a trace; any other is a space."""
+    before = _RUN_BEFORE.search(match.string, max(0, match.start() - 12), match.start())
+    after = _RUN_AFTER.match(match.string, match.end(), match.end() + 12)
+    bound = before and after and (len(before[0]) <= 2 or len(after[0]) <= 3)
+    return "" if bound else " "
 
 
 def _paragraphs(text: str) -> str:
@@ -73,12 +76,7 @@ def marks_stage() -> Stage:
             literal("word-space", "፡", " ", needs="፡"),
             literal("apostrophe", rf"(?<={_WORD})[{_APOSTROPHES}](?={_WORD})", "", needs=_APOSTROPHES),
             literal("apostrophe", f"[{_APOSTROPHES}]", " ", needs=_APOSTROPHES),
-            Substitution(
-                "quotation-mark",
-                re.compile(rf"(?P<before>[{LETTER}]+)?[{_QUOTES}]+(?P<after>[{LETTER}]+)?"),
-                _quote,
-                needs=_QUOTES,
-            ),
+            Substitution("quotation-mark", re.compile(f"[{_QUOTES}]+"), _quote, needs=_QUOTES),
         ),
         re.compile(f"[^ {LETTER}0-9]"),
     )
@@ -105,7 +103,7 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
             literal("comma", ",", "፣", needs=","),
             literal("full-stop", r"(?<=[^\s.])\.(?=\s|$)", "።", needs="."),
             literal("dot", r"\.", " ", needs="."),
-            literal("colon", rf":(?=\s|$)|(?<=\s):", "፦", needs=":"),
+            literal("colon", r":(?=\s|$)|(?<=\s):", "፦", needs=":"),
             literal("colon", ":", " ", needs=":"),
             literal("dash", r"(?:(?<=\s)|^)-+(?=\s|$)", "፣", needs="-"),
             literal("hyphen", "-", " ", needs="-"),

@@ -11,7 +11,7 @@ from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.letters import PACKAGE
 from amtts_core.text.amharic.numbers import digit_words
 from amtts_core.text.ethiopic import LETTER, to_order
-from amtts_core.text.rules import Rule, Stage, Substitution
+from amtts_core.text.rules import Rule, Stage, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
 _LATIN = "A-Za-z\u00c0-\u024f\u1e00-\u1eff"
@@ -117,7 +117,15 @@ def _read_web(match: re.Match[str]) -> str:
 
 def web_stage() -> Stage:
     """Web and mail addresses, before numbers and abbreviations take their dots."""
-    return Stage("latin", (Substitution("address", _WEB, _read_web, needs="."),), re.compile("[A-Za-z]"))
+    return Stage(
+        "latin",
+        (
+            Substitution("address", _WEB, _read_web, needs="."),
+            literal("possessive", r"(?<=[A-Za-z])['’]s\b", "", needs="'’"),
+            literal("number-sign", "#(?=[0-9])", "ቁጥር ", needs="#"),
+        ),
+        re.compile("[A-Za-z#]"),
+    )
 
 
 def latin_stage(settings: NormalizerSettings) -> Stage:

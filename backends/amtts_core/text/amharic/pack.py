@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from amtts_core.text.amharic.abbreviation_forms import rule_table
 from amtts_core.text.amharic.abbreviations import abbreviations_stage, is_abbreviation
+from amtts_core.text.amharic.g2p import to_ipa
 from amtts_core.text.amharic.latin import latin_stage, web_stage
 from amtts_core.text.amharic.letters import homophones, letters_stage
 from amtts_core.text.amharic.numbers import cardinal
 from amtts_core.text.amharic.numeric import numeric_stage
+from amtts_core.text.amharic.romanize import romanize
 from amtts_core.text.ethiopic import letters
 from amtts_core.text.language import Language
 from amtts_core.text.lexicon import lexicon_stage
@@ -20,7 +23,10 @@ def stages(settings: NormalizerSettings) -> tuple[Stage, ...]:
     """The stages that the settings leave on."""
     optional = (
         (settings.unicode, lambda: unicode_stage()),
-        (bool(settings.lexicon), lambda: lexicon_stage(settings.lexicon)),
+        (
+            bool(settings.lexicon),
+            lambda: lexicon_stage(settings.lexicon, prefixes=tuple(rule_table()["prefixes"])),
+        ),
         (settings.latin, web_stage),
         (settings.punctuation, marks_stage),
         (settings.abbreviations, abbreviations_stage),
@@ -44,5 +50,7 @@ def language() -> Language:
         homophones=homophones(),
         is_abbreviation=is_abbreviation,
         cardinal=cardinal,
+        to_ipa=to_ipa,
+        romanize=romanize,
         espeak_voice="am",
     )

@@ -1,0 +1,135 @@
+"""`amtts normalize`: text as people write it to text as people read it, and which rules did it."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amtts_cli import console
+from amtts_cli.options import Assignments, Json
+
+if TYPE_CHECKING:
+    from amtts_core.text.normalize import NormalizerSettings
+
+
+class Target(StrEnum):
+    """What the normalised text is turned into."""
+
+    IPA = "ipa"
+    ROMAN = "roman"
+
+
+def normalize(
+    text: Annotated[list[str] | None, typer.Argument(help="Texts; none reads standard input.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show every rule that changed something.")
+    ] = False,
+    language: Annotated[str, typer.Option("--language", help="Language of the text: am or ti.")] = "am",
+    fold_homophones: Annotated[
+        bool, typer.Option(help="One letter per sound; off for checkpoints that keep the letters apart.")
+    ] = True,
+    lexicon: Annotated[
+        Path | None, typer.Option("--lexicon", help="File of your own readings: word<TAB>reading.")
+    ] = None,
+    to: Annotated[Target | None, typer.Option("--to", help="Also write IPA or reversible ASCII.")] = None,
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Normalise texts: one a line in, one a line out.
+
+    Characters outside the language's symbols are kept and counted on standard error.
+    """
+    from amtts_core.text.normalize import Normalizer
+
+    settings = _settings(language, fold_homophones, lexicon, to, assignments or [])
+    normalizer = Normalizer(settings)
+    finish = _finisher(language, to)
+    total: Counter[str] = Counter()
+    rows: list[dict[str, object]] = []
+    for line in text if text else _standard_input():
+        normalized = normalizer(line)
+        total += (left := normalizer.leftovers(normalized))
+        fired = normalizer.explain(line) if explain else []
+        if json:
+            row: dict[str, object] = {"text": line, "normalized": normalized, "leftovers": dict(left)}
+            if to:
+                row[to.value] = finish(normalized)
+            if explain:
+                row["rules"] = [vars(rule) for rule in fired]
+            rows.append(row)
+            continue
+        for rule in fired:
+            console.log(f"{rule.stage}/{rule.rule}: {rule.before} -> {rule.after}")
+        console.out(finish(normalized))
+    if json:
+        console.result({"texts": rows, "leftovers": dict(total)})
+    elif total:
+        console.warn(f"characters outside the symbols of {language!r}: {_listed(total)}")
+
+
+def _settings(
+    language: str, fold_homophones: bool, lexicon: Path | None, to: Target | None, assignments: list[str]
+) -> NormalizerSettings:
+    """The settings that the options ask for; every fault of `--set` in one error."""
+    from pydantic import ValidationError
+
+    from amtts_core.errors import AmttsError, nearest
+    from amtts_core.text.lexicon import read_lexicon
+    from amtts_core.text.normalize import NormalizerSettings
+
+    values: dict[str, object] = {"language": language, "fold_homophones": fold_homophones}
+    values["lexicon"] = read_lexicon(lexicon) if lexicon else {}
+    values["strip_gemination_marks"] = to is not Target.IPA
+    for assignment in assignments:
+        name, sign, value = assignment.partition("=")
+        if not sign or name not in NormalizerSettings.model_fields or name == "lexicon":
+            hint = nearest(name, NormalizerSettings.model_fields)
+            raise AmttsError(f"--set {assignment!r} names no switch of the normaliser{hint}")
+        values[name] = value
+    try:
+        return NormalizerSettings.model_validate(values)
+    except ValidationError as fault:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in fault.errors())
+        raise AmttsError(f"these settings cannot be used: {faults}") from fault
+
+
+def _finisher(language: str, to: Target | None) -> Callable[[str], str]:
+    """What is done to a normalised text before it is printed."""
+    from amtts_core.errors import AmttsError
+    from amtts_core.text.language import get_language
+
+    pack = get_language(language)
+    if to is None:
+        return str
+    function = pack.to_ipa if to is Target.IPA else pack.romanize
+    if function is None:
+        raise AmttsError(f"language {language!r} has no --to {to.value}", remedy="Leave --to away")
+    return function
+
+
+def _standard_input() -> Iterator[str]:
+    """Lines of standard input, UTF-8 or UTF-16; a bad line is named by its number."""
+    from amtts_core.errors import AmttsError
+    from amtts_core.text.normalize import decode_text
+
+    if sys.stdin.isatty():
+        raise AmttsError("no text given", remedy="Write it as an argument or pipe it in")
+    stream = sys.stdin.buffer
+    start = stream.peek(2)[:2] if hasattr(stream, "peek") else b""
+    if start in (b"\xff\xfe", b"\xfe\xff"):
+        yield from decode_text(stream.read(), source="standard input").splitlines()
+        return
+    for number, line in enumerate(stream, start=1):
+        yield decode_text(line, source=f"standard input, line {number}").rstrip("\r\n")
+
+
+def _listed(counts: Counter[str]) -> str:
+    shown = [f"{char!r} (U+{ord(char):04X}) {count}" for char, count in counts.most_common(20)]
+    rest = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
