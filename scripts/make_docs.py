@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import types
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from amtts_cli.app import COMMANDS, app
 from amtts_core.config import RunConfig
+from amtts_core.data.settings import PrepareSettings
 from amtts_core.registry import list_backends
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -23,7 +25,7 @@ NOTE = "<!-- Written by `make docs`; edit the code instead. -->"
 def commands_page() -> str:
     """The help of every command, as `amtts COMMAND --help` prints it."""
     root: Any = typer.main.get_command(app)
-    top = root.context_class(root, info_name="amtts", terminal_width=100)
+    top = root.context_class(root, info_name="amtts", terminal_width=100, **root.context_settings)
     parts = [
         "# Commands",
         NOTE,
@@ -52,6 +54,16 @@ def config_page() -> str:
         "keys with `--set training.max_steps=100`.",
         *_section("The run", "", RunConfig),
     ]
+    parts += _backends()
+    parts += [
+        *_section("Preparing a corpus", "", PrepareSettings),
+        "`amtts prepare` takes those without an option of their own with `--set KEY=VALUE`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _backends() -> list[str]:
+    parts: list[str] = []
     for entry in list_backends():
         if entry.distribution != "amtts":
             continue
@@ -63,7 +75,7 @@ def config_page() -> str:
         parts.append("\n".join(f"- `{name}`: {_values(values)}" for name, values in spec.presets.items()))
         if spec.training_defaults:
             parts.append(f"Its own training defaults: {_values(spec.training_defaults)}")
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def _section(title: str, prefix: str, section: type[BaseModel]) -> list[str]:
@@ -90,9 +102,7 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
         return "see below"
-    if isinstance(value, tuple):
-        value = list(value)
-    return "empty" if value in ("", [], {}) else f"`{value}`"
+    return "empty" if value in ("", (), [], {}) else f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
 def _kind(annotation: Any) -> str:

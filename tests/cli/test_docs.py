@@ -39,7 +39,7 @@ def test_pages_name_only_what_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
-    for command in re.findall(r"^\s*(?:\$ )?amtts ([a-z][a-z0-9-]*)", text, re.MULTILINE):
+    for command in re.findall(r"^ {4,}(?:\$ )?amtts ([a-z][a-z0-9-]*)", text, re.MULTILINE):
         assert command in COMMANDS, f"{page.name} shows `amtts {command}`"
     for verb in re.findall(r"`make ([a-z]+)`", text):
         assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.MULTILINE), (
