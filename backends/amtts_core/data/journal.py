@@ -87,14 +87,15 @@ class Journal:
         if time.monotonic() - self._committed > _COMMIT_EVERY:
             self.commit()
 
-    def claim(self, kind: str, key: str, identity: str) -> str | None:
-        """Takes `key` for a clip in this run; returns the id of the clip that took it before, None if nobody did."""
-        try:
-            self._db.execute("INSERT INTO taken VALUES (?, ?, ?)", (kind, key, identity))
-        except sqlite3.IntegrityError:
-            row = self._db.execute("SELECT id FROM taken WHERE kind = ? AND key = ?", (kind, key)).fetchone()
-            return str(row[0])
-        return None
+    def owner(self, kind: str, key: str) -> str | None:
+        """The id of the clip that took `key` in this run."""
+        row = self._db.execute("SELECT id FROM taken WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+        return str(row[0]) if row else None
+
+    def claim(self, kind: str, key: str, identity: str) -> bool:
+        """Takes `key` for a clip in this run; False where it is taken already."""
+        cursor = self._db.execute("INSERT OR IGNORE INTO taken VALUES (?, ?, ?)", (kind, key, identity))
+        return cursor.rowcount == 1
 
     def superfluous(self) -> Iterator[str]:
         """Ids whose audio no longer belongs to the corpus: rejected in this run, or not in the source any more."""

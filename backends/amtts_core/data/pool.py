@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import pickle
 import signal
 import threading
 from collections import deque
@@ -24,6 +25,7 @@ R = TypeVar("R")
 
 _AHEAD = 8  # tasks in flight for each worker
 _WINDOW = 512  # results that wait behind a slow one, known ones included
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _work: Callable[[Any], Any] | None = None
 
 
@@ -50,10 +52,10 @@ def run_ordered(
     jobs = jobs or cores()
     if jobs == 1:
         for task, known in tasks:
-            yield task, work(task) if known is None else known
+            yield task, _noted(work, task) if known is None else known
         return
     pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(work,)
+        jobs, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(pickle.dumps(work),)
     )
     try:
         yield from _in_order(pool, tasks, limit=jobs * _AHEAD)
@@ -88,12 +90,16 @@ def _in_order(
         yield task, result.result() if isinstance(result, Future) else result
 
 
-def _start_worker(work: Callable[[Any], Any]) -> None:
-    """Prepares a fresh process: Ctrl-C is the parent's to handle, and nobody outlives the parent."""
+def _start_worker(work: bytes) -> None:
+    """Prepares a fresh process: one thread, Ctrl-C is the parent's to handle, and nobody outlives the parent.
+
+    The work comes pickled so that the thread counts are set before the libraries that read them are imported.
+    """
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     global _work
-    _work = work
+    _work = pickle.loads(work)
 
 
 def _leave_with_parent() -> None:
@@ -105,4 +111,13 @@ def _leave_with_parent() -> None:
 
 def _do(task: Any) -> Any:
     assert _work is not None
-    return _work(task)
+    return _noted(_work, task)
+
+
+def _noted(work: Callable[[T], R], task: T) -> R:
+    """The result; a bug's traceback says which task met it."""
+    try:
+        return work(task)
+    except Exception as error:
+        error.add_note(f"while working on {task}")
+        raise

@@ -18,7 +18,7 @@ from amtts_core.audio.clipping import flat_share
 from amtts_core.audio.io import AudioError, AudioTooLongError, Decoded, decode, resample, write_flac
 from amtts_core.audio.loudness import to_loudness
 from amtts_core.audio.rumble import remove_rumble
-from amtts_core.audio.trim import Speech, find_speech
+from amtts_core.audio.trim import find_speech
 from amtts_core.data.filters import Finding, Measurements, judge
 from amtts_core.data.settings import PrepareSettings
 from amtts_core.text.language import get_language
@@ -161,52 +161,27 @@ class ClipProcessor:
             clipped=clipped,
             not_finite=not_finite,
         )
-        finding = judge(measured, settings)
-        if finding is not None:
-            return self._outcome(decoded, speech, measured, digest.hexdigest(), normalized, finding=finding)
+        outcome = Outcome(
+            finding=judge(measured, settings),
+            normalized_text=normalized,
+            audio_hash=digest.hexdigest(),
+            source_duration=round(measured.source_duration, 6),
+            source_rate=rate,
+            channels=decoded.channels,
+            level=round(speech.level, 2),
+            noise=round(speech.noise, 2),
+            clipped=round(clipped, 6),
+            leftovers=dict(self._normalizer.leftovers(normalized)),
+        )
+        if outcome.finding is not None:
+            return outcome
         resampled = resample(steady[begin:end].astype(np.float32), rate, settings.sample_rate)
         levelled = to_loudness(
             resampled, settings.sample_rate, target=settings.loudness, ceiling=settings.peak
         )
-        size = write_flac(self.out / audio_name(task.id), levelled.samples, settings.sample_rate)
-        return self._outcome(
-            decoded,
-            speech,
-            measured,
-            digest.hexdigest(),
-            normalized,
-            duration=len(levelled.samples) / settings.sample_rate,
-            audio_bytes=size,
-            loudness=round(levelled.before, 2),
-            leftovers=dict(self._normalizer.leftovers(normalized)),
-        )
-
-    def _outcome(
-        self,
-        decoded: Decoded,
-        speech: Speech,
-        measured: Measurements,
-        audio_hash: str,
-        normalized: str,
-        *,
-        finding: Finding | None = None,
-        duration: Seconds = 0.0,
-        audio_bytes: int = 0,
-        loudness: Decibels = 0.0,
-        leftovers: dict[str, int] | None = None,
-    ) -> Outcome:
-        return Outcome(
-            finding=finding,
-            normalized_text=normalized,
-            duration=round(duration, 6),
-            audio_hash=audio_hash,
-            audio_bytes=audio_bytes,
-            source_duration=round(measured.source_duration, 6),
-            source_rate=decoded.sample_rate,
-            channels=decoded.channels,
-            level=round(speech.level, 2),
-            noise=round(speech.noise, 2),
-            clipped=round(measured.clipped, 6),
-            loudness=loudness,
-            leftovers=leftovers or {},
-        )
+        written = {
+            "duration": round(len(levelled.samples) / settings.sample_rate, 6),
+            "audio_bytes": write_flac(self.out / audio_name(task.id), levelled.samples, settings.sample_rate),
+            "loudness": round(levelled.before, 2),
+        }
+        return outcome.model_copy(update=written)

@@ -1,0 +1,99 @@
+"""From the entries of a source to tasks: an id and a fingerprint each, and what an earlier run left of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from amtts_core.data.importers import Clip, Fault, Reading
+from amtts_core.data.journal import Journal
+from amtts_core.data.naming import unique_id
+from amtts_core.data.process import ClipTask, Outcome, audio_name
+from amtts_core.data.settings import PrepareSettings
+from amtts_core.data.workspace import Workspace
+
+
+def audio_size(out: Path, task: ClipTask) -> int | None:
+    """Size in bytes of a clip's written audio; None where there is none."""
+    try:
+        return (out / audio_name(task.id)).stat().st_size
+    except OSError:
+        return None
+
+
+class TaskStream:
+    """The tasks of a source, made while they are consumed.
+
+    Attributes:
+        count: entries of the source so far.
+    """
+
+    def __init__(
+        self, reading: Reading, journal: Journal, workspace: Workspace, settings: PrepareSettings
+    ) -> None:
+        self._reading, self._journal, self._workspace, self._settings = reading, journal, workspace, settings
+        self.count = 0
+
+    def __iter__(self) -> Iterator[tuple[ClipTask, Outcome | None]]:
+        """Every entry of the source, in order, with its outcome where that is known."""
+        settings_hash = self._settings.processing_hash()
+        for entry in self._reading.entries:
+            self.count += 1
+            task = self._task(entry, settings_hash)
+            if isinstance(entry, Fault):
+                yield task, Outcome(finding=entry.finding)
+                continue
+            self._workspace.refuse_overlap(entry.path)
+            known = self._known(task)
+            yield (task, None) if known is None else (replace(task, known=True), known)
+
+    def _task(self, entry: Clip | Fault, settings_hash: str) -> ClipTask:
+        speaker = entry.speaker or self._settings.speaker
+        if isinstance(entry, Fault):
+            identity = self._identity(entry.source, entry.text) if entry.source else ""
+            return ClipTask(
+                id=identity, where=entry.where, source=entry.source, text=entry.text, speaker=speaker
+            )
+        distinguishing = json.dumps([entry.text, entry.start, entry.end], ensure_ascii=False)
+        what = [entry.source, entry.text, entry.spoken, speaker, entry.start, entry.end, settings_hash]
+        with contextlib.suppress(OSError):  # gone since it was found: the processor says so
+            status = entry.path.stat()
+            what += [status.st_size, status.st_mtime_ns]
+        text = json.dumps(what, ensure_ascii=False)
+        return ClipTask(
+            id=self._identity(entry.source, distinguishing),
+            where=entry.where,
+            path=str(entry.path),
+            source=entry.source,
+            text=entry.text,
+            spoken=entry.spoken,
+            speaker=speaker,
+            start=entry.start,
+            end=entry.end,
+            fingerprint=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
+        )
+
+    def _identity(self, source: str, distinguishing: str) -> str:
+        def take(name: str) -> bool:
+            return self._journal.claim("id", name.casefold(), name)
+
+        return unique_id(source, distinguishing, take)
+
+    def _known(self, task: ClipTask) -> Outcome | None:
+        """The outcome that an earlier run left, if its audio is still what that run wrote."""
+        entry = self._journal.entry(task.id)
+        if entry is None:
+            return None
+        if entry.fingerprint == task.fingerprint:
+            outcome = Outcome.model_validate_json(entry.outcome)
+            size = audio_size(self._workspace.out, task)
+            # The audio of a duplicate was deleted; the run makes it again should the clip be kept now.
+            if outcome.finding is not None or size in (None, outcome.audio_bytes):
+                return outcome
+        if entry.fingerprint:
+            self._journal.forget(task.id)
+        return None
