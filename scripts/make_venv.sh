@@ -30,4 +30,4 @@ fi
 
 echo "installing amtts into $venv (the first time takes a few minutes)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-"$venv/bin/amtts" --version
+"$venv/bin/python" -c "from importlib.metadata import version; print('amtts', version('amtts'), 'is installed')"
