@@ -44,7 +44,7 @@ def read_lexicon(path: Path) -> dict[str, str]:
 
 def lexicon_stage(readings: Mapping[str, str], *, prefixes: tuple[str, ...] = ()) -> Stage:
     """Replaces whole words, with a bound prefix kept; an exact match wins over one without case."""
-    lowered = {word.lower(): reading for word, reading in reversed(readings.items())}
+    lowered = {word.lower(): reading for word, reading in reversed(list(readings.items()))}
 
     def look_up(word: str) -> str | None:
         return readings.get(word) or lowered.get(word.lower())

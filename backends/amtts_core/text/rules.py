@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 Record = Callable[[str, str, str], None]
@@ -47,8 +47,12 @@ class Substitution:
 
     def apply(self, text: str, record: Record | None = None) -> str:
         """See `Rule.apply`."""
-        if self.needs and not any(mark in text for mark in self.needs):
-            return text
+        for mark in self.needs:
+            if mark in text:
+                break
+        else:
+            if self.needs:
+                return text
         if record is None:
             return self.pattern.sub(self.replace, text)
 
@@ -101,20 +105,40 @@ class Stage:
     rules: tuple[Rule, ...]
     trigger: re.Pattern[str] | None = None
     """The stage runs only on texts in which this is found; None runs it always."""
+    fast: tuple[Rule, ...] = field(init=False, repr=False)
+    """The same rules with neighbouring character tables made one, for runs that record nothing."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fast", merge_translations(self.rules))
 
     def apply(self, text: str, fired: list[FiredRule] | None = None) -> str:
         """The text after all rules of the stage; changes are appended to `fired`."""
         if self.trigger is not None and not self.trigger.search(text):
             return text
-        record: Record | None = None
-        if fired is not None:
+        if fired is None:
+            for rule in self.fast:
+                text = rule.apply(text)
+            return text
 
-            def record(rule: str, before: str, after: str) -> None:
-                fired.append(FiredRule(self.name, rule, before, after))
+        def record(rule: str, before: str, after: str) -> None:
+            fired.append(FiredRule(self.name, rule, before, after))
 
         for rule in self.rules:
             text = rule.apply(text, record)
         return text
+
+
+def merge_translations(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """One character table in the place of several neighbouring ones."""
+    merged: list[Rule] = []
+    for rule in rules:
+        if isinstance(rule, Translation) and merged and isinstance(first := merged[-1], Translation):
+            table = {code: text.translate(rule.table) for code, text in first.table.items()}
+            table |= {code: text for code, text in rule.table.items() if code not in first.table}
+            merged[-1] = Translation(f"{first.name}, {rule.name}", table)
+        else:
+            merged.append(rule)
+    return tuple(merged)
 
 
 def literal(name: str, pattern: str, replacement: str, *, needs: str = "") -> Substitution:

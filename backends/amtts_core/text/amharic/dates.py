@@ -10,6 +10,7 @@ from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.ethiopian_calendar import days_in_month
 from amtts_core.text.amharic.numerals import Reader, follows_word
+from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
 
 _DAY_FIRST = re.compile(
@@ -51,7 +52,7 @@ def date_rules(reader: Reader) -> tuple[Rule, ...]:
         return f"{match['month']} {days} {calendar_table()['day']} {match['year']}"
 
     named = re.compile(
-        rf"(?P<month>{_month_names()})\s?(?P<day>[0-9]{{1,2}})(?:\s?-\s?(?P<last>[0-9]{{1,2}}))?"
+        rf"(?<![{LETTER}])(?P<month>(?:[የበለከ]|እስከ)?(?:{_month_names()}))\s?(?P<day>[0-9]{{1,2}})(?:\s?-\s?(?P<last>[0-9]{{1,2}}))?"
         r"\s?/\s?(?P<year>[0-9]{4}|[0-9]{2})(?![0-9/])"
     )
     return (

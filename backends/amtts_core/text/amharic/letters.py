@@ -56,7 +56,7 @@ def typo_rules() -> tuple[Rule, ...]:
     slips = tables.pairs(PACKAGE, "typos.tsv")
     letters = {ord(slip): meant for slip, meant in slips.items() if len(slip) == 1}
     strings = (literal("typo", slip, meant, needs=slip[:1]) for slip, meant in slips.items() if len(slip) > 1)
-    return (Translation("typo", letters), *strings)
+    return (*strings, Translation("typo", letters))
 
 
 def joined_spellings() -> tuple[Rule, ...]:
@@ -75,11 +75,10 @@ def joined_spellings() -> tuple[Rule, ...]:
 def letters_stage(settings: NormalizerSettings) -> Stage:
     """Reference 1.2 and 1.3: letters of other languages, typos, rounded letters, homophones; each switchable."""
     foreign = {**tables.fold_table(PACKAGE, "foreign_letters.tsv"), **{ord(k): v for k, v in STRAY.items()}}
-    rules: list[Rule] = [Translation("foreign-letter", foreign)]
+    rules: list[Rule] = list(joined_spellings()) if settings.join_labialised else []
     if settings.typos:
         rules += typo_rules()
-    if settings.join_labialised:
-        rules += joined_spellings()
+    rules.append(Translation("foreign-letter", foreign))
     if settings.fold_labialised:
         rules.append(Translation("rounded", tables.fold_table(PACKAGE, "labialised.tsv")))
     if settings.fold_homophones:
