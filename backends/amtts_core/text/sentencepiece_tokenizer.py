@@ -1,0 +1,224 @@
+"""SentencePiece tokenizers (unigram, bpe, char) that can write every Ethiopic letter, seen in training or not.
+
+Letters are *required* characters, so they stay available singly and may still merge into longer pieces. Punctuation
+is *user-defined*: a mark is always a token of its own and no piece crosses it, since a pause sounds alike after any
+word. The text is taken as it is: no normalisation, no space put in front.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amtts_core.errors import AmttsError
+from amtts_core.text.fidel_alphabet import ethiopic_alphabet
+from amtts_core.text.tokenizer import BOS, EOS, MODEL_FILE, PAD, SPECIALS, UNK, damaged, write_settings
+
+if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
+
+SMALLEST, LARGEST = 100, 20_000
+"""Limits of `vocab_size`."""
+PUNCTUATION = ("።", "፣", "፤", "፥", "፦", "፧", "፡", "፠", "፨", "!", "?", ".", ",", "-")
+_DEFAULT_SIZE = {"unigram": 1_000, "bpe": 1_000, "char": LARGEST}
+_SAMPLE = 500_000  # texts learnt from at most; bounds memory at about 1 GB
+_LONGEST_TEXT = 1 << 20  # bytes; SentencePiece would silently skip longer ones
+
+
+class SentencePieceTokenizer:
+    """A SentencePiece model.
+
+    Args:
+        kind: "unigram", "bpe" or "char".
+        model: the serialised model.
+
+    Raises:
+        ValueError: `model` is not a SentencePiece model.
+    """
+
+    pad_id, unk_id, bos_id, eos_id = PAD, UNK, BOS, EOS
+
+    def __init__(self, kind: str, model: bytes) -> None:
+        self._kind = kind
+        self._model = model
+        self._processor = _processor(model)
+
+    @property
+    def kind(self) -> str:
+        """See `TextTokenizer`."""
+        return self._kind
+
+    @property
+    def vocab_size(self) -> int:
+        """See `TextTokenizer`."""
+        return int(self._processor.get_piece_size())
+
+    def encode(self, text: str) -> list[int]:
+        """See `TextTokenizer`."""
+        return list(self._processor.encode(_valid(text)))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `TextTokenizer`."""
+        return str(self._processor.decode(list(ids)))
+
+    def symbols(self) -> list[str]:
+        """See `TextTokenizer`; a space is written ▁."""
+        return [self._processor.id_to_piece(number) for number in range(self.vocab_size)]
+
+    def save(self, folder: Path) -> None:
+        """See `TextTokenizer`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MODEL_FILE).write_bytes(self._model)
+        write_settings(
+            folder,
+            self.kind,
+            {"vocab_size": self.vocab_size, "sha256": hashlib.sha256(self._model).hexdigest()},
+        )
+
+    def fingerprint(self) -> str:
+        """See `TextTokenizer`."""
+        return hashlib.sha256(self.kind.encode() + b"\0" + self._model).hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to worker processes as the serialised model."""
+        return (SentencePieceTokenizer, (self._kind, self._model))
+
+
+def _processor(model: bytes) -> SentencePieceProcessor:
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        return SentencePieceProcessor(model_proto=model)
+    except (RuntimeError, OSError, TypeError) as fault:
+        raise ValueError(f"not a SentencePiece model ({fault})") from None
+
+
+def _valid(text: str) -> str:
+    """The text without lone surrogates, which UTF-8 cannot write."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+class _Texts:
+    """Feeds texts to SentencePiece, counts them, and keeps the fault that it would wrap in its own."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = texts
+        self.count = 0
+        self.fault: Exception | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            for text in self._texts:
+                if text.strip():
+                    self.count += 1
+                    yield _valid(text)
+        except Exception as fault:
+            self.fault = fault
+            raise
+
+
+def train(
+    kind: str, texts: Iterable[str], *, vocab_size: int | None, byte_fallback: bool, seed: int
+) -> SentencePieceTokenizer:
+    """A SentencePiece tokenizer learnt from `texts`; the same texts and settings give the same bytes.
+
+    Raises:
+        AmttsError: no text, or a `vocab_size` that cannot be reached exactly; names one that can.
+    """
+    if vocab_size is not None and not SMALLEST <= vocab_size <= LARGEST:
+        raise AmttsError(
+            f"vocabulary size {vocab_size}: expected {SMALLEST} to {LARGEST}",
+            remedy="Choose another --vocab-size, or leave it out",
+        )
+    feed = _Texts(texts)
+    try:
+        model = _run_trainer(kind, feed, vocab_size, byte_fallback=byte_fallback, seed=seed)
+    except RuntimeError as fault:
+        if feed.fault is not None:
+            raise feed.fault from None
+        if not feed.count:
+            raise AmttsError(f"no text to train a {kind} tokenizer on: every text is empty") from None
+        raise _translated(kind, vocab_size, str(fault)) from fault
+    tokenizer = SentencePieceTokenizer(kind, model)
+    if vocab_size is not None and vocab_size != tokenizer.vocab_size:
+        raise AmttsError(
+            f"vocabulary size {vocab_size}: a {kind} tokenizer of these texts has exactly {tokenizer.vocab_size} "
+            "pieces",
+            remedy="Leave --vocab-size out",
+        )
+    return tokenizer
+
+
+def _run_trainer(
+    kind: str, texts: Iterable[str], vocab_size: int | None, *, byte_fallback: bool, seed: int
+) -> bytes:
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.set_random_generator_seed(seed)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        model_type=kind,
+        vocab_size=vocab_size or _DEFAULT_SIZE[kind],
+        hard_vocab_limit=vocab_size is not None,
+        use_all_vocab=kind == "char",
+        character_coverage=1.0,
+        required_chars=ethiopic_alphabet(),
+        user_defined_symbols=list(PUNCTUATION),
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        byte_fallback=byte_fallback,
+        pad_id=PAD,
+        unk_id=UNK,
+        bos_id=BOS,
+        eos_id=EOS,
+        pad_piece=SPECIALS[PAD],
+        unk_piece=SPECIALS[UNK],
+        bos_piece=SPECIALS[BOS],
+        eos_piece=SPECIALS[EOS],
+        unk_surface="⁇",
+        input_sentence_size=_SAMPLE,
+        shuffle_input_sentence=True,
+        max_sentence_length=_LONGEST_TEXT,
+        num_threads=1,  # several threads sum in another order each time
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def _translated(kind: str, vocab_size: int | None, message: str) -> AmttsError:
+    """SentencePiece's complaint about the vocabulary size as one line with a size that works."""
+    size = _DEFAULT_SIZE[kind] if vocab_size is None else vocab_size
+    if found := re.search(r"too high .*?<= (\d+)", message, re.DOTALL):
+        return AmttsError(
+            f"vocabulary size {size} is too large for these texts: they support at most {found[1]} {kind} pieces",
+            remedy=f"Use --vocab-size {found[1]}, or leave it out, or add text",
+        )
+    if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
+        return AmttsError(
+            f"vocabulary size {size} is too small: every Ethiopic letter, the punctuation and the characters of "
+            f"these texts take {found[1]}",
+            remedy=f"Use --vocab-size {found[1]} or more, or --kind fidel",
+        )
+    return AmttsError(f"SentencePiece cannot train a {kind} tokenizer of size {size}: {message}")
+
+
+def load(folder: Path, settings: dict[str, Any]) -> SentencePieceTokenizer:
+    """The stored SentencePiece tokenizer."""
+    try:
+        model = (folder / MODEL_FILE).read_bytes()
+    except OSError as fault:
+        raise damaged(folder, f"{MODEL_FILE}: {fault.strerror}") from None
+    expected, found = settings.get("sha256"), hashlib.sha256(model).hexdigest()
+    if expected != found:
+        raise damaged(folder, f"{MODEL_FILE} has SHA-256 {found[:12]}, expected {str(expected)[:12]}")
+    try:
+        return SentencePieceTokenizer(settings["kind"], model)
+    except ValueError as fault:
+        raise damaged(folder, f"{MODEL_FILE} is {fault}") from None

@@ -1,0 +1,171 @@
+"""What a text tokenizer is, how one is trained, stored and found again. Knows the kinds by name, imports one when used.
+
+A stored tokenizer is a folder: `tokenizer.json` (kind, format version, settings), `tokenizer.model` where the kind
+has one, `tokenizer_report.json` where `amtts tokenize` measured it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from amtts_core.errors import AmttsError, nearest
+
+PAD, UNK, BOS, EOS = 0, 1, 2, 3
+SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
+"""Token strings of `PAD`, `UNK`, `BOS` and `EOS`, the first four of every tokenizer trained here."""
+
+FORMAT = 1
+"""Version of `tokenizer.json`."""
+SETTINGS_FILE = "tokenizer.json"
+MODEL_FILE = "tokenizer.model"
+REPORT_FILE = "tokenizer_report.json"
+
+_MODULES = {
+    "fidel": "amtts_core.text.fidel_tokenizer",
+    "unigram": "amtts_core.text.sentencepiece_tokenizer",
+    "bpe": "amtts_core.text.sentencepiece_tokenizer",
+    "char": "amtts_core.text.sentencepiece_tokenizer",
+}
+KINDS = tuple(_MODULES)
+"""The kinds that can be trained; each kind's module has a `train` and a `load` function."""
+
+
+@runtime_checkable
+class TextTokenizer(Protocol):
+    """Normalised text to token ids and back."""
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids; they run from 0 to `vocab_size - 1`."""
+
+    @property
+    def pad_id(self) -> int:
+        """Fills batches; no text encodes to it."""
+
+    @property
+    def unk_id(self) -> int:
+        """Stands for what the vocabulary cannot write."""
+
+    @property
+    def bos_id(self) -> int:
+        """Start of text, for models that want one."""
+
+    @property
+    def eos_id(self) -> int:
+        """End of text, for models that want one."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a normalised text; of the special ids only `unk_id` can occur."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of any sequence of ids; special ids are passed over, except that an unknown one shows as ⁇."""
+
+    def symbols(self) -> list[str]:
+        """Token strings, all different, in the order of their ids."""
+
+    def save(self, folder: Path) -> None:
+        """Writes `tokenizer.json` and, where the kind has one, `tokenizer.model` into `folder`."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hex over what defines it: equal fingerprints encode every text alike."""
+
+
+def load_tokenizer(folder: Path) -> TextTokenizer:
+    """The tokenizer stored in `folder`.
+
+    Raises:
+        AmttsError: nothing is there, a file is missing or damaged, or the kind or format is unknown.
+    """
+    settings = read_settings(folder)
+    kind = settings["kind"]
+    tokenizer: TextTokenizer = importlib.import_module(_MODULES[kind]).load(folder, settings)
+    return tokenizer
+
+
+def train_tokenizer(
+    kind: str,
+    texts: Iterable[str],
+    *,
+    vocab_size: int | None = None,
+    byte_fallback: bool = False,
+    seed: int = 0,
+) -> TextTokenizer:
+    """A tokenizer for `texts`, which are read once, as a stream.
+
+    Args:
+        kind: one of `KINDS`.
+        texts: normalised texts.
+        vocab_size: exact size, 100 to 20,000; None takes the kind's default, lowered to what the texts support.
+        byte_fallback: write what the vocabulary lacks as UTF-8 bytes instead of the unknown token.
+        seed: draws the sample that is learnt from when there are more texts than are needed.
+
+    Raises:
+        AmttsError: unknown kind, no text, or a size that the texts cannot fill; names the workable size.
+    """
+    check_kind(kind)
+    tokenizer: TextTokenizer = importlib.import_module(_MODULES[kind]).train(
+        kind, texts, vocab_size=vocab_size, byte_fallback=byte_fallback, seed=seed
+    )
+    return tokenizer
+
+
+def check_kind(kind: str) -> None:
+    """Refuses a kind that is not in `KINDS`, with the nearest one."""
+    if kind not in _MODULES:
+        raise AmttsError(
+            f"unknown tokenizer kind {kind!r}{nearest(kind, KINDS)}",
+            remedy=f"Choose one of: {', '.join(KINDS)}",
+        )
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """`tokenizer.json` of `folder`, checked for format and kind."""
+    path = folder / SETTINGS_FILE
+    if folder.is_file():
+        raise AmttsError(
+            f"{folder} is a file; expected a tokenizer folder", remedy=_train_into(folder.parent)
+        )
+    if not path.is_file():
+        missing = f"{SETTINGS_FILE} is missing" if folder.is_dir() else "there is no such folder"
+        raise AmttsError(f"no tokenizer at {folder}: {missing}", remedy=_train_into(folder))
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise damaged(folder, f"{SETTINGS_FILE} cannot be read ({fault})") from None
+    if not isinstance(settings, dict) or not isinstance(settings.get("kind"), str):
+        raise damaged(folder, f"{SETTINGS_FILE} was not written by amtts (it names no tokenizer kind)")
+    if settings["kind"] not in _MODULES:
+        raise AmttsError(
+            f"tokenizer {folder}: unknown kind {settings['kind']!r} (this version knows {', '.join(KINDS)})",
+            remedy=f"Install a newer amtts, or: {_train_into(folder)}",
+        )
+    if settings.get("format") != FORMAT:
+        raise AmttsError(
+            f"tokenizer {folder}: format {settings.get('format')!r}; this version reads format {FORMAT}",
+            remedy=f"Install a newer amtts, or: {_train_into(folder)}",
+        )
+    return settings
+
+
+def write_settings(folder: Path, kind: str, settings: dict[str, Any]) -> None:
+    """Writes `tokenizer.json`, a readable file with sorted keys."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"format": FORMAT, "kind": kind} | settings, ensure_ascii=False, indent=1)
+    (folder / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def damaged(folder: Path, what: str) -> AmttsError:
+    """The error for a stored tokenizer that cannot be used."""
+    return AmttsError(f"tokenizer {folder} is damaged: {what}", remedy=f"{_train_into(folder)} --force")
+
+
+def _train_into(folder: Path) -> str:
+    return f"Train one with: amtts tokenize --data DIR --out {folder}"
