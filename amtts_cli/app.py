@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `amtts` program."""
     from amtts_core.errors import AmttsError
 
+    console.escape_unprintable()
     try:
         app(args=arguments, prog_name="amtts")
     except AmttsError as fault:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -29,6 +30,13 @@ def use_json(on: bool) -> None:
 def wants_json() -> bool:
     """True where `--json` was given."""
     return _State.json_output
+
+
+def escape_unprintable() -> None:
+    """Lets a terminal or pipe that cannot write Ethiopic show escapes instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def stderr() -> Console:

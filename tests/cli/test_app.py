@@ -272,6 +272,13 @@ def test_no_color_leaves_no_escape_codes(amtts) -> None:
     assert "\x1b[" not in amtts("config", "--backend", "nope").stderr, "no terminal, no colour"
 
 
+def test_a_stream_without_ethiopic_gets_escapes(amtts) -> None:
+    done = amtts("config", "--backend", "ሰላም", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 2
+    assert "\\u1230" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_only_the_console_module_prints() -> None:
     root = Path(inspect.getfile(console)).parent
     for path in root.rglob("*.py"):
