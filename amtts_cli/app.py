@@ -7,6 +7,7 @@ interrupted. A bug keeps its traceback and exits with 1.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import typer
