@@ -1,0 +1,131 @@
+"""Tiny things for tests: a corpus whose sound follows its text, backends of the smallest size, a trained voice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from amtts_core.backend import Backend
+from amtts_core.config import RunConfig, merged, resolve_config
+from amtts_core.data.manifest import Utterance, write_jsonl
+from amtts_core.registry import get_backend
+from amtts_core.text.tokenizer import TextTokenizer, train_tokenizer
+from amtts_core.training.callbacks import Callback
+from amtts_core.training.run import TrainingResult, train
+
+RATE = 22050
+LETTERS = "ለመሰረበተነአከወደገ"
+VOWEL_ROWS = range(7)
+
+
+def fidel_tokenizer() -> TextTokenizer:
+    """The tokenizer of every tiny corpus; it is the same for all texts."""
+    return train_tokenizer("fidel", [])
+
+
+def tiny_text(random: np.random.Generator, letters: int) -> str:
+    """Two made-up words of plain letters."""
+    word = [
+        chr(ord(LETTERS[random.integers(len(LETTERS))]) + int(random.integers(7))) for _ in range(letters)
+    ]
+    cut = letters // 2
+    return "".join(word[:cut]) + " " + "".join(word[cut:]) + "።"
+
+
+def tiny_speech(text: str, random: np.random.Generator, *, rate: int = RATE) -> np.ndarray:
+    """A tone pair per letter, 0.1 s each: which one follows from the letter, so the text can be learnt."""
+    parts = []
+    for character in text:
+        time = np.arange(round(0.1 * rate)) / rate
+        code = ord(character) - 0x1200
+        low, high = 200 + 25 * (code % 8), 900 + 18 * (code // 8)
+        loud = 0.02 if character in " ።" else 0.25
+        tone = np.sin(2 * np.pi * low * time) + 0.6 * np.sin(2 * np.pi * high * time)
+        parts.append(loud * tone * np.hanning(len(time)) ** 0.5)
+    wave = np.concatenate(parts)
+    return (wave + 0.002 * random.standard_normal(len(wave))).astype(np.float32)
+
+
+def make_corpus(
+    folder: Path, *, train_items: int = 12, val_items: int = 3, seed: int = 0, speakers: Sequence[str] = ("",)
+) -> Path:
+    """A prepared corpus without `amtts prepare`: audio, train.jsonl, val.jsonl and tokenizer/."""
+    random = np.random.default_rng(seed)
+    (folder / "audio").mkdir(parents=True)
+    rows: list[Utterance] = []
+    for number in range(train_items + val_items):
+        text = tiny_text(random, int(random.integers(5, 10)))
+        wave = tiny_speech(text, random)
+        name = f"audio/u{number:03d}.wav"
+        soundfile.write(folder / name, wave, RATE, subtype="PCM_16")
+        rows.append(
+            Utterance(
+                id=f"u{number:03d}",
+                audio_filepath=name,
+                duration=round(len(wave) / RATE, 4),
+                text=text,
+                normalized_text=text,
+                speaker=speakers[number % len(speakers)],
+            )
+        )
+    write_jsonl(folder / "train.jsonl", rows[:train_items])
+    write_jsonl(folder / "val.jsonl", rows[train_items:])
+    fidel_tokenizer().save(folder / "tokenizer")
+    return folder
+
+
+def tiny_config(backend: str = "chatterbox-mel", **sections: Any) -> tuple[RunConfig, type[Backend]]:
+    """A few quick steps of the smallest preset; `sections` replace values, e.g. `training={"max_steps": 3}`."""
+    presets = get_backend(backend).spec.presets
+    values: dict[str, Any] = {
+        "backend": backend,
+        "preset": "tiny" if "tiny" in presets else "",
+        "data": {"batch_frames": 300},
+        "training": {
+            "max_steps": 6,
+            "validate_every": 3,
+            "save_every": 3,
+            "log_every": 1,
+            "sample_every": 0,
+            "tensorboard": False,
+            "optim": {"warmup_steps": 2, "learning_rate": 2e-3},
+        },
+    }
+    return resolve_config(merged(values, sections))
+
+
+def tiny_backend(name: str, *, speakers: Sequence[str] = ()) -> Backend:
+    """A fresh backend of the smallest size, seeded."""
+    import torch
+
+    torch.manual_seed(7)
+    config, kind = tiny_config(name)
+    tokenizer = fidel_tokenizer() if kind.spec.tokenizers else None
+    return kind.build(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=speakers)
+
+
+def train_tiny(
+    data: Path,
+    run: Path,
+    *,
+    callbacks: Sequence[Callback] = (),
+    resume: bool = False,
+    from_scratch: bool = False,
+    **sections: Any,
+) -> TrainingResult:
+    """Trains the smallest chatterbox-mel for a few steps."""
+    config, kind = tiny_config(**sections)
+    return train(
+        config,
+        kind,
+        data=data,
+        run=run,
+        resume=resume,
+        from_scratch=from_scratch,
+        jobs=1,
+        callbacks=callbacks,
+    )
