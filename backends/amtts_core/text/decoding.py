@@ -40,12 +40,15 @@ def _decode(data: bytes, source: str) -> str:
     else:
         encoding = "utf-8"
     try:
-        return data.decode(encoding)
+        text = data.decode(encoding)
     except UnicodeDecodeError as fault:
         raise AmttsError(
             f"{source}: byte {fault.start} ({data[fault.start]:#04x}) is not valid {encoding.upper()}",
             remedy=_REMEDY,
         ) from fault
+    if "\0" in text:
+        raise AmttsError(f"{source}: this is no text file (it holds zero bytes)", remedy=_REMEDY)
+    return text
 
 
 def _guess_utf16(data: bytes) -> str:

@@ -27,8 +27,8 @@ def read_lexicon(path: Path) -> dict[str, str]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        word, tab, reading = (part.strip() for part in line.partition("\t"))
-        if not tab or not word or not reading or "\t" in reading:
+        word, _, reading = (part.strip(" \r") for part in line.partition("\t"))
+        if not word or not reading or "\t" in reading:
             raise AmttsError(
                 f"{path}:{number}: {line!r} is not 'word<TAB>reading'",
                 remedy="Write one word, a tab and its reading on each line",

@@ -22,9 +22,18 @@ def split_sentences(text: str, *, language: str = "am") -> list[str]:
     for match in _END.finditer(text):
         if match[0].startswith("."):
             word = _LAST_WORD.search(text, start, match.start())
-            if word is None or is_abbreviation(word[0] + "."):
+            if (
+                word is None
+                or is_abbreviation(word[0] + ".")
+                or _is_label(word[0], text[start : match.start()])
+            ):
                 continue
         sentences.append(text[start : match.end()].strip())
         start = match.end()
     sentences.append(text[start:].strip())
     return [sentence for sentence in sentences if any(character.isalnum() for character in sentence)]
+
+
+def _is_label(word: str, before: str) -> bool:
+    """True for the number or letter of a list entry (`1.`, `ሀ.`): nothing else stands before its full stop."""
+    return before.strip() == word and (word.isdigit() or len(word) == 1)

@@ -39,9 +39,9 @@ def say_time(hour: int, minute: int, *, quarter_to: bool = True) -> str:
 
 
 def _duration(match: re.Match[str]) -> str:
-    """Hours, minutes, seconds; with more than 59 at the end it is minutes, seconds, hundredths (`13:05:96`)."""
+    """Hours, minutes, seconds; `13:05:96` is minutes, seconds, hundredths."""
     first, second, third = (int(group) for group in match.groups())
-    units = (HOUR, MINUTE, SECOND) if third < 60 else (MINUTE, SECOND, "")
+    units = (HOUR, MINUTE, SECOND) if third < 60 and first < 13 else (MINUTE, SECOND, "")
     parts = list(zip((first, second, third), units, strict=True))
     spoken = (
         " ከ".join(f"{cardinal(count)} {unit}".strip() for count, unit in parts if count)

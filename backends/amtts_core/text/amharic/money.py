@@ -64,6 +64,18 @@ def money_rules(reader: Reader) -> tuple[Rule, ...]:
     )
 
 
+def money_range_rule() -> Substitution:
+    """`$10-20 ሚሊዮን`: the sign goes behind the second number, where the rule for ranges leaves it."""
+    scales = "|".join(words()["scale_words"][1:])
+    pattern = rf"(?P<sign>[$€£])\s?(?P<first>{NUMERAL})\s?-\s?[$€£]?(?P<second>{NUMERAL})(?P<scale>\s?(?:{scales}))?"
+
+    def swap(match: re.Match[str]) -> str:
+        unit = tables.pairs("amtts_core.text.amharic", "money.tsv")[match["sign"]]
+        return f"{match['first']}-{match['second']}{match['scale'] or ''} {unit}" + following_space(match)
+
+    return Substitution("money", re.compile(pattern), swap, needs="$€£")
+
+
 def _with_cents(reader: Reader, parts: re.Match[str], unit: str, cent: str) -> str:
     whole, cents = parts["whole"], int(parts["cents"])
     number = reader.numeral(whole)

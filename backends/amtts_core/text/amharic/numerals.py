@@ -14,6 +14,7 @@ NUMERAL = r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)+|[
 _THOUSANDS_DOTS = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 _ROUND = re.compile(r"[1-9][0-9]*000")
 _MOBILE = re.compile(r"2519[0-9]{8}|2517[0-9]{8}")
+_COUNTED = re.compile(r"\s?(?:ብር|ዶላር|ሺ|ሚሊዮን|ቢሊዮን|በመቶ|ሰዎች|ጊዜ|ቀን|ዓመት)")
 _DECIMAL_AFTER = re.compile(r"\s*(?:%|‰|በመቶ|ከመቶ|ፐርሰንት|ሚሊዮን|ሚልዮን|ቢሊዮን|ቢልዮን|ትሪሊዮን|ሚሊያርድ)")
 
 
@@ -61,7 +62,11 @@ class Reader:
         """Phone, account and box numbers: after such a word, or long and not round, unless nothing else is there."""
         if _MOBILE.fullmatch(digits):
             return True
-        if len(digits) >= 4 and follows_word(text, start, "phone_words", reach=3):
+        if (
+            len(digits) >= 3
+            and follows_word(text, start, "phone_words", reach=3)
+            and not _COUNTED.match(text, end)
+        ):
             return True
         alone = not (text[:start].strip() or text[end:].strip())
         return len(digits) >= self.settings.digits_from and not alone and not _ROUND.fullmatch(digits)

@@ -8,7 +8,7 @@ from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import following_space, is_bound, joint, letters_before, with_suffix
 from amtts_core.text.amharic.clock import clock_rules
 from amtts_core.text.amharic.dates import date_rules
-from amtts_core.text.amharic.money import money_rules
+from amtts_core.text.amharic.money import money_range_rule, money_rules
 from amtts_core.text.amharic.numbers import digit_words, words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader
 from amtts_core.text.amharic.phones import phone_rules
@@ -18,7 +18,9 @@ from amtts_core.text.rules import Rule, Stage, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
 _ETHIOPIC = re.compile("[፩-፼]+")
-_SPACED_THOUSANDS = re.compile(r"(?<![0-9.,])(?<![0-9], )([1-9][0-9]?), ([0-9]{3})(?![0-9]|[,.] ?[0-9])")
+_SPACED_THOUSANDS = re.compile(
+    r"(?<![0-9.,])(?<![0-9], )(?:[1-9][0-9]{0,2}(?:, 000)+|[1-9][0-9]?, [0-9]{3})(?![0-9]|[,.] ?[0-9])"
+)
 _NUMBER = re.compile(rf"(?P<numeral>{NUMERAL})(?P<suffix>-?[{LETTER}]+)?")
 _NEGATIVE = re.compile(
     rf"(?:(?<=[\s(])|(?<=[{LETTER}])|^)-(?P<numeral>{NUMERAL})(?P<degrees>\s?(?:ዲግሪ|°))?(?!-?[0-9])"
@@ -63,7 +65,10 @@ def _names_a_thing(text: str, position: int) -> bool:
     """True for the hyphen of a type or serial name (`ሚግ-29`, `ዲሲ -6`): it follows a short word that is no prefix."""
     if letters_before(text, position):
         return not is_bound(text, position)
-    return 0 < len(letters_before(text, position - 1)) <= 2 and text[position - 1 : position] == " "
+    if text[position - 1 : position] != " ":
+        return False
+    word = letters_before(text, position - 1)
+    return 0 < len(word) <= 2 or word in words()["designators"]
 
 
 def _negative_rule(reader: Reader) -> Substitution:
@@ -103,15 +108,16 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
         Substitution("ethiopic-numeral", _ETHIOPIC, _ethiopic_numeral),
         literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
         Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs="፣"),
-        Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: f"{m[1]},{m[2]}", needs=","),
+        Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=","),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
         *phone_rules(),
         *date_rules(reader),
         *clock_rules(settings),
-        *money_rules(reader),
         percent_rule(settings),
         unit_rule(),
+        money_range_rule(),
         *range_rules(reader),
+        *money_rules(reader),
         *fraction_rules(reader),
         _negative_rule(reader),
         _number_rule(reader),

@@ -9,12 +9,11 @@ from amtts_core.text.amharic.numbers import digit_words, words
 from amtts_core.text.amharic.numerals import follows_word
 from amtts_core.text.rules import Rule, Substitution
 
-_ABROAD = re.compile(
-    r"(?<![0-9.,:/])(?:\+|00(?=251))\s?(?P<digits>[0-9]{1,3}(?:[ -]?\(?[0-9]{1,7}\)?){1,6})(?![0-9:/]|[.,][0-9])"
-)
-_HOME = re.compile(
-    r"(?<![0-9.,:/])\(?(?P<digits>0[1-9][0-9]{0,2}\)?(?:[ -]?[0-9]{2,7}){1,5})(?![0-9:/]|[.,][0-9])"
-)
+_END = r"(?![0-9:/]|[.,-][0-9])"
+_ETHIOPIAN = r"251[ -]?(?:\(0\))?(?:[ -]?[0-9]){9}"
+_FOREIGN = r"[0-9]{7,15}|[0-9]{1,3}(?:[ -]\(?[0-9]{1,7}\)?){1,5}"
+_ABROAD = re.compile(rf"(?<![0-9.,:/])(?:\+|00(?=251))\s?(?P<digits>{_ETHIOPIAN}|{_FOREIGN}){_END}")
+_HOME = re.compile(rf"(?<![0-9.,:/])\(?(?P<digits>0[1-9][0-9]?\)?(?:[ -]?[0-9]){{7,8}}){_END}")
 _GROUPS = re.compile(r"(?<![0-9.,:/])(?P<digits>[0-9]{1,7}(?:[ .-][0-9]{1,7})+)(?![0-9:/%]|[.,-][0-9])")
 _PLATE = re.compile(
     r"(?<![0-9.,:/-])(?P<digits>[0-9]{1,2}\s?-\s?(?:0[0-9]{2,5}|[0-9]{5}))(?![0-9:/-]|[.,][0-9])"

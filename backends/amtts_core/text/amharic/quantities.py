@@ -19,6 +19,8 @@ _PAIR = re.compile(
 _FRACTION = re.compile(
     r"(?<![0-9.,/])(?:(?P<whole>[0-9]{1,3}) )?(?P<top>[0-9]{1,3})\s?/\s?(?P<bottom>[0-9]{1,3})(?P<ordinal>ኛ)?(?![0-9/])"
 )
+_USUAL_PARTS = frozenset({12, 15, 16, 20, 25, 30, 40, 50, 100})
+_AFTER_UNIT = re.compile(r"(ሺህ|ሺ|ሚሊዮን|ቢሊዮን|በመቶ|ኛው|ኛ)\s?-\s?(?=[0-9])")
 _OVER = re.compile(r"(?<=[0-9])\s?/\s?(?=[0-9])")
 
 
@@ -27,11 +29,8 @@ def fraction_rules(reader: Reader) -> tuple[Rule, ...]:
 
     def read(match: re.Match[str]) -> str:
         top, bottom = int(match["top"]), int(match["bottom"])
-        if (
-            not 0 < top < bottom
-            or bottom > 100
-            or follows_word(match.string, match.start(), "reference_words")
-        ):
+        usual = 0 < top < bottom and (bottom <= 10 or bottom in _USUAL_PARTS) and match["bottom"][0] != "0"
+        if not usual or follows_word(match.string, match.start(), "reference_words"):
             return match[0]
         part = _fraction(reader, top, bottom)
         if match["whole"] is not None:
@@ -98,6 +97,7 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
     return (
         Substitution("score", _VS, versus, needs="ለ"),
         Substitution("score", _COLON, by_colon, needs=":"),
+        Substitution("range", _AFTER_UNIT, lambda m: f"{m[1]} {words()['to']} ", needs="-"),
         Substitution("range", _PAIR, pair, needs="-"),
     )
 
