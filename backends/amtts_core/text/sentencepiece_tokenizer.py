@@ -26,6 +26,9 @@ SMALLEST, LARGEST = 100, 20_000
 PUNCTUATION = ("።", "፣", "፤", "፥", "፦", "፧", "፡", "፠", "፨", "!", "?", ".", ",", "-")
 _DEFAULT_SIZE = {"unigram": 1_000, "bpe": 1_000, "char": LARGEST}
 _SAMPLE = 500_000  # texts learnt from at most; bounds memory at about 1 GB
+_TWO_MARKS = (
+    f"{PUNCTUATION[0]} {PUNCTUATION[0]}"  # without a space SentencePiece leaves required characters out
+)
 _LONGEST_TEXT = 1 << 20  # bytes; SentencePiece would silently skip longer ones
 
 
@@ -108,6 +111,7 @@ class _Texts:
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = texts
         self.count = 0
+        self._spaces = False
         self.fault: Exception | None = None
 
     def __iter__(self) -> Iterator[str]:
@@ -115,7 +119,10 @@ class _Texts:
             for text in self._texts:
                 if text.strip():
                     self.count += 1
+                    self._spaces = self._spaces or " " in text
                     yield _valid(text)
+            if self.count and not self._spaces:
+                yield _TWO_MARKS
         except Exception as fault:
             self.fault = fault
             raise
@@ -144,6 +151,9 @@ def train(
             raise AmttsError(f"no text to train a {kind} tokenizer on: every text is empty") from None
         raise _translated(kind, vocab_size, str(fault)) from fault
     tokenizer = SentencePieceTokenizer(kind, model)
+    lost = [letter for letter in ethiopic_alphabet() if tokenizer.unk_id in tokenizer.encode(letter)]
+    if lost:
+        raise RuntimeError(f"SentencePiece left {len(lost)} required letters out: {''.join(lost[:20])}")
     if vocab_size is not None and vocab_size != tokenizer.vocab_size:
         raise AmttsError(
             f"vocabulary size {vocab_size}: a {kind} tokenizer of these texts has exactly {tokenizer.vocab_size} "
