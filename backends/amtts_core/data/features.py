@@ -58,8 +58,12 @@ class FeatureStore:
                 lengths = np.array([row["lengths"][name] for row in rows], dtype=np.int64)
                 starts[name] = np.concatenate([[0], np.cumsum(lengths)])
                 shape = (int(starts[name][-1]), kind["channels"])
+                expected = shape[0] * shape[1] * np.dtype(kind["dtype"]).itemsize
+                size = (folder / f"{name}.bin").stat().st_size
+                if size != expected:
+                    raise ValueError(f"{name}.bin has {size} bytes, expected {expected}")
                 arrays[name] = np.memmap(folder / f"{name}.bin", kind["dtype"], mode="r", shape=shape)
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise AmttsError(
                 f"feature cache {folder} cannot be read ({type(error).__name__}: {error})",
                 remedy="Delete that folder; it is made again",
@@ -99,7 +103,7 @@ class FeatureStore:
 
 
 def store_key(backend: type[Backend], config: Any, manifest: Path, utterances: Sequence[Utterance]) -> str:
-    """Hash of everything the features depend on: maths, sample rate, and every audio file's size and time."""
+    """Hash of everything the features depend on: maths, sample rate, and every audio file's size, time and stretch."""
     digest = hashlib.sha256(f"{FORMAT}|{backend.spec.name}|{backend.feature_key(config)}".encode())
     for utterance in utterances:
         path = utterance.audio_path(manifest)
@@ -110,7 +114,9 @@ def store_key(backend: type[Backend], config: Any, manifest: Path, utterances: S
                 f"audio of utterance '{utterance.id}' is missing: {path}",
                 remedy="Run `amtts prepare` again, or take the line out of the manifest",
             ) from None
-        digest.update(f"{utterance.id}|{path}|{stat.st_size}|{stat.st_mtime_ns}|{utterance.offset}".encode())
+        stretch = f"{utterance.offset}+{utterance.duration}" if utterance.offset else ""
+        where = os.path.abspath(path)  # the same from every working folder
+        digest.update(f"{utterance.id}|{where}|{stat.st_size}|{stat.st_mtime_ns}|{stretch}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -143,11 +149,16 @@ def build_store(
         return FeatureStore.open(folder)
     temporary = folder.with_name(f"{folder.name}.tmp{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
+        temporary.mkdir(parents=True)
         _write_store(temporary, _all_features(backend, config, manifest, utterances, jobs), on_progress)
         if not folder.exists():
             temporary.replace(folder)
+    except OSError as error:
+        raise AmttsError(
+            f"feature cache {folder} cannot be written: {error.strerror or error}",
+            remedy="Free space, or choose another folder with --set data.cache=DIR",
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return FeatureStore.open(folder)
@@ -171,12 +182,15 @@ def load_utterance(utterance: Utterance, manifest: Path, sample_rate: int) -> np
     Raises:
         AmttsError: missing, unreadable, or with samples that are not finite; names the utterance.
     """
-    waveform = read_audio(
-        utterance.audio_path(manifest),
-        sample_rate=sample_rate,
-        offset=utterance.offset,
-        duration=utterance.duration if utterance.offset else None,
-    )
+    try:
+        waveform = read_audio(
+            utterance.audio_path(manifest),
+            sample_rate=sample_rate,
+            offset=utterance.offset,
+            duration=utterance.duration if utterance.offset else None,
+        )
+    except AmttsError as fault:
+        raise AmttsError(f"utterance '{utterance.id}': {fault.message}", remedy=fault.remedy) from None
     if not np.isfinite(waveform).all():
         raise AmttsError(f"audio of utterance '{utterance.id}' holds samples that are not finite")
     return waveform
@@ -195,7 +209,13 @@ def _write_store(
                 lengths = {}
                 for name, array in arrays.items():
                     stored = np.ascontiguousarray(array.reshape(len(array), -1))
-                    stored = stored.astype(STORED.get(str(stored.dtype), stored.dtype))
+                    with np.errstate(over="ignore"):  # told by the next line
+                        stored = stored.astype(STORED.get(str(stored.dtype), stored.dtype))
+                    if not np.isfinite(stored).all():
+                        raise AmttsError(
+                            f"feature '{name}' of utterance '{identity}' holds values that are not finite "
+                            f"in {stored.dtype}"
+                        )
                     kind = {"dtype": str(stored.dtype), "channels": stored.shape[1]}
                     if kinds.setdefault(name, kind) != kind:
                         raise ValueError(
