@@ -1,0 +1,80 @@
+"""`amtts normalize` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def piped(data: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "amtts_cli", "normalize", *arguments]
+    return subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
+
+
+def test_arguments_give_one_line_each(amtts) -> None:
+    done = amtts("normalize", "--no-fold-homophones", "ዶ/ር አበበ", "3ኛው", "በ5")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["ዶክተር አበበ", "ሦስተኛው", "በአምስት"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_standard_input_keeps_the_lines(encoding: str) -> None:
+    done = piped("ሰላም 5\n\nደህና፡፡\n".encode(encoding))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().split("\n") == ["ሰላም አምስት", "", "ደህና።", ""]
+
+
+def test_bad_bytes_name_the_line_and_exit_2() -> None:
+    done = piped(b"5\n\xff\xe1\n")
+    assert done.returncode == 2
+    assert b"standard input, line 2" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_explain_and_leftovers_go_to_standard_error(amtts) -> None:
+    done = amtts("normalize", "--explain", "ዶ/ር ☺☺")
+    assert done.stdout == "ዶክተር ☺☺\n"
+    assert "abbreviations/abbreviation: ዶ/ር -> ዶክተር" in done.stderr
+    assert "'☺' (U+263A) 2" in done.stderr
+
+
+def test_json_holds_texts_rules_and_leftovers(amtts) -> None:
+    done = amtts("normalize", "--json", "--explain", "5 ☺")
+    result = json.loads(done.stdout)
+    assert result["leftovers"] == {"☺": 1}
+    assert result["texts"][0]["normalized"] == "አምስት ☺"
+    assert result["texts"][0]["rules"] == [
+        {"stage": "numbers", "rule": "number", "before": "5", "after": "አምስት"}
+    ]
+
+
+def test_lexicon_switches_and_targets(amtts, tmp_path: Path) -> None:
+    lexicon = tmp_path / "mine.tsv"
+    lexicon.write_text("ACME\tአክሜ\n", encoding="utf-8")
+    assert amtts("normalize", "--lexicon", lexicon, "የACME").stdout == "የአክሜ\n"
+    assert amtts("normalize", "--set", "explicit_one=always", "100").stdout == "አንድ መቶ\n"
+    assert amtts("normalize", "--to", "ipa", "ገና፟").stdout == "ɡənːa\n"
+    assert amtts("normalize", "--to", "roman", "ሰላም").stdout == "selam\n"
+    assert amtts("normalize", "--language", "ti", "ዓዲ ሠብ").stdout == "ዓዲ ሰብ\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--language", "amh", "5"), "'amh'"),
+        (("--set", "fold_homophone=no", "5"), "did you mean 'fold_homophones'?"),
+        (("--set", "explicit_one=perhaps", "5"), "explicit_one"),
+        (("--lexicon", "missing.tsv", "5"), "missing.tsv"),
+        (("--language", "ti", "--to", "ipa", "5"), "--to ipa"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(amtts, arguments: tuple[str, ...], told: str) -> None:
+    done = amtts("normalize", *arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
