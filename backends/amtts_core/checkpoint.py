@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
     from amtts_core.text.normalize import Normalizer
     from amtts_core.text.tokenizer import TextTokenizer
 
+logger = logging.getLogger(__name__)
 FORMAT = 1
 
 
 class CheckpointInfo(BaseModel):
     """What a checkpoint is and where it comes from."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     format: int = FORMAT
     backend: str
@@ -91,7 +93,16 @@ class Checkpoint:
         """The text normaliser it was trained with."""
         from amtts_core.text.normalize import Normalizer, NormalizerSettings
 
-        return Normalizer(NormalizerSettings.model_validate(self.info.normalizer))
+        try:
+            settings = NormalizerSettings.model_validate(self.info.normalizer)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise CheckpointError(
+                f"checkpoint {self.folder}: this amtts cannot read its normaliser settings: "
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
+                remedy="Update amtts",
+            ) from None
+        return Normalizer(settings)
 
     def load_backend(self) -> Backend:
         """The backend with these weights, in evaluation mode on the CPU."""
@@ -132,8 +143,9 @@ def flatten(value: Any, tensors: dict[str, Tensor], path: str = "") -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        tensors[path] = value.detach().cpu().contiguous().clone()
-        return {"__tensor__": path}
+        name = f"{len(tensors)}:{path}"  # the number keeps {"a": {"b": ...}} and {"a/b": ...} apart
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"__tensor__": name}
     if isinstance(value, Mapping):
         items = [[_key(k), flatten(v, tensors, f"{path}/{k}")] for k, v in value.items()]
         return {"__items__": items}
@@ -176,6 +188,7 @@ def write_checkpoint(
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; older checkpoints are untouched.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     temporary = folder.with_name(f".{folder.name}.tmp")
@@ -202,12 +215,16 @@ def write_checkpoint(
             shutil.rmtree(folder)
         temporary.rename(folder)
         _flush(folder.parent)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(
-            f"checkpoint {folder} could not be written: {error.strerror or error}",
-            remedy="Free space or fix the folder's permissions, then continue with --resume",
-        ) from error
+        raise _unwritten(folder, error) from error
+
+
+def _unwritten(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"checkpoint {path} could not be written: {getattr(error, 'strerror', None) or error}",
+        remedy="Free space or fix the folder's permissions, then continue with --resume",
+    )
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -229,11 +246,18 @@ def _flush(path: Path) -> None:
 
 
 def write_pointer(run: Path, name: str, folder: Path) -> None:
-    """Points `latest` or `best` of a run at one of its checkpoints, atomically."""
+    """Points `latest` or `best` of a run at one of its checkpoints, atomically.
+
+    Raises:
+        CheckpointError: it cannot be written; the pointer stays as it was.
+    """
     temporary = run / f".{name}.tmp"
-    _write_text(temporary, folder.name + "\n")
-    _flush(temporary)
-    temporary.replace(run / name)
+    try:
+        _write_text(temporary, folder.name + "\n")
+        _flush(temporary)
+        temporary.replace(run / name)
+    except OSError as error:
+        raise _unwritten(run / name, error) from error
 
 
 def damage(folder: Path) -> str:
@@ -262,12 +286,18 @@ def checkpoints_of(run: Path) -> list[Path]:
 
 
 def _pointed(run: Path, name: str) -> Path | None:
+    """The checkpoint that the pointer file `name` names; None where there is no such file or it is of no use."""
+    if not (run / name).exists():
+        return None
     try:
         target = (run / name).read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    folder = run / "checkpoints" / target
-    return folder if target and Path(target).name == target and folder.is_dir() else None
+        folder = run / "checkpoints" / target
+        if target and Path(target).name == target and folder.is_dir():
+            return folder
+    except (OSError, ValueError):
+        target = ""
+    logger.warning("%s names no checkpoint (%r); taking another one", run / name, target[:40])
+    return None
 
 
 def find_checkpoint(path: Path, *, prefer: str = "best") -> Path:
@@ -310,17 +340,20 @@ def read_checkpoint(path: Path, *, prefer: str = "best") -> Checkpoint:
             f"checkpoint {folder} is damaged: {wrong}", remedy=f"Use another one in {folder.parent}"
         )
     try:
-        info = CheckpointInfo.model_validate_json((folder / "checkpoint.json").read_text(encoding="utf-8"))
+        values = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+        number = values.get("format") if isinstance(values, dict) else None
+        if isinstance(number, int) and number > FORMAT:  # before the fields, which a newer format may add to
+            raise CheckpointError(
+                f"checkpoint {folder} has format {number}, this amtts reads up to {FORMAT}",
+                remedy="Update amtts",
+            )
+        return Checkpoint(folder, CheckpointInfo.model_validate(values))
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
         raise CheckpointError(f"checkpoint {folder}: checkpoint.json: {where}: {fault['msg']}") from None
-    if info.format > FORMAT:
-        raise CheckpointError(
-            f"checkpoint {folder} has format {info.format}, this amtts reads up to {FORMAT}",
-            remedy="Update amtts",
-        )
-    return Checkpoint(folder, info)
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint {folder}: checkpoint.json is not JSON ({error})") from None
 
 
 def load_strict(network: Any, weights: Mapping[str, Tensor], *, backend: str) -> None:
