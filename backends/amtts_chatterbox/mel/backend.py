@@ -44,8 +44,8 @@ class ChatterboxMelBackend:
         config=ChatterboxMelConfig,
         presets=PRESETS,
         training_defaults={
-            "data": {"batch_frames": 6000},
-            "training": {"max_steps": 700, "optim": {"learning_rate": 1.5e-3, "weight_decay": 1e-4}},
+            "data": {"batch_frames": 4000},
+            "training": {"max_steps": 900, "optim": {"learning_rate": 2e-3, "weight_decay": 1e-4}},
         },
     )
 
