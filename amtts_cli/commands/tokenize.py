@@ -68,6 +68,10 @@ def tokenize(
                 "`amtts tokenize` needs a corpus",
                 remedy="Name its folder with --data DIR, or a manifest with --manifest FILE",
             )
+        if data.is_file():
+            raise AmttsError(
+                f"{data} is a file; expected a corpus folder", remedy=f"Give it as --manifest {data}"
+            )
         manifest = data / "train.jsonl"
     target = out or manifest.parent / "tokenizer"
     if tokenizer is None:

@@ -78,7 +78,10 @@ class TextStatistics:
             "unk_ratio": self.unk_ratio,
             "tokens_per_second": round(self.tokens_per_second, 3),
             "tokens_per_word": round(self.tokens_per_word, 3),
-            "unknown_characters": dict(self.unknown_characters.most_common()),
+            "unknown_characters": {
+                character.encode("utf-8", "backslashreplace").decode(): count
+                for character, count in self.unknown_characters.most_common()
+            },
         }
 
 
