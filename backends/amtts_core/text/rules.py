@@ -71,9 +71,17 @@ class Translation:
 
     name: str
     table: Mapping[int, str]
+    trigger: re.Pattern[str] = field(init=False, repr=False)
+    """Finds any character of the table; most texts hold none, and looking is cheaper than translating."""
+
+    def __post_init__(self) -> None:
+        characters = "".join(re.escape(chr(code)) for code in self.table)
+        object.__setattr__(self, "trigger", re.compile(f"[{characters}]" if characters else r"(?!)"))
 
     def apply(self, text: str, record: Record | None = None) -> str:
         """See `Rule.apply`; changes are reported word by word."""
+        if not self.trigger.search(text):
+            return text
         after = text.translate(self.table)
         if record is not None and after != text:
             for word in text.split():

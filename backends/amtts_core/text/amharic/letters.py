@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from amtts_core.text import tables
 from amtts_core.text.ethiopic import compose, decompose, is_letter, order_of, same_row, to_order
-from amtts_core.text.rules import Rule, Stage, Translation, literal
+from amtts_core.text.rules import Rule, Stage, Substitution, Translation, literal
 from amtts_core.text.settings import NormalizerSettings
 
 __all__ = [
@@ -55,8 +56,13 @@ def typo_rules() -> tuple[Rule, ...]:
     """Slips whose pronunciation is the same, so that mending them loses nothing."""
     slips = tables.pairs(PACKAGE, "typos.tsv")
     letters = {ord(slip): meant for slip, meant in slips.items() if len(slip) == 1}
-    strings = (literal("typo", slip, meant, needs=slip[:1]) for slip, meant in slips.items() if len(slip) > 1)
-    return (*strings, Translation("typo", letters))
+    strings = {slip: meant for slip, meant in slips.items() if len(slip) > 1}
+    first_letters = "".join({slip[0] for slip in strings})
+    pattern = re.compile("|".join(strings))
+    return (
+        Substitution("typo", pattern, lambda match: strings[match[0]], needs=first_letters),
+        Translation("typo", letters),
+    )
 
 
 def joined_spellings() -> tuple[Rule, ...]:

@@ -24,44 +24,31 @@ def money_rules(reader: Reader) -> tuple[Rule, ...]:
     scales = "|".join(words()["scale_words"][1:])
     amount = rf"(?P<amount>{NUMERAL})(?:\s?(?P<scale>{scales})(?![{LETTER}]))?"
 
-    def spoken(match: re.Match[str], sign: str, suffix: str = "") -> str:
-        unit, cent = currencies[sign]
+    def read(match: re.Match[str]) -> str:
+        unit, cent = currencies[match["sign"]]
         number, scale = match["amount"], match["scale"]
         parts = None if scale else _CENTS.fullmatch(number)
         if parts is None:
-            read = reader.numeral(number, f"{number} {scale or ''}", 0, len(number))
-            said = f"{read} {scale} {unit}" if scale else f"{read} {unit}"
+            whole = reader.numeral(number, f"{number} {scale or ''}", 0, len(number))
+            said = f"{whole} {scale} {unit}" if scale else f"{whole} {unit}"
         else:
             said = _with_cents(reader, parts, unit, cent)
-        return joint(match.string, match.start()) + said + suffix
-
-    def sign_first(match: re.Match[str]) -> str:
-        return spoken(match, match["sign"]) + following_space(match)
-
-    def sign_last(match: re.Match[str]) -> str:
-        return spoken(match, match["sign"]) + following_space(match)
+        return joint(match.string, match.start()) + said + following_space(match)
 
     def name_first(match: re.Match[str]) -> str:
-        if _NUMBER_BEFORE.search(match.string, 0, match.start()):
-            return match[0]
-        if (
-            match.start()
-            and not is_bound(match.string, match.start())
-            and match.string[match.start() - 1] > "ሀ"
-        ):
-            return match[0]
-        return spoken(match, match["sign"]) + following_space(match)
+        text, start = match.string, match.start()
+        inside_a_word = text[:start][-1:].isalnum() and not is_bound(text, start)
+        return match[0] if inside_a_word or _NUMBER_BEFORE.search(text, 0, start) else read(match)
 
-    return (
-        Substitution("money", re.compile(rf"(?P<sign>{signs})\s?{amount}(?![0-9])"), sign_first),
-        Substitution(
-            "money", re.compile(rf"(?<![0-9.,]){amount}\s?(?P<sign>{signs})(?![A-Za-z0-9])"), sign_last
-        ),
-        Substitution(
-            "money", re.compile(rf"(?<![0-9.,]){amount}\s?(?P<sign>{names})(?![{LETTER}])"), sign_last
-        ),
-        Substitution("money", re.compile(rf"(?P<sign>{names})\s(?:[:፦]\s?)?{amount}(?![0-9])"), name_first),
+    sign_needs, name_needs = ("".join({sign[0] for sign in group}) for group in (other, ethiopic))
+    number = rf"(?<![0-9.,]){amount}\s?"
+    patterns = (
+        (rf"(?P<sign>{signs})\s?{amount}(?![0-9])", read, sign_needs),
+        (rf"{number}(?P<sign>{signs})(?![A-Za-z0-9])", read, sign_needs),
+        (rf"{number}(?P<sign>{names})(?![{LETTER}])", read, name_needs),
+        (rf"(?P<sign>{names})\s(?:[:፦]\s?)?{amount}(?![0-9])", name_first, name_needs),
     )
+    return tuple(Substitution("money", re.compile(p), replace, needs) for p, replace, needs in patterns)
 
 
 def money_range_rule() -> Substitution:

@@ -27,6 +27,7 @@ _NEGATIVE = re.compile(
 )
 _TYPED_ZERO = re.compile(r"(?<=[0-9])[ዐዑ](?=[0-9\s]|$)")
 _TYPED_COMMA = re.compile(r"(?<![0-9])([1-9][0-9]{0,2})፣([0-9]00)(?![0-9]|፣[0-9])")
+_LOOSE_PREFIX = re.compile(rf"(?<![{LETTER}])([የበለከ]) (?=[0-9])")
 _LEADING_POINT = re.compile(r"(?:(?<=\s)|^)\.(?=[0-9])")
 
 
@@ -110,6 +111,7 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
         Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs="፣"),
         Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=","),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
+        Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1]),
         *phone_rules(),
         *date_rules(reader),
         *clock_rules(settings),
