@@ -130,4 +130,4 @@ def _speak_all(
 def _tell_unread(speech: Speech) -> None:
     if speech.unread:
         shown = ", ".join(f"{c!r} x {n}" for c, n in speech.unread.most_common(10))
-        console.warn(f"not in the audio, the tokenizer does not know them: {shown}")
+        console.warn(f"not in the audio, this voice never learnt them: {shown}")

@@ -54,6 +54,8 @@ class CheckpointInfo(BaseModel):
     tokenizer_kind: str = ""
     tokenizer_hash: str = ""
     vocab_size: int = 0
+    untrained_tokens: list[int] = Field(default_factory=list)
+    """Token ids that occurred nowhere in the training text: their rows are still random."""
     speakers: list[str] = Field(default_factory=list)
     codec: str = ""
     dataset_hash: str = ""

@@ -6,7 +6,7 @@ Knows no model: the backend speaks token ids. Reports what it could not read ins
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Speech:
         waveform: (T,) float32 in [-1, 1].
         sample_rate: Hz.
         stretches: the normalised text, piece by piece.
-        unread: characters that the tokenizer does not know, with counts; they are not in the audio.
+        unread: characters that this voice never learnt, with counts; they are not in the audio.
     """
 
     waveform: np.ndarray
@@ -61,14 +61,16 @@ class Synthesizer:
     Args:
         backend: in evaluation mode, with a tokenizer.
         normalizer: the one its training text went through.
+        untrained: token ids that training never met; speaking them would be noise, so they are left out and told.
     """
 
-    def __init__(self, backend: Backend, normalizer: Normalizer) -> None:
+    def __init__(self, backend: Backend, normalizer: Normalizer, *, untrained: Collection[int] = ()) -> None:
         if backend.text_tokenizer is None:
             raise AmttsError(f"backend '{backend.spec.name}' has no text and cannot speak")
         self.backend = backend
         self.normalizer = normalizer
         self._tokenizer = backend.text_tokenizer
+        self._silent = frozenset(untrained) | {self._tokenizer.unk_id}
 
     @classmethod
     def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> Synthesizer:
@@ -76,7 +78,7 @@ class Synthesizer:
         checkpoint = read_checkpoint(path)
         backend = checkpoint.load_backend()
         backend.network.to(device)
-        return cls(backend, checkpoint.normalizer())
+        return cls(backend, checkpoint.normalizer(), untrained=checkpoint.info.untrained_tokens)
 
     def stretches(self, text: str) -> list[Stretch]:
         """The pieces of a text in speaking order.
@@ -133,7 +135,7 @@ class Synthesizer:
                 requests.append(SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=speaker))
         if not requests:
             raise AmttsError(
-                f"no letter of {_shown(text)} is known to this checkpoint's tokenizer",
+                f"no letter of {_shown(text)} is known to this checkpoint",
                 remedy="It reads the letters it was trained on; see: amtts normalize TEXT",
             )
         waveforms: list[np.ndarray] = []
@@ -145,14 +147,11 @@ class Synthesizer:
         return Speech(join(waveforms, [s.pause for s in kept], rate), rate, kept, unread)
 
     def _encode(self, text: str, unread: Counter[str]) -> list[int]:
-        """Tokens of `text` without the unknown ones, which are counted; empty where no letter is known."""
-        unknown = self._tokenizer.unk_id
+        """Tokens of `text` that can be spoken; the others are counted. Empty where no letter is left."""
         tokens = self._tokenizer.encode(text)
-        if unknown in tokens:
-            for character in text:
-                if unknown in self._tokenizer.encode(character):
-                    unread[character] += 1
-            tokens = [token for token in tokens if token != unknown]
+        if not self._silent.isdisjoint(tokens):
+            unread.update(c for c in text if not self._silent.isdisjoint(self._tokenizer.encode(c)))
+            tokens = [token for token in tokens if token not in self._silent]
         known = self._tokenizer.decode(tokens)
         return tokens if any(character.isalnum() for character in known) else []
 

@@ -252,6 +252,7 @@ def _describe(
         tokenizer_kind=tokenizer.kind if tokenizer else "",
         tokenizer_hash=tokenizer.fingerprint() if tokenizer else "",
         vocab_size=tokenizer.vocab_size if tokenizer else 0,
+        untrained_tokens=_untrained(tokenizer, data),
         speakers=list(speakers),
         dataset_hash=digest.hexdigest(),
         base_weights_licence=backend.spec.weights_licence,
@@ -260,6 +261,15 @@ def _describe(
             name: importlib.metadata.version(name) for name in ("amtts", "torch", "numpy", "accelerate")
         },
     )
+
+
+def _untrained(tokenizer: TextTokenizer | None, data: SpeechDataset) -> list[int]:
+    """Token ids that no training text holds, apart from the special ones."""
+    if tokenizer is None:
+        return []
+    met = {token for tokens in data.tokens for token in tokens}
+    met |= {tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id}
+    return [token for token in range(tokenizer.vocab_size) if token not in met]
 
 
 def _git_revision() -> str:
