@@ -51,6 +51,7 @@ def make_corpus(
     folder: Path, count: int = 6, *, header: str = "audio_file|text", seconds: float = 1.0
 ) -> Path:
     """A corpus folder with `count` good clips in `wavs/` and a metadata.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
     lines = [header] if header else []
     for number in range(count):
         write_wav(

@@ -183,5 +183,6 @@ def _decode(
         raise AudioTooLongError(got / rate, max_duration)
     if wanted is not None and got + _CUT_SHORT * rate < wanted:
         raise AudioError(f"is cut short: {got / rate:.2f} s of {wanted / rate:.2f} s")
-    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    return Decoded(samples, rate, channels, loud / (got * channels) if got else 0.0)
+    if not blocks:
+        raise AudioError("holds no samples")
+    return Decoded(np.concatenate(blocks), rate, channels, loud / (got * channels))

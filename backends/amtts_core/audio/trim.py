@@ -10,7 +10,7 @@ from amtts_core.units import Decibels, Hertz, Seconds
 
 FRAME: Seconds = 0.01
 LOWEST: Decibels = -120.0
-_RUN = 3  # frames in a row that make speech; a click is shorter
+_RUN = 5  # frames in a row that make speech; smoothing spreads a click over three or four
 _ABOVE_NOISE: Decibels = 10.0
 _LEAST_BELOW_SPEECH: Decibels = 20.0
 

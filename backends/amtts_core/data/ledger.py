@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from amtts_core.data.filters import Finding
-from amtts_core.data.manifest import Utterance
+from amtts_core.data.manifest import Utterance, json_line
 from amtts_core.data.process import ClipTask, Outcome, audio_name
 from amtts_core.data.settings import PrepareSettings
 from amtts_core.data.split import SPLITS, Split, split_of
@@ -85,7 +84,7 @@ class CorpusFiles:
             split=split,
             **span,
         )
-        line = json.dumps(row.model_dump(exclude_none=True), ensure_ascii=False)
+        line = json_line(row.model_dump(exclude_none=True))
         self._write(MANIFEST, line)
         self._write(f"{split}.jsonl", line)
         self.kept += 1
@@ -104,7 +103,7 @@ class CorpusFiles:
             "text": task.text,
             **finding.model_dump(),
         }
-        self._write(LEDGER, json.dumps(row, ensure_ascii=False))
+        self._write(LEDGER, json_line(row))
         self.reasons[finding.rule] += 1
 
     def publish(self, *names: str) -> None:
@@ -116,7 +115,7 @@ class CorpusFiles:
 
     def _write(self, name: str, line: str) -> None:
         with writing(self._out / name):
-            self._handles[name].write(line + "\n")
+            self._handles[name].write(line)
 
     def _temporary(self, name: str) -> Path:
         return self._out / (name + ".tmp")

@@ -98,6 +98,14 @@ def _decoded(raw: bytes, *, source: str, number: int) -> str:
         raise ManifestError(f"{source}, line {number}: not UTF-8 text ({error.reason})") from None
 
 
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+def json_line(value: object) -> str:
+    """One line of JSON that stays one line: Unicode's own line ends, which JSON allows in a text, are escaped."""
+    return json.dumps(value, ensure_ascii=False).translate(_LINE_ENDS) + "\n"
+
+
 def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
     """Streams rows to a JSON Lines file through a temporary file; returns their number.
 
@@ -114,7 +122,7 @@ def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
     with handle:
         for row in rows:
             value = row.model_dump(exclude_none=True) if isinstance(row, BaseModel) else row
-            handle.write(json.dumps(value, ensure_ascii=False) + "\n")
+            handle.write(json_line(value))
             count += 1
     try:
         temporary.replace(path)

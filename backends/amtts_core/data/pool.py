@@ -6,6 +6,7 @@ so memory does not grow with the stream.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -75,7 +76,8 @@ def _in_order(
     flying = 0
     for task, known in tasks:
         if known is None:
-            waiting.append((task, pool.submit(_do, task)))
+            with _interrupts_held():
+                waiting.append((task, pool.submit(_do, task)))
             flying += 1
         else:
             waiting.append((task, known))
@@ -88,6 +90,19 @@ def _in_order(
     while waiting:
         task, result = waiting.popleft()
         yield task, result.result() if isinstance(result, Future) else result
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Delays Ctrl-C, so that a worker started meanwhile inherits that it is not to be bothered."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(work: bytes) -> None:

@@ -55,9 +55,10 @@ def prepare_corpus(
         out: folder; created, or left by an earlier run with the same settings.
         settings: all choices.
         importer: name of an importer; empty finds it by looking.
-        jobs: processes; 0 takes every core.
+        jobs: processes; 0 takes every core. With more than one, a script that calls this needs the usual
+            `if __name__ == "__main__":`, because the processes are spawned.
         force: do everything again, whatever settings and source `out` was made with.
-        on_progress: called after each clip.
+        on_progress: called at the start and after each clip.
 
     Raises:
         AmttsError: source or out cannot be used, nothing is left, or more than `settings.max_rejected` is rejected
@@ -75,6 +76,8 @@ def prepare_corpus(
             journal.forget_all()
         run = _Run(source, chosen.name, settings, workspace, journal, files, processor)
         tasks = TaskStream(reading, journal, workspace, settings)
+        if on_progress is not None:
+            on_progress(PrepareProgress(0, reading.total, 0, 0))
         with contextlib.closing(run_ordered(processor, tasks, jobs=jobs)) as results:
             for task, outcome in results:
                 run.take(task, outcome)

@@ -73,9 +73,9 @@ def detect_layout(path: Path, root: Path) -> Layout:
     sample = list(itertools.islice(read_lines(path), _SAMPLE))
     if not sample:
         raise AmttsError(f"{path} is empty", remedy=_HEADER_REMEDY)
-    separator = separator_of(sample, path)
     if all(line.problem for line in sample):
         raise AmttsError(f"{path}: line 1 {sample[0].problem}", remedy="Save it as UTF-8 text")
+    separator = separator_of(sample, path)
     rows = [[cell.strip() for cell in line.text.split(separator)] for line in sample if not line.problem]
     locator = AudioLocator(root)
     named = _by_header(rows[0], path, locator)

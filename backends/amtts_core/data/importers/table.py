@@ -32,8 +32,9 @@ def _encoding(path: Path) -> str:
         raise AmttsError(f"cannot read {path}: {error.strerror}") from None
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    if b"\0" in head:  # UTF-16 without a mark: the line ends carry their zero byte on one side
-        return "utf-16-le" if head[1::2].count(0) >= head[0::2].count(0) else "utf-16-be"
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if (even + odd) * 20 > len(head):  # UTF-16 without a mark: ASCII carries its zero byte on one side
+        return "utf-16-le" if odd >= even else "utf-16-be"
     return "utf-8-sig"
 
 
