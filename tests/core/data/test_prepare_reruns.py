@@ -158,7 +158,8 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path):
     script.write_text(KILLED)
     child = subprocess.Popen([sys.executable, script, source, out, "2"], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
-    child.stdout.readline()
+    while child.stdout.readline() == "0\n":
+        pass
     children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
     if not children.exists():
         child.kill()
