@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from amtts_core.backend import Backend
+from amtts_core.backend import Backend, Example
 from amtts_core.config import RunConfig, merged, resolve_config
 from amtts_core.data.manifest import Utterance, write_jsonl
 from amtts_core.registry import get_backend
@@ -129,3 +129,53 @@ def train_tiny(
         jobs=1,
         callbacks=callbacks,
     )
+
+
+def tiny_examples(
+    backend: Backend, count: int, *, seed: int = 0, letters: Sequence[int] = ()
+) -> list[Example]:
+    """Utterances as the backend's `collate` takes them; their sound follows their text."""
+    random = np.random.default_rng(seed)
+    out = []
+    for number in range(count):
+        text = tiny_text(random, letters[number] if letters else int(random.integers(5, 10)))
+        wave = tiny_speech(text, random, rate=backend.spec.sample_rate)
+        tokenizer = backend.text_tokenizer
+        out.append(
+            Example(
+                id=f"e{number}",
+                tokens=tokenizer.encode(text) if tokenizer else [],
+                features=dict(backend.features(backend.config, wave).arrays),
+            )
+        )
+    return out
+
+
+def fit_statistics(backend: Backend, examples: Sequence[Example]) -> None:
+    """Gives a fresh backend the statistics of these examples, as training does."""
+    statistics: dict[str, np.ndarray] = {}
+    for name in examples[0].features:
+        rows = np.concatenate([e.features[name].reshape(len(e.features[name]), -1) for e in examples])
+        statistics[f"{name}_mean"] = rows.mean(0).astype(np.float32)
+        statistics[f"{name}_std"] = rows.std(0).clip(1e-4).astype(np.float32)
+    backend.fit(statistics)
+
+
+def overfit(backend: Backend, examples: Sequence[Example], steps: int, *, rate: float = 3e-3) -> list[float]:
+    """Trains on one batch with the backend's own learner; returns the last phase's loss of every step."""
+    from amtts_core.config import OptimConfig
+    from amtts_core.training.optim import build_optimizer
+
+    learner = backend.learner()
+    optim = OptimConfig(learning_rate=rate)
+    optimizers = {phase: build_optimizer(learner.parameters(phase), optim) for phase in learner.phases}
+    batch, history = backend.collate(examples), []
+    backend.network.train()
+    for _ in range(steps):
+        for loss in learner.losses(batch):
+            optimizers[loss.phase].zero_grad(set_to_none=True)
+            loss.total.backward(inputs=learner.parameters(loss.phase))
+            optimizers[loss.phase].step()
+        history.append(float(loss.total.detach()))
+    backend.network.eval()
+    return history

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amtts_chatterbox.mel.config import PRESETS, ChatterboxMelConfig
+from amtts_chatterbox.mel.config import PRESETS, SAMPLE_RATE, ChatterboxMelConfig
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_chatterbox.mel.network import ChatterboxMel, whole_durations
 from amtts_core.audio.griffin_lim import griffin_lim
@@ -39,7 +39,7 @@ class ChatterboxMelBackend:
     spec: ClassVar[BackendSpec] = BackendSpec(
         name=NAME,
         summary="text encoder, alignment search, mel decoder; trains on a CPU in minutes",
-        sample_rate=22050,
+        sample_rate=SAMPLE_RATE,
         learns_from="mel",
         config=ChatterboxMelConfig,
         presets=PRESETS,
@@ -149,9 +149,8 @@ class ChatterboxMelBackend:
         device = device_of(self.network)
         tokens = [self._framed(request.tokens) for request in requests]
         lengths = torch.tensor([len(t) for t in tokens], device=device)
-        speakers = None
-        if len(self.speakers) > 1:
-            speakers = torch.tensor([self._speaker_index(r.speaker) for r in requests], device=device)
+        indices = [self._speaker_index(request.speaker) for request in requests]
+        speakers = torch.tensor(indices, device=device) if len(self.speakers) > 1 else None
         padded = _padded_tokens(tokens, self.text_tokenizer.pad_id).to(device)
         encoded = self.network.encode(padded, lengths, speakers)
         speed = torch.tensor([request.speed for request in requests], device=device)[:, None]
@@ -180,9 +179,8 @@ class ChatterboxMelBackend:
         if not speaker:
             return 0
         if speaker not in self.speakers:
-            raise AmttsError(
-                f"unknown speaker '{speaker}'; this checkpoint knows: {', '.join(self.speakers)}"
-            )
+            known = ", ".join(self.speakers) or "one voice without a name"
+            raise AmttsError(f"unknown speaker '{speaker}'; this checkpoint knows: {known}")
         return self.speakers.index(speaker)
 
     def _to_waveform(self, mel: Tensor, seed: int) -> np.ndarray:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from amtts_core.audio.mel import MelConfig
 from amtts_core.config import Settings
+
+SAMPLE_RATE = 22050
+"""Hz; fixed, because corpora are read at it."""
 
 
 class ChatterboxMelConfig(Settings):
@@ -27,6 +30,20 @@ class ChatterboxMelConfig(Settings):
     prior_weight: float = Field(1.0, ge=0, description="weight of the alignment prior")
     griffin_lim_iterations: int = Field(48, gt=0, description="of the embedded vocoder")
     vocoder: str = Field("", description="HiFi-GAN folder (config.json + weights) that replaces Griffin-Lim")
+
+    @field_validator("encoder_kernel", "duration_kernel", "decoder_kernel")
+    @classmethod
+    def _odd(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError("a kernel must be odd, so that a block keeps the length")
+        return kernel
+
+    @field_validator("mel")
+    @classmethod
+    def _own_rate(cls, mel: MelConfig) -> MelConfig:
+        if mel.sample_rate != SAMPLE_RATE:
+            raise ValueError(f"this backend works at {SAMPLE_RATE} Hz, mel.sample_rate is {mel.sample_rate}")
+        return mel
 
 
 PRESETS: dict[str, dict[str, Any]] = {

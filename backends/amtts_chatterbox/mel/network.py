@@ -199,7 +199,8 @@ def regulate(durations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def whole_durations(log_duration: Tensor, mask: Tensor, *, speed: Tensor) -> Tensor:
     """Predicted log durations (B, N) -> whole frames (B, N), at least 1 per symbol.
 
-    `speed` broadcasts to (B, N). Rounds the running total rather than each symbol, so that the utterance keeps its length at any speed.
+    `speed` broadcasts to (B, N). Rounds the running total rather than each symbol, so that the utterance keeps its
+    length at any speed.
     """
     wanted = (log_duration.exp() / speed).clamp(min=1.0, max=200.0) * mask[..., 0]
     ends = wanted.cumsum(1).round()
