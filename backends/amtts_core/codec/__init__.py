@@ -1,1 +1,1 @@
-"""Speech codecs: the protocol that implementations follow."""
+"""Speech codecs: the protocol, how they are found, and codes on disk. Implementations live in `amtts_codecs`."""

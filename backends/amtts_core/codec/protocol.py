@@ -2,29 +2,141 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+    from amtts_core.backend import ReferenceCheck
 
 
 @runtime_checkable
 class SpeechCodec(Protocol):
     """Waveform to discrete codes and back. B items, T samples, K codebooks, L frames."""
 
+    name: str
+    """The entry point it is found by."""
     sample_rate: Hertz
     frame_rate: float
     """Frames per second."""
     num_codebooks: int
+    """Codebooks that `encode` returns."""
     cardinality: int
     """Entries of one codebook."""
+    weights_hash: str
+    """Says which weights made the codes; the same for the same numbers, whatever file they came in."""
+    licence: str
+    """Licence of the weights as far as it is known."""
 
-    def encode(self, waveform: Tensor) -> Tensor:
-        """(B, T) float in [-1, 1] -> (B, K, L) int64."""
+    def num_frames(self, num_samples: int) -> int:
+        """Frames L of a waveform of `num_samples` samples."""
+        ...
+
+    def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T) float in [-1, 1] -> (B, K, L) int64.
+
+        Args:
+            waveform: padded at the end where the items differ in length.
+            lengths: (B,) samples of each item; None means T for all. An item's first `num_frames(lengths[b])`
+                frames are those it has when encoded alone; what follows them is arbitrary but valid.
+        """
         ...
 
     def decode(self, codes: Tensor) -> Tensor:
-        """(B, K, L) int64 -> (B, T) float in [-1, 1]."""
+        """(B, K', L) int64 -> (B, T) float, K' at most the codebooks of the weights."""
         ...
+
+    def to(self, device: torch.device | str) -> SpeechCodec:
+        """Moves the network; returns itself."""
+        ...
+
+
+@runtime_checkable
+class CodecClass(Protocol):
+    """What an entry point of the group `amtts.codecs` leads to."""
+
+    @classmethod
+    def open(cls, weights: Path, *, num_codebooks: int = 0) -> SpeechCodec:
+        """The codec of a weights file or folder, in evaluation mode on the CPU.
+
+        Args:
+            weights: a file or a folder of a format the codec knows.
+            num_codebooks: keep the first ones only; 0 keeps all.
+
+        Raises:
+            AmttsError: missing or damaged weights, or fewer codebooks than asked for.
+        """
+        ...
+
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """Compares the codec with a bundle of stored numbers.
+
+        Raises:
+            AmttsError: the bundle cannot be read, or the codec defines none.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CodecIdentity:
+    """What decides whether two sets of codes mean the same. Written beside codes and into checkpoints."""
+
+    codec: str
+    weights_hash: str
+    sample_rate: Hertz
+    frame_rate: float
+    num_codebooks: int
+    cardinality: int
+
+    @classmethod
+    def of(cls, codec: SpeechCodec) -> CodecIdentity:
+        """The identity of an opened codec."""
+        return cls(
+            codec.name,
+            codec.weights_hash,
+            codec.sample_rate,
+            codec.frame_rate,
+            codec.num_codebooks,
+            codec.cardinality,
+        )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CodecIdentity:
+        """Inverse of `as_dict`; an unknown or missing key is a TypeError."""
+        return cls(**values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.codec}:{self.weights_hash[:12]} ({self.num_codebooks} x {self.cardinality})"
+
+    def require(self, other: CodecIdentity, *, what: str) -> None:
+        """Raises where `other` is not the same codec, naming both."""
+        if self != other:
+            raise AmttsError(
+                f"{what} holds codes of {self}, expected {other}",
+                remedy="Encode again with the codec you use: amtts encode-codes",
+            )
+
+
+def kept_codebooks(asked: int, available: int, *, weights: Path) -> int:
+    """How many codebooks to use: `asked`, or all for 0.
+
+    Raises:
+        AmttsError: the weights have fewer.
+    """
+    if asked > available or asked < 0:
+        raise AmttsError(
+            f"{asked} codebooks were asked for, the codec {weights} has {available}",
+            remedy=f"Give --num-codebooks 1 to {available}",
+        )
+    return asked or available

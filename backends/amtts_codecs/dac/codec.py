@@ -1,0 +1,126 @@
+"""DAC as a `SpeechCodec`: pads to whole frames, encodes batches exactly, keeps the first codebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import DacModel
+
+from amtts_codecs.dac.weights import load_dac
+from amtts_core.backend import ReferenceCheck
+from amtts_core.codec.fingerprint import weights_fingerprint
+from amtts_core.codec.protocol import kept_codebooks
+from amtts_core.errors import AmttsError
+
+
+class DacCodec:
+    """Descript's audio codec. B items, T samples, K codebooks, L = ceil(T / hop) frames.
+
+    Args:
+        network: in evaluation mode.
+        num_codebooks: codebooks that `encode` returns; the published models were trained so that the first ones
+            decode alone.
+    """
+
+    name = "dac"
+    licence = "MIT (published weights of descript-audio-codec)"
+
+    def __init__(self, network: DacModel, *, num_codebooks: int) -> None:
+        self.network = network
+        self.num_codebooks = num_codebooks
+        self.sample_rate = int(network.config.sampling_rate)
+        self.hop = int(network.config.hop_length)
+        self.frame_rate = self.sample_rate / self.hop
+        self.cardinality = int(network.config.codebook_size)
+        self.weights_hash = weights_fingerprint(network.state_dict())
+
+    @classmethod
+    def open(cls, weights: Path, *, num_codebooks: int = 0) -> DacCodec:
+        """The codec of an official `.pth` file or a Hugging Face folder."""
+        network = load_dac(weights)
+        kept = kept_codebooks(num_codebooks, int(network.config.n_codebooks), weights=weights)
+        return cls(network, num_codebooks=kept)
+
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """Codes, latents and audio of a bundle made with the original package."""
+        from amtts_codecs.dac.reference import reference_checks
+
+        return reference_checks(folder)
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a waveform; the last one may be partly padding."""
+        return -(-num_samples // self.hop)
+
+    def to(self, device: torch.device | str) -> DacCodec:
+        """Moves the network."""
+        self.network.to(device)  # type: ignore[arg-type]
+        return self
+
+    @torch.inference_mode()
+    def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T) -> (B, K, L) int64; see `SpeechCodec.encode`."""
+        return self.encode_latents(waveform, lengths)[0]
+
+    @torch.inference_mode()
+    def encode_latents(self, waveform: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Codes (B, K, L) and the quantised latents (B, C, L) that they stand for."""
+        if waveform.ndim != 2 or not waveform.shape[1]:
+            raise ValueError(f"expected a waveform (B, T) with samples, got {list(waveform.shape)}")
+        samples = [waveform.shape[1]] * len(waveform) if lengths is None else lengths.tolist()
+        padded = functional.pad(waveform, (0, -waveform.shape[1] % self.hop))
+        with self._own_edges([self.num_frames(n) * self.hop for n in samples], padded.shape[1]):
+            hidden = self.network.encoder(_without_tail(padded, samples)[:, None])
+        latents, codes, *_ = self.network.quantizer(hidden, self.num_codebooks)
+        return codes, latents
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor) -> Tensor:
+        """(B, K', L) int64 -> (B, T'), T' up to 8 samples shorter than L * hop at odd rates, as published."""
+        books = int(self.network.config.n_codebooks)
+        if codes.ndim != 3 or not 1 <= codes.shape[1] <= books:
+            raise AmttsError(f"codes have shape {list(codes.shape)}, expected (B, 1 to {books}, L)")
+        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.cardinality:
+            raise AmttsError(
+                f"codes range from {int(codes.min())} to {int(codes.max())}, expected 0 to {self.cardinality - 1}"
+            )
+        audio: Tensor = self.network.decode(audio_codes=codes).audio_values
+        return audio.reshape(len(codes), -1)
+
+    @contextmanager
+    def _own_edges(self, lengths: list[int], padded: int) -> Iterator[None]:
+        """Lets every item of a batch meet zeros where it would meet a convolution's own zero padding alone.
+
+        Args:
+            lengths: samples of each item, whole frames.
+            padded: samples of the batch.
+        """
+        if all(length == padded for length in lengths):
+            yield
+            return
+
+        def cut(module: nn.Module, inputs: tuple[Tensor]) -> None:
+            stride = padded // inputs[0].shape[-1]  # of all the layers before
+            for row, length in enumerate(lengths):
+                inputs[0][row, :, length // stride :] = 0
+
+        convolutions = [m for m in self.network.encoder.modules() if isinstance(m, nn.Conv1d)]
+        handles = [convolution.register_forward_pre_hook(cut) for convolution in convolutions]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _without_tail(waveform: Tensor, lengths: list[int]) -> Tensor:
+    """A copy with zeros beyond each item's length."""
+    out = waveform.clone()
+    for row, length in enumerate(lengths):
+        out[row, length:] = 0
+    return out

@@ -1,0 +1,50 @@
+"""Finds codecs by entry point (group `amtts.codecs`) and imports only the chosen one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+from amtts_core.codec.protocol import CodecClass, SpeechCodec
+from amtts_core.errors import AmttsError, nearest
+
+GROUP = "amtts.codecs"
+
+
+def _by_name() -> dict[str, importlib.metadata.EntryPoint]:
+    """Name -> registration; amtts' own win over others of the same name."""
+    points = sorted(importlib.metadata.entry_points(group=GROUP), key=_is_ours)
+    return {point.name: point for point in points}
+
+
+def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == "amtts"
+
+
+def codec_names() -> list[str]:
+    """Names of all registered codecs, without importing any."""
+    return sorted(_by_name())
+
+
+def get_codec(name: str) -> type[CodecClass]:
+    """The codec class called `name`.
+
+    Raises:
+        AmttsError: there is none of that name, or its import fails.
+    """
+    points = _by_name()
+    if name not in points:
+        installed = ", ".join(sorted(points)) or "none"
+        raise AmttsError(f"unknown codec '{name}'{nearest(name, points)}; installed: {installed}")
+    try:
+        loaded: type[CodecClass] = points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise AmttsError(f"codec '{name}' ({points[name].value}) cannot be imported: {error}") from error
+    return loaded
+
+
+def open_codec(name: str, weights: Path, *, num_codebooks: int = 0) -> SpeechCodec:
+    """The codec `name` with these weights, see `CodecClass.open`."""
+    if not weights.exists():
+        raise AmttsError(f"codec weights {weights} do not exist")
+    return get_codec(name).open(weights, num_codebooks=num_codebooks)
