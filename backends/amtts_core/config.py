@@ -48,7 +48,7 @@ class OptimConfig(Settings):
 class TrainingConfig(Settings):
     """The training loop; the same for every backend."""
 
-    seed: int = Field(1234, ge=0, description="of initialisation, batch order and dropout")
+    seed: int = Field(1234, ge=0, lt=2**63, description="of initialisation, batch order and dropout")
     max_steps: int = Field(1000, ge=0, description="optimiser steps; 0 leaves the end to max_epochs")
     max_epochs: int = Field(0, ge=0, description="passes over the data; 0 leaves the end to max_steps")
     accumulate: int = Field(1, gt=0, description="batches per optimiser step")

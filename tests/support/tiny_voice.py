@@ -109,8 +109,9 @@ def tiny_backend(name: str, *, speakers: Sequence[str] = ()) -> Backend:
 
 
 def train_tiny(
-    data: Path,
+    corpus: Path,
     run: Path,
+    /,
     *,
     callbacks: Sequence[Callback] = (),
     resume: bool = False,
@@ -122,7 +123,7 @@ def train_tiny(
     return train(
         config,
         kind,
-        data=data,
+        data=corpus,
         run=run,
         resume=resume,
         from_scratch=from_scratch,

@@ -25,7 +25,7 @@ from amtts_core.checkpoint import (
 )
 from amtts_core.config import RunConfig, commented_yaml, read_config_file, resolve_config
 from amtts_core.data.corpus import corpus_normalizer, corpus_speakers
-from amtts_core.data.dataset import SpeechDataset, load_dataset
+from amtts_core.data.dataset import Excluded, SpeechDataset, load_dataset
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import TextTokenizer, load_tokenizer
@@ -86,6 +86,8 @@ def train(
             remedy="Make one with: amtts prepare SOURCE --out DIR",
         )
     previous = _open_run(run, resume=resume, from_scratch=from_scratch)
+    if not manifest.stat().st_size:
+        raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     torch.manual_seed(config.training.seed)
@@ -93,14 +95,16 @@ def train(
     speakers = corpus_speakers(manifest)
     settings = config.model_config_of(backend_class.spec)
     backend = backend_class.build(settings, tokenizer=text, speakers=speakers)
-    datasets = [
-        _dataset(backend, path, data, config, jobs=jobs, on_progress=on_progress)
-        for path in (manifest, data / "val.jsonl")
-    ]
-    train_data, val_data = datasets
-    assert train_data is not None
-    if val_data is None:
-        logger.warning("%s holds no validation utterance: the last checkpoint counts as the best", data)
+    train_data = _dataset(backend, manifest, data, config, jobs=jobs, on_progress=on_progress)
+    val_data = None
+    if (data / "val.jsonl").is_file() and (data / "val.jsonl").stat().st_size:
+        val_data = _dataset(backend, data / "val.jsonl", data, config, jobs=jobs, on_progress=on_progress)
+    else:
+        logger.warning(
+            "%s holds no validation utterance: the last checkpoint counts as the best%s",
+            data,
+            ", and training.patience has nothing to watch" if config.training.patience else "",
+        )
     normalizer = corpus_normalizer(data)
     info = _describe(backend, config, text, normalizer, speakers, train_data)
     if previous is not None:
@@ -108,9 +112,6 @@ def train(
         load_strict(backend.network, previous.weights(), backend=backend.spec.name)
     else:
         backend.fit(train_data.statistics())
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "config.yaml").write_text(commented_yaml(config, backend_class), encoding="utf-8")
-    excluded = _write_exclusions(run, datasets)
     trainer = Trainer(
         backend,
         train_data=train_data,
@@ -123,7 +124,9 @@ def train(
     )
     if previous is not None:
         trainer.load_state(previous.training_state())
-    return TrainingResult(run, trainer.fit(), excluded)
+    excluded = [row for dataset in (train_data, val_data) if dataset for row in dataset.excluded]
+    _prepare_folder(run, commented_yaml(config, backend_class), excluded, from_scratch=from_scratch)
+    return TrainingResult(run, trainer.fit(), len(excluded))
 
 
 def stored_config(run: Path, overrides: dict[str, Any]) -> tuple[RunConfig, type[Backend]]:
@@ -138,7 +141,7 @@ def stored_config(run: Path, overrides: dict[str, Any]) -> tuple[RunConfig, type
 
 
 def _open_run(run: Path, *, resume: bool, from_scratch: bool) -> Checkpoint | None:
-    """The checkpoint to continue from, or None for a fresh run; refuses to mix runs."""
+    """The checkpoint to continue from, or None for a fresh run; refuses to mix runs. Changes nothing."""
     if run.exists() and not run.is_dir():
         raise AmttsError(f"{run} is a file; expected a folder to write the run into")
     folders = checkpoints_of(run)
@@ -149,13 +152,25 @@ def _open_run(run: Path, *, resume: bool, from_scratch: bool) -> Checkpoint | No
             f"{run} already holds a run (at {folders[-1].name})",
             remedy="Continue it with --resume, or begin again with --from-scratch, or choose another --out",
         )
-    if folders:
-        aside = _free_name(run / "checkpoints-before")
-        (run / "checkpoints").rename(aside)
-        logger.warning("the earlier checkpoints of %s are kept in %s", run, aside)
-        for name in ("latest", "best"):
-            (run / name).unlink(missing_ok=True)
     return None
+
+
+def _prepare_folder(run: Path, config: str, excluded: Sequence[Excluded], *, from_scratch: bool) -> None:
+    """Puts an earlier run aside and writes what this one starts with; everything else is known to be sound."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        if from_scratch and checkpoints_of(run):
+            aside = _free_name(run / "checkpoints-before")
+            (run / "checkpoints").rename(aside)
+            logger.warning("the earlier checkpoints of %s are kept in %s", run, aside)
+            for name in ("latest", "best"):
+                (run / name).unlink(missing_ok=True)
+        (run / "config.yaml").write_text(config, encoding="utf-8")
+        _write_exclusions(run, excluded)
+    except OSError as error:
+        raise AmttsError(
+            f"run folder {run} cannot be written: {error.strerror}", remedy="Choose another --out"
+        ) from None
 
 
 def _free_name(path: Path) -> Path:
@@ -192,12 +207,12 @@ def _dataset(
     *,
     jobs: int,
     on_progress: Progress | None,
-) -> SpeechDataset | None:
-    if not manifest.is_file() or not manifest.stat().st_size:
-        return None
+) -> SpeechDataset:
+    most = config.data.max_samples if manifest.name == "train.jsonl" else 0
     done = 0
-    with manifest.open(encoding="utf-8") as lines:
+    with manifest.open("rb") as lines:
         total = sum(1 for line in lines if line.strip())
+    total = min(total, most or total)
 
     def advance(count: int) -> None:
         nonlocal done
@@ -209,28 +224,27 @@ def _dataset(
         backend,
         manifest,
         Path(config.data.cache) if config.data.cache else data / "features",
-        max_samples=config.data.max_samples if manifest.name == "train.jsonl" else 0,
+        max_samples=most,
         jobs=jobs,
         on_progress=advance,
     )
 
 
 def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callback]:
-    loggers: list[Callback] = [JsonlLogger(run / "metrics.jsonl")]
+    # The speaker comes first: at the end it tells the loggers of its last samples, which then close their files.
+    loggers: list[Callback] = [SampleSpeaker(normalizer), JsonlLogger(run / "metrics.jsonl")]
     if config.training.tensorboard:
         loggers.append(TensorBoardLogger(run / "tensorboard"))
-    return [*loggers, SampleSpeaker(normalizer)]
+    return loggers
 
 
-def _write_exclusions(run: Path, datasets: Sequence[SpeechDataset | None]) -> int:
-    """Lists utterances that cannot be learned from in `excluded.jsonl`; returns their number."""
-    rows = [row for dataset in datasets if dataset for row in dataset.excluded]
+def _write_exclusions(run: Path, rows: Sequence[Excluded]) -> None:
+    """Lists utterances that cannot be learned from in `excluded.jsonl`."""
     with (run / "excluded.jsonl").open("w", encoding="utf-8") as handle:
         for row in rows:
             handle.write(json.dumps({"id": row.id, "reason": row.reason}, ensure_ascii=False) + "\n")
     if rows:
         logger.warning("%d utterances are left out of training, see %s", len(rows), run / "excluded.jsonl")
-    return len(rows)
 
 
 def _describe(
@@ -296,8 +310,8 @@ def _check_contract(stored: CheckpointInfo, current: CheckpointInfo, folder: Pat
     """Refuses to resume with other data, text or network than the run was started with."""
     for name in CONTRACT:
         before, now = getattr(stored, name), getattr(current, name)
-        if isinstance(before, dict) and before != now:
-            key = next(k for k in {**before, **now} if before.get(k) != now.get(k))
+        while isinstance(before, dict) and isinstance(now, dict) and before != now:
+            key = next(k for k in {**before, **now} if before.get(k, name) != now.get(k, name))
             name, before, now = f"{name}.{key}", before.get(key), now.get(key)
         if before != now:
             raise CheckpointError(

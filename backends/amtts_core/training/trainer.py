@@ -53,11 +53,14 @@ class Trainer:
 
     Args:
         backend: its network is trained in place.
-        train_data, val_data: datasets; `val_data` may be None, then the training loss decides what is best.
+        train_data, val_data: datasets; `val_data` may be None, then the last checkpoint counts as the best.
         data, training: settings.
         run: folder of the run.
         info: what every checkpoint says about itself; step, epoch and metrics are filled in here.
         callbacks: called in order, on the main process only.
+
+    Raises:
+        AmttsError: a precision this machine lacks, no end of the run, or fewer utterances than processes.
     """
 
     def __init__(
@@ -73,7 +76,13 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
     ) -> None:
         mixed = {"fp32": "no"}.get(training.precision, training.precision)
-        self.accelerator = Accelerator(mixed_precision=mixed)
+        try:
+            self.accelerator = Accelerator(mixed_precision=mixed)
+        except ValueError as error:
+            raise AmttsError(
+                f"training.precision {training.precision} cannot be used here: {error}",
+                remedy="Use --set training.precision=fp32",
+            ) from None
         self.backend = backend
         self.config = training
         self.run = run
@@ -81,6 +90,8 @@ class Trainer:
         self.callbacks = list(callbacks) if self.accelerator.is_main_process else []
         self.train_data, self.val_data = train_data, val_data
         world, self._rank = self.accelerator.num_processes, self.accelerator.process_index
+        if len(train_data) < world:
+            raise AmttsError(f"{len(train_data)} training utterances are too few for {world} processes")
         self.sampler = _sampler(train_data, data, training.seed, world)
         self._val_sampler = _sampler(val_data, data, training.seed, 1) if val_data else None
         self.step, self.epoch, self.batch = 0, 0, 0
@@ -103,14 +114,19 @@ class Trainer:
         self._saved_step = -1
 
     def _total_steps(self) -> int:
-        per_epoch = math.ceil(len(self.sampler.epoch(0)) / self.config.accumulate)
-        by_epochs = self.config.max_epochs * per_epoch
-        limits = [limit for limit in (self.config.max_steps, by_epochs) if limit]
-        if not limits:
+        limit = self.config.max_steps
+        if not limit and not self.config.max_epochs:
             raise AmttsError(
                 "training.max_steps and training.max_epochs are both 0", remedy="Set one of them"
             )
-        return min(limits)
+        steps = 0
+        for epoch in range(
+            self.config.max_epochs
+        ):  # epochs differ by a batch or so, so none stands for another
+            steps += math.ceil(len(self.sampler.epoch(epoch, rank=self._rank)) / self.config.accumulate)
+            if limit and steps >= limit:
+                break
+        return min(limit or steps, steps or limit)
 
     # ---- the loop ----
 
@@ -185,12 +201,12 @@ class Trainer:
             parameters = self.learner.parameters(phase)
             optimizer = self.optimizers[phase]
             for position, stream in enumerate(streams):
-                loss = next(stream)
-                if loss.phase != phase:
-                    raise AssertionError(f"learner yielded phase '{loss.phase}', expected '{phase}'")
+                loss = next(stream, None)
+                if loss is None or loss.phase != phase:
+                    raise AssertionError(f"learner yielded phase {loss and loss.phase!r}, expected '{phase}'")
                 self._refuse_non_finite(loss, group)
                 self._backward(loss.total / len(streams), parameters, last=position == len(streams) - 1)
-                self._record(loss)
+                self._record(loss, 1.0 / len(streams))
             norm = self.accelerator.clip_grad_norm_(parameters, self.config.optim.clip_norm or math.inf)
             if norm is not None and not torch.isfinite(norm) and self.accelerator.scaler is None:
                 self._bad_batch(f"the gradient norm of phase '{phase}' is {float(norm)}", group)
@@ -199,6 +215,8 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             self._sums[f"train/grad_norm/{phase}"] += float(norm) if norm is not None else 0.0
+        if any(next(stream, None) is not None for stream in streams):
+            raise AssertionError(f"learner yielded more losses than its phases {self.learner.phases}")
         self.step += 1
         self._count += 1
         self._clock.audio += sum(self._seconds[i] for batch in group for i in batch["ids"])
@@ -222,8 +240,7 @@ class Trainer:
             with self.accelerator.no_sync(*self.learner.modules.values()):
                 self.accelerator.backward(loss, inputs=parameters)
 
-    def _record(self, loss: PhaseLoss) -> None:
-        share = 1.0 / self.config.accumulate
+    def _record(self, loss: PhaseLoss, share: float) -> None:
         prefix = "train/" if len(self.learner.phases) == 1 else f"train/{loss.phase}/"
         self._sums[f"{prefix}total"] += float(loss.total.detach()) * share
         for name, value in loss.terms.items():
@@ -245,13 +262,13 @@ class Trainer:
     def _refuse_non_finite(self, loss: PhaseLoss, group: list[Batch]) -> None:
         if not torch.isfinite(loss.total):
             terms = ", ".join(f"{name} {float(value):.4g}" for name, value in loss.terms.items())
-            self._bad_batch(f"the loss of phase '{loss.phase}' is {float(loss.total)} ({terms})", group)
+            self._bad_batch(f"the loss of phase '{loss.phase}' is {loss.total.item()} ({terms})", group)
 
     def _bad_batch(self, what: str, group: list[Batch]) -> None:
         ids = [i for batch in group for i in batch["ids"]]
         ledger = self.run / "bad_batches.jsonl"
         with ledger.open("a", encoding="utf-8") as handle:
-            row = {"step": self.step, "epoch": self.epoch, "reason": what, "ids": ids}
+            row = {"step": self.step + 1, "epoch": self.epoch, "reason": what, "ids": ids}
             handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         raise AmttsError(
             f"step {self.step + 1}: {what}; the batch's utterances are in {ledger}",
@@ -262,7 +279,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Mean losses over the validation set, weighted by utterances; the training means where there is none."""
+        """Mean losses over the validation set, weighted by utterances; empty where there is none."""
         if self.val_data is None or self._val_sampler is None:
             return {}
         for module in self.learner.modules.values():
@@ -294,7 +311,12 @@ class Trainer:
                 f"measured: {', '.join(sorted(metrics))}"
             )
         value = metrics[self.config.best_by]
-        if self.best is None or value < self.best - self.config.min_delta:
+        if not math.isfinite(value):
+            logger.warning(
+                "step %d: %s is %s, which counts as no progress", self.step, self.config.best_by, value
+            )
+            self.stale += 1
+        elif self.best is None or value < self.best - self.config.min_delta:
             self.best, self.best_step, self.stale = value, self.step, 0
         else:
             self.stale += 1
@@ -321,8 +343,10 @@ class Trainer:
         return folder
 
     def _rotate(self) -> None:
-        folders = checkpoints_of(self.run)
         best = f"step-{self.best_step:08d}" if self.best_step is not None else ""
+        now = f"step-{self.step:08d}"
+        # Later ones were damaged when this run was resumed; counting them would remove the one just written.
+        folders = [folder for folder in checkpoints_of(self.run) if folder.name <= now]
         for folder in folders[: -self.config.keep]:
             if folder.name != best:
                 shutil.rmtree(folder)
@@ -337,6 +361,7 @@ class Trainer:
             "best": self.best,
             "best_step": self.best_step,
             "stale": self.stale,
+            "order": self._order(),
             "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
             "scaler": scaler.state_dict() if scaler is not None else None,
             "random": torch.get_rng_state(),
@@ -355,6 +380,23 @@ class Trainer:
         if state["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["random_cuda"])
         self._saved_step = self.step
+        own = self._order()
+        stored = state.get("order", own)
+        changed = [
+            f"{name} was {stored[name]}, is now {own[name]}" for name in own if stored[name] != own[name]
+        ]
+        if changed and self.batch:
+            logger.warning("%s: epoch %d begins anew, in another order", ", ".join(changed), self.epoch)
+            self.batch = 0
+
+    def _order(self) -> dict[str, int]:
+        """What decides which batch is the n-th of an epoch, so that a position means something."""
+        return {
+            "training.seed": self.sampler.seed,
+            "data.batch_frames": self.sampler.batch_frames,
+            "data.max_utterances": self.sampler.max_utterances,
+            "processes": self.sampler.world,
+        }
 
     # ---- small things ----
 
