@@ -53,19 +53,20 @@ def main() -> int:
 
 def tell(seconds: dict[str, float]) -> None:
     """Prints the files, the times and the figures of the best checkpoint."""
-    wavs = sorted(DEMO.rglob("*.wav"))
-    wavs = [path for path in wavs if DEMO / "heldout" in path.parents or path == DEMO / "hello.wav"]
-    spoken = sum(soundfile.info(path).duration for path in wavs)
+    heldout, hello = sorted((DEMO / "heldout").glob("*.wav")), DEMO / "hello.wav"
+    spoken = sum(soundfile.info(path).duration for path in (*heldout, hello))
     print("\nSpeech:")
-    for path in wavs:
-        print(f"  {path}")
+    print(
+        f"  {heldout[0]} to {heldout[-1].name}: the sentences of {CORPUS}/heldout.txt, none of them in the corpus"
+    )
+    print(f"  {hello}")
     print("\nSeconds taken:")
     for name, taken in (*seconds.items(), ("in all", sum(seconds.values()))):
         print(f"  {name:13} {taken:7.1f}")
     print("\nMeasured:")
     for name, value in sorted(metrics_of_best().items()):
         print(f"  {name:26} {value:.4f}")
-    print(f"  {'speech made':26} {spoken:.1f} s in {len(wavs)} files")
+    print(f"  {'speech made':26} {spoken:.1f} s in {len(heldout) + 1} files")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     print(f"  {'largest process':26} {peak:.1f} GB")
     print(
