@@ -91,10 +91,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     Console(width=wide, highlight=False, markup=False, emoji=False).print(view)
 
 
-def progress(unit: str = "it") -> Progress:
-    """A progress display on standard error: bar, count, speed and time left."""
+def progress() -> Progress:
+    """A progress display on standard error: bar, count, note and time left. Nothing where that is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = stderr()
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -102,7 +103,8 @@ def progress(unit: str = "it") -> Progress:
         TextColumn("{task.fields[note]}", markup=False),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=stderr(),
+        console=console,
+        disable=not console.is_terminal,
     )
 
 
