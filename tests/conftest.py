@@ -8,7 +8,13 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples on every run and machine; AMTTS_EXPLORE=1 looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+if not os.environ.get("AMTTS_EXPLORE"):
+    hypothesis.settings.load_profile("repeatable")
 
 Amtts = Callable[..., "subprocess.CompletedProcess[str]"]
 MakePackage = Callable[..., Path]
