@@ -53,7 +53,8 @@ def losses(backend: Backend, examples: Sequence[Example]) -> dict[str, PhaseLoss
 
 def speak(backend: Backend, texts: Sequence[str], **changes: float) -> list[np.ndarray]:
     tokenizer = backend.text_tokenizer
-    assert tokenizer is not None
+    if tokenizer is None:
+        pytest.skip("speaks no text")
     requests = [SynthesisRequest(tokens=tokenizer.encode(text)) for text in texts]
     return backend.synthesize([dataclasses.replace(r, **changes) for r in requests])  # type: ignore[arg-type]
 
@@ -344,7 +345,9 @@ def test_a_batch_speaks_as_its_items_do(trained: tuple[Backend, list[Example], l
 
 def test_each_request_has_its_own_speed(trained: tuple[Backend, list[Example], list[float]]) -> None:
     backend = trained[0]
-    tokens = backend.text_tokenizer.encode(TEXTS[2]) if backend.text_tokenizer else []
+    if backend.text_tokenizer is None:
+        pytest.skip("speaks no text")
+    tokens = backend.text_tokenizer.encode(TEXTS[2])
     fast, slow = backend.synthesize(
         [SynthesisRequest(tokens=tokens, speed=2.0), SynthesisRequest(tokens=tokens, speed=0.5)]
     )

@@ -1,0 +1,152 @@
+"""mel-codes as a backend: trained by the same trainer as a voice, without text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amtts_codecs.mel_codes.codec import NAME, MelCodesCodec
+from amtts_codecs.mel_codes.config import PRESETS, SAMPLE_RATE, MelCodesConfig
+from amtts_codecs.mel_codes.learner import MelCodesLearner
+from amtts_codecs.mel_codes.network import MelCodes
+from amtts_core.audio.mel import log_mel
+from amtts_core.backend import (
+    BackendSpec,
+    Batch,
+    Example,
+    Features,
+    ReferenceCheck,
+    SynthesisRequest,
+    TextRows,
+    device_of,
+)
+from amtts_core.checkpoint import load_strict
+from amtts_core.errors import AmttsError
+from amtts_core.text.tokenizer import TextTokenizer
+
+
+class MelCodesBackend:
+    """Learns codes of log-mels. What it speaks is codes: a request's tokens are the codes, frame by frame."""
+
+    spec: ClassVar[BackendSpec] = BackendSpec(
+        name=NAME,
+        summary="speech codec: vector-quantised log-mels; trains on a CPU in minutes",
+        sample_rate=SAMPLE_RATE,
+        learns_from="mel",
+        config=MelCodesConfig,
+        presets=PRESETS,
+        tokenizers=(),
+        training_defaults={
+            "data": {"batch_frames": 8000, "max_utterances": 16},
+            "training": {
+                "max_steps": 2000,
+                "sample_every": 0,  # there is no text to speak
+                "optim": {"learning_rate": 1.5e-3, "warmup_steps": 50, "final_ratio": 0.03},
+            },
+        },
+    )
+
+    def __init__(self, config: MelCodesConfig, network: MelCodes) -> None:
+        self.config = config
+        self.network = network
+        self.text_tokenizer: TextTokenizer | None = None
+
+    @classmethod
+    def build(
+        cls, config: Any, *, tokenizer: TextTokenizer | None = None, speakers: Sequence[str] = ()
+    ) -> MelCodesBackend:
+        """A fresh network; tokenizer and speakers do not matter to it."""
+        return cls(config, MelCodes(config))
+
+    @classmethod
+    def load(
+        cls,
+        config: Any,
+        weights: Mapping[str, Tensor],
+        *,
+        tokenizer: TextTokenizer | None = None,
+        speakers: Sequence[str] = (),
+    ) -> MelCodesBackend:
+        """The network with `weights` loaded strictly."""
+        backend = cls.build(config)
+        load_strict(backend.network, weights, backend=NAME)
+        return backend
+
+    def text_rows(self) -> tuple[TextRows, ...]:
+        """None: it reads no text."""
+        return ()
+
+    def speech_codec(self) -> MelCodesCodec:
+        """Itself as a codec, in whatever mode its network is."""
+        return MelCodesCodec(self.config, self.network, num_codebooks=self.config.num_codebooks)
+
+    @classmethod
+    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+        """`mel`: natural-log mels (L, M) of a waveform (T,)."""
+        mel = log_mel(torch.from_numpy(np.ascontiguousarray(waveform))[None], config.mel)[0]
+        return Features(arrays={"mel": mel.T.contiguous().numpy()})
+
+    @classmethod
+    def feature_key(cls, config: Any) -> str:
+        """The mel settings."""
+        return str(config.mel.model_dump_json())
+
+    def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
+        """At least one code frame."""
+        needed, frames = self.config.stride, lengths["mel"]
+        return "" if frames >= needed else f"{frames} mel frames are too few for one code ({needed})"
+
+    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Takes the corpus' mean and deviation per mel channel."""
+        self.network.mel_mean.copy_(torch.from_numpy(statistics["mel_mean"]))
+        self.network.mel_std.copy_(torch.from_numpy(statistics["mel_std"]))
+
+    def num_frames(self, lengths: Mapping[str, int]) -> int:
+        """Mel frames."""
+        return lengths["mel"]
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """`mel` (B, L, M) natural log, `mel_lengths` (B,)."""
+        mels = [example.features["mel"] for example in examples]
+        padded = torch.zeros(len(mels), max(len(m) for m in mels), mels[0].shape[1])
+        for row, mel in enumerate(mels):
+            padded[row, : len(mel)] = torch.from_numpy(mel)
+        return {
+            "ids": [example.id for example in examples],
+            "mel": padded,
+            "mel_lengths": torch.tensor([len(m) for m in mels]),
+        }
+
+    def learner(self) -> MelCodesLearner:
+        """The training view."""
+        return MelCodesLearner(self.network, self.config)
+
+    def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        """Codes to waveforms: tokens are K codes a frame, frame after frame. Speed is the voice's business."""
+        codec, books = self.speech_codec(), self.config.num_codebooks
+        waves = []
+        for request in requests:
+            if request.speaker:
+                raise AmttsError(f"unknown speaker '{request.speaker}'; codes carry their own voice")
+            if request.speed != 1.0:
+                raise AmttsError(f"speed {request.speed:g}: a codec speaks codes at their own pace")
+            if not request.tokens or len(request.tokens) % books:
+                raise AmttsError(f"{len(request.tokens)} codes are no whole frames of {books}")
+            codes = torch.tensor(list(request.tokens), device=device_of(self.network))
+            mel = codec.decode_mel(codes.reshape(1, -1, books).transpose(1, 2))[0]
+            waves.append(codec.speak(mel, seed=request.seed).numpy())
+        return waves
+
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """Always an error: nobody else's numbers exist."""
+        return MelCodesCodec.reference_checks(folder)
+
+    def export(self, folder: Path, *, format: str) -> None:
+        """No foreign format reads this network."""
+        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")

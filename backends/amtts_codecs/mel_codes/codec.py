@@ -1,0 +1,127 @@
+"""mel-codes as a `SpeechCodec`, from the folder that its training (or its export) left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from amtts_codecs.mel_codes.config import MelCodesConfig
+from amtts_codecs.mel_codes.network import MelCodes
+from amtts_core.audio.griffin_lim import griffin_lim
+from amtts_core.audio.hifigan import load_hifigan
+from amtts_core.audio.mel import log_mel
+from amtts_core.backend import ReferenceCheck
+from amtts_core.checkpoint import read_checkpoint
+from amtts_core.codec.fingerprint import weights_fingerprint
+from amtts_core.codec.protocol import kept_codebooks
+from amtts_core.errors import AmttsError, CheckpointError
+
+NAME = "mel-codes"
+NOT_PART = ("quantizer.uses", "quantizer.totals")
+"""Training state that changes no code."""
+
+
+class MelCodesCodec:
+    """Codes of log-mels. B items, T samples, K codebooks, L = ceil(T / hop) frames.
+
+    Args:
+        config: of the network.
+        network: in evaluation mode.
+        num_codebooks: codebooks that `encode` returns.
+    """
+
+    name = NAME
+    licence = "as its training data; weights trained with amtts from scratch carry no other"
+
+    def __init__(self, config: MelCodesConfig, network: MelCodes, *, num_codebooks: int) -> None:
+        self.config = config
+        self.network = network
+        self.num_codebooks = num_codebooks
+        self.sample_rate = config.mel.sample_rate
+        self.frame_rate = config.mel.sample_rate / config.hop
+        self.cardinality = config.cardinality
+        state = {k: v for k, v in network.state_dict().items() if k not in NOT_PART}
+        self.weights_hash = weights_fingerprint(state)
+        self._vocoder: Any = None
+
+    @classmethod
+    def open(cls, weights: Path, *, num_codebooks: int = 0) -> MelCodesCodec:
+        """The codec of a checkpoint or run folder of the backend `mel-codes`."""
+        checkpoint = read_checkpoint(weights)
+        if checkpoint.info.backend != NAME:
+            raise CheckpointError(
+                f"checkpoint {checkpoint.folder} is of backend '{checkpoint.info.backend}', expected '{NAME}'"
+            )
+        backend = checkpoint.load_backend()
+        kept = kept_codebooks(num_codebooks, backend.config.num_codebooks, weights=weights)
+        network = backend.network
+        assert isinstance(network, MelCodes)
+        return cls(backend.config, network, num_codebooks=kept)
+
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """Always an error: nobody else's numbers exist."""
+        raise AmttsError(f"codec '{NAME}' defines no reference bundle, so {folder} cannot be compared")
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a waveform; the last one may be partly padding."""
+        return -(-num_samples // self.config.hop)
+
+    def to(self, device: torch.device | str) -> MelCodesCodec:
+        """Moves the network."""
+        self.network.to(device)
+        return self
+
+    @torch.inference_mode()
+    def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T) -> (B, K, L) int64; see `SpeechCodec.encode`."""
+        if waveform.ndim != 2 or not waveform.shape[1]:
+            raise ValueError(f"expected a waveform (B, T) with samples, got {list(waveform.shape)}")
+        samples = [waveform.shape[1]] * len(waveform) if lengths is None else lengths.tolist()
+        frames = torch.tensor([self.num_frames(n) for n in samples], device=waveform.device)
+        longest = self.num_frames(waveform.shape[1])
+        mel = torch.zeros(
+            len(waveform), longest * self.config.stride, self.config.mel.n_mels, device=waveform.device
+        )
+        for row, length in enumerate(samples):  # the mel reflects an utterance's own end
+            own = functional.pad(waveform[row : row + 1, :length], (0, -length % self.config.hop))
+            found = log_mel(own, self.config.mel)[0].T
+            mel[row, : len(found)] = found
+        hidden = self.network.encode(self.network.normalize(mel), frames)
+        codes = self.network.quantizer(hidden.flatten(0, 1)).codes
+        return codes.reshape(len(waveform), longest, -1).transpose(1, 2)[:, : self.num_codebooks]
+
+    @torch.inference_mode()
+    def decode_mel(self, codes: Tensor) -> Tensor:
+        """(B, K', L) int64 -> natural-log mel (B, L * stride, M)."""
+        books = self.config.num_codebooks
+        if codes.ndim != 3 or not 1 <= codes.shape[1] <= books:
+            raise AmttsError(f"codes have shape {list(codes.shape)}, expected (B, 1 to {books}, L)")
+        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.cardinality:
+            raise AmttsError(
+                f"codes range from {int(codes.min())} to {int(codes.max())}, expected 0 to {self.cardinality - 1}"
+            )
+        values = self.network.quantizer.lookup(codes.transpose(1, 2))
+        frames = torch.full((len(codes),), codes.shape[2], device=codes.device)
+        return self.network.denormalize(self.network.decode(values, frames))
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor) -> Tensor:
+        """(B, K', L) int64 -> (B, L * hop) in [-1, 1]."""
+        waves = [self.speak(mel) for mel in self.decode_mel(codes)]
+        return torch.stack(waves).to(codes.device)
+
+    def speak(self, mel: Tensor, *, seed: int = 0) -> Tensor:
+        """Natural-log mel (L, M) -> waveform (T,) in [-1, 1] on the CPU."""
+        if self.config.vocoder:
+            if self._vocoder is None:
+                self._vocoder = load_hifigan(self.config.vocoder, self.config.mel)
+            waveform: Tensor = self._vocoder(mel.T.cpu())
+        else:
+            iterations = self.config.griffin_lim_iterations
+            waveform = griffin_lim(mel.T.cpu(), self.config.mel, iterations=iterations, seed=seed)
+        return waveform.clamp(-1, 1)
