@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ FORMATS = {
     ".ogg": ("OGG", "VORBIS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
+_BLOCK = 1 << 16
+"""Samples written at a time: libsndfile 1.2 crashes on minutes of Vorbis in one call."""
 
 
 def check_audio_name(path: Path) -> None:
@@ -26,10 +29,15 @@ def check_audio_name(path: Path) -> None:
         raise AmttsError(
             f"cannot write audio as '{path.name}': unknown ending '{path.suffix}'; known: {' '.join(FORMATS)}"
         )
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:  # a name of more than 255 bytes
+        raise AmttsError(f"{path} cannot be written: {error.strerror}") from None
+    if is_folder:
         raise AmttsError(f"{path} is a folder; expected the name of an audio file to write")
-    if path.parent.exists() and not path.parent.is_dir():
-        raise AmttsError(f"{path.parent} is a file, so {path} cannot be written in it")
+    if not above.is_dir():
+        raise AmttsError(f"{above} is a file, so {path} cannot be written in it")
 
 
 def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
@@ -50,8 +58,11 @@ def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(temporary, np.clip(waveform, -1, 1), sample_rate, format=kind, subtype=subtype)
+        with soundfile.SoundFile(temporary, "w", sample_rate, 1, subtype=subtype, format=kind) as file:
+            for start in range(0, len(waveform), _BLOCK):
+                file.write(np.clip(waveform[start : start + _BLOCK], -1, 1))
         temporary.replace(path)
     except (OSError, soundfile.LibsndfileError) as error:
-        temporary.unlink(missing_ok=True)
-        raise AmttsError(f"{path} cannot be written: {error}") from None
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise AmttsError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
