@@ -24,7 +24,7 @@ def synthesize(
     text: Annotated[list[str] | None, typer.Argument(help="What to say; without it, standard input.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Text file, UTF-8.")] = None,
     speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same audio.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same audio.")] = 0,
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
@@ -44,6 +44,8 @@ def synthesize(
     words = _read_text(text or [], file)
     _check_device(device)
     synthesizer = Synthesizer.from_checkpoint(checkpoint, device=device)
+    if not one_file:
+        _check_lines(synthesizer, words)
     lines = [words] if one_file else [line for line in words.splitlines() if line.strip()]
     paths = [out] if one_file else [out / f"{number:04d}.wav" for number in range(1, len(lines) + 1)]
     _speak_all(
@@ -69,7 +71,21 @@ def _read_text(arguments: list[str], file: Path | None) -> str:
         words = decode_text(sys.stdin.buffer.read(), source="standard input")
     if not words.strip():
         raise AmttsError(f"{file or 'the text'} is empty", remedy="Give at least one sentence")
+    if any("\ud800" <= character <= "\udfff" for character in words):
+        raise AmttsError(
+            "the text on the command line is not UTF-8", remedy="Put it in a file and use --file"
+        )
     return words
+
+
+def _check_lines(synthesizer: Synthesizer, words: str) -> None:
+    """Refuses a line that cannot be spoken before the first file is written."""
+    for number, line in enumerate(words.splitlines(), 1):
+        try:
+            if line.strip():
+                synthesizer.check(line)
+        except AmttsError as fault:
+            raise AmttsError(f"line {number}: {fault.message}", remedy=fault.remedy) from None
 
 
 def _check_device(device: str) -> None:

@@ -180,3 +180,16 @@ def overfit(backend: Backend, examples: Sequence[Example], steps: int, *, rate: 
         history.append(float(loss.total.detach()))
     backend.network.eval()
     return history
+
+
+def tiny_voice(folder: Path) -> tuple[Path, Path]:
+    """A corpus and a run that learnt its durations and tones well enough to be heard."""
+    corpus, run = make_corpus(folder / "corpus"), folder / "run"
+    training = {
+        "max_steps": 60,
+        "validate_every": 60,
+        "save_every": 60,
+        "optim": {"learning_rate": 5e-3, "schedule": "constant"},
+    }
+    train_tiny(corpus, run, training=training)
+    return corpus, run

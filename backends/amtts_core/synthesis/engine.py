@@ -91,10 +91,11 @@ class Synthesizer:
         for paragraph in text.splitlines():
             for sentence in split_sentences(paragraph, language=language):
                 normalized = self.normalizer(sentence)
-                for piece in cut_long(normalized, longest=LONGEST) if normalized.strip() else []:
+                pieces = cut_long(normalized, longest=LONGEST) if normalized.strip() else []
+                for number, piece in enumerate(pieces, 1):
                     if any(character.isalnum() for character in piece):
-                        pause = CLAUSE_PAUSE if piece.endswith(CLAUSE_ENDS) else SENTENCE_PAUSE
-                        out.append(Stretch(piece, pause))
+                        goes_on = number < len(pieces) or piece.endswith(CLAUSE_ENDS)
+                        out.append(Stretch(piece, CLAUSE_PAUSE if goes_on else SENTENCE_PAUSE))
             if out:
                 out[-1] = Stretch(out[-1].text, PARAGRAPH_PAUSE)
         if not out:
@@ -124,27 +125,34 @@ class Synthesizer:
         """
         if not 0.25 <= speed <= 4:
             raise AmttsError(f"speed {speed:g} is out of range; expected 0.25 to 4")
-        stretches = self.stretches(text)
-        unread: Counter[str] = Counter()
-        kept: list[Stretch] = []
-        requests: list[SynthesisRequest] = []
-        for stretch in stretches:
-            tokens = self._encode(stretch.text, unread)
-            if tokens:
-                kept.append(stretch)
-                requests.append(SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=speaker))
-        if not requests:
-            raise AmttsError(
-                f"no letter of {_shown(text)} is known to this checkpoint",
-                remedy="It reads the letters it was trained on; see: amtts normalize TEXT",
-            )
+        kept, unread = self._readable(text)
+        requests = [
+            SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=speaker) for _, tokens in kept
+        ]
         waveforms: list[np.ndarray] = []
         for start in range(0, len(requests), TOGETHER):
             waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
             if on_progress:
                 on_progress(len(waveforms), len(requests))
         rate = self.backend.spec.sample_rate
-        return Speech(join(waveforms, [s.pause for s in kept], rate), rate, kept, unread)
+        spoken = [stretch for stretch, _ in kept]
+        return Speech(join(waveforms, [s.pause for s in spoken], rate), rate, spoken, unread)
+
+    def check(self, text: str) -> None:
+        """Raises the `AmttsError` that `speak` would raise because of the text, without speaking."""
+        self._readable(text)
+
+    def _readable(self, text: str) -> tuple[list[tuple[Stretch, list[int]]], Counter[str]]:
+        """The stretches that hold a known letter, with their tokens, and the characters that are not known."""
+        unread: Counter[str] = Counter()
+        encoded = [(stretch, self._encode(stretch.text, unread)) for stretch in self.stretches(text)]
+        kept = [(stretch, tokens) for stretch, tokens in encoded if tokens]
+        if not kept:
+            raise AmttsError(
+                f"no letter of {_shown(text)} is known to this checkpoint",
+                remedy="It reads the letters it was trained on; see: amtts normalize TEXT",
+            )
+        return kept, unread
 
     def _encode(self, text: str, unread: Counter[str]) -> list[int]:
         """Tokens of `text` that can be spoken; the others are counted. Empty where no letter is left."""
