@@ -29,7 +29,9 @@ def train(
     max_samples: Annotated[
         int | None, typer.Option("--max-samples", min=1, help="Utterances to use.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of everything random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random.")
+    ] = None,
     assignments: Assignments = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     from_scratch: Annotated[
@@ -61,6 +63,12 @@ def train(
             overrides[key] = value
     if resume and config is None:
         resolved, chosen = stored_config(out, overrides)
+        stored, _ = stored_config(out, {})
+        if resolved.preset != stored.preset:  # the stored sizes would win over the preset's without a word
+            raise AmttsError(
+                f"cannot resume {out} with preset '{resolved.preset}': it was started with '{stored.preset}'",
+                remedy="Leave --preset out, or start a new run",
+            )
     else:
         values = read_config_file(config) if config else {}
         resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))

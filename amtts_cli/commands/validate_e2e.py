@@ -51,6 +51,12 @@ def validate_e2e(
     from amtts_core.evaluation.end_to_end import run_checks
 
     if checkpoint is not None:
+        ignored = {"--preset": preset, "--config": config, "--tokenizer": tokenizer, "--set": assignments}
+        given = [option for option, value in ignored.items() if value]
+        if given:
+            raise AmttsError(
+                f"{', '.join(given)} and --checkpoint exclude each other: a checkpoint has its own settings"
+            )
         setup = _trained(data, checkpoint, backend)
     else:
         setup = _fresh(data, backend, preset, config, tokenizer, assignments or [])
@@ -114,7 +120,8 @@ def _fresh(
     torch.manual_seed(resolved.training.seed)
     text = load_tokenizer(tokenizer or data / "tokenizer") if chosen.spec.tokenizers else None
     settings = resolved.model_config_of(chosen.spec)
-    built = chosen.build(settings, tokenizer=text, speakers=corpus_speakers(manifest))
+    speakers = corpus_speakers(manifest, bad_lines=[])  # the first check tells of bad lines
+    built = chosen.build(settings, tokenizer=text, speakers=speakers)
     return Setup(built, resolved, manifest, data / "features", corpus_normalizer(data), trained=False)
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from amtts_core.data.manifest import read_manifest
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, ManifestError
 from amtts_core.text.normalize import Normalizer, NormalizerSettings
 
 
@@ -25,6 +25,7 @@ def corpus_normalizer(data: Path) -> Normalizer:
         ) from None
 
 
-def corpus_speakers(manifest: Path) -> list[str]:
-    """Speaker names of a manifest, sorted."""
-    return sorted({utterance.speaker for utterance in read_manifest(manifest) if utterance.speaker})
+def corpus_speakers(manifest: Path, *, bad_lines: list[ManifestError] | None = None) -> list[str]:
+    """Speaker names of a manifest, sorted; bad lines as in `read_manifest`."""
+    utterances = read_manifest(manifest, bad_lines=bad_lines)
+    return sorted({utterance.speaker for utterance in utterances if utterance.speaker})

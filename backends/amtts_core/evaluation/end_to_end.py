@@ -115,7 +115,7 @@ def _audio(setup: Setup) -> Finding:
             raise _Failed(
                 f"'{utterance.id}' lasts {found:.2f} s, the manifest says {utterance.duration:.2f} s"
             )
-        if float(np.abs(waveform).max()) < 1e-3:
+        if not waveform.size or float(np.abs(waveform).max()) < 1e-3:
             raise _Failed(f"'{utterance.id}' is silent")
     return f"all files exist; {len(picked)} decoded, lengths as in the manifest", float(len(picked))
 

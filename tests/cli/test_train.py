@@ -1,0 +1,239 @@
+"""`amtts train` as a user runs it: options, output, refusals, and stopping by signal."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_line import Done, call
+from tiny_voice import make_corpus
+
+from amtts_core.checkpoint import checkpoints_of, find_checkpoint, read_checkpoint
+
+QUICK = (
+    *(
+        "--set",
+        "training.validate_every=2",
+        "--set",
+        "training.save_every=2",
+        "--set",
+        "training.log_every=1",
+    ),
+    *("--set", "training.sample_every=0", "--set", "training.tensorboard=false"),
+    *("--set", "data.batch_frames=300"),
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("train") / "corpus")
+
+
+def learn(corpus: Path, run: Path, *arguments: object, steps: int = 4) -> Done:
+    options = ("--data", corpus, "--out", run, "--jobs", 1, *QUICK)
+    start = ("--backend", "chatterbox-mel", "--preset", "tiny", "--max-steps", steps)
+    return call("train", *options, *(() if "--resume" in arguments else start), *arguments)
+
+
+def test_it_trains_and_says_what_to_do_next(corpus: Path, tmp_path: Path) -> None:
+    done = learn(corpus, tmp_path / "run")
+    assert done.code == 0, done.err
+    assert "finished at step 4" in done.out
+    assert f"amtts synthesize --checkpoint {tmp_path / 'run'}" in done.out
+    assert "steps/s" in done.out
+    assert "step 2/4" in done.err, "progress goes to standard error"
+    assert "val/total" in done.err
+    assert read_checkpoint(tmp_path / "run").info.step == 4
+
+
+def test_json(corpus: Path, tmp_path: Path) -> None:
+    report = learn(corpus, tmp_path / "run", "--json").json()
+    assert report["run"] == str(tmp_path / "run")
+    assert (report["step"], report["reason"], report["excluded"]) == (4, "finished", 0)
+    assert report["metrics"]["val/total"] > 0
+
+
+def test_options_reach_the_run(corpus: Path, tmp_path: Path) -> None:
+    done = learn(corpus, tmp_path / "run", "--seed", 9, "--max-samples", 3, "--set", "model.hidden=16")
+    assert done.code == 0, done.err
+    stored = (tmp_path / "run/config.yaml").read_text(encoding="utf-8")
+    for line in ("seed: 9", "max_samples: 3", "hidden: 16", 'preset: "tiny"', "max_steps: 4"):
+        assert line in stored
+
+
+def test_max_epochs_alone_decides(corpus: Path, tmp_path: Path) -> None:
+    options = ("--data", corpus, "--out", tmp_path / "run", "--jobs", 1, *QUICK, "--max-epochs", 2, "--json")
+    done = call("train", "--backend", "chatterbox-mel", "--preset", "tiny", *options)
+    assert done.json()["epoch"] == 2
+
+
+def test_resume_needs_only_the_folder(corpus: Path, tmp_path: Path) -> None:
+    assert learn(corpus, tmp_path / "run").code == 0
+    done = learn(corpus, tmp_path / "run", "--resume", "--max-steps", 6)
+    assert done.code == 0, done.err
+    assert "finished at step 6" in done.out
+    assert "from step 4" in done.err
+
+
+def test_from_scratch(corpus: Path, tmp_path: Path) -> None:
+    assert learn(corpus, tmp_path / "run").code == 0
+    done = learn(corpus, tmp_path / "run", "--from-scratch", steps=2)
+    assert done.code == 0, done.err
+    assert "kept in" in done.err
+    assert read_checkpoint(tmp_path / "run").info.step == 2
+
+
+# ---- refused ----
+
+
+def test_a_folder_with_a_run(corpus: Path, tmp_path: Path) -> None:
+    assert learn(corpus, tmp_path / "run").code == 0
+    learn(corpus, tmp_path / "run").refused("already holds a run", "--resume", "--from-scratch")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--resume", "--from-scratch"), "exclude each other"),
+        (("--resume",), "holds no run to resume"),
+        (("--backend", "chaterbox-mel"), "did you mean 'chatterbox-mel'?"),
+        (("--preset", "tinny"), 'did you mean "tiny"?'),
+        (("--set", "training.max_stepz=3"), "did you mean 'max_steps'?"),
+        (("--set", "model.hiden=3"), "did you mean 'hidden'?"),
+        (("--set", "model.encoder_kernel=4"), "model.encoder_kernel"),
+        (("--set", "training"), "expected key=value"),
+        (("--set", "training.max_steps=0"), "are both 0"),
+        (("--config", "none.yaml"), "none.yaml"),
+        (("--tokenizer", "none"), "none"),
+    ],
+)
+def test_options_that_cannot_be(
+    corpus: Path, tmp_path: Path, arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ("--data", corpus, "--out", tmp_path / "run", "--jobs", 1)
+    start = ("--backend", "chatterbox-mel", "--preset", "tiny")
+    done = call("train", *options, *start, *arguments)
+    done.refused(said.replace('"tiny"', "'tiny'"))
+    assert not (tmp_path / "run").exists(), "nothing is written"
+
+
+@pytest.mark.parametrize("what", ["missing", "file", "folder", "empty", "no tokenizer", "bad line"])
+def test_corpora_that_cannot_be(corpus: Path, tmp_path: Path, what: str) -> None:
+    data = tmp_path / "data"
+    if what == "file":
+        data.write_text("x")
+    elif what == "folder":
+        data.mkdir()
+    elif what != "missing":
+        shutil.copytree(corpus, data)
+        if what == "empty":
+            (data / "train.jsonl").write_text("")
+        elif what == "no tokenizer":
+            shutil.rmtree(data / "tokenizer")
+        else:
+            with (data / "train.jsonl").open("a") as handle:
+                handle.write('{"id": "x"}\n')
+    said = {
+        "empty": "holds no utterance",
+        "no tokenizer": "amtts tokenize",
+        "bad line": "line 13",
+    }.get(what, "is not a prepared corpus")
+    learn(data, tmp_path / "run").refused(said)
+    assert not (tmp_path / "run").exists()
+
+
+def test_audio_that_is_missing_names_the_utterance(corpus: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(corpus, tmp_path / "data"))
+    (data / "audio/u003.wav").unlink()
+    learn(data, tmp_path / "run").refused("'u003'", "is missing")
+
+
+def test_a_run_below_a_file(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    learn(corpus, tmp_path / "file").refused("is a file")
+    learn(corpus, tmp_path / "file/run").refused("cannot be written")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_another_preset_or_backend_or_network_on_resume(corpus: Path, tmp_path: Path) -> None:
+    assert learn(corpus, tmp_path / "run").code == 0
+    learn(corpus, tmp_path / "run", "--resume", "--preset", "base").refused("preset 'base'", "'tiny'")
+    learn(corpus, tmp_path / "run", "--resume", "--set", "model.hidden=64").refused("was 32, is now 64")
+
+
+def test_a_loss_that_is_not_finite(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from amtts_chatterbox.mel.learner import ChatterboxMelLearner
+    from amtts_core.backend import PhaseLoss
+
+    plain = ChatterboxMelLearner.losses
+
+    def spoilt(self, batch):
+        for loss in plain(self, batch):
+            yield PhaseLoss(phase=loss.phase, total=loss.total * float("nan"), terms=loss.terms)
+
+    monkeypatch.setattr(ChatterboxMelLearner, "losses", spoilt)
+    learn(corpus, tmp_path / "run").refused("step 1: the loss of phase 'main' is nan", "bad_batches.jsonl")
+    assert json.loads((tmp_path / "run/bad_batches.jsonl").read_text())["ids"]
+
+
+def test_a_bug_keeps_its_traceback(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from amtts_chatterbox.mel.learner import ChatterboxMelLearner
+
+    def broken(self, batch):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(ChatterboxMelLearner, "losses", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        learn(corpus, tmp_path / "run")
+
+
+# ---- a real process ----
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path, number: signal.Signals) -> None:
+    run = tmp_path / "run"
+    command = [
+        *(
+            sys.executable,
+            "-m",
+            "amtts_cli",
+            "train",
+            "--data",
+            str(corpus),
+            "--out",
+            str(run),
+            "--jobs",
+            "1",
+        ),
+        *("--backend", "chatterbox-mel", "--preset", "tiny", "--max-steps", "100000", *QUICK),
+    ]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + 90
+        while not checkpoints_of(run) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    assert f"{number.name} at step" in out
+    assert f"amtts train --data {corpus} --out {run} --resume" in out
+    last = read_checkpoint(find_checkpoint(run, prefer="latest"))
+    assert f"{number.name} at step {last.info.step}," in out
+    assert last.training_state()["step"] == last.info.step
