@@ -18,6 +18,7 @@ COMMANDS = (
     "prepare",
     "normalize",
     "tokenize",
+    "encode-codes",
     "train",
     "synthesize",
     "validate-e2e",

@@ -1,0 +1,132 @@
+"""`amtts encode-codes`: the codes of a corpus, made once by a codec and kept on disk."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from amtts_cli import console
+from amtts_cli.options import Json, OutDir
+from amtts_core.errors import AmttsError
+
+if TYPE_CHECKING:
+    from amtts_core.codec.encode import EncodeReport
+    from amtts_core.codec.protocol import SpeechCodec
+    from amtts_core.codec.verify import Verification
+
+
+def encode_codes(
+    manifest: Annotated[Path, typer.Argument(help="Manifest (.jsonl), or the corpus folder that holds it.")],
+    out: OutDir,
+    weights: Annotated[
+        Path, typer.Option("--weights", help="Weights of the codec: a .pth file, or a checkpoint folder.")
+    ],
+    codec: Annotated[
+        str, typer.Option("--codec", help="Codec: dac, mel-codes, or an installed one.")
+    ] = "dac",
+    num_codebooks: Annotated[
+        int, typer.Option("--num-codebooks", min=0, help="Keep the first N codebooks; 0 keeps all.")
+    ] = 0,
+    batch_seconds: Annotated[
+        float, typer.Option("--batch-seconds", min=0.1, help="Speech of one batch, seconds.")
+    ] = 60.0,
+    num_shards: Annotated[
+        int, typer.Option("--num-shards", min=1, help="Processes that share the manifest.")
+    ] = 1,
+    shard_index: Annotated[int, typer.Option("--shard-index", min=0, help="Which of them this is.")] = 0,
+    verify: Annotated[
+        int, typer.Option("--verify", min=0, help="Decode N utterances again and compare them.")
+    ] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Encode this shard again from the start.")] = False,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
+    json: Json = False,
+) -> None:
+    """Encode a corpus into codes. Run again, it does only what is missing. Exit code 1 if --verify fails.
+
+    Example: amtts encode-codes demo/corpus --codec mel-codes --weights run --out demo/codes
+    """
+    from amtts_core.codec.encode import encode_manifest
+    from amtts_core.codec.registry import open_codec
+
+    path = manifest / "manifest.jsonl" if manifest.is_dir() else manifest
+    opened = open_codec(codec, weights, num_codebooks=num_codebooks)
+    with console.progress() as bar:
+        task = bar.add_task("encoding", total=None, note="")
+        began: list[tuple[float, int]] = []
+
+        def show(done: int, total: int) -> None:
+            began.append((time.monotonic(), done)) if not began else None
+            rate = (done - began[0][1]) / max(time.monotonic() - began[0][0], 1e-9)
+            bar.update(task, completed=done, total=total, note=f"{rate:.1f}/s")
+
+        report = encode_manifest(
+            path,
+            opened,
+            out,
+            batch_seconds=batch_seconds,
+            num_shards=num_shards,
+            shard_index=shard_index,
+            force=force,
+            device=_checked(device),
+            on_progress=show,
+        )
+    found = _verify(out, path, opened, verify, num_shards, device) if verify else []
+    console.result(_values(report, found), lines=_lines(report, found, verify, num_shards))
+    if not all(item.ok for item in found):
+        raise typer.Exit(1)
+
+
+def _checked(device: str) -> str:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise AmttsError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def _verify(
+    out: Path, manifest: Path, codec: SpeechCodec, count: int, num_shards: int, device: str
+) -> list[Verification]:
+    from amtts_core.codec.store import CodeStore, shard_folder
+    from amtts_core.codec.verify import verify_codes
+
+    shards = [shard_folder(out, index, num_shards) for index in range(num_shards)]
+    missing = [shard.name for shard in shards if not (shard / "store.json").is_file()]
+    if missing:
+        console.warn(f"not verified yet: {', '.join(missing[:4])} are not finished")
+        return []
+    return verify_codes(CodeStore.open(out), manifest, codec, count=count, device=device)
+
+
+def _values(report: EncodeReport, found: list[Verification]) -> dict[str, Any]:
+    return {
+        "folder": str(report.folder),
+        "codec": report.identity.as_dict(),
+        "encoded": report.encoded,
+        "reused": report.reused,
+        "speech_seconds": round(report.speech, 2),
+        "seconds": round(report.took, 2),
+        "times_real_time": round(report.speed, 2),
+        "ok": all(item.ok for item in found),
+        "verified": [{**item.__dict__, "ok": item.ok} for item in found],
+    }
+
+
+def _lines(report: EncodeReport, found: list[Verification], asked: int, num_shards: int) -> list[str]:
+    reused = f", {report.reused} were there already" if report.reused else ""
+    lines = [
+        f"{report.encoded} utterances encoded{reused}: {report.speech / 60:.1f} minutes of speech in "
+        f"{report.took:.1f} s ({report.speed:.1f} x real time)",
+        f"codec {report.identity}, {report.identity.frame_rate:g} frames/s",
+        *(
+            f"{'ok    ' if v.ok else 'FAILED'} {v.id}: {100 * v.equal:.2f} % of the codes come again, "
+            f"SNR {v.snr:.1f} dB, mel distance {v.mel_distance:.3f}"
+            for v in found
+        ),
+    ]
+    return [*lines, f"codes: {report.folder if num_shards > 1 else report.folder.parent}"]

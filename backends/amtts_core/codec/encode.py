@@ -1,0 +1,169 @@
+"""Encodes a manifest: utterances of like length together, resumable, one shard a process."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from amtts_core.codec.protocol import CodecIdentity, SpeechCodec
+from amtts_core.codec.store import ShardWriter, shard_folder
+from amtts_core.data.dataset import prefetch
+from amtts_core.data.features import load_utterance
+from amtts_core.data.manifest import Utterance, read_manifest
+from amtts_core.data.sampler import BucketSampler
+from amtts_core.errors import AmttsError
+from amtts_core.units import Seconds
+
+TOGETHER = 32
+"""Utterances of one batch at most."""
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """What one call did."""
+
+    folder: Path
+    identity: CodecIdentity
+    encoded: int
+    reused: int
+    """Utterances whose codes were there already."""
+    speech: Seconds
+    """Speech encoded by this call."""
+    took: Seconds
+
+    @property
+    def speed(self) -> float:
+        """Seconds of speech per second."""
+        return self.speech / max(self.took, 1e-9)
+
+
+def encode_manifest(
+    manifest: Path,
+    codec: SpeechCodec,
+    out: Path,
+    *,
+    batch_seconds: Seconds = 60.0,
+    num_shards: int = 1,
+    shard_index: int = 0,
+    force: bool = False,
+    device: str = "cpu",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> EncodeReport:
+    """Encodes the utterances of a manifest (of this shard) whose codes are not there yet.
+
+    Args:
+        manifest: made by `amtts prepare`.
+        codec: opened; a shard of another codec or other weights is refused.
+        out: folder of the store.
+        batch_seconds: speech of one batch, padding included.
+        num_shards: processes that share the manifest; each takes every `num_shards`-th utterance.
+        shard_index: which of them this is.
+        force: delete this shard's codes and encode everything again.
+        device: where the codec runs.
+        on_progress: called with (utterances done, utterances of this shard).
+
+    Raises:
+        AmttsError: the manifest or an audio file is bad, or the codes do not belong to this manifest and codec.
+    """
+    if not 0 <= shard_index < num_shards:
+        raise AmttsError(f"shard index {shard_index} is out of range; expected 0 to {num_shards - 1}")
+    utterances = _unique(manifest)[shard_index::num_shards]
+    stamps = {u.id: _audio_stamp(u, manifest) for u in utterances}
+    folder = shard_folder(out, shard_index, num_shards)
+    if force:
+        shutil.rmtree(folder, ignore_errors=True)
+    identity = CodecIdentity.of(codec)
+    writer = ShardWriter.open(folder, identity)
+    _refuse_strangers(writer, stamps)
+    left = [u for u in utterances if u.id not in writer.done]
+    codec.to(device)
+    began, done = time.monotonic(), len(utterances) - len(left)
+    if on_progress:
+        on_progress(done, len(utterances))
+
+    def load(indices: list[int]) -> dict[str, object]:
+        chosen = [left[i] for i in indices]
+        waves = [load_utterance(u, manifest, codec.sample_rate) for u in chosen]
+        return {"utterances": chosen, "waves": waves}
+
+    for batch in prefetch(load, _batches(left, batch_seconds)):
+        codes = _encode(codec, batch["waves"], batch["utterances"], device)
+        writer.append((u.id, stamps[u.id], c) for u, c in zip(batch["utterances"], codes, strict=True))
+        done += len(codes)
+        if on_progress:
+            on_progress(done, len(utterances))
+    writer.finish()
+    return EncodeReport(
+        folder=folder,
+        identity=identity,
+        encoded=len(left),
+        reused=len(utterances) - len(left),
+        speech=sum(u.duration for u in left),
+        took=time.monotonic() - began,
+    )
+
+
+def _unique(manifest: Path) -> list[Utterance]:
+    utterances = list(read_manifest(manifest))
+    if not utterances:
+        raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
+    seen: set[str] = set()
+    for utterance in utterances:
+        if utterance.id in seen:
+            raise AmttsError(f"manifest {manifest}: the id '{utterance.id}' occurs more than once")
+        seen.add(utterance.id)
+    return utterances
+
+
+def _audio_stamp(utterance: Utterance, manifest: Path) -> str:
+    """Changes when the audio does; the same on every machine that holds a copy."""
+    path = utterance.audio_path(manifest)
+    try:
+        size = path.stat().st_size
+    except OSError:
+        raise AmttsError(
+            f"audio of utterance '{utterance.id}' is missing: {path}",
+            remedy="Run `amtts prepare` again, or take the line out of the manifest",
+        ) from None
+    return f"{size} bytes, {utterance.offset:g}+{utterance.duration:g} s"
+
+
+def _refuse_strangers(writer: ShardWriter, stamps: dict[str, str]) -> None:
+    for key, stamp in writer.done.items():
+        now = stamps.get(key)
+        if now != stamp:
+            why = f"its audio was {stamp}, is now {now}" if now else "the manifest (shard) does not name it"
+            raise AmttsError(
+                f"{writer.folder} holds codes of utterance '{key}', but {why}",
+                remedy="Encode into another folder, or again with --force",
+            )
+
+
+def _batches(utterances: Sequence[Utterance], batch_seconds: Seconds) -> list[list[int]]:
+    """Indices of like duration together, the longest first, so that memory shows its peak at once."""
+    milliseconds = [max(1, round(1000 * u.duration)) for u in utterances]
+    sampler = BucketSampler(
+        milliseconds, batch_frames=round(1000 * batch_seconds), max_utterances=TOGETHER, seed=0
+    )
+    return sampler.in_order()[::-1]
+
+
+def _encode(
+    codec: SpeechCodec, waves: Sequence[np.ndarray], utterances: Sequence[Utterance], device: str
+) -> list[np.ndarray]:
+    """(L, K) uint16 of each waveform."""
+    for wave, utterance in zip(waves, utterances, strict=True):
+        if not len(wave):
+            raise AmttsError(f"audio of utterance '{utterance.id}' holds no sample")
+    lengths = torch.tensor([len(wave) for wave in waves])
+    padded = torch.zeros(len(waves), int(lengths.max()))
+    for row, wave in enumerate(waves):
+        padded[row, : len(wave)] = torch.from_numpy(wave)
+    codes = codec.encode(padded.to(device), lengths.to(device)).cpu().numpy().astype(np.uint16)
+    return [codes[row, :, : codec.num_frames(int(length))].T for row, length in enumerate(lengths)]

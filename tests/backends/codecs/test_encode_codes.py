@@ -1,0 +1,181 @@
+"""Codes on disk: equal to encoding alone, resumable after a kill, sharded, and never of two codecs at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_codecs import write_pth
+from tiny_voice import make_corpus
+
+from amtts_cli.app import main
+from amtts_codecs.dac.codec import DacCodec
+from amtts_core.codec.encode import encode_manifest
+from amtts_core.codec.store import CodeStore, ShardWriter
+from amtts_core.codec.verify import verify_codes
+from amtts_core.data.features import load_utterance
+from amtts_core.data.manifest import read_manifest
+from amtts_core.errors import AmttsError
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("corpus"), train_items=7, val_items=1)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("codec") / "dac.pth"
+    write_pth(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def codec(weights: Path) -> DacCodec:
+    return DacCodec.open(weights)
+
+
+def test_stored_codes_are_those_of_every_file_alone(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    manifest = corpus / "train.jsonl"
+    report = encode_manifest(manifest, codec, tmp_path, batch_seconds=3)
+    store = CodeStore.open(tmp_path)
+    utterances = list(read_manifest(manifest))
+    assert (report.encoded, report.reused, len(store)) == (7, 0, 7)
+    assert report.speech == pytest.approx(sum(u.duration for u in utterances))
+    for utterance in utterances:
+        wave = load_utterance(utterance, manifest, codec.sample_rate)
+        alone = codec.encode(torch.from_numpy(wave)[None])[0].T.numpy()
+        np.testing.assert_array_equal(store.get(utterance.id), alone)
+        assert store.get(utterance.id).dtype == np.uint16
+    again = encode_manifest(manifest, codec, tmp_path)
+    assert (again.encoded, again.reused) == (0, 7)
+
+
+def test_a_killed_run_goes_on_where_it_stopped(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    manifest = corpus / "train.jsonl"
+    encode_manifest(manifest, codec, tmp_path / "whole")
+    encode_manifest(manifest, codec, tmp_path / "cut", batch_seconds=1)
+    shard = tmp_path / "cut" / "shard-00000-of-00001"
+    (shard / "store.json").unlink()
+    rows = (shard / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    (shard / "rows.jsonl").write_bytes(b"".join(rows[:3]) + rows[3][:11])
+    with (shard / "codes.bin").open("ab") as handle:
+        handle.write(b"\1\2\3")
+    with pytest.raises(AmttsError, match="not finished"):
+        CodeStore.open(tmp_path / "cut")
+    report = encode_manifest(manifest, codec, tmp_path / "cut")
+    assert (report.encoded, report.reused) == (4, 3)
+    whole, cut = CodeStore.open(tmp_path / "whole"), CodeStore.open(tmp_path / "cut")
+    assert set(whole) == set(cut)
+    for key in whole:
+        np.testing.assert_array_equal(whole.get(key), cut.get(key))
+
+
+def test_rows_whose_codes_were_lost_are_encoded_again(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    encode_manifest(corpus / "train.jsonl", codec, tmp_path)
+    codes = tmp_path / "shard-00000-of-00001" / "codes.bin"
+    codes.write_bytes(codes.read_bytes()[:-5])
+    report = encode_manifest(corpus / "train.jsonl", codec, tmp_path)
+    assert report.encoded == 1
+
+
+def test_shards_join_into_one_store(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    manifest = corpus / "train.jsonl"
+    for index in (0, 1):
+        if index:
+            with pytest.raises(AmttsError, match="shard-00001-of-00002 of 2 missing"):
+                CodeStore.open(tmp_path)
+        encode_manifest(manifest, codec, tmp_path, num_shards=2, shard_index=index)
+    assert set(CodeStore.open(tmp_path)) == {u.id for u in read_manifest(manifest)}
+    with pytest.raises(AmttsError, match="shard index 2 is out of range; expected 0 to 1"):
+        encode_manifest(manifest, codec, tmp_path, num_shards=2, shard_index=2)
+
+
+def test_other_weights_are_refused_with_both_ids(
+    corpus: Path, codec: DacCodec, weights: Path, tmp_path: Path
+) -> None:
+    manifest = corpus / "train.jsonl"
+    encode_manifest(manifest, codec, tmp_path / "codes")
+    write_pth(tmp_path / "other.pth", seed=5)
+    others = [DacCodec.open(tmp_path / "other.pth"), DacCodec.open(weights, num_codebooks=2)]
+    for other in others:
+        with pytest.raises(AmttsError) as caught:
+            encode_manifest(manifest, other, tmp_path / "codes")
+        assert codec.weights_hash[:12] in str(caught.value)
+        assert other.weights_hash[:12] in str(caught.value)
+    store = CodeStore.open(tmp_path / "codes")
+    with pytest.raises(AmttsError, match="expected dac:"):
+        verify_codes(store, manifest, others[0], count=1)
+
+
+def test_codes_of_another_manifest_are_refused(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    encode_manifest(corpus / "train.jsonl", codec, tmp_path)
+    with pytest.raises(AmttsError, match="does not name it"):
+        encode_manifest(corpus / "val.jsonl", codec, tmp_path)
+    assert encode_manifest(corpus / "val.jsonl", codec, tmp_path, force=True).encoded == 1
+
+
+def test_audio_that_changed_is_noticed(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "data")
+    manifest = tmp_path / "data" / "train.jsonl"
+    encode_manifest(manifest, codec, tmp_path / "codes")
+    victim = next(read_manifest(manifest)).audio_path(manifest)
+    victim.write_bytes(victim.read_bytes() + b"\0\0")
+    with pytest.raises(AmttsError, match="its audio was"):
+        encode_manifest(manifest, codec, tmp_path / "codes")
+
+
+def test_codes_that_are_not_the_audio_fail_the_verification(
+    corpus: Path, codec: DacCodec, tmp_path: Path
+) -> None:
+    manifest = corpus / "train.jsonl"
+    encode_manifest(manifest, codec, tmp_path)
+    good = verify_codes(CodeStore.open(tmp_path), manifest, codec, count=3)
+    assert len(good) == 3
+    assert all(item.ok and item.equal == 1.0 for item in good)
+    path = tmp_path / "shard-00000-of-00001" / "codes.bin"
+    random = np.random.default_rng(0).integers(0, 16, path.stat().st_size // 2).astype(np.uint16)
+    path.write_bytes(random.tobytes())
+    assert not any(item.ok for item in verify_codes(CodeStore.open(tmp_path), manifest, codec, count=3))
+
+
+def test_a_writer_keeps_what_was_appended(codec: DacCodec, tmp_path: Path) -> None:
+    from amtts_core.codec.protocol import CodecIdentity
+
+    writer = ShardWriter.open(tmp_path / "shard-00000-of-00001", CodecIdentity.of(codec))
+    codes = np.arange(12).reshape(4, 3)
+    writer.append([("ሀ", "x", codes)])
+    writer.finish()
+    again = ShardWriter.open(tmp_path / "shard-00000-of-00001", CodecIdentity.of(codec))
+    assert again.done == {"ሀ": "x"}
+    np.testing.assert_array_equal(CodeStore.open(tmp_path).get("ሀ"), codes)
+    with pytest.raises(AmttsError, match="no codes of utterance 'b'"):
+        CodeStore.open(tmp_path).get("b")
+
+
+def test_the_command(corpus: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "encode-codes",
+        str(corpus / "train.jsonl"),
+        "--weights",
+        str(weights),
+        "--out",
+        str(tmp_path),
+    ]
+    with pytest.raises(SystemExit) as left:
+        main([*arguments, "--num-codebooks", "2", "--verify", "2", "--json"])
+    assert left.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["encoded"] == 7
+    assert told["codec"]["num_codebooks"] == 2
+    assert [item["equal"] for item in told["verified"]] == [1.0, 1.0]
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert "(2 x 16)" in said
+    assert "(3 x 16)" in said
