@@ -68,6 +68,7 @@ def add_hostile(folder: Path) -> dict[str, str]:
     wav("all-nan.wav", np.full(rate, np.nan), "not-finite", subtype="FLOAT")
     wav("empty.wav", np.zeros(0), "unreadable")
     wav("latin.wav", speech(105), "no-letters", text="... !?")
+    wav("endless.wav", speech(108), "text-too-long", text="ሰላም " * 300)
     wav("blank.wav", speech(106), "empty-text", text=" ")
     wav("same-audio.wav", soundfile.read(folder / "wavs/clip00.wav")[0], "duplicate-audio")
     wav("same-text.wav", speech(107), "duplicate-text", text=SENTENCES[0])

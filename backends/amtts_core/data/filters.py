@@ -1,7 +1,7 @@
 """Why a clip is not kept: named rules, each a measured value against a threshold of the settings.
 
-A rule knows neither files nor importers. `FACTS` are rejections that need no threshold of the settings; they are
-found where the file is opened, the line is read or the text is normalised.
+A rule knows neither files nor importers. `FACTS` are rejections by other means than a
+measured waveform; they are found where the file is opened, the line is read or the text is normalised.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ FACTS = {
     "unreadable": "the audio file cannot be decoded",
     "empty-text": "there is no text",
     "no-letters": "the text has no letter of the language",
+    "text-too-long": "the text is longer than any utterance's",
     "duplicate-audio": "the same audio was kept before",
     "duplicate-text": "the same speaker said the same text before",
 }

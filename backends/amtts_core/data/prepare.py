@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import math
 import os
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amtts_core.data.filters import Finding
-from amtts_core.data.importers import choose_importer
+from amtts_core.data.importers import Clip, Reading, choose_importer
 from amtts_core.data.journal import Journal
 from amtts_core.data.ledger import LEDGER, CorpusFiles
 from amtts_core.data.pool import run_ordered
@@ -70,8 +71,9 @@ def prepare_corpus(
     workspace = Workspace(
         out, source=source, root=reading.root, settings=settings, importer=chosen.name, force=force
     )
+    reading = _checked(reading, workspace)
+    workspace.claim()
     with Journal(workspace.out) as journal, CorpusFiles(workspace.out, settings) as files:
-        workspace.write_state("running")
         if workspace.redo:
             journal.forget_all()
         run = _Run(source, chosen.name, settings, workspace, journal, files, processor)
@@ -85,6 +87,15 @@ def prepare_corpus(
                     done = files.kept + files.dropped
                     on_progress(PrepareProgress(done, reading.total, files.dropped, run.reused))
         return run.finish(tasks.count)
+
+
+def _checked(reading: Reading, workspace: Workspace) -> Reading:
+    """The same reading, after a look at its first clips: do they lie where the corpus would be written?"""
+    first = list(itertools.islice(reading.entries, 16))
+    for entry in first:
+        if isinstance(entry, Clip):
+            workspace.refuse_overlap(entry.path)
+    return replace(reading, entries=itertools.chain(first, reading.entries))
 
 
 @dataclass

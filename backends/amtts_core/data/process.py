@@ -135,6 +135,10 @@ class ClipProcessor:
         written = task.spoken or task.text
         if not written.strip():
             return "", Finding(rule="empty-text", reason="there is no text")
+        limit = self.settings.max_text
+        if len(written) > limit:
+            reason = f"{len(written)} characters of text, at most {limit} are accepted"
+            return "", Finding(rule="text-too-long", reason=reason, value=len(written), threshold=limit)
         normalized = self._normalizer(written)
         if not any(character in self._letters for character in normalized):
             language = self.settings.normalizer.language

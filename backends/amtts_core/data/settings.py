@@ -23,7 +23,7 @@ _JUDGEMENT = ("val", "test", "max_rejected", "repeated_text")
 class PrepareSettings(BaseModel):
     """Settings of `amtts prepare`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     sample_rate: Hertz = Field(22050, ge=8000, le=192_000, description="rate of the written audio, Hz")
     high_pass: float = Field(
@@ -41,6 +41,7 @@ class PrepareSettings(BaseModel):
         -60.0, ge=-120, le=0, description="a clip whose loud frames are lower is silent, dBFS"
     )
     max_clipped: float = Field(0.005, ge=0, le=1, description="largest share of clipped samples")
+    max_text: int = Field(1000, gt=0, description="longer texts are rejected, characters")
     repeated_text: bool = Field(False, description="keep a sentence that its speaker has said before")
     speaker: str = Field("", description="speaker of rows that name none")
     val: float = Field(0.05, ge=0, lt=1, description="share of the sentences that go to the validation split")

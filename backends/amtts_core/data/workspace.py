@@ -28,7 +28,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 class Workspace:
-    """A claimed output folder.
+    """An output folder that may be used; nothing is written before `claim`.
 
     Args:
         out: created where it does not exist.
@@ -57,10 +57,19 @@ class Workspace:
         self._parents: set[Path] = set()
         self._refuse_source()
         self.redo = self._check_existing(force) and force
-        with writing(out):
-            (self.out / "audio").mkdir(parents=True, exist_ok=True)
-        if Path(os.path.realpath(self.out / "audio")) != self.out / "audio":
+        if (self.out / "audio").is_symlink():
             raise AmttsError(f"{out / 'audio'} is a symbolic link; nothing is written outside of {out}")
+
+    def claim(self) -> None:
+        """Makes the folder this run's; what says so is written first, so that a kill leaves no unknown folder.
+
+        Raises:
+            AmttsError: it cannot be written.
+        """
+        with writing(self.name):
+            self.out.mkdir(parents=True, exist_ok=True)
+            self.write_state("running")
+            (self.out / "audio").mkdir(exist_ok=True)
 
     def _refuse_source(self) -> None:
         if self.out == self._root or self.out in self._root.parents:
@@ -93,7 +102,7 @@ class Workspace:
         if not self.out.is_dir():
             raise AmttsError(f"--out {self.name} is a file, expected a folder", remedy="Choose another --out")
         with writing(self.name):
-            empty = not any(self.out.iterdir())
+            empty = not any(path.name != f"{STATE}.tmp" for path in self.out.iterdir())
         if empty:
             return False
         try:

@@ -179,3 +179,12 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_kill_before_anything_was_done(tmp_path: Path):
+    source, out = make_corpus(tmp_path / "in", 2), tmp_path / "out"
+    out.mkdir()
+    (out / "prepare.json.tmp").write_text("{")
+    assert run(source, out).kept == 2
+    (out / "journal.sqlite").unlink()
+    assert run(source, out).reused == 0
