@@ -42,12 +42,11 @@ def best_durations(score: Tensor, text_lengths: Tensor, frame_lengths: Tensor) -
     return torch.from_numpy(found).to(score.device)
 
 
-def owners(durations: Tensor, frames: int) -> Tensor:
-    """(B, N) whole durations -> (B, L) index of the symbol that each frame belongs to."""
-    ends = durations.cumsum(1)
-    places = torch.arange(frames, device=durations.device)
+def owners(ends: Tensor, frames: int) -> Tensor:
+    """(B, N) frames after which each symbol ends -> (B, L) index of the symbol that each frame belongs to."""
+    places = torch.arange(frames, device=ends.device)
     found = torch.searchsorted(ends, places.expand(len(ends), -1).contiguous(), right=True)
-    return found.clamp(max=durations.shape[1] - 1)
+    return found.clamp(max=ends.shape[1] - 1)
 
 
 def expanded(values: Tensor, owner: Tensor) -> Tensor:
@@ -57,7 +56,7 @@ def expanded(values: Tensor, owner: Tensor) -> Tensor:
 
 def path_picture(durations: Tensor, frames: int) -> Tensor:
     """(N,) durations -> (N, L) picture, 1 on the path."""
-    owner = owners(durations[None], frames)[0]
+    owner = owners(durations[None].cumsum(1), frames)[0]
     picture = torch.zeros(len(durations), frames)
     picture[owner.cpu(), torch.arange(frames)] = 1.0
     return picture

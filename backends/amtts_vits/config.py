@@ -165,6 +165,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "duration_predictor_num_flows": 2,
         "duration_predictor_filter_channels": 16,
         "speaker_embedding_size": 8,
+        "hidden_dropout": 0.0,
+        "duration_predictor_dropout": 0.0,
         "segment_frames": 16,
         "discriminator": {"periods": (2, 3), "period_channels": (4, 8), "scale_channels": (4, 16)},
     },

@@ -151,25 +151,27 @@ class TrainingPass(nn.Module):
         self.mel = mel
         self.segment_frames = segment_frames
 
-    def draws(self, recording: Recording, generator: torch.Generator | None = None) -> Draws:
-        """Fresh randomness for a batch; `generator` is on the CPU and makes it reproducible."""
-        config, lengths = self.model.config, recording.frame_lengths
-        batch, _, frames = recording.spectrogram.shape
-        symbols, device = recording.tokens.shape[1], lengths.device
-        stochastic = config.use_stochastic_duration_prediction
+    def draws(self, recording: Recording, *, fixed: bool = False) -> Draws:
+        """Randomness for a batch.
 
-        def normal(*shape: int) -> Tensor:
-            if generator is None:
-                return torch.randn(shape, device=device)
-            return torch.randn(shape, generator=generator).to(device)
-
-        chance = torch.rand(batch, generator=generator).to(device)
-        room = (lengths - self.segment_frames + 1).clamp(min=1)
-        return Draws(
-            posterior=normal(batch, config.flow_size, frames),
-            duration=normal(batch, 2, symbols) if stochastic else None,
-            starts=torch.minimum((chance * room).long(), room - 1),
-        )
+        Args:
+            recording: for its sizes.
+            fixed: the same for an utterance every time, whatever it is batched with.
+        """
+        lengths, device = recording.frame_lengths, recording.frame_lengths.device
+        room = (lengths - self.segment_frames).clamp(min=0)
+        stochastic = self.model.config.use_stochastic_duration_prediction
+        sizes = [
+            (self.model.config.flow_size, recording.spectrogram.shape[2]),
+            (2, recording.tokens.shape[1]),
+        ]
+        if fixed:
+            posterior, duration = (_fixed_noise(*size, count=len(lengths)).to(device) for size in sizes)
+            starts = room // 2
+        else:
+            posterior, duration = (torch.randn(len(lengths), *size, device=device) for size in sizes)
+            starts = torch.minimum((torch.rand(len(lengths), device=device) * (room + 1)).long(), room)
+        return Draws(posterior=posterior, duration=duration if stochastic else None, starts=starts)
 
     def forward(self, recording: Recording, draws: Draws) -> Passed:
         """One pass; see `Passed`."""
@@ -189,7 +191,7 @@ class TrainingPass(nn.Module):
 
         score = alignment_score(z_p.detach(), prior.mean.detach(), prior.log_std.detach())
         durations = best_durations(score, recording.token_lengths, recording.frame_lengths)
-        owner = owners(durations, frames)
+        owner = owners(durations.cumsum(1), frames)
 
         starts, size = draws.starts, self.segment_frames
         heard = stretches(mask, starts, size)
@@ -219,3 +221,9 @@ class TrainingPass(nn.Module):
             real_mel=mel_of_linear(stretches(recording.spectrogram, starts, size), self.mel),
             heard=heard,
         )
+
+
+def _fixed_noise(channels: int, longest: int, *, count: int) -> Tensor:
+    """(count, channels, longest) standard normal, equal for all; a column does not depend on those behind it."""
+    noise = torch.randn(longest, channels, generator=torch.Generator().manual_seed(0))
+    return noise.T.expand(count, -1, -1)

@@ -78,12 +78,9 @@ def latents(model: VitsModel, utterances: Sequence[Utterance]) -> list[Latent]:
     scales = [u.noise_scale_duration for u in utterances]
     noise = _noise(random, 2, lengths.tolist(), scales).to(device)
     log_duration = sampled_log_durations(model.duration_predictor, prior.hidden, prior.mask, noise, speaker)
-    speed = torch.tensor([u.speed for u in utterances], device=device)[:, None, None]
-    durations = torch.ceil(torch.exp(log_duration) * prior.mask / speed)[:, 0].long()
-    durations[:, 0] += (durations.sum(1) == 0).long()  # nothing at all cannot be decoded
-    frames = durations.sum(1)
-
-    owner = owners(durations, int(frames.max()))
+    ends = _ends(log_duration, prior.mask, [u.speed for u in utterances])
+    frames = ends[:, -1]
+    owner = owners(ends, int(frames.max()))
     mask = length_mask(frames, owner.shape[1])
     scales = [u.noise_scale for u in utterances]
     noise = _noise(random, prior.mean.shape[1], frames.tolist(), scales).to(device)
@@ -97,6 +94,17 @@ def latents(model: VitsModel, utterances: Sequence[Utterance]) -> list[Latent]:
         )
         for row in range(len(utterances))
     ]
+
+
+def _ends(log_duration: Tensor, mask: Tensor, speeds: Sequence[float]) -> Tensor:
+    """(B, 1, N) log durations -> (B, N) whole frames after which each symbol ends.
+
+    Durations are rounded up, as published. Another speed scales where symbols end, not each duration: rounding those
+    up would add half a frame a symbol, and fast speech would not be fast.
+    """
+    ends = (torch.exp(log_duration) * mask).ceil()[:, 0].cumsum(1)
+    speed = torch.tensor(speeds, device=ends.device)[:, None]
+    return (ends / speed).round().long().clamp(min=1)  # no frame at all cannot be decoded
 
 
 def _noise(

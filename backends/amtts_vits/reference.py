@@ -143,7 +143,7 @@ def _training_tensors(bundle: Bundle) -> Iterator[ReferenceCheck]:
     passed = generator(bundle.recording(), bundle.draws(0))
     real, fake = critics(torch.cat([passed.real, passed.fake])).halves()
     frames = passed.z.shape[2]
-    owner = owners(passed.durations, frames)
+    owner = owners(passed.durations.cumsum(1), frames)
     symbols = passed.durations.shape[1]
     path = torch.nn.functional.one_hot(owner, symbols) * passed.mask.transpose(1, 2)
     mine = {
@@ -192,13 +192,14 @@ def _weights(bundle: Bundle) -> LossSettings:
 
 def _published(total: Tensor, terms: Mapping[str, Tensor], weights: LossSettings) -> dict[str, float]:
     """Our terms under the published names, weighted as published."""
+    terms = {name: value.detach() for name, value in terms.items()}
     return {
         "loss_gen": float(terms["adversarial"]) * weights.adversarial,
         "loss_fm": float(terms["feature"]) * weights.feature,
         "loss_mel": float(terms["mel"]) * weights.mel,
         "loss_dur": float(terms["duration"]) * weights.duration,
         "loss_kl": float(terms["kl"]) * weights.kl,
-        "loss_gen_all": float(total),
+        "loss_gen_all": float(total.detach()),
     }
 
 
@@ -210,7 +211,7 @@ def _losses_and_gradients(bundle: Bundle) -> Iterator[ReferenceCheck]:
     loss = discriminator_loss(*critics(torch.cat([passed.real, passed.fake.detach()])).halves())
     real, fake = _judge(critics, passed)
     total, terms = generator_losses(passed, generator.mel, weights, real=real, fake=fake)
-    for name, value in {"loss_disc": float(loss), **_published(total, terms, weights)}.items():
+    for name, value in {"loss_disc": float(loss.detach()), **_published(total, terms, weights)}.items():
         yield ReferenceCheck(name, _relative(value, stored[name]), LOSS)
     loss.backward(inputs=list(critics.parameters()))
     total.backward(inputs=list(generator.parameters()))
@@ -271,7 +272,7 @@ def _optimiser_steps(bundle: Bundle) -> Iterator[ReferenceCheck]:
             **dict(zip(("real", "fake"), _judge(critics, passed), strict=True)),
         )
         norms.append(_step(total, generator, optimisers[1]))
-        values = {"loss_disc": float(loss), **_published(total, terms, weights)}
+        values = {"loss_disc": float(loss.detach()), **_published(total, terms, weights)}
         for name, value in values.items():
             yield ReferenceCheck(f"step{step}.{name}", _relative(value, stored[name]), STEP)
         for name, norm in zip(("grad_norm_d", "grad_norm_g"), norms, strict=True):

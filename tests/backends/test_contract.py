@@ -46,6 +46,10 @@ def trained(name: str) -> tuple[Backend, list[Example], list[float]]:
     return backend, examples, overfit(backend, examples, STEPS)
 
 
+TEXT_TESTED_ELSEWHERE = {"vits": "vits/test_learning.py"}
+"""Where most of the loss is sound rebuilt from sound: the text's share shows only after more steps than a test has."""
+
+
 def losses(backend: Backend, examples: Sequence[Example]) -> dict[str, PhaseLoss]:
     with torch.no_grad():
         return {loss.phase: loss for loss in backend.learner().losses(backend.collate(examples))}
@@ -276,6 +280,8 @@ def test_the_text_matters(trained: tuple[Backend, list[Example], list[float]]) -
     backend, examples, _ = trained
     if backend.text_tokenizer is None:
         pytest.skip("learns without text")
+    if backend.spec.name in TEXT_TESTED_ELSEWHERE:
+        pytest.skip(f"held by {TEXT_TESTED_ELSEWHERE[backend.spec.name]}")
     last = backend.learner().phases[-1]
     right = float(losses(backend, examples)[last].total)
     random = np.random.default_rng(0)

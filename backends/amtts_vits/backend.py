@@ -1,0 +1,197 @@
+"""VITS as a backend: features, batches, weights, speech."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import VitsModel
+
+from amtts_core.backend import (
+    BackendSpec,
+    Batch,
+    Example,
+    Features,
+    ReferenceCheck,
+    SynthesisRequest,
+    TextRows,
+)
+from amtts_core.checkpoint import load_strict
+from amtts_core.errors import AmttsError
+from amtts_core.text.tokenizer import TextTokenizer
+from amtts_vits.batches import collate, to_stored, with_blanks
+from amtts_vits.config import PRESETS, SAMPLE_RATE, VitsSettings
+from amtts_vits.inference import Utterance, speak
+from amtts_vits.learner import VitsLearner
+from amtts_vits.network import VitsNetwork
+from amtts_vits.weights import fold_norm
+
+NAME = "vits"
+EMBEDDING = "generator.text_encoder.embed_tokens.weight"
+
+
+class VitsBackend:
+    """End to end; speaks in real time on one CPU core in its small size; starts from MMS-TTS or from scratch."""
+
+    spec: ClassVar[BackendSpec] = BackendSpec(
+        name=NAME,
+        summary="text to waveform in one network (VITS); fine-tunes MMS-TTS and any Hugging Face VITS",
+        sample_rate=SAMPLE_RATE,
+        learns_from="waveform",
+        config=VitsSettings,
+        presets=PRESETS,
+        training_defaults={
+            "data": {"batch_frames": 4000, "max_utterances": 32},
+            "training": {
+                "max_steps": 100_000,
+                "validate_every": 1000,
+                "save_every": 1000,
+                "sample_every": 1000,
+                "best_by": "val/generator/mel",
+                "optim": {
+                    "learning_rate": 2e-4,
+                    "betas": (0.8, 0.99),
+                    "schedule": "exponential",
+                    "final_ratio": 0.1,
+                    "clip_norm": 1000.0,
+                },
+            },
+        },
+        weights_licence="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",
+    )
+
+    def __init__(
+        self, config: VitsSettings, tokenizer: TextTokenizer, speakers: Sequence[str], network: VitsNetwork
+    ) -> None:
+        self.config = config
+        self.text_tokenizer = tokenizer
+        self.speakers = list(speakers)
+        self.network = network
+        self._folded: tuple[tuple[int, int, torch.device], VitsModel] | None = None
+
+    @classmethod
+    def build(
+        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
+    ) -> VitsBackend:
+        """A network with the weights that `config.start` names, or fresh ones."""
+        backend = cls._fresh(config, tokenizer=tokenizer, speakers=speakers)
+        return backend
+
+    @classmethod
+    def _fresh(
+        cls, config: VitsSettings, *, tokenizer: TextTokenizer | None, speakers: Sequence[str]
+    ) -> VitsBackend:
+        if tokenizer is None:
+            raise AmttsError(
+                f"backend '{NAME}' learns from text and needs a tokenizer",
+                remedy="Make one with: amtts tokenize --data DIR",
+            )
+        network = VitsNetwork(config, vocab_size=tokenizer.vocab_size, num_speakers=len(speakers))
+        return cls(config, tokenizer, speakers, network)
+
+    @classmethod
+    def load(
+        cls,
+        config: Any,
+        weights: Mapping[str, Tensor],
+        *,
+        tokenizer: TextTokenizer | None,
+        speakers: Sequence[str] = (),
+    ) -> VitsBackend:
+        """The network with `weights` loaded strictly."""
+        backend = cls._fresh(config, tokenizer=tokenizer, speakers=speakers)
+        load_strict(backend.network, weights, backend=NAME)
+        return backend
+
+    def text_rows(self) -> tuple[TextRows, ...]:
+        """The text embedding; there is no head."""
+        return (TextRows(EMBEDDING, "embedding"),)
+
+    def speech_codec(self) -> None:
+        """None: it learns waveforms."""
+        return None
+
+    @classmethod
+    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+        """`waveform`: 16-bit samples (T,). Spectrograms are made with the batch; storing them costs 4 x the space."""
+        return Features(arrays={"waveform": to_stored(waveform)})
+
+    @classmethod
+    def feature_key(cls, config: Any) -> str:
+        """No setting changes the stored samples."""
+        return f"int16-{SAMPLE_RATE}"
+
+    def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
+        """The alignment gives every symbol and every blank a frame, so there must be enough of them."""
+        needed, frames = 2 * num_tokens + 1, self.num_frames(lengths)
+        return "" if frames >= needed else f"{frames} frames are too few for {needed} symbols and blanks"
+
+    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Nothing: waveforms are taken as they are."""
+
+    def num_frames(self, lengths: Mapping[str, int]) -> int:
+        """Spectrogram frames."""
+        return lengths["waveform"] // self.config.mel.hop
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """See `batches.collate`; with several speakers also `speakers` (B,)."""
+        batch = collate(examples, self.config)
+        if len(self.speakers) > 1:
+            batch["speakers"] = torch.tensor([self._speaker_index(e.speaker) for e in examples])
+        return batch
+
+    def learner(self) -> VitsLearner:
+        """The training view."""
+        return VitsLearner(self.network, self.config)
+
+    def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        """One waveform (T,) per request, the same alone and in company."""
+        utterances = [self.utterance(request) for request in requests]
+        return [spoken.waveform.float().cpu().numpy() for spoken in speak(self.folded(), utterances)]
+
+    def utterance(self, request: SynthesisRequest) -> Utterance:
+        """A request with blanks between its symbols and the settings' variation."""
+        return Utterance(
+            tokens=with_blanks(request.tokens),
+            speed=request.speed,
+            seed=request.seed,
+            speaker=self._speaker_index(request.speaker),
+            noise_scale=self.config.noise_scale,
+            noise_scale_duration=self.config.noise_scale_duration,
+        )
+
+    def folded(self) -> VitsModel:
+        """A copy of the generator in evaluation mode with weight norm multiplied out; made anew after each step."""
+        parameters = list(self.network.generator.parameters())
+        state = (sum(p._version for p in parameters), parameters[0].data_ptr(), parameters[0].device)
+        if self._folded is None or self._folded[0] != state:
+            self._folded = None  # frees the old one first
+            model = copy.deepcopy(self.network.generator).eval().requires_grad_(False)
+            fold_norm(model)
+            self._folded = (state, model)
+        return self._folded[1]
+
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """Compares tensors, losses, gradients, optimiser steps and waveforms with a bundle."""
+        from amtts_vits.reference import compare
+
+        return compare(folder)
+
+    def export(self, folder: Path, *, format: str) -> None:
+        """Writes the generator in a foreign format."""
+        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
+
+    def _speaker_index(self, speaker: str) -> int:
+        if not speaker:
+            return 0
+        if speaker not in self.speakers:
+            raise AmttsError(
+                f"unknown speaker '{speaker}'; this checkpoint knows: {', '.join(self.speakers) or 'none'}"
+            )
+        return self.speakers.index(speaker)

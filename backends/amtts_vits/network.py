@@ -1,0 +1,144 @@
+"""The whole network: transformers' `VitsModel` as generator, and the critics it learns against.
+
+Module names inside the generator are transformers' own, so that its tensors are a Hugging Face checkpoint. During
+training the decoder's upsampler and residual blocks carry weight norm; `weights.fold_norm` takes it out again.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import init
+from torch.nn.utils import parametrize
+from transformers import VitsConfig, VitsModel
+
+from amtts_vits.config import SAMPLE_RATE, VitsSettings
+from amtts_vits.discriminator import Discriminator
+from amtts_vits.weights import add_decoder_norm
+
+SIZES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "window_size",
+    "ffn_dim",
+    "ffn_kernel_size",
+    "flow_size",
+    "prior_encoder_num_flows",
+    "prior_encoder_num_wavenet_layers",
+    "posterior_encoder_num_wavenet_layers",
+    "wavenet_kernel_size",
+    "wavenet_dilation_rate",
+    "upsample_initial_channel",
+    "upsample_rates",
+    "upsample_kernel_sizes",
+    "resblock_kernel_sizes",
+    "resblock_dilation_sizes",
+    "use_stochastic_duration_prediction",
+    "duration_predictor_num_flows",
+    "duration_predictor_flow_bins",
+    "duration_predictor_kernel_size",
+    "duration_predictor_filter_channels",
+)
+"""Settings that `VitsSettings` and `VitsConfig` share and that decide which tensors there are."""
+
+PARTS = {
+    "text": "text_encoder",
+    "duration": "duration_predictor",
+    "posterior": "posterior_encoder",
+    "flow": "flow",
+    "decoder": "decoder",
+}
+"""Our short names of the generator's parts -> module names."""
+
+NEAR_ZERO = 1e-5
+"""Deviation of the layers that the paper starts at exactly zero. This small, the flows are the identity all the same,
+and the layers behind them get a gradient from the first step on."""
+
+
+class VitsNetwork(nn.Module):
+    """Generator and, in GAN mode, discriminator; its state dict is a checkpoint's `model.safetensors`."""
+
+    def __init__(self, settings: VitsSettings, *, vocab_size: int, num_speakers: int) -> None:
+        super().__init__()
+        self.generator = VitsModel(model_config(settings, vocab_size=vocab_size, num_speakers=num_speakers))
+        add_decoder_norm(self.generator.decoder)
+        initialise(self.generator)
+        self.discriminator: Discriminator | None = None
+        if settings.mode == "gan":
+            self.discriminator = Discriminator(
+                periods=settings.discriminator.periods,
+                period_channels=settings.discriminator.period_channels,
+                scale_channels=settings.discriminator.scale_channels,
+            )
+        for part in settings.freeze:
+            getattr(self.generator, PARTS[part]).requires_grad_(False)
+
+
+def model_config(settings: VitsSettings, *, vocab_size: int, num_speakers: int) -> VitsConfig:
+    """The settings as transformers reads them."""
+    several = num_speakers > 1
+    sizes = {name: getattr(settings, name) for name in SIZES}
+    sizes = {name: _listed(value) for name, value in sizes.items()}
+    return VitsConfig(
+        **sizes,
+        vocab_size=vocab_size,
+        num_speakers=max(1, num_speakers),
+        speaker_embedding_size=settings.speaker_embedding_size if several else 0,
+        spectrogram_bins=settings.mel.n_fft // 2 + 1,
+        hidden_dropout=settings.hidden_dropout,
+        attention_dropout=settings.hidden_dropout,
+        activation_dropout=settings.hidden_dropout,
+        duration_predictor_dropout=settings.duration_predictor_dropout,
+        noise_scale=settings.noise_scale,
+        noise_scale_duration=settings.noise_scale_duration,
+        sampling_rate=SAMPLE_RATE,
+        layerdrop=0.0,  # transformers' default skips layers at random, by numpy's seed; the paper has none
+    )
+
+
+def _listed(value: object) -> object:
+    return [_listed(part) for part in value] if isinstance(value, tuple) else value
+
+
+@torch.no_grad()
+def initialise(model: Any) -> None:
+    """Draws a `VitsModel`'s weights as the published code does; transformers' own differ in most layers."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
+            _draw_layer(module)
+    config = model.config
+    init.normal_(model.text_encoder.embed_tokens.weight, std=config.hidden_size**-0.5)
+    for layer in model.text_encoder.encoder.layers:
+        attention = layer.attention
+        for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
+            init.xavier_uniform_(linear.weight)
+    for flow in model.flow.flows:
+        _nearly_zero(flow.conv_post)
+    predictor = model.duration_predictor
+    for flow in [*getattr(predictor, "flows", [])[1:], *getattr(predictor, "post_flows", [])[1:]]:
+        _nearly_zero(flow.conv_proj)
+    if config.num_speakers > 1:
+        init.normal_(model.embed_speaker.weight)
+
+
+def _draw_layer(layer: nn.Conv1d | nn.ConvTranspose1d | nn.Linear) -> None:
+    """torch's default: uniform within 1 / sqrt(inputs of one output), also where weight norm is in between."""
+    weight: Tensor = torch.empty_like(layer.weight)
+    init.kaiming_uniform_(weight, a=math.sqrt(5))
+    if parametrize.is_parametrized(layer, "weight"):
+        layer.weight = weight  # is split into length and direction
+    else:
+        layer.weight.copy_(weight)
+    if layer.bias is not None:
+        bound = 1 / math.sqrt(weight[0].numel())
+        init.uniform_(layer.bias, -bound, bound)
+
+
+def _nearly_zero(layer: nn.Conv1d) -> None:
+    init.normal_(layer.weight, std=NEAR_ZERO)
+    if layer.bias is not None:
+        init.zeros_(layer.bias)
