@@ -1,0 +1,155 @@
+"""Speech tokens per second of T3's decode loop, side by side with a plain loop, one thread, same weights.
+
+The plain loop is transformers' LlamaModel with its growing cache and its logits processors, one utterance in two rows,
+as the published code samples; a token has to be the same. The network is 256 wide with 8 layers and untrained.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, LlamaConfig, LlamaModel
+from transformers.generation.logits_process import (
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TopPLogitsWarper,
+)
+
+from amtts_chatterbox.t3.config import SamplingConfig, T3Config
+from amtts_chatterbox.t3.generate import Utterance, Voice, token_steps
+from amtts_chatterbox.t3.names import to_published
+from amtts_chatterbox.t3.network import T3
+
+TOKENS = 150
+ROUNDS = 3
+SYMBOLS = 500
+TEXT = [255, *range(1, 41), 0]
+GREEDY = SamplingConfig(cfg_weight=0.5, only_codes=False)
+
+
+def network_of_the_benchmark() -> T3:
+    """Wide enough apart that the likeliest token is clear."""
+    torch.manual_seed(0)
+    config = T3Config(hidden=256, intermediate=1024, layers=8, heads=4, head_dim=64)
+    network = T3(config, num_text_tokens=SYMBOLS).eval()
+    for table in (network.speech_head.weight, network.speech_embedding.weight):
+        torch.nn.init.normal_(table, std=0.5)
+    return network
+
+
+def plain_trunk(network: T3) -> LlamaModel:
+    """The same trunk in transformers."""
+    config, rope = network.config, network.config.rope
+    trunk = LlamaModel(
+        LlamaConfig(
+            vocab_size=8,
+            hidden_size=config.hidden,
+            intermediate_size=config.intermediate,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            head_dim=config.head_dim,
+            rms_norm_eps=config.norm_eps,
+            max_position_embeddings=131072,
+            rope_parameters={
+                "rope_type": "llama3",
+                "rope_theta": rope.theta,
+                "factor": rope.factor,
+                "low_freq_factor": rope.low_freq_factor,
+                "high_freq_factor": rope.high_freq_factor,
+                "original_max_position_embeddings": rope.original_positions,
+            },
+        )
+    )
+    weights = to_published(network.state_dict())
+    own = {name.removeprefix("tfmr."): t for name, t in weights.items() if name.startswith("tfmr.")}
+    trunk.load_state_dict(own)
+    return trunk.eval()
+
+
+@torch.inference_mode()
+def plain_loop(network: T3, trunk: LlamaModel, voice: Voice, *, sample: bool) -> list[int]:
+    """One utterance with guidance, as published."""
+    config = network.config
+    prompt = torch.tensor([voice.prompt])
+    conditioning = network.embed_conditioning(voice.speaker[None], torch.tensor([voice.emotion]), prompt)
+    text = torch.tensor([TEXT, TEXT])
+    start = torch.full((2, 1), config.start_speech)
+    first = network.embed_speech(start)
+    embedded = network.embed_text(text, torch.tensor([True, False]))
+    rows = torch.cat([conditioning.expand(2, -1, -1), embedded, first, first], dim=1)
+    processors = [RepetitionPenaltyLogitsProcessor(1.2)]
+    warpers = [MinPLogitsWarper(0.05), TopPLogitsWarper(1.0)]
+    cache = DynamicCache(config=trunk.config)
+    out = trunk(inputs_embeds=rows, past_key_values=cache, use_cache=True, output_hidden_states=True)
+    ids = torch.full((1, 1), config.start_speech)
+    for step in range(TOKENS):
+        logits = network.speech_head(out.last_hidden_state)[:, -1]
+        scores: Tensor = logits[:1] + 0.5 * (logits[:1] - logits[1:])
+        for process in processors:
+            scores = process(ids, scores)
+        scores = scores / 0.8
+        for process in warpers:
+            scores = process(ids, scores)
+        mass = scores.softmax(-1)
+        token = torch.multinomial(mass, 1) if sample else mass.argmax(-1, keepdim=True)
+        ids = torch.cat([ids, token], dim=1)
+        following = network.speech_embedding(token) + network.speech_positions.weight[step + 1]
+        out = trunk(
+            inputs_embeds=torch.cat([following, following]),
+            past_key_values=cache,
+            use_cache=True,
+            output_hidden_states=True,
+        )
+    return ids[0, 1:].tolist()
+
+
+def our_loop(
+    network: T3, voice: Voice, *, count: int = 1, dtype: torch.dtype | None = None, **changes: float
+) -> list[int]:
+    """The first utterance's tokens of a batch of `count`."""
+    sampling = SamplingConfig.model_validate(GREEDY.model_dump() | changes)
+    utterances = [Utterance(text=TEXT, voice=voice, seed=number) for number in range(count)]
+    greedy = not changes
+    found: list[int] = []
+    for tokens in token_steps(
+        network, utterances, sampling=sampling, steps=TOKENS, dtype=dtype, greedy=greedy
+    ):
+        found += tokens[0]
+    return found
+
+
+def main() -> None:
+    """Prints tokens per second of processor time, the best of a few rounds of each, taken in turns."""
+    torch.set_num_threads(1)
+    network = network_of_the_benchmark()
+    trunk = plain_trunk(network)
+    voice = Voice(speaker=torch.ones(256) / 16, prompt=list(range(150)))
+    same = plain_loop(network, trunk, voice, sample=False) == our_loop(network, voice)
+    cases = {
+        "plain loop, guidance": (1, lambda: plain_loop(network, trunk, voice, sample=True)),
+        "ours, guidance": (1, lambda: our_loop(network, voice, only_codes=True)),
+        "ours, guidance, bf16": (1, lambda: our_loop(network, voice, dtype=torch.bfloat16, only_codes=True)),
+        "ours, no guidance": (1, lambda: our_loop(network, voice, only_codes=True, cfg_weight=0.0)),
+        "ours, guidance, 8 utterances": (8, lambda: our_loop(network, voice, count=8, only_codes=True)),
+        "ours, guidance, 8 utterances, bf16": (
+            8,
+            lambda: our_loop(network, voice, count=8, dtype=torch.bfloat16, only_codes=True),
+        ),
+    }
+    best = dict.fromkeys(cases, 0.0)
+    for _ in range(ROUNDS):
+        for name, (count, run) in cases.items():
+            began = time.thread_time()
+            run()
+            best[name] = max(best[name], count * TOKENS / (time.thread_time() - began))
+    plain = best["plain loop, guidance"]
+    print("T3 256 wide, 8 layers, 150 tokens with sampling, prefill included, 1 thread")
+    print(f"greedy tokens of both loops are {'the same' if same else 'NOT the same'}")
+    for name, speed in best.items():
+        print(f"{name:36s} {speed:6.0f} tokens/s  {speed / plain:5.2f} x")
+
+
+if __name__ == "__main__":
+    main()
