@@ -15,9 +15,16 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    source: Annotated[Path, typer.Argument(help="Folder with a metadata.csv, or the csv itself.")],
+    source: Annotated[Path, typer.Argument(help="Corpus folder, or its table, manifest or recording.")],
     out: OutDir,
-    importer: Annotated[str, typer.Option("--from", help="Kind of source: csv, ljspeech; empty looks.")] = "",
+    importer: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Kind of source: csv, ljspeech, kaldi, common-voice, fleurs, hf, nemo, wav-txt, subtitles, amtts; "
+            "empty looks.",
+        ),
+    ] = "",
     sample_rate: Annotated[int, typer.Option("--sample-rate", help="Rate of the written audio, Hz.")] = 22050,
     lang: Annotated[str, typer.Option("--lang", help="Language of the text.")] = "am",
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of rows that name none.")] = "",

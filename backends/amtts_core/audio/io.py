@@ -5,6 +5,7 @@ A file's header is never trusted: memory follows what is decoded, not what is an
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import stat
@@ -14,12 +15,32 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from amtts_core.audio.container import missing_data
+from amtts_core.audio.container import missing_data, missing_data_in
 from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz, Seconds
 
 LOWEST_RATE: Hertz = 4_000
 HIGHEST_RATE: Hertz = 768_000
+MEDIA_SUFFIXES = frozenset(
+    (
+        ".mp4",
+        ".m4a",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".mka",
+        ".webm",
+        ".avi",
+        ".3gp",
+        ".aac",
+        ".wma",
+        ".ts",
+        ".flv",
+        ".mpg",
+        ".amr",
+    )
+)
+"""Files that PyAV decodes where libsndfile does not; it is the optional extra amtts[video]."""
 _BLOCK = 1 << 20  # samples over all channels that are decoded at a time
 _CUT_SHORT: Seconds = 0.1  # a file may lack this much of what its header announces
 _UNKNOWN_LENGTH = 1 << 60
@@ -60,19 +81,36 @@ class Decoded:
 
 
 def decode(
-    path: Path, *, start: Seconds = 0.0, duration: Seconds | None = None, max_duration: Seconds = math.inf
+    path: Path,
+    *,
+    start: Seconds = 0.0,
+    duration: Seconds | None = None,
+    max_duration: Seconds = math.inf,
+    data: bytes = b"",
 ) -> Decoded:
-    """Decodes a file, or `duration` seconds of it from `start`.
+    """Decodes a file, or `duration` seconds of it from `start`; videos and m4a too, with the extra amtts[video].
+
+    Args:
+        path: a regular file.
+        start: of what is decoded.
+        duration: of what is decoded; None is the rest.
+        max_duration: more is refused.
+        data: content of an audio file that stands inside `path`; decoded in its place.
 
     Raises:
         AudioTooLongError: more than `max_duration` seconds; read from the header first, so it costs nothing.
         AudioError: no regular file, no audio, damaged or cut short.
     """
-    _require_regular_file(path)
+    require_regular_file(path)
     try:
-        with soundfile.SoundFile(path) as file:
-            return _decode(file, path, start, duration, max_duration)
+        with soundfile.SoundFile(io.BytesIO(data) if data else path) as file:
+            lacking = missing_data_in(io.BytesIO(data)) if data else missing_data(path)
+            return _decode(file, lacking, start, duration, max_duration)
     except soundfile.SoundFileError as error:
+        if not data and path.suffix.lower() in MEDIA_SUFFIXES:
+            from amtts_core.audio.media import decode_media
+
+            return decode_media(path, start=start, duration=duration, max_duration=max_duration)
         said = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise AudioError(f"cannot be decoded: {said}") from None
     except OSError as error:
@@ -132,7 +170,7 @@ def write_flac(path: Path, samples: np.ndarray, sample_rate: Hertz) -> int:
     return size
 
 
-def _require_regular_file(path: Path) -> None:
+def require_regular_file(path: Path) -> None:
     """A pipe or a device would block or never end, so they are not even opened."""
     try:
         status = path.stat()
@@ -149,12 +187,11 @@ def _require_regular_file(path: Path) -> None:
 
 
 def _decode(
-    file: soundfile.SoundFile, path: Path, start: Seconds, duration: Seconds | None, max_duration: Seconds
+    file: soundfile.SoundFile, lacking: str, start: Seconds, duration: Seconds | None, max_duration: Seconds
 ) -> Decoded:
     rate, channels = file.samplerate, file.channels
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(f"has a sample rate of {rate} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE}")
-    lacking = missing_data(path)
     if lacking:
         raise AudioError(f"is cut short: {lacking}")
     announced = file.frames if 0 < file.frames < _UNKNOWN_LENGTH else None

@@ -71,18 +71,21 @@ class CorpusFiles:
             if not task.start and task.end is None
             else {"source_start": task.start, "source_end": task.end}
         )
-        row = Utterance(
-            id=task.id,
-            audio_filepath=audio_name(task.id),
-            duration=outcome.duration,
-            text=task.text,
-            normalized_text=outcome.normalized_text,
-            speaker=task.speaker,
-            lang=settings.normalizer.language,
-            sample_rate=settings.sample_rate,
-            source=task.source,
-            split=split,
-            **span,
+        row = Utterance.model_validate(
+            {
+                **task.tags,
+                "id": task.id,
+                "audio_filepath": audio_name(task.id),
+                "duration": outcome.duration,
+                "text": task.text,
+                "normalized_text": outcome.normalized_text,
+                "speaker": task.speaker,
+                "lang": settings.normalizer.language,
+                "sample_rate": settings.sample_rate,
+                "source": task.source,
+                "split": split,
+                **span,
+            }
         )
         line = json_line(row.model_dump(exclude_none=True))
         self._write(MANIFEST, line)

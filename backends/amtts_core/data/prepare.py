@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amtts_core.data.filters import Finding
-from amtts_core.data.importers import Clip, Reading, choose_importer
+from amtts_core.data.importers import Clip, Fault, Reading, choose_importer
 from amtts_core.data.journal import Journal
 from amtts_core.data.ledger import LEDGER, CorpusFiles
 from amtts_core.data.pool import run_ordered
@@ -86,15 +86,18 @@ def prepare_corpus(
                 if on_progress is not None:
                     done = files.kept + files.dropped
                     on_progress(PrepareProgress(done, reading.total, files.dropped, run.reused))
-        return run.finish(tasks.count)
+        return run.finish(tasks.count, reading.warnings)
 
 
 def _checked(reading: Reading, workspace: Workspace) -> Reading:
     """The same reading, after a look at its first clips: do they lie where the corpus would be written?"""
-    first = list(itertools.islice(reading.entries, 16))
-    for entry in first:
+    first: list[Clip | Fault] = []
+    for entry in itertools.islice(reading.entries, 16):
+        first.append(entry)
         if isinstance(entry, Clip):
             workspace.refuse_overlap(entry.path)
+            if entry.data:
+                break  # such clips stand in one file, and may be large
     return replace(reading, entries=itertools.chain(first, reading.entries))
 
 
@@ -128,9 +131,8 @@ class _Run:
 
     def _repetition(self, task: ClipTask, outcome: Outcome) -> Finding | None:
         """Whether a clip that is kept has the same audio, or the same sentence of the same speaker."""
-        said = hashlib.blake2b(
-            f"{task.speaker}\0{outcome.normalized_text}".encode(), digest_size=16
-        ).hexdigest()
+        voice = f"{task.speaker}\0{task.id}" if task.distinct else task.speaker
+        said = hashlib.blake2b(f"{voice}\0{outcome.normalized_text}".encode(), digest_size=16).hexdigest()
         first = self.journal.owner("audio", outcome.audio_hash)
         if first is not None:
             return Finding(rule="duplicate-audio", reason=f"has the same audio as '{first}'", value=first)
@@ -143,11 +145,12 @@ class _Run:
         self.journal.claim("text", said, task.id)
         return None
 
-    def finish(self, total: int) -> PrepareReport:
+    def finish(self, total: int, warnings: list[str]) -> PrepareReport:
         """Publishes the tables and clears away audio that nobody names, or fails with the reasons ranked.
 
         Args:
             total: entries that the source had.
+            warnings: of the importer.
         """
         files, out = self.files, self.workspace.name
         assert total == files.kept + files.dropped, f"{total} in, {files.kept} kept, {files.dropped} dropped"
@@ -165,7 +168,9 @@ class _Run:
             for part in (self.workspace.out / "audio").glob("*.part"):
                 part.unlink()
         self.journal.drop_stale()
-        report = make_report(files, out, self.settings, importer=self.importer, reused=self.reused)
+        report = make_report(
+            files, out, self.settings, importer=self.importer, reused=self.reused, warnings=warnings
+        )
         totals = report.model_dump(include={"total", "kept", "dropped", "seconds", "reasons"})
         self.workspace.write_state("complete", **totals)
         return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -40,7 +41,13 @@ class PrepareReport(BaseModel):
 
 
 def make_report(
-    files: CorpusFiles, out: Path, settings: PrepareSettings, *, importer: str, reused: int
+    files: CorpusFiles,
+    out: Path,
+    settings: PrepareSettings,
+    *,
+    importer: str,
+    reused: int,
+    warnings: Sequence[str] = (),
 ) -> PrepareReport:
     """The report of a finished run.
 
@@ -50,9 +57,11 @@ def make_report(
         settings: of the run.
         importer: name of the importer.
         reused: clips whose result an earlier run had left.
+        warnings: of the importer.
     """
     shares = zip(SPLITS[1:], (settings.val, settings.test), strict=True)
-    warnings = [
+    told = [*warnings]
+    told += [
         f"the {split} split is empty: {files.kept} utterances are too few for --{split} {share:g}"
         for split, share in shares
         if share and not files.splits[split]
@@ -60,7 +69,7 @@ def make_report(
     leftovers = dict(files.leftovers.most_common())
     if leftovers:
         shown = ", ".join(f"{character!r} {count}" for character, count in list(leftovers.items())[:10])
-        warnings.append(f"characters outside of the language's symbols are left in the text: {shown}")
+        told.append(f"characters outside of the language's symbols are left in the text: {shown}")
     return PrepareReport(
         out=str(out),
         manifest=str(out / MANIFEST),
@@ -77,5 +86,5 @@ def make_report(
         },
         speakers=len(files.speakers),
         leftovers=leftovers,
-        warnings=warnings,
+        warnings=told,
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,9 @@ class ClipTask:
         speaker: empty where there is none.
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
+        data: the audio file's content, where it stands inside `path` instead of being it.
+        tags: more fields for the manifest row.
+        distinct: another reading than the others of the same text, though the speaker is not named.
         fingerprint: of everything that the outcome depends on.
         known: an earlier run left the outcome.
     """
@@ -53,6 +57,9 @@ class ClipTask:
     speaker: str = ""
     start: Seconds = 0.0
     end: Seconds | None = None
+    data: bytes = field(default=b"", repr=False)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    distinct: bool = False
     fingerprint: str = ""
     known: bool = False
 
@@ -118,7 +125,11 @@ class ClipProcessor:
         span = None if task.end is None else task.end - task.start
         try:
             decoded = decode(
-                Path(task.path), start=task.start, duration=span, max_duration=settings.max_source_duration
+                Path(task.path),
+                start=task.start,
+                duration=span,
+                max_duration=settings.max_source_duration,
+                data=task.data,
             )
         except AudioTooLongError as error:
             finding = Finding(

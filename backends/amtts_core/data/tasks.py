@@ -49,23 +49,25 @@ class TaskStream:
                 continue
             self._workspace.refuse_overlap(entry.path)
             known = self._known(task)
-            yield (task, None) if known is None else (replace(task, known=True), known)
+            yield (task, None) if known is None else (replace(task, known=True, data=b""), known)
 
     def _task(self, entry: Clip | Fault, settings_hash: str) -> ClipTask:
         speaker = entry.speaker or self._settings.speaker
         if isinstance(entry, Fault):
-            identity = self._identity(entry.source, entry.text) if entry.source else ""
+            identity = self._identity(entry, entry.text) if entry.source else ""
             return ClipTask(
                 id=identity, where=entry.where, source=entry.source, text=entry.text, speaker=speaker
             )
         distinguishing = json.dumps([entry.text, entry.start, entry.end], ensure_ascii=False)
         what = [entry.source, entry.text, entry.spoken, speaker, entry.start, entry.end, settings_hash]
+        if entry.data:
+            what.append(hashlib.blake2b(entry.data, digest_size=16).hexdigest())
         with contextlib.suppress(OSError):  # gone since it was found: the processor says so
             status = entry.path.stat()
             what += [status.st_size, status.st_mtime_ns]
         text = json.dumps(what, ensure_ascii=False)
         return ClipTask(
-            id=self._identity(entry.source, distinguishing),
+            id=self._identity(entry, distinguishing),
             where=entry.where,
             path=str(entry.path),
             source=entry.source,
@@ -74,14 +76,19 @@ class TaskStream:
             speaker=speaker,
             start=entry.start,
             end=entry.end,
+            data=entry.data,
+            tags=dict(entry.tags),
+            distinct=entry.distinct,
             fingerprint=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
         )
 
-    def _identity(self, source: str, distinguishing: str) -> str:
+    def _identity(self, entry: Clip | Fault, distinguishing: str) -> str:
         def take(name: str) -> bool:
             return self._journal.claim("id", name.casefold(), name)
 
-        return unique_id(source, distinguishing, take)
+        # a name is no path: its slashes and dots are letters
+        named = entry.name.replace("/", "_").replace("\\", "_") + ".name" if entry.name else entry.source
+        return unique_id(named, distinguishing, take)
 
     def _known(self, task: ClipTask) -> Outcome | None:
         """The outcome that an earlier run left, if its audio is still what that run wrote."""
@@ -92,7 +99,8 @@ class TaskStream:
             outcome = Outcome.model_validate_json(entry.outcome)
             size = audio_size(self._workspace.out, task)
             # The audio of a duplicate was deleted; the run makes it again should the clip be kept now.
-            if outcome.finding is not None or size in (None, outcome.audio_bytes):
+            again = () if task.data else (None,)  # a task that carries its audio is not kept for later
+            if outcome.finding is not None or size in (*again, outcome.audio_bytes):
                 return outcome
         if entry.fingerprint:
             self._journal.forget(task.id)

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from amtts_core.data.importers.amtts_corpus import AmttsCorpus
 from amtts_core.data.importers.base import Clip, Fault, Importer, Reading
+from amtts_core.data.importers.common_voice import CommonVoice
+from amtts_core.data.importers.fleurs import Fleurs
+from amtts_core.data.importers.hf import HuggingFace
+from amtts_core.data.importers.kaldi import Kaldi
 from amtts_core.data.importers.layout import detect_layout, metadata_file
 from amtts_core.data.importers.ljspeech import LJSpeech
 from amtts_core.data.importers.metadata_csv import MetadataCsv
+from amtts_core.data.importers.nemo import Nemo
+from amtts_core.data.importers.subtitles import Subtitles
+from amtts_core.data.importers.wav_txt import WavTxt
 from amtts_core.errors import AmttsError, nearest
 
 __all__ = ["IMPORTERS", "Clip", "Fault", "Importer", "Reading", "choose_importer"]
 
-IMPORTERS: dict[str, Importer] = {importer.name: importer for importer in (MetadataCsv(), LJSpeech())}
+_ALL: tuple[Importer, ...] = (
+    MetadataCsv(),
+    LJSpeech(),
+    Kaldi(),
+    CommonVoice(),
+    Fleurs(),
+    HuggingFace(),
+    Nemo(),
+    WavTxt(),
+    Subtitles(),
+    AmttsCorpus(),
+)
+IMPORTERS: dict[str, Importer] = {importer.name: importer for importer in _ALL}
 
 
 def choose_importer(source: Path, name: str = "") -> Importer:
@@ -37,10 +57,10 @@ def choose_importer(source: Path, name: str = "") -> Importer:
     if not found:
         table = metadata_file(source)  # says what is missing, and so does the next line
         detect_layout(table, table.parent)
-    names = ", ".join(importer.name for importer in found) or "none"
+    names = ", ".join(importer.name for importer in found)
     raise AmttsError(
         f"{source} can be read in more than one way: {names}"
         if found
         else f"{source} is no known kind of corpus",
-        remedy=f"Choose with --from: {', '.join(IMPORTERS)}",
+        remedy=f"Choose with --from: {names or ', '.join(IMPORTERS)}",
     )

@@ -6,8 +6,8 @@ entry of the source comes out in order, as a `Clip` or as a `Fault`, so that not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -28,6 +28,11 @@ class Clip:
         speaker: empty where the source names none.
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
+        name: what its id should be; empty takes the audio file's.
+        data: the audio file's content, where it stands inside `path` instead of being it.
+        tags: more fields for the manifest row, such as "quality" or "licence".
+        distinct: the source vouches that this is another reading than the others of the same text, though it does
+            not name the speakers.
     """
 
     where: str
@@ -38,6 +43,10 @@ class Clip:
     speaker: str = ""
     start: Seconds = 0.0
     end: Seconds | None = None
+    name: str = ""
+    data: bytes = field(default=b"", repr=False)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    distinct: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +58,7 @@ class Fault:
     source: str = ""
     text: str = ""
     speaker: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,12 +70,14 @@ class Reading:
         entries: everything in the source, in order, read while it is consumed.
         total: number of entries; None where counting costs as much as reading.
         summary: how the source was understood, in one line.
+        warnings: what a person should know of the source; grows while the entries are read.
     """
 
     root: Path
     entries: Iterator[Clip | Fault]
     total: int | None
     summary: str
+    warnings: list[str] = field(default_factory=list)
 
 
 class Importer(Protocol):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from amtts_core.data.importers.base import Reading
+from amtts_core.data.importers.common_voice import CommonVoice
 from amtts_core.data.importers.file_list import read_file_list
 from amtts_core.data.importers.layout import detect_layout, layout_or_none, metadata_file
 
@@ -17,9 +18,9 @@ class MetadataCsv:
     summary: ClassVar[str] = "metadata.csv with an audio and a text column in any order, and maybe a speaker"
 
     def recognises(self, source: Path) -> bool:
-        """True for a table that is not LJSpeech's."""
+        """True for a table that is neither LJSpeech's nor Common Voice's."""
         layout = layout_or_none(source)
-        return layout is not None and not layout.is_ljspeech
+        return layout is not None and not layout.is_ljspeech and not CommonVoice().recognises(source)
 
     def read(self, source: Path) -> Reading:
         """Opens the table."""

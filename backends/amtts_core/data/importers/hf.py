@@ -1,0 +1,126 @@
+"""Hugging Face datasets as they lie on disk: parquet files, or an audiofolder with metadata.csv or .jsonl."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from amtts_core.data.filters import Finding
+from amtts_core.data.importers.base import Clip, Fault, Reading
+from amtts_core.data.importers.hf_parquet import clean_table_cells, parquet_entries
+from amtts_core.data.importers.json_rows import first_row, read_rows, text_of
+from amtts_core.data.importers.layout import SPEAKER_NAMES, SPOKEN_NAMES, TEXT_NAMES
+from amtts_core.data.importers.locate import AudioLocator
+from amtts_core.data.importers.table import read_lines
+from amtts_core.data.importers.walk import files_under, first_under
+from amtts_core.errors import AmttsError
+
+_METADATA = ("metadata.csv", "metadata.jsonl")
+_FILE = "file_name"
+_TAGS = ("gender", "locale", "language", "age", "accent", "licence", "license")
+
+
+class HuggingFace:
+    """Splits of the dataset are read one after the other; amtts makes its own."""
+
+    name: ClassVar[str] = "hf"
+    summary: ClassVar[str] = (
+        "a Hugging Face dataset: parquet files, or an audiofolder with metadata.csv or .jsonl"
+    )
+
+    def recognises(self, source: Path) -> bool:
+        """True for parquet files, and for metadata whose first column of files is called `file_name`."""
+        if source.is_dir():
+            return bool(_metadata(source)) or first_under(source, {".parquet"}) is not None
+        return source.suffix.lower() == ".parquet" or _is_metadata(source)
+
+    def read(self, source: Path) -> Reading:
+        """Opens every parquet file under the source, or else every metadata file."""
+        folder = source if source.is_dir() else source.parent
+        root = AudioLocator(folder).root
+        tables = _parquets(source)
+        if tables:
+            warnings: list[str] = []
+            parts = (parquet_entries(folder, table, warnings) for table in tables)
+            summary = f"{len(tables)} parquet file(s)"
+            return Reading(root, itertools.chain.from_iterable(parts), None, summary, warnings)
+        found = _metadata(source) if source.is_dir() else [source] if _is_metadata(source) else []
+        if not found:
+            raise AmttsError(
+                f"{source} holds neither parquet files nor a metadata.csv or metadata.jsonl with a {_FILE} column"
+            )
+        entries = itertools.chain.from_iterable(_entries(folder, table) for table in found)
+        return Reading(root, entries, None, f"audiofolder: {', '.join(table.name for table in found)}")
+
+
+def _parquets(source: Path) -> list[str]:
+    if not source.is_dir():
+        return [source.name] if source.suffix.lower() == ".parquet" else []
+    return list(files_under(source, {".parquet"}))
+
+
+def _metadata(source: Path) -> list[Path]:
+    return [path for path in (source / name for name in files_under(source, _METADATA)) if _is_metadata(path)]
+
+
+def _is_metadata(path: Path) -> bool:
+    if path.suffix == ".jsonl":
+        return _FILE in first_row(path)
+    if path.suffix != ".csv" or not path.is_file():
+        return False
+    line = next(read_lines(path), None)
+    return line is not None and _FILE in next(csv.reader([line.text]), [])
+
+
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    if table.suffix == ".jsonl":
+        yield from read_rows(table)
+        return
+    # The hub's metadata.csv is CSV indeed, written by pandas: quotes quote.
+    problems: dict[int, str] = {}
+
+    def lines() -> Iterator[str]:
+        for line in read_lines(table):
+            if line.problem:
+                problems[line.number] = line.problem
+            else:
+                yield line.text + "\n"
+
+    reader = csv.DictReader(lines(), restkey="")
+    try:
+        for number, row in enumerate(reader, 2):
+            cells = clean_table_cells(row)
+            yield number, cells if cells is not None else "has another number of columns than the header"
+    except csv.Error as error:
+        yield reader.line_num, f"is not CSV ({error})"
+    for number, problem in problems.items():
+        yield number, problem
+
+
+def _entries(folder: Path, table: Path) -> Iterator[Clip | Fault]:
+    locator, outer = AudioLocator(table.parent), AudioLocator(folder)
+    label = os.path.relpath(table, folder)
+    for number, row in _rows(table):
+        where = f"{label}:{number}"
+        if isinstance(row, str):
+            finding = Finding(rule="malformed-line", reason=f"the line {row}")
+            yield Fault(where=where, finding=finding)
+            continue
+        named, text, speaker = text_of(row, _FILE), text_of(row, *TEXT_NAMES), text_of(row, *SPEAKER_NAMES)
+        found = locator.find(named)
+        if isinstance(found, Finding):
+            yield Fault(where=where, finding=found, source=named, text=text, speaker=speaker)
+            continue
+        yield Clip(
+            where=where,
+            path=found,
+            source=outer.relative(found),
+            text=text,
+            spoken=text_of(row, *SPOKEN_NAMES) if text else "",
+            speaker=speaker,
+            tags={name: value for name in _TAGS if (value := text_of(row, name))},
+        )
