@@ -80,6 +80,14 @@ class VitsBackend:
     ) -> VitsBackend:
         """A network with the weights that `config.start` names, or fresh ones."""
         backend = cls._fresh(config, tokenizer=tokenizer, speakers=speakers)
+        if config.start:
+            from amtts_vits.start import start_generator
+
+            start_generator(backend.network, config, backend.text_tokenizer)
+        if config.start_discriminator and backend.network.discriminator is not None:
+            from amtts_vits.start import start_discriminator
+
+            start_discriminator(backend.network.discriminator, config.start_discriminator, config)
         return backend
 
     @classmethod
@@ -184,8 +192,14 @@ class VitsBackend:
         return compare(folder)
 
     def export(self, folder: Path, *, format: str) -> None:
-        """Writes the generator in a foreign format."""
-        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
+        """Writes the generator in a foreign format, and checks what was written by running it."""
+        from amtts_vits.export import FORMATS
+
+        if format not in FORMATS:
+            raise AmttsError(
+                f"backend '{NAME}' cannot be exported as '{format}'; known formats: {', '.join(FORMATS)}"
+            )
+        FORMATS[format](self.network.generator, self.text_tokenizer, folder, self.speakers)
 
     def _speaker_index(self, speaker: str) -> int:
         if not speaker:

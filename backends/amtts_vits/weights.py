@@ -85,6 +85,19 @@ def add_decoder_norm(decoder: nn.Module) -> None:
         weight_norm(layer)
 
 
+def split_norm(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Plain weights split into length and direction wherever `own` holds them so."""
+    out = dict(weights)
+    for name in own:
+        plain = name.removesuffix(_PARAMETRISED[1]) + "weight"
+        if name.endswith(_PARAMETRISED[1]) and plain in out:
+            direction = out.pop(plain)
+            out[name] = direction
+            size = direction.flatten(1).norm(dim=1).reshape(-1, *[1] * (direction.ndim - 1))
+            out[name.removesuffix(_PARAMETRISED[1]) + _PARAMETRISED[0]] = size
+    return out
+
+
 def fold_norm(module: nn.Module) -> None:
     """Multiplies every weight norm inside `module` out; transformers' own method for this raises."""
     for layer in list(module.modules()):

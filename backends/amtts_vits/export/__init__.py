@@ -1,0 +1,14 @@
+"""Foreign formats of the generator, one file each; every writer runs what it wrote and compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from amtts_core.text.tokenizer import TextTokenizer
+from amtts_vits.export.hugging_face import write_hugging_face
+
+Writer = Callable[[Any, TextTokenizer, Path, Sequence[str]], None]
+
+FORMATS: dict[str, Writer] = {"hf": write_hugging_face}

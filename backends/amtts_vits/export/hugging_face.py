@@ -1,0 +1,117 @@
+"""A folder that plain transformers reads: `VitsModel.from_pretrained`, and `VitsTokenizer` where it can spell so.
+
+`VitsTokenizer` writes one id a character. That fits the `char` and `vits` tokenizers; of the others only the network
+and amtts' own tokenizer folder are written, and ids have to come from that.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from transformers import VitsModel
+from transformers.utils import logging as transformers_logging
+
+from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.text.tokenizer import TextTokenizer
+from amtts_vits.inference import Utterance, speak
+from amtts_vits.weights import fold_norm, to_published
+
+TOKENIZER_FOLDER = "amtts_tokenizer"
+LARGEST_DIFFERENCE = 1e-5
+
+
+def write_hugging_face(model: Any, tokenizer: TextTokenizer, folder: Path, speakers: Sequence[str]) -> None:
+    """Writes config.json, model.safetensors and the tokenizers.
+
+    Raises:
+        AmttsError: the folder cannot be written.
+        CheckpointError: what was written speaks differently when it is read again.
+    """
+    plain = copy.deepcopy(model).eval()
+    fold_norm(plain.decoder)  # transformers' decoder has none; its WaveNets have
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        plain.config.architectures = ["VitsModel"]
+        plain.config.save_pretrained(folder)
+        tensors = {
+            name: tensor.cpu().contiguous() for name, tensor in to_published(plain.state_dict()).items()
+        }
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        tokenizer.save(folder / TOKENIZER_FOLDER)
+        if speakers:
+            _write(folder / "speakers.json", {name: row for row, name in enumerate(speakers)})
+        vocabulary = characters(tokenizer)
+        if vocabulary is not None:
+            _write(folder / "vocab.json", vocabulary)
+            _write(folder / "tokenizer_config.json", _stock_settings(tokenizer))
+    except OSError as error:
+        raise AmttsError(f"{folder} cannot be written: {error.strerror or error}") from None
+    _check(plain, folder)
+
+
+def characters(tokenizer: TextTokenizer) -> dict[str, int] | None:
+    """Character -> id where each token is one character (specials aside), else None; a space is a space."""
+    own: dict[str, int] | None = getattr(tokenizer, "vocabulary", None)
+    if own is not None:
+        return dict(own)
+    symbols = [" " if symbol == "▁" else symbol for symbol in tokenizer.symbols()]
+    specials = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id}
+    if tokenizer.kind != "char" or any(len(s) > 1 for i, s in enumerate(symbols) if i not in specials):
+        return None
+    return {symbol: row for row, symbol in enumerate(symbols)}
+
+
+def _stock_settings(tokenizer: TextTokenizer) -> dict[str, Any]:
+    own = getattr(tokenizer, "stock_settings", None)
+    if own is not None:
+        settings: dict[str, Any] = own()
+        return settings
+    return {
+        "tokenizer_class": "VitsTokenizer",
+        "add_blank": True,
+        "is_uroman": False,
+        "language": "amh",
+        "normalize": True,
+        "pad_token": tokenizer.symbols()[tokenizer.pad_id],
+        "phonemize": False,
+        "unk_token": tokenizer.symbols()[tokenizer.unk_id],
+    }
+
+
+def _write(file: Path, values: dict[str, Any]) -> None:
+    file.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def check_utterance(model: Any) -> Utterance:
+    """A sentence of ids without noise, to compare waveforms by."""
+    rows = model.config.vocab_size
+    tokens = [0] * 41
+    tokens[1::2] = [1 + (7 * place) % max(1, rows - 1) for place in range(20)]
+    return Utterance(tokens=[min(t, rows - 1) for t in tokens], noise_scale=0.0, noise_scale_duration=0.0)
+
+
+@torch.inference_mode()
+def _check(plain: Any, folder: Path) -> None:
+    again = _read_again(folder)
+    plain, utterance = plain.cpu(), check_utterance(plain)
+    mine, theirs = speak(plain, [utterance])[0].waveform, speak(again, [utterance])[0].waveform
+    far = float((mine - theirs).abs().max()) if mine.shape == theirs.shape else float("inf")
+    if not far <= LARGEST_DIFFERENCE:
+        raise CheckpointError(f"{folder} was written, but speaks differently when read again (by {far:.1e})")
+
+
+def _read_again(folder: Path) -> Any:
+    """As a user of transformers does, without its progress bar."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        return VitsModel.from_pretrained(folder).eval()
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

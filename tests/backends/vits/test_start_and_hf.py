@@ -1,0 +1,147 @@
+"""From a published folder and back to one; the official tensors, names and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_voice import tiny_backend, tiny_config
+from transformers import VitsConfig, VitsModel, VitsTokenizer
+
+from amtts_core.backend import SynthesisRequest
+from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.text.tokenizer import TextTokenizer, train_tokenizer
+from amtts_vits.backend import EMBEDDING, VitsBackend
+from amtts_vits.network import model_config
+from amtts_vits.weights import to_published
+
+SYMBOLS = "c_lfpemjrhozs'tnuqbwakxiydg "
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A tiny random checkpoint in the published format, with the symbols of MMS Amharic."""
+    torch.manual_seed(3)
+    config = model_config(settings(), vocab_size=len(SYMBOLS), num_speakers=1)
+    config.layerdrop = 0.1
+    folder = tmp_path / "published"
+    VitsModel(config).save_pretrained(folder)
+    vocabulary = {symbol: row for row, symbol in enumerate(SYMBOLS)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    return folder
+
+
+def settings(**changes: object) -> object:
+    config, _ = tiny_config("vits", model=changes)
+    return config.model_config_of(VitsBackend.spec)
+
+
+def started(folder: Path | str, tokenizer: TextTokenizer | None = None, **changes: object) -> VitsBackend:
+    tokenizer = tokenizer or tiny_backend("vits").text_tokenizer
+    return VitsBackend.build(settings(start=str(folder), **changes), tokenizer=tokenizer)
+
+
+def test_a_published_folder_starts_a_voice(published: Path) -> None:
+    backend = started(published)
+    stored = load_file(published / "model.safetensors")
+    mine = to_published(backend.network.generator.state_dict())
+    for name, tensor in stored.items():
+        if name in mine and name != "text_encoder.embed_tokens.weight":
+            assert torch.equal(mine[name], tensor), name
+    assert backend.network.generator.text_encoder.encoder.layerdrop == 0
+    old = stored["text_encoder.embed_tokens.weight"]
+    new = backend.network.state_dict()[EMBEDDING]
+    assert backend.text_tokenizer is not None
+    symbols = backend.text_tokenizer.symbols()
+    assert torch.equal(new[0], old[0]), "the blank stays the blank"
+    for letter in "tkc ":
+        assert torch.equal(new[symbols.index(letter)], old[SYMBOLS.index(letter)])
+    like_t = torch.cosine_similarity(new[symbols.index("ት")], old[SYMBOLS.index("t")], dim=0)
+    assert float(like_t) > 0.9, "a consonant starts as its sound"
+
+
+def test_it_starts_with_the_same_speech_and_comes_back(published: Path, tmp_path: Path) -> None:
+    """ids -> waveform of the published network = ours after loading = the exported folder's."""
+    tokenizer = train_tokenizer("char", ["ሰላም ለዓለም።"] * 3)
+    backend = started(published, tokenizer)
+    backend.export(tmp_path / "out", format="hf")
+    again = VitsModel.from_pretrained(tmp_path / "out").eval()
+    again.noise_scale = again.noise_scale_duration = 0.0
+    stock = VitsTokenizer.from_pretrained(tmp_path / "out")
+    text = "ሰላም ለዓለም"
+    tokens = tokenizer.encode(text)
+    inputs = stock(text, return_tensors="pt")
+    assert inputs["input_ids"][0, 1::2].tolist() == tokens
+    with torch.no_grad():
+        theirs = again(**inputs).waveform[0].numpy()
+    quiet = VitsBackend.load(
+        settings(noise_scale=0.0, noise_scale_duration=0.0),
+        backend.network.state_dict(),
+        tokenizer=tokenizer,
+    )
+    mine = quiet.synthesize([SynthesisRequest(tokens=tokens)])[0]
+    assert mine.shape == theirs.shape
+    assert float(np.abs(mine - theirs).max()) < 1e-5
+
+
+def test_only_the_vocoder_can_be_taken(published: Path) -> None:
+    blank = tiny_backend("vits")
+    fresh = blank.network.state_dict()
+    torch.manual_seed(7)
+    backend = started(published, blank.text_tokenizer, start_parts="vocoder")
+    stored = load_file(published / "model.safetensors")
+    mine = to_published(backend.network.generator.state_dict())
+    assert torch.equal(mine["flow.flows.0.conv_post.weight"], stored["flow.flows.0.conv_post.weight"])
+    assert torch.equal(backend.network.state_dict()[EMBEDDING], fresh[EMBEDDING])
+
+
+def test_other_sizes_are_refused_with_the_settings_that_fit(published: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        started(published, hidden_size=32, ffn_dim=64)
+    assert "--set model.hidden_size=16 --set model.ffn_dim=32" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("harm", ["no folder", "no vits", "no weights", "other rate"])
+def test_a_start_that_cannot_be_used_is_told(published: Path, harm: str) -> None:
+    config = VitsConfig.from_pretrained(published).to_dict()
+    if harm == "no weights":
+        (published / "model.safetensors").unlink()
+    elif harm == "no vits":
+        (published / "config.json").write_text('{"model_type": "bert"}')
+    elif harm == "other rate":
+        (published / "config.json").write_text(json.dumps({**config, "sampling_rate": 22050}))
+    start = "nowhere/to/be/found" if harm == "no folder" else str(published)
+    with pytest.raises(CheckpointError):
+        started(start)
+
+
+def test_a_published_discriminator_is_loaded_and_a_generators_file_refused(
+    published: Path, tmp_path: Path
+) -> None:
+    donor = tiny_backend("vits").network.discriminator
+    assert donor is not None
+    with torch.no_grad():
+        for parameter in donor.parameters():
+            parameter.add_(0.5)
+    file = tmp_path / "D_100000.pth"
+    torch.save({"model": to_published(donor.state_dict()), "iteration": 3}, file)
+    mine = started(published, start_discriminator=str(file)).network.discriminator
+    assert mine is not None
+    for name, tensor in donor.state_dict().items():
+        assert torch.equal(mine.state_dict()[name], tensor), name
+    torch.save({"model": {"enc_p.emb.weight": torch.zeros(2, 2)}}, file)
+    with pytest.raises(CheckpointError, match=r"enc_p\.emb\.weight.*generator"):
+        started(published, start_discriminator=str(file))
+
+
+def test_speakers_can_be_added_to_a_single_voice(published: Path) -> None:
+    tokenizer = tiny_backend("vits").text_tokenizer
+    backend = VitsBackend.build(settings(start=str(published)), tokenizer=tokenizer, speakers=["a", "b"])
+    one, two = (backend.synthesize([SynthesisRequest(tokens=[5, 6, 7], speaker=name)])[0] for name in "ab")
+    assert len(one) != len(two) or not np.allclose(one, two)
+    with pytest.raises(AmttsError, match="unknown speaker 'c'; this checkpoint knows: a, b"):
+        backend.synthesize([SynthesisRequest(tokens=[5], speaker="c")])
