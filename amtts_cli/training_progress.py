@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from amtts_cli import console
-from amtts_core.training.callbacks import Callback, StepReport
+from amtts_core.training.callbacks import Callback, EpochReport, StepReport
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +75,13 @@ class TrainingProgress(Callback):
 
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
         self._line(f"step {step}: " + " ".join(f"{n} {v:.4f}" for n, v in metrics.items()))
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        if report.seen != report.expected or report.epoch % 10 == 9:
+            self._line(
+                f"epoch {report.epoch}: {report.seen} of {report.expected} utterances, "
+                f"{report.skipped_batches} batches skipped, {report.unreadable} utterances unreadable"
+            )
 
     def saved(self, step: int, folder: Path) -> None:
         self._line(f"step {step}: saved {folder}")

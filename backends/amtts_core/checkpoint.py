@@ -213,9 +213,12 @@ def write_checkpoint(
         _write_text(temporary / "files.json", json.dumps(sums, indent=1))
         for path in [*files, temporary / "files.json", *{p.parent for p in files}]:
             _flush(path)
-        if folder.exists():  # saved twice at one step, e.g. on stop: the newer one says the same
-            shutil.rmtree(folder)
+        replaced = folder.with_name(f".{folder.name}.old")
+        if folder.exists():  # saved twice at one step, e.g. on stop
+            shutil.rmtree(replaced, ignore_errors=True)
+            folder.rename(replaced)
         temporary.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         _flush(folder.parent)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)

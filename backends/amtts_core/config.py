@@ -28,6 +28,12 @@ class DataConfig(Settings):
     batch_frames: int = Field(4000, gt=0, description="frames of one batch, padding included")
     max_utterances: int = Field(64, gt=0, description="utterances of one batch at most")
     max_samples: int = Field(0, ge=0, description="use only the first N training utterances; 0 uses all")
+    max_excluded: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="share of utterances that may be unreadable before training refuses to start",
+    )
     cache: str = Field("", description="folder of precomputed features; empty puts it beside the manifest")
 
 
@@ -64,7 +70,17 @@ class TrainingConfig(Settings):
     )
     best_by: str = Field("val/total", description="metric of the best checkpoint, smaller is better")
     patience: int = Field(0, ge=0, description="validations without progress before stopping; 0 never stops")
+    min_epochs: int = Field(0, ge=0, description="no early stop before so many epochs")
     min_delta: float = Field(0.0, ge=0, description="progress smaller than this does not count")
+    max_bad_batches: int = Field(
+        3, ge=0, description="batches in a row with a loss that is not finite, before the run stops"
+    )
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="average the weights with this decay, and speak with the average; 0 does not",
+    )
     tensorboard: bool = Field(True, description="write TensorBoard events into the run folder")
     threads: int = Field(0, ge=0, description="CPU threads of torch; 0 keeps torch's own choice")
 

@@ -11,7 +11,7 @@ from typing import Any
 from amtts_core.backend import Backend, Batch, Example
 from amtts_core.data.features import FeatureStore, build_store
 from amtts_core.data.manifest import Utterance, read_manifest
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, ManifestError
 
 
 @dataclass(frozen=True)
@@ -76,27 +76,41 @@ def load_dataset(
     cache: Path,
     *,
     max_samples: int = 0,
+    max_excluded: float = 0.0,
     jobs: int = 2,
     on_progress: Callable[[int], None] | None = None,
 ) -> SpeechDataset:
     """Reads a manifest, tokenizes its normalised texts and opens or builds the feature store.
 
+    Args:
+        backend: whose features and tokens are wanted.
+        manifest: a `.jsonl` file.
+        cache: folder of feature stores.
+        max_samples: take the first N utterances only; 0 takes all.
+        max_excluded: share of lines that may be unusable (bad line, audio missing or damaged) before this fails.
+        jobs: threads.
+        on_progress: called with 1 after each utterance.
+
     Raises:
-        AmttsError: the manifest is missing, has a bad line, is empty, or holds text the tokenizer cannot read at all.
+        AmttsError: the manifest is missing or empty, or too many of its lines are unusable.
     """
-    utterances = list(read_manifest(manifest))
+    faults: list[ManifestError] = []
+    utterances = list(read_manifest(manifest, bad_lines=faults))
     if max_samples:
         utterances = utterances[:max_samples]
+    if not utterances and faults:
+        raise faults[0]
     if not utterances:
         raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
     store = build_store(
         type(backend), backend.config, manifest, utterances, cache, jobs=jobs, on_progress=on_progress
     )
     dataset = SpeechDataset(backend, [], [], [], store)
+    dataset.excluded += [Excluded("", fault.message) for fault in faults]
     tokenizer = backend.text_tokenizer
     for row, utterance in enumerate(utterances):
         tokens = tokenizer.encode(utterance.spoken_text()) if tokenizer else []
-        problem = backend.check_example(len(tokens), store.lengths(row))
+        problem = store.problems.get(row) or backend.check_example(len(tokens), store.lengths(row))
         if tokenizer and not tokens:
             problem = "its text has no token"
         if problem:
@@ -105,10 +119,23 @@ def load_dataset(
         dataset.utterances.append(utterance)
         dataset.tokens.append(tokens)
         dataset.rows.append(row)
+    _refuse_too_many(
+        manifest, [f.message for f in faults] + list(store.problems.values()), len(utterances), max_excluded
+    )
     if not dataset.utterances:
         first = dataset.excluded[0]
         raise AmttsError(f"manifest {manifest} holds no usable utterance; '{first.id}': {first.reason}")
     return dataset
+
+
+def _refuse_too_many(manifest: Path, problems: list[str], utterances: int, allowed: float) -> None:
+    share = len(problems) / max(1, utterances)
+    if share > allowed:
+        raise AmttsError(
+            f"manifest {manifest}: {len(problems)} of {utterances} utterances are unusable "
+            f"({100 * share:.1f} %, data.max_excluded allows {100 * allowed:g} %); first: {problems[0]}",
+            remedy="Run `amtts prepare` again, or allow more with --set data.max_excluded=SHARE",
+        )
 
 
 def prefetch(

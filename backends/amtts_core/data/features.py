@@ -39,6 +39,8 @@ class FeatureStore:
     """Feature name -> (U + 1,) row offsets."""
     arrays: dict[str, np.ndarray]
     """Feature name -> (rows, C) memory map."""
+    problems: dict[int, str]
+    """Index of an utterance without features -> why."""
 
     @classmethod
     def open(cls, folder: Path) -> FeatureStore:
@@ -55,7 +57,7 @@ class FeatureStore:
             arrays: dict[str, np.ndarray] = {}
             starts: dict[str, np.ndarray] = {}
             for name, kind in head["features"].items():
-                lengths = np.array([row["lengths"][name] for row in rows], dtype=np.int64)
+                lengths = np.array([row["lengths"].get(name, 0) for row in rows], dtype=np.int64)
                 starts[name] = np.concatenate([[0], np.cumsum(lengths)])
                 shape = (int(starts[name][-1]), kind["channels"])
                 expected = shape[0] * shape[1] * np.dtype(kind["dtype"]).itemsize
@@ -68,7 +70,8 @@ class FeatureStore:
                 f"feature cache {folder} cannot be read ({type(error).__name__}: {error})",
                 remedy="Delete that folder; it is made again",
             ) from None
-        return cls(folder, [row["id"] for row in rows], starts, arrays)
+        problems = {i: row["problem"] for i, row in enumerate(rows) if "problem" in row}
+        return cls(folder, [row["id"] for row in rows], starts, arrays, problems)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -109,14 +112,12 @@ def store_key(backend: type[Backend], config: Any, manifest: Path, utterances: S
         path = utterance.audio_path(manifest)
         try:
             stat = os.stat(path)
-        except OSError:
-            raise AmttsError(
-                f"audio of utterance '{utterance.id}' is missing: {path}",
-                remedy="Run `amtts prepare` again, or take the line out of the manifest",
-            ) from None
+            state = f"{stat.st_size}|{stat.st_mtime_ns}"
+        except OSError as error:  # told when it is read, as a problem of this utterance
+            state = f"error {error.errno}"
         stretch = f"{utterance.offset}+{utterance.duration}" if utterance.offset else ""
         where = os.path.abspath(path)  # the same from every working folder
-        digest.update(f"{utterance.id}|{where}|{stat.st_size}|{stat.st_mtime_ns}|{stretch}".encode())
+        digest.update(f"{utterance.id}|{where}|{state}|{stretch}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -132,6 +133,8 @@ def build_store(
 ) -> FeatureStore:
     """Opens the store of these utterances, or makes it: decoded, turned into features, appended.
 
+    An utterance whose audio is missing, unreadable or not finite is stored without features and with the reason.
+
     Args:
         backend: whose `features` are stored.
         config: the backend's configuration.
@@ -142,7 +145,7 @@ def build_store(
         on_progress: called with 1 after each utterance.
 
     Raises:
-        AmttsError: an audio file is missing or cannot be decoded; names the utterance.
+        AmttsError: the cache cannot be written.
     """
     folder = cache / f"{backend.spec.name}-{store_key(backend, config, manifest, utterances)}"
     if (folder / "store.json").exists():
@@ -164,16 +167,45 @@ def build_store(
     return FeatureStore.open(folder)
 
 
+@dataclass(frozen=True)
+class _Computed:
+    """The features of one utterance, or why there are none."""
+
+    id: str
+    arrays: dict[str, np.ndarray]
+    problem: str = ""
+
+
 def _all_features(
     backend: type[Backend], config: Any, manifest: Path, utterances: Sequence[Utterance], jobs: int
-) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    def one(utterance: Utterance) -> tuple[str, dict[str, np.ndarray]]:
-        waveform = load_utterance(utterance, manifest, backend.spec.sample_rate)
-        return utterance.id, backend.features(config, waveform).arrays
+) -> Iterator[_Computed]:
+    def one(utterance: Utterance) -> _Computed:
+        try:
+            waveform = load_utterance(utterance, manifest, backend.spec.sample_rate)
+            return _Computed(utterance.id, _stored(backend.features(config, waveform).arrays))
+        except AmttsError as fault:
+            return _Computed(utterance.id, {}, str(fault))
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         for start in range(0, len(utterances), 256):  # a window, so that finished features do not pile up
             yield from pool.map(one, utterances[start : start + 256])
+
+
+def _stored(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays as they are stored, each (L, C).
+
+    Raises:
+        AmttsError: a value is not finite.
+    """
+    out = {}
+    for name, array in arrays.items():
+        rows = np.ascontiguousarray(array.reshape(len(array), -1))
+        with np.errstate(over="ignore"):  # told by the next line
+            rows = rows.astype(STORED.get(str(rows.dtype), rows.dtype))
+        if not np.isfinite(rows).all():
+            raise AmttsError(f"feature '{name}' holds values that are not finite in {rows.dtype}")
+        out[name] = rows
+    return out
 
 
 def load_utterance(utterance: Utterance, manifest: Path, sample_rate: int) -> np.ndarray:
@@ -197,35 +229,27 @@ def load_utterance(utterance: Utterance, manifest: Path, sample_rate: int) -> np
 
 
 def _write_store(
-    folder: Path,
-    features: Iterator[tuple[str, dict[str, np.ndarray]]],
-    on_progress: Callable[[int], None] | None,
+    folder: Path, features: Iterator[_Computed], on_progress: Callable[[int], None] | None
 ) -> None:
     kinds: dict[str, dict[str, Any]] = {}
     handles: dict[str, Any] = {}
     try:
         with (folder / "rows.jsonl").open("w", encoding="utf-8") as rows:
-            for identity, arrays in features:
-                lengths = {}
-                for name, array in arrays.items():
-                    stored = np.ascontiguousarray(array.reshape(len(array), -1))
-                    with np.errstate(over="ignore"):  # told by the next line
-                        stored = stored.astype(STORED.get(str(stored.dtype), stored.dtype))
-                    if not np.isfinite(stored).all():
-                        raise AmttsError(
-                            f"feature '{name}' of utterance '{identity}' holds values that are not finite "
-                            f"in {stored.dtype}"
-                        )
-                    kind = {"dtype": str(stored.dtype), "channels": stored.shape[1]}
+            for computed in features:
+                row: dict[str, Any] = {"id": computed.id, "lengths": {}}
+                if computed.problem:
+                    row["problem"] = computed.problem
+                for name, array in computed.arrays.items():
+                    kind = {"dtype": str(array.dtype), "channels": array.shape[1]}
                     if kinds.setdefault(name, kind) != kind:
                         raise ValueError(
-                            f"feature '{name}' of '{identity}' is {kind}, the others {kinds[name]}"
+                            f"feature '{name}' of '{computed.id}' is {kind}, the others {kinds[name]}"
                         )
                     if name not in handles:
                         handles[name] = (folder / f"{name}.bin").open("wb")
-                    handles[name].write(stored.tobytes())
-                    lengths[name] = len(stored)
-                rows.write(json.dumps({"id": identity, "lengths": lengths}, ensure_ascii=False) + "\n")
+                    handles[name].write(array.tobytes())
+                    row["lengths"][name] = len(array)
+                rows.write(json.dumps(row, ensure_ascii=False) + "\n")
                 if on_progress:
                     on_progress(1)
     finally:

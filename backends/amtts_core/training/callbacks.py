@@ -25,6 +25,20 @@ class StepReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EpochReport:
+    """One pass over the data. Sums of this process where there are several."""
+
+    epoch: int
+    seen: int
+    """Utterances handed to the loop."""
+    expected: int
+    skipped_batches: int
+    """Since the run began."""
+    unreadable: int
+    """Utterances left out because of their data, see `excluded.jsonl`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a run ended."""
 
@@ -39,6 +53,9 @@ class Outcome:
     padding_share: float
     """Share of batch frames that were padding."""
     audio_seconds_per_second: float
+    utterances_per_second: float = 0.0
+    tokens_per_second: float = 0.0
+    skipped_batches: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     best_metric: float | None = None
     best_step: int | None = None
@@ -58,6 +75,9 @@ class Callback:
 
     def sampled(self, step: int, index: int, text: str, path: Path) -> None:
         """A sentence was spoken into `path`."""
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        """Every utterance of an epoch was handed out."""
 
     def saved(self, step: int, folder: Path) -> None:
         """A checkpoint is on disk."""

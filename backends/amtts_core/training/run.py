@@ -225,6 +225,7 @@ def _dataset(
         manifest,
         Path(config.data.cache) if config.data.cache else data / "features",
         max_samples=most,
+        max_excluded=config.data.max_excluded,
         jobs=jobs,
         on_progress=advance,
     )

@@ -6,34 +6,34 @@ the learner's, which utterances form a batch the sampler's. An exception in a st
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
-from amtts_core.backend import Backend, Batch, PhaseLoss
-from amtts_core.checkpoint import (
-    CheckpointInfo,
-    checkpoints_of,
-    write_checkpoint,
-    write_pointer,
-)
+from amtts_core.backend import Backend, Batch
+from amtts_core.checkpoint import CheckpointInfo
 from amtts_core.config import DataConfig, TrainingConfig
 from amtts_core.data.dataset import SpeechDataset, prefetch
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
-from amtts_core.training.callbacks import Callback, Outcome, StepReport
+from amtts_core.training.callbacks import Callback, EpochReport, Outcome, StepReport
+from amtts_core.training.control import ControlFile
+from amtts_core.training.ema import WeightAverage
+from amtts_core.training.guard import BadBatchError, LossGuard
+from amtts_core.training.keeper import CheckpointKeeper
 from amtts_core.training.optim import build_optimizer, rate_factor
+from amtts_core.training.sample_ledger import SampleLedger
+from amtts_core.training.step import StepRunner
 from amtts_core.training.stop import StopFlag
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ class _Clock:
     started: float = 0.0
     waiting: float = 0.0
     audio: float = 0.0
+    utterances: int = 0
+    tokens: int = 0
 
 
 class Trainer:
@@ -111,7 +113,19 @@ class Trainer:
         self._sums: dict[str, float] = defaultdict(float)
         self._count = 0
         self._clock = _Clock()
-        self._saved_step = -1
+        self._saved_at: tuple[int, int, int] | None = None
+        self._rows = {utterance.id: row for row, utterance in enumerate(train_data.utterances)}
+        self.guard = LossGuard(run, limit=training.max_bad_batches)
+        self.average = WeightAverage(backend.network, training.ema_decay) if training.ema_decay else None
+        self._ledger = SampleLedger(run, rank=self._rank)
+        self._steps = StepRunner(
+            self.accelerator,
+            self.learner,
+            self.optimizers,
+            clip_norm=training.optim.clip_norm,
+            rebatch=lambda ids: train_data.batch([self._rows[i] for i in ids]),
+        )
+        self._seen = 0
 
     def _total_steps(self) -> int:
         limit = self.config.max_steps
@@ -133,28 +147,37 @@ class Trainer:
     def fit(self) -> Outcome:
         """Runs until the last step, an early stop or a signal; always leaves a checkpoint of the last step."""
         self._clock = _Clock(started=time.monotonic())
+        self.run.mkdir(parents=True, exist_ok=True)
+        self._keeper = CheckpointKeeper(self.run, keep=self.config.keep)
+        self._control = ControlFile(self.run)
+        if self.step == 0 and self.batch == 0 and self.epoch == 0:
+            self._ledger.cut(0)  # of an earlier run in this folder
         first = self.step
         self._call("started", self)
         metrics: dict[str, float] = {}
         reason = "finished"
         with StopFlag() as stop:
             for group in self._batches():
-                self._train_step(group)
-                due = self.step % self.config.validate_every == 0 or self.step >= self.total_steps
-                if due:
-                    metrics = self.validate()
-                    self._judge(metrics)
-                if self.step % self.config.save_every == 0 or (due and self.best_step == self.step):
-                    self.save(metrics)
-                if self._agreed(bool(stop.reason)):
-                    reason = stop.reason or "stopped"
+                made = self._train_step(group)
+                if self.batch == 0:
+                    self._end_epoch()
+                if made:
+                    due = self.step % self.config.validate_every == 0 or self.step >= self.total_steps
+                    if due:
+                        metrics = self.validate()
+                        self._judge(metrics)
+                    if self.step % self.config.save_every == 0 or (due and self.best_step == self.step):
+                        self.save(metrics)
+                asked = stop.reason or self._asked(metrics)
+                if self._steps.agreed(bool(asked)):
+                    reason = asked or "stopped"
                     break
-                if self.config.patience and self.stale >= self.config.patience:
+                if self._patience_is_over():
                     reason = "early stop"
                     break
                 if self.step >= self.total_steps:
                     break
-            if self._saved_step != self.step:
+            if self._saved_at != (self.step, self.epoch, self.batch):
                 self.save(metrics)
         seconds = time.monotonic() - self._clock.started
         outcome = Outcome(
@@ -166,12 +189,31 @@ class Trainer:
             data_wait_share=self._clock.waiting / max(seconds, 1e-9),
             padding_share=self.sampler.padding_share(self.sampler.epoch(self.epoch)),
             audio_seconds_per_second=self._clock.audio / max(seconds, 1e-9),
+            utterances_per_second=self._clock.utterances / max(seconds, 1e-9),
+            tokens_per_second=self._clock.tokens / max(seconds, 1e-9),
+            skipped_batches=self.guard.skipped,
             metrics=metrics,
             best_metric=self.best,
             best_step=self.best_step,
         )
         self._call("finished", outcome)
         return outcome
+
+    def _asked(self, metrics: dict[str, float]) -> str:
+        """What the control file asks for; a pause is served here, after a checkpoint."""
+        word = self._control.word()
+        if word == "pause":
+            self.save(metrics)
+            logger.info("paused at step %d; remove %s to go on", self.step, self.run / "control")
+            word = self._control.wait()
+        if word == "stop":
+            self._control.clear()
+            return "control file"
+        return ""
+
+    def _patience_is_over(self) -> bool:
+        patience = self.config.patience
+        return bool(patience) and self.stale >= patience and self.epoch >= self.config.min_epochs
 
     def _batches(self) -> Iterator[list[Batch]]:
         """Groups of `accumulate` batches from `(epoch, batch)` on; moves that position as groups are handed out."""
@@ -191,60 +233,31 @@ class Trainer:
                     yield group
                     group = []
 
-    def _train_step(self, group: list[Batch]) -> None:
+    def _train_step(self, group: list[Batch]) -> bool:
+        """One step of every optimiser; False where the batch was bad and is skipped."""
+        ids = [i for batch in group for i in batch["ids"]]
+        epoch = self.epoch if self.batch else self.epoch - 1  # the position already stands behind the group
+        self._seen += len(ids)
         rate = self.config.optim.learning_rate * rate_factor(self.step, self.total_steps, self.config.optim)
-        for module in self.learner.modules.values():
-            module.train()
-        batches = [self._to_device(batch) for batch in group]
-        streams = [self._losses(batch) for batch in batches]
-        for phase in self.learner.phases:
-            parameters = self.learner.parameters(phase)
-            optimizer = self.optimizers[phase]
-            for position, stream in enumerate(streams):
-                loss = next(stream, None)
-                if loss is None or loss.phase != phase:
-                    raise AssertionError(f"learner yielded phase {loss and loss.phase!r}, expected '{phase}'")
-                self._refuse_non_finite(loss, group)
-                self._backward(loss.total / len(streams), parameters, last=position == len(streams) - 1)
-                self._record(loss, 1.0 / len(streams))
-            norm = self.accelerator.clip_grad_norm_(parameters, self.config.optim.clip_norm or math.inf)
-            if norm is not None and not torch.isfinite(norm) and self.accelerator.scaler is None:
-                self._bad_batch(f"the gradient norm of phase '{phase}' is {float(norm)}", group)
-            for settings in optimizer.param_groups:
-                settings["lr"] = rate
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            self._sums[f"train/grad_norm/{phase}"] += float(norm) if norm is not None else 0.0
-        if any(next(stream, None) is not None for stream in streams):
-            raise AssertionError(f"learner yielded more losses than its phases {self.learner.phases}")
+        try:
+            result = self._steps.run(group, rate=rate)
+        except BadBatchError as bad:
+            self._ledger.add(self.step + 1, epoch, ids, skipped=True)
+            self.guard.skip(str(bad), step=self.step + 1, epoch=epoch, ids=ids)
+            return False
         self.step += 1
+        if self.average is not None:
+            self.average.update()
+        self._ledger.add(self.step, epoch, ids)
+        self.guard.good(self.step, result.total)
+        for name, value in result.metrics.items():
+            self._sums[name] += value
         self._count += 1
-        self._clock.audio += sum(self._seconds[i] for batch in group for i in batch["ids"])
+        self._clock.audio += sum(self._seconds[i] for i in ids)
+        self._clock.utterances += len(ids)
+        self._clock.tokens += sum(len(self.train_data.tokens[self._rows[i]]) for i in ids)
         self._report(rate)
-
-    def _losses(self, batch: Batch) -> Iterator[PhaseLoss]:
-        stream = self.learner.losses(batch)
-        while True:
-            with self.accelerator.autocast():
-                try:
-                    loss = next(stream)
-                except StopIteration:
-                    return
-            yield loss
-
-    def _backward(self, loss: Tensor, parameters: list[nn.Parameter], *, last: bool) -> None:
-        # inputs=: a generator's loss also flows through the discriminator, and must leave no gradient there.
-        if last or self.accelerator.num_processes == 1:
-            self.accelerator.backward(loss, inputs=parameters)
-        else:
-            with self.accelerator.no_sync(*self.learner.modules.values()):
-                self.accelerator.backward(loss, inputs=parameters)
-
-    def _record(self, loss: PhaseLoss, share: float) -> None:
-        prefix = "train/" if len(self.learner.phases) == 1 else f"train/{loss.phase}/"
-        self._sums[f"{prefix}total"] += float(loss.total.detach()) * share
-        for name, value in loss.terms.items():
-            self._sums[f"{prefix}{name}"] += float(value) * share
+        return True
 
     def _report(self, rate: float) -> None:
         due = self.step % self.config.log_every == 0 or self.step == self.total_steps
@@ -259,21 +272,17 @@ class Trainer:
 
     # ---- losses that cannot lie ----
 
-    def _refuse_non_finite(self, loss: PhaseLoss, group: list[Batch]) -> None:
-        if not torch.isfinite(loss.total):
-            terms = ", ".join(f"{name} {float(value):.4g}" for name, value in loss.terms.items())
-            self._bad_batch(f"the loss of phase '{loss.phase}' is {loss.total.item()} ({terms})", group)
-
-    def _bad_batch(self, what: str, group: list[Batch]) -> None:
-        ids = [i for batch in group for i in batch["ids"]]
-        ledger = self.run / "bad_batches.jsonl"
-        with ledger.open("a", encoding="utf-8") as handle:
-            row = {"step": self.step + 1, "epoch": self.epoch, "reason": what, "ids": ids}
-            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
-        raise AmttsError(
-            f"step {self.step + 1}: {what}; the batch's utterances are in {ledger}",
-            remedy="Check them, or lower training.optim.learning_rate, then continue with --resume",
+    def _end_epoch(self) -> None:
+        """Tells what the epoch that just ended has seen."""
+        report = EpochReport(
+            epoch=self.epoch - 1,
+            seen=self._seen,
+            expected=sum(len(batch) for batch in self.sampler.epoch(self.epoch - 1, rank=self._rank)),
+            skipped_batches=self.guard.skipped,
+            unreadable=len(self.train_data.excluded),
         )
+        self._seen = 0
+        self._call("epoch_ended", report)
 
     # ---- validation and checkpoints ----
 
@@ -282,20 +291,24 @@ class Trainer:
         """Mean losses over the validation set, weighted by utterances; empty where there is none."""
         if self.val_data is None or self._val_sampler is None:
             return {}
+        with self.average.applied() if self.average is not None else nullcontext():
+            return self._validate(self.val_data, self._val_sampler)
+
+    def _validate(self, data: SpeechDataset, sampler: BucketSampler) -> dict[str, float]:
         for module in self.learner.modules.values():
             module.eval()
         sums: dict[str, float] = defaultdict(float)
         pictures: dict[str, Tensor] = {}
-        batches = self._val_sampler.in_order()
+        batches = sampler.in_order()
         for indices in batches:
-            batch = self._to_device(self.val_data.batch(indices))
-            for loss in self._losses(batch):
-                prefix = "val/" if len(self.learner.phases) == 1 else f"val/{loss.phase}/"
+            batch = self._steps.to_device(data.batch(indices))
+            for loss in self._steps.losses(batch):
+                prefix = self._steps.prefix(loss.phase, "val")
                 for name, value in {"total": loss.total, **loss.terms}.items():
                     sums[prefix + name] += float(value) * len(indices)
             if indices is batches[len(batches) // 2]:
                 pictures = self.learner.pictures(batch)
-        metrics = {name: value / len(self.val_data) for name, value in sums.items()}
+        metrics = {name: value / len(data) for name, value in sums.items()}
         with (
             torch.random.fork_rng()
         ):  # callbacks speak and draw; they must not change what training draws next
@@ -321,35 +334,23 @@ class Trainer:
         else:
             self.stale += 1
 
-    def save(self, metrics: dict[str, float]) -> Path:
+    def save(self, metrics: dict[str, float]) -> None:
         """Writes a checkpoint of this step, moves the pointers and removes old ones."""
-        folder = self.run / "checkpoints" / f"step-{self.step:08d}"
-        self._saved_step = self.step
+        self._saved_at = (self.step, self.epoch, self.batch)
+        self._ledger.flush()
         if not self.accelerator.is_main_process:
-            return folder
+            return
         info = self.info.model_copy(update={"step": self.step, "epoch": self.epoch, "metrics": metrics})
-        write_checkpoint(
-            folder,
+        own = self.backend.network.state_dict()
+        folder = self._keeper.save(
             info,
-            self.backend.network.state_dict(),
+            own if self.average is None else self.average.average,
             tokenizer=self.backend.text_tokenizer,
-            training_state=self.state(),
+            state=self.state(),
+            best_step=self.best_step,
+            is_best=self.best_step == self.step or (self.best_step is None and self.val_data is None),
         )
-        write_pointer(self.run, "latest", folder)
-        if self.best_step == self.step or (self.best_step is None and self.val_data is None):
-            write_pointer(self.run, "best", folder)
-        self._rotate()
         self._call("saved", self.step, folder)
-        return folder
-
-    def _rotate(self) -> None:
-        best = f"step-{self.best_step:08d}" if self.best_step is not None else ""
-        now = f"step-{self.step:08d}"
-        # Later ones were damaged when this run was resumed; counting them would remove the one just written.
-        folders = [folder for folder in checkpoints_of(self.run) if folder.name <= now]
-        for folder in folders[: -self.config.keep]:
-            if folder.name != best:
-                shutil.rmtree(folder)
 
     def state(self) -> dict[str, Any]:
         """Everything besides the weights that decides how the run goes on."""
@@ -362,6 +363,14 @@ class Trainer:
             "best_step": self.best_step,
             "stale": self.stale,
             "order": self._order(),
+            "seen": self._seen,
+            "samples_bytes": self._ledger.size(),
+            "bad_in_a_row": self.guard.in_a_row,
+            "skipped": self.guard.skipped,
+            "split": self._steps.split,
+            # With an average the checkpoint's model is the average: what is trained is kept here.
+            "weights": self.backend.network.state_dict() if self.average is not None else None,
+            "average_updates": self.average.updates if self.average is not None else 0,
             "optimizers": {phase: optimizer.state_dict() for phase, optimizer in self.optimizers.items()},
             "scaler": scaler.state_dict() if scaler is not None else None,
             "random": torch.get_rng_state(),
@@ -379,7 +388,14 @@ class Trainer:
         torch.set_rng_state(state["random"])
         if state["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["random_cuda"])
-        self._saved_step = self.step
+        self._saved_at = (self.step, self.epoch, self.batch)
+        self._seen, self._steps.split = state.get("seen", 0), state.get("split", 1)
+        self.guard.in_a_row, self.guard.skipped = state.get("bad_in_a_row", 0), state.get("skipped", 0)
+        if self._rank == 0:
+            self._ledger.cut(state.get("samples_bytes", 0))
+        if self.average is not None and state.get("weights") is not None:
+            self.average.restore(self.backend.network.state_dict(), state["average_updates"])
+            self.backend.network.load_state_dict(state["weights"])
         own = self._order()
         stored = state.get("order", own)
         changed = [
@@ -397,19 +413,6 @@ class Trainer:
             "data.max_utterances": self.sampler.max_utterances,
             "processes": self.sampler.world,
         }
-
-    # ---- small things ----
-
-    def _to_device(self, batch: Batch) -> Batch:
-        device = self.accelerator.device
-        return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-
-    def _agreed(self, stop: bool) -> bool:
-        """True on every process as soon as one of them was asked to stop."""
-        if self.accelerator.num_processes == 1:
-            return stop
-        flag = torch.tensor([float(stop)], device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, reduction="sum").item() > 0)
 
     def _call(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:

@@ -95,10 +95,25 @@ def test_max_samples_takes_the_first(backend: Backend, corpus: Path) -> None:
     assert [u.id for u in dataset.utterances] == ["u000", "u001"]
 
 
-def test_missing_audio_names_the_utterance(backend: Backend, corpus: Path) -> None:
+def test_missing_audio_is_refused_above_the_share_and_listed_below_it(backend: Backend, corpus: Path) -> None:
     (corpus / "audio/u002.wav").unlink()
-    with pytest.raises(AmttsError, match="audio of utterance 'u002' is missing"):
-        load_dataset(backend, corpus / "train.jsonl", corpus / "features")
+    manifest = corpus / "train.jsonl"
+    with pytest.raises(AmttsError, match=r"1 of \d+ utterances are unusable .* first: utterance 'u002'"):
+        load_dataset(backend, manifest, corpus / "features", max_excluded=0.02)
+    dataset = load_dataset(backend, manifest, corpus / "features", max_excluded=0.5)
+    assert [row.id for row in dataset.excluded] == ["u002"]
+    assert "u002" not in [u.id for u in dataset.utterances]
+
+
+def test_a_bad_manifest_line_is_listed_with_its_number(backend: Backend, corpus: Path) -> None:
+    manifest = corpus / "train.jsonl"
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    manifest.write_text("\n".join([lines[0], "{broken", *lines[1:]]) + "\n", encoding="utf-8")
+    with pytest.raises(AmttsError, match=r"unusable .* line 2"):
+        load_dataset(backend, manifest, corpus / "features")
+    dataset = load_dataset(backend, manifest, corpus / "features", max_excluded=0.5)
+    assert len(dataset) == len(lines)
+    assert "line 2" in dataset.excluded[0].reason
 
 
 def test_audio_elsewhere_by_absolute_path(backend: Backend, corpus: Path, tmp_path: Path) -> None:

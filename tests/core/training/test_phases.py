@@ -67,6 +67,8 @@ class Vectors:
     def __init__(self, count: int) -> None:
         self.values = torch.randn(count, 4, generator=torch.Generator().manual_seed(1))
         self.utterances = [SimpleNamespace(id=str(i), duration=0.5) for i in range(count)]
+        self.tokens: list[list[int]] = [[] for _ in range(count)]
+        self.excluded: list[object] = []
 
     def __len__(self) -> int:
         return len(self.values)

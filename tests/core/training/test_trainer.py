@@ -658,7 +658,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_before_the_weights_change(
     spoil(monkeypatch, 4, change)
     watch = Watch()
     with pytest.raises(AmttsError, match=said) as caught:
-        train_tiny(corpus, tmp_path / "run", callbacks=[watch])
+        train_tiny(corpus, tmp_path / "run", callbacks=[watch], training={"max_bad_batches": 0})
     assert caught.value.exit_code == 2
     assert "step 4" in str(caught.value)
     ledger = tmp_path / "run/bad_batches.jsonl"
@@ -694,7 +694,7 @@ def test_a_nan_in_a_stored_feature_stops_with_the_batch_named(corpus: Path, tmp_
         values[1234] = np.nan
         values.flush()
     with pytest.raises(AmttsError, match="bad_batches.jsonl"):
-        train_tiny(data, tmp_path / "run")
+        train_tiny(data, tmp_path / "strict", training={"max_bad_batches": 0})
 
 
 def test_an_exception_in_a_step_is_never_swallowed(

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from amtts_core.training.callbacks import Callback, Outcome, StepReport
+from amtts_core.training.callbacks import Callback, EpochReport, Outcome, StepReport
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,9 @@ class JsonlLogger(Callback):
 
     def sampled(self, step: int, index: int, text: str, path: Path) -> None:
         self._write("sample", step=step, index=index, text=text, path=path.name)
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        self._write("epoch", **report.__dict__)
 
     def saved(self, step: int, folder: Path) -> None:
         self._write("checkpoint", step=step, folder=folder.name)

@@ -1,0 +1,79 @@
+"""Losses that cannot lie: what is not finite never reaches the weights, what never moves is said aloud."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from amtts_core.errors import AmttsError
+
+logger = logging.getLogger(__name__)
+
+STILL = 50
+"""Steps with the very same loss before a warning."""
+
+
+class BadBatchError(Exception):
+    """A batch whose loss or gradient is not finite; the step has to be skipped."""
+
+
+class LossGuard:
+    """Counts bad batches in a row and watches for a loss that stands still.
+
+    Args:
+        run: `bad_batches.jsonl` is written there.
+        limit: bad batches in a row that are skipped before the run stops.
+    """
+
+    def __init__(self, run: Path, *, limit: int) -> None:
+        self._ledger = run / "bad_batches.jsonl"
+        self._limit = limit
+        self.in_a_row = 0
+        self.skipped = 0
+        self._last: float | None = None
+        self._same = 0
+
+    def skip(self, reason: str, *, step: int, epoch: int, ids: Sequence[str]) -> None:
+        """Records a bad batch.
+
+        Args:
+            reason: what was not finite.
+            step: the step that would have been made.
+            epoch: where the batch belongs.
+            ids: its utterances.
+
+        Raises:
+            AmttsError: it is one too many in a row.
+        """
+        row = {"step": step, "epoch": epoch, "reason": reason, "ids": list(ids)}
+        with self._ledger.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.in_a_row += 1
+        self.skipped += 1
+        if self.in_a_row > self._limit:
+            raise AmttsError(
+                f"step {step}: {reason}; that is bad batch {self.in_a_row} in a row "
+                f"(training.max_bad_batches is {self._limit}); their utterances are in {self._ledger}",
+                remedy="Check them, or lower training.optim.learning_rate, then continue with --resume",
+            )
+        logger.warning(
+            "step %d: %s; the batch is skipped, its utterances are in %s", step, reason, self._ledger
+        )
+
+    def good(self, step: int, loss: float) -> None:
+        """A step was made; warns once when its loss is exactly 0 or has not moved for `STILL` steps."""
+        self.in_a_row = 0
+        self._same = self._same + 1 if loss == self._last else 0
+        self._last = loss
+        if self._same == STILL:
+            logger.warning(
+                "step %d: the loss has been exactly %g for %d steps. Likely causes: the learning rate is 0, every "
+                "parameter is frozen, the loss does not depend on the network, or every batch is the same and learnt",
+                step,
+                loss,
+                STILL,
+            )
+        elif loss == 0.0 and self._same == 0:
+            logger.warning("step %d: the loss is exactly 0: nothing is learnt from it", step)

@@ -1,0 +1,59 @@
+"""Which checkpoints of a run stay on disk, and what `latest` and `best` point at."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from amtts_core.checkpoint import CheckpointInfo, checkpoints_of, damage, write_checkpoint, write_pointer
+from amtts_core.text.tokenizer import TextTokenizer
+
+
+class CheckpointKeeper:
+    """Writes the checkpoints of one run and removes old ones, never the best nor the last sound one.
+
+    Args:
+        run: folder of the run.
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, run: Path, *, keep: int) -> None:
+        self._run = run
+        self._keep = keep
+        for remains in (run / "checkpoints").glob(".step-*"):  # of a save that was killed
+            shutil.rmtree(remains)
+
+    def save(
+        self,
+        info: CheckpointInfo,
+        weights: Mapping[str, Tensor],
+        *,
+        tokenizer: TextTokenizer | None,
+        state: Any,
+        best_step: int | None,
+        is_best: bool,
+    ) -> Path:
+        """Writes the checkpoint of `info.step` and moves the pointers; returns its folder."""
+        folder = self._run / "checkpoints" / f"step-{info.step:08d}"
+        write_checkpoint(folder, info, weights, tokenizer=tokenizer, training_state=state)
+        write_pointer(self._run, "latest", folder)
+        if is_best:
+            write_pointer(self._run, "best", folder)
+        self._rotate(folder, best=f"step-{best_step:08d}" if best_step is not None else "")
+        return folder
+
+    def _rotate(self, written: Path, *, best: str) -> None:
+        # Later ones were damaged when this run was resumed; counting them would remove the one just written.
+        folders = [folder for folder in checkpoints_of(self._run) if folder.name <= written.name]
+        kept = folders[-self._keep :]
+        old = [folder for folder in folders[: -self._keep] if folder.name != best]
+        if all(
+            damage(folder) for folder in reversed(kept)
+        ):  # reads the newest back; stops at the first sound one
+            return
+        for folder in old:
+            shutil.rmtree(folder)

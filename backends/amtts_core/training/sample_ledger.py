@@ -1,0 +1,56 @@
+"""Which utterances were learnt from, step by step: the proof that none was lost and none repeated.
+
+One JSON line a step in `samples.jsonl` (`samples-R.jsonl` on process R). Lines are written when a checkpoint is, and
+cut back to the checkpoint on resume, so the file always equals that of an undisturbed run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class SampleLedger:
+    """Appends to the ledger of one process.
+
+    Args:
+        run: folder of the run.
+        rank: number of this process.
+    """
+
+    def __init__(self, run: Path, *, rank: int) -> None:
+        self._path = run / ("samples.jsonl" if rank == 0 else f"samples-{rank}.jsonl")
+        self._waiting: list[str] = []
+
+    def add(self, step: int, epoch: int, ids: Sequence[str], *, skipped: bool = False) -> None:
+        """Remembers the utterances of a step (or of a skipped one)."""
+        row: dict[str, object] = {"step": step, "epoch": epoch, "ids": list(ids)}
+        if skipped:
+            row["skipped"] = True
+        self._waiting.append(json.dumps(row, ensure_ascii=False))
+
+    def flush(self) -> None:
+        """Writes what is waiting and flushes it to disk."""
+        if self._waiting:
+            with self._path.open("a", encoding="utf-8") as handle:
+                handle.write("\n".join(self._waiting) + "\n")
+                handle.flush()
+                os.fsync(handle.fileno())
+            self._waiting = []
+
+    def size(self) -> int:
+        """Bytes of the file after the last flush."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def cut(self, size: int) -> None:
+        """Cuts the file back to `size` bytes: what came after belongs to steps that will be made again."""
+        self._waiting = []
+        if self._path.exists() and self._path.stat().st_size > size:
+            os.truncate(self._path, size)
+
+
+def read_ledger(path: Path) -> list[dict[str, object]]:
+    """The rows of a ledger file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
