@@ -32,6 +32,12 @@ _MODULES = {
 }
 KINDS = tuple(_MODULES)
 """The kinds that can be trained; each kind's module has a `train` and a `load` function."""
+_FOREIGN = {
+    "hf-json": "amtts_core.text.foreign.hf_json",
+    "sentencepiece": "amtts_core.text.foreign.sentencepiece_model",
+    "vits": "amtts_core.text.foreign.vits_vocab",
+}
+"""Kinds that come with a published model and are extended, not trained; their modules have a `load` function."""
 
 
 @runtime_checkable
@@ -40,7 +46,7 @@ class TextTokenizer(Protocol):
 
     @property
     def kind(self) -> str:
-        """One of `KINDS`."""
+        """One of `KINDS`, or a kind that came with a published model."""
 
     @property
     def vocab_size(self) -> int:
@@ -86,7 +92,7 @@ def load_tokenizer(folder: Path) -> TextTokenizer:
     """
     settings = read_settings(folder)
     kind = settings["kind"]
-    tokenizer: TextTokenizer = importlib.import_module(_MODULES[kind]).load(folder, settings)
+    tokenizer: TextTokenizer = importlib.import_module((_MODULES | _FOREIGN)[kind]).load(folder, settings)
     return tokenizer
 
 
@@ -142,7 +148,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise damaged(folder, f"{SETTINGS_FILE} cannot be read ({fault})") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("kind"), str):
         raise damaged(folder, f"{SETTINGS_FILE} was not written by amtts (it names no tokenizer kind)")
-    if settings["kind"] not in _MODULES:
+    if settings["kind"] not in _MODULES | _FOREIGN:
         raise AmttsError(
             f"tokenizer {folder}: unknown kind {settings['kind']!r} (this version knows {', '.join(KINDS)})",
             remedy=f"Install a newer amtts, or: {_train_into(folder)}",

@@ -1,0 +1,88 @@
+"""`amtts extend-vocab` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vocabularies import chatterbox_data, write_json, write_t3
+
+from amtts_cli import console
+from amtts_cli.app import main
+
+Run = Callable[..., tuple[int, str, str]]
+SIZE = len(chatterbox_data()["model"]["vocab"])
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> list[object]:
+    """Options that name a tiny Chatterbox."""
+    write_json(tmp_path / "old" / "mtl.json", chatterbox_data())
+    checkpoint = write_t3(tmp_path / "old", SIZE)
+    return [
+        "--backend",
+        "chatterbox",
+        "--checkpoint",
+        checkpoint,
+        "--tokenizer",
+        tmp_path / "old" / "mtl.json",
+    ]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        console.use_json(False)
+        try:
+            main(["extend-vocab", *map(str, arguments)])
+            code: Any = 0
+        except SystemExit as stop:
+            code = stop.code
+        shown = capsys.readouterr()
+        return code or 0, shown.out, shown.err
+
+    return call
+
+
+def test_it_says_what_became_of_every_row(old: list[object], run: Run, tmp_path: Path) -> None:
+    code, out, _ = run(*old, "--add", "fidel", "--lang-tag", "am", "--out", tmp_path / "new")
+    assert code == 0
+    assert f"{SIZE} text tokens before, {SIZE + 359} after: {SIZE} kept, 0 moved, 359 new, 0 dropped" in out
+    assert "ሉ" in out
+    assert "every Ethiopic letter can be written" in out
+    assert "old text: same ids; 24 texts through the network, largest difference" in out
+
+
+def test_json_and_few_symbols(old: list[object], run: Run, tmp_path: Path) -> None:
+    (tmp_path / "wanted.txt").write_text("ሀ\nለ\n\nሐ\n", encoding="utf-8")
+    code, out, _ = run(
+        *old, "--add", tmp_path / "wanted.txt", "--mode", "reuse", "--out", tmp_path / "new", "--json"
+    )
+    values = json.loads(out)
+    assert code == 0
+    assert values["new"] == values["dropped"] == 3
+    assert values["new_size"] == SIZE
+    assert len(values["ethiopic_letters_still_unknown"]) == 346
+    code, out, _ = run(*old, "--add", "ሀ,ለ abc", "--init", "zero", "--out", tmp_path / "other")
+    assert code == 0
+    assert "left out: 1 symbols" in out
+    assert "2 zero" in out
+
+
+def test_a_wrong_pairing_is_one_line_with_both_numbers(old: list[object], run: Run, tmp_path: Path) -> None:
+    other = write_t3(tmp_path / "other", SIZE + 1)
+    old[3] = other
+    code, _, err = run(*old, "--add", "fidel", "--out", tmp_path / "new")
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert f"rows for {SIZE + 1} text tokens" in err
+    assert f"has {SIZE}" in err
+    assert not (tmp_path / "new").exists()
+    assert run(*old, "--add", "fidel", "--out", tmp_path / "new", "--init", "magic")[0] == 2
+    assert run("--backend", "chatterbox", "--checkpoint", tmp_path / "none", "--tokenizer", "x", "--add", "cv",
+               "--out", tmp_path / "new")[0] == 2  # fmt: skip
