@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,9 +25,9 @@ from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_vits.batches import collate, to_stored, with_blanks
 from amtts_vits.config import PRESETS, SAMPLE_RATE, VitsSettings
-from amtts_vits.inference import Utterance, speak
+from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak
 from amtts_vits.learner import VitsLearner
-from amtts_vits.network import VitsNetwork
+from amtts_vits.network import VitsNetwork, separate_copy
 from amtts_vits.weights import fold_norm
 
 NAME = "vits"
@@ -162,6 +161,13 @@ class VitsBackend:
         utterances = [self.utterance(request) for request in requests]
         return [spoken.waveform.float().cpu().numpy() for spoken in speak(self.folded(), utterances)]
 
+    def stream(self, request: SynthesisRequest) -> Iterator[np.ndarray]:
+        """The samples of `synthesize`, piece by piece as they are made; joined, they are the same."""
+        model = self.folded()
+        latent = latents(model, [self.utterance(request)])[0]
+        for piece in decode_in_chunks(model, latent.frames, latent.speaker):
+            yield piece.float().cpu().numpy()
+
     def utterance(self, request: SynthesisRequest) -> Utterance:
         """A request with blanks between its symbols and the settings' variation."""
         return Utterance(
@@ -179,7 +185,7 @@ class VitsBackend:
         state = (sum(p._version for p in parameters), parameters[0].data_ptr(), parameters[0].device)
         if self._folded is None or self._folded[0] != state:
             self._folded = None  # frees the old one first
-            model = copy.deepcopy(self.network.generator).eval().requires_grad_(False)
+            model = separate_copy(self.network.generator)
             fold_norm(model)
             self._folded = (state, model)
         return self._folded[1]

@@ -104,6 +104,20 @@ def _listed(value: object) -> object:
     return [_listed(part) for part in value] if isinstance(value, tuple) else value
 
 
+def separate_copy(model: VitsModel) -> VitsModel:
+    """A copy whose weight norm can be folded.
+
+    `copy.deepcopy` will not do: a copied layer shares its class with the original, and torch takes weight norm out of
+    the class, which would leave the original without its weight.
+    """
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+        copied: Any = VitsModel(model.config)
+    add_decoder_norm(copied.decoder)
+    copied.load_state_dict(model.state_dict(), strict=True)
+    moved: VitsModel = copied.to(model.device).eval().requires_grad_(False)
+    return moved
+
+
 @torch.no_grad()
 def initialise(model: Any) -> None:
     """Draws a `VitsModel`'s weights as the published code does; transformers' own differ in most layers."""

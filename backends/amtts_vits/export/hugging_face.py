@@ -6,7 +6,6 @@ and amtts' own tokenizer folder are written, and ids have to come from that.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_vits.inference import Utterance, speak
+from amtts_vits.network import separate_copy
 from amtts_vits.weights import fold_norm, to_published
 
 TOKENIZER_FOLDER = "amtts_tokenizer"
@@ -33,7 +33,7 @@ def write_hugging_face(model: Any, tokenizer: TextTokenizer, folder: Path, speak
         AmttsError: the folder cannot be written.
         CheckpointError: what was written speaks differently when it is read again.
     """
-    plain = copy.deepcopy(model).eval()
+    plain = separate_copy(model)
     fold_norm(plain.decoder)  # transformers' decoder has none; its WaveNets have
     try:
         folder.mkdir(parents=True, exist_ok=True)
