@@ -18,6 +18,7 @@ COMMANDS = (
     "prepare",
     "normalize",
     "tokenize",
+    "extend-vocab",
     "encode-codes",
     "train",
     "synthesize",
