@@ -1,0 +1,178 @@
+"""Settings and sizes of the IndexTTS2 GPT. Vocabulary size, text ids and speakers come from files, not from here."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from amtts_core.config import Settings
+
+FEATURE_SIZE = 1024
+"""Values of one conditioning frame: hidden state 17 of w2v-bert 2.0, standardised, 50 Hz."""
+EMOTION_SIZE = 1024
+"""Size of the emotion perceiver, fixed in the published model."""
+
+
+class ConformerConfig(Settings):
+    """A conformer over conditioning frames and the perceiver that reads it."""
+
+    output_size: int = Field(512, gt=0, multiple_of=2, description="channels")
+    linear_units: int = Field(2048, gt=0, description="inner size of a feed-forward layer")
+    attention_heads: int = Field(8, gt=0, description="heads of conformer and perceiver")
+    num_blocks: int = Field(6, gt=0, description="conformer blocks")
+    perceiver_mult: float = Field(
+        2.0, gt=0, description="inner over outer size of the perceiver, before the 2/3"
+    )
+
+    @model_validator(mode="after")
+    def _plausible(self) -> ConformerConfig:
+        if self.output_size % self.attention_heads:
+            raise ValueError(
+                f"output_size {self.output_size} does not divide by {self.attention_heads} heads"
+            )
+        return self
+
+
+class SemanticHeadConfig(Settings):
+    """One stream of codes, as released: MaskGCT's semantic codes at 50 Hz."""
+
+    kind: Literal["semantic"] = Field("semantic", description="one code a row")
+    num_codes: int = Field(8194, gt=2, description="codes with start and stop")
+    start: int = Field(8192, ge=0, description="id of the row before the first code")
+    stop: int = Field(8193, ge=0, description="id that ends the speech")
+
+    @model_validator(mode="after")
+    def _plausible(self) -> SemanticHeadConfig:
+        if max(self.start, self.stop) >= self.num_codes or self.start == self.stop:
+            raise ValueError(
+                f"start {self.start} and stop {self.stop} must differ and lie below {self.num_codes}"
+            )
+        return self
+
+
+class DelayedHeadConfig(Settings):
+    """K codebooks with a delay each, summed embeddings, parallel heads."""
+
+    kind: Literal["dac"] = Field("dac", description="K codes a row, delayed")
+    num_codebooks: int = Field(9, gt=0, description="codebooks K")
+    cardinality: int = Field(1024, gt=1, description="entries of one codebook")
+    delays: tuple[int, ...] = Field((), description="rows each codebook waits; empty takes 0, 1, 2, …")
+    weights: tuple[float, ...] = Field((), description="loss weights; empty takes 4, 1, 1, …")
+
+    @model_validator(mode="after")
+    def _plausible(self) -> DelayedHeadConfig:
+        for name, values in (("delays", self.delays), ("weights", self.weights)):
+            if values and len(values) != self.num_codebooks:
+                raise ValueError(f"{name} has {len(values)} values, expected {self.num_codebooks}")
+        if self.delays and (self.delays[0] != 0 or min(self.delays) < 0):
+            raise ValueError(f"delays {self.delays}: the first must be 0 and none negative")
+        if self.weights and min(self.weights) <= 0:
+            raise ValueError(f"weights {self.weights} must be positive")
+        return self
+
+    @property
+    def all_delays(self) -> tuple[int, ...]:
+        """One delay a codebook."""
+        return self.delays or tuple(range(self.num_codebooks))
+
+    @property
+    def all_weights(self) -> tuple[float, ...]:
+        """One loss weight a codebook."""
+        return self.weights or (4.0, *[1.0] * (self.num_codebooks - 1))
+
+
+class IndexTTS2Config(Settings):
+    """The network."""
+
+    model_dim: int = Field(1280, gt=0, description="channels of the trunk")
+    layers: int = Field(24, gt=0, description="blocks of the trunk")
+    heads: int = Field(20, gt=0, description="attention heads of the trunk")
+    max_text_tokens: int = Field(600, gt=0, description="text tokens of one utterance")
+    max_mel_tokens: int = Field(1815, gt=0, description="code rows of one utterance")
+    num_latents: int = Field(32, gt=0, description="prefix rows of a speaker")
+    conditioning: Literal["conformers", "table"] = Field(
+        "conformers", description="speaker from w2v-bert features, or from a learnt table of speakers"
+    )
+    speaker: ConformerConfig = Field(default_factory=ConformerConfig, description="speaker encoder")
+    emotion: ConformerConfig = Field(
+        default_factory=lambda: ConformerConfig(linear_units=1024, attention_heads=4, num_blocks=4),
+        description="emotion encoder",
+    )
+    head: SemanticHeadConfig | DelayedHeadConfig = Field(
+        default_factory=SemanticHeadConfig, discriminator="kind", description="what it speaks in"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the trunk in training")
+    text_weight: float = Field(0.1, ge=0, description="weight of the text loss beside the code loss")
+    text_drop: float = Field(
+        0.1, ge=0, lt=1, description="share of utterances trained without text, for guidance"
+    )
+    free_length: float = Field(
+        0.3, ge=0, le=1, description="share of utterances trained without a wanted length"
+    )
+
+    @model_validator(mode="after")
+    def _plausible(self) -> IndexTTS2Config:
+        if self.model_dim % self.heads:
+            raise ValueError(f"model_dim {self.model_dim} does not divide by {self.heads} heads")
+        return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "base": {
+        "model_dim": 512,
+        "layers": 12,
+        "heads": 8,
+        "max_text_tokens": 400,
+        "num_latents": 8,
+        "conditioning": "table",
+        "head": {"kind": "dac", "num_codebooks": 8},
+    },
+    "tiny": {
+        "model_dim": 64,
+        "layers": 2,
+        "heads": 4,
+        "max_text_tokens": 100,
+        "max_mel_tokens": 400,
+        "num_latents": 2,
+        "conditioning": "table",
+        "head": {"kind": "dac", "num_codebooks": 2, "cardinality": 64},
+    },
+    "official": {},
+}
+
+
+def config_of_released(values: dict[str, Any]) -> tuple[IndexTTS2Config, int]:
+    """Our configuration and the number of text tokens, from the `gpt` section of a released config.yaml.
+
+    Raises:
+        ValueError: the section describes another network (train_solo_embeddings, another condition type).
+    """
+    if values.get("train_solo_embeddings") or not values.get("use_mel_codes_as_input", True):
+        raise ValueError("only models whose inputs are codes are known")
+    if values.get("condition_type", "conformer_perceiver") != "conformer_perceiver":
+        raise ValueError(
+            f"condition_type '{values['condition_type']}' is unknown, expected conformer_perceiver"
+        )
+    parts = {"speaker": "condition_module", "emotion": "emo_condition_module"}
+    conformers = {
+        ours: {key: values[theirs][key] for key in ConformerConfig.model_fields if key in values[theirs]}
+        for ours, theirs in parts.items()
+    }
+    config = IndexTTS2Config.model_validate(
+        {
+            **{
+                key: values[key]
+                for key in ("model_dim", "layers", "heads", "max_mel_tokens", "max_text_tokens")
+            },
+            **conformers,
+            "num_latents": values.get("condition_num_latent", 32),
+            "head": {
+                "kind": "semantic",
+                "num_codes": values["number_mel_codes"],
+                "start": values["start_mel_token"],
+                "stop": values["stop_mel_token"],
+            },
+        }
+    )
+    return config, int(values["number_text_tokens"])

@@ -1,0 +1,159 @@
+"""Holds the network to numbers that the official IndexTTS2 code made.
+
+A bundle is a folder with `config.json` (the `gpt` section and greedy code lists), `weights.safetensors` under official
+names, `inputs.safetensors` and `outputs.safetensors`. Every sample was run alone there; here all run as one padded
+batch, whose padding is garbage, so a leak through padding shows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from amtts_core.backend import ReferenceCheck
+from amtts_core.errors import AmttsError
+from amtts_indextts2.config import SemanticHeadConfig, config_of_released
+from amtts_indextts2.decoding import Prompt, decode
+from amtts_indextts2.losses import book_losses, code_rows, text_loss
+from amtts_indextts2.network import IndexTTS2Gpt, TextIds
+from amtts_indextts2.weights import load_published
+
+CONDITIONING, LOGITS, LOSSES = 1e-4, 5e-4, 1e-5
+"""Tolerances."""
+MODES = {"greedy_kv": 1, "greedy_nokv": 0}
+"""Stored decodes -> rows that their positions leave out."""
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    told: dict[str, Any]
+    network: IndexTTS2Gpt
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+    @property
+    def head(self) -> SemanticHeadConfig:
+        head = self.network.config.head
+        assert isinstance(head, SemanticHeadConfig)
+        return head
+
+    def texts(self) -> list[Tensor]:
+        """Each sample's text ids (N,)."""
+        return [row[:n] for row, n in zip(self.inputs["text_ids"], self.inputs["text_lens"], strict=True)]
+
+    def codes(self) -> list[Tensor]:
+        """Each sample's codes (T, 1)."""
+        pairs = zip(self.inputs["mel_codes"], self.inputs["mel_lens"], strict=True)
+        return [row[:n, None] for row, n in pairs]
+
+
+@torch.inference_mode()
+def reference_checks(folder: Path) -> list[ReferenceCheck]:
+    """Compares conditioning, logits, latents, losses and greedy decodes with the bundle.
+
+    Raises:
+        AmttsError: the bundle cannot be read, or its weights do not fit strictly.
+    """
+    try:
+        bundle = _read(folder)
+        return [*_forward_checks(bundle), *_greedy_checks(bundle)]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise AmttsError(
+            f"IndexTTS2 bundle {folder} cannot be read ({type(error).__name__}: {error})"
+        ) from None
+
+
+def _read(folder: Path) -> _Bundle:
+    told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config, vocab_size = config_of_released(told["gpt"])
+    marks = TextIds(vocab_size, told["gpt"]["start_text_token"], told["gpt"]["stop_text_token"])
+    network = IndexTTS2Gpt(config, marks).eval()
+    load_published(network, _full(load_file(folder / "weights.safetensors")))
+    inputs, outputs = (
+        _full(load_file(folder / "inputs.safetensors")),
+        load_file(folder / "outputs.safetensors"),
+    )
+    return _Bundle(told, network, inputs, outputs)
+
+
+def _full(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def _forward_checks(bundle: _Bundle) -> list[ReferenceCheck]:
+    network, inputs, stored = bundle.network, bundle.inputs, bundle.outputs
+    latents = network.speaker(inputs["cond_feats"], inputs["cond_lens"])
+    emotion = network.emotion(inputs["emo_feats"], inputs["emo_lens"])
+    prefix = network.prefix(latents, emotion)
+    text_lengths, code_lengths = inputs["text_lens"], inputs["mel_lens"]
+    rows = code_rows(bundle.codes(), bundle.head)
+    stop = torch.full_like(rows.inputs[:, :1], bundle.head.stop)
+    codes = torch.cat([rows.inputs, stop], dim=1)  # the official pass also reads the stop
+    for number, length in enumerate(code_lengths.tolist()):
+        codes[number, length + 1] = bundle.head.stop
+    text_hidden, hidden = network.hidden(prefix, inputs["text_ids"], text_lengths, codes, code_lengths + 2)
+    text_logits, logits = network.text.head(text_hidden), network.speech.logits(hidden)
+    checks = []
+    for i, (n, m) in enumerate(zip(text_lengths.tolist(), code_lengths.tolist(), strict=True)):
+        found = {
+            "spk_latents": (latents[i], CONDITIONING),
+            "emo_vec": (emotion[i], CONDITIONING),
+            "conds": (prefix[i], CONDITIONING),
+            "text_logits": (text_logits[i, : n + 2], LOGITS),
+            "mel_logits": (logits[i, : m + 2], LOGITS),
+            "latents": (hidden[i, :m], LOGITS),
+        }
+        checks += [_check(f"s{i}.{k}", stored[f"s{i}.{k}"], *v) for k, v in found.items()]
+    marked = network.marked_text(inputs["text_ids"], text_lengths)
+    losses = {
+        "loss_text": text_loss(text_logits, marked, text_lengths),
+        "loss_mel": book_losses(logits[:, : rows.targets.shape[1]], rows.targets)[0],
+    }
+    return checks + [_check(f"ref.{k}", stored[f"ref.{k}"], v, LOSSES) for k, v in losses.items()]
+
+
+def _greedy_checks(bundle: _Bundle) -> list[ReferenceCheck]:
+    """How many codes of each greedy decode differ, alone and as a batch; none may."""
+    checks = []
+    for name, skip in MODES.items():
+        wanted = [_until_stop(codes, bundle.head.stop) for codes in bundle.told[name]]
+        prompts = [
+            Prompt(
+                prefix=bundle.outputs[f"s{i}.conds"],
+                text=text,
+                max_frames=len(bundle.told[name][i]),
+                min_frames=0,
+            )
+            for i, text in enumerate(bundle.texts())
+        ]
+        together = decode(bundle.network, prompts, position_skip=skip, bar_start=False)
+        for i, prompt in enumerate(prompts):
+            alone = decode(bundle.network, [prompt], position_skip=skip, bar_start=False)[0]
+            for label, found in (("", alone), (" in a batch", together[i])):
+                differing = _differing(found.codes[:, 0].tolist(), wanted[i])
+                checks.append(ReferenceCheck(f"s{i}.{name}{label}", float(differing), 0))
+    return checks
+
+
+def _until_stop(codes: list[int], stop: int) -> list[int]:
+    return codes[: codes.index(stop)] if stop in codes else codes
+
+
+def _differing(found: list[int], wanted: list[int]) -> int:
+    return sum(a != b for a, b in zip(found, wanted, strict=False)) + abs(len(found) - len(wanted))
+
+
+def _check(name: str, expected: Tensor, found: Tensor, tolerance: float) -> ReferenceCheck:
+    """The largest difference; infinite where the shapes differ."""
+    if expected.shape != found.shape:
+        return ReferenceCheck(
+            f"{name} {list(found.shape)}, not {list(expected.shape)}", float("inf"), tolerance
+        )
+    return ReferenceCheck(name, float((expected.float() - found.float()).abs().max()), tolerance)

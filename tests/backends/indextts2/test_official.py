@@ -1,0 +1,172 @@
+"""The official network: every tensor of the released file, names both ways, and numbers the official code made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from amtts_core.errors import AmttsError, CheckpointError
+from amtts_indextts2.config import ConformerConfig, IndexTTS2Config, SemanticHeadConfig, config_of_released
+from amtts_indextts2.network import IndexTTS2Gpt, TextIds
+from amtts_indextts2.reference import reference_checks
+from amtts_indextts2.weights import load_published, read_published, to_published
+
+BUNDLES = Path(os.environ.get("AMTTS_REFERENCE_BUNDLES", "no-bundles"))
+NO_BUNDLE = pytest.mark.skipif(
+    not (BUNDLES / "indextts2").is_dir(), reason="AMTTS_REFERENCE_BUNDLES names no folder with indextts2/"
+)
+
+RELEASED = "968eeb891edbc085143e021e6d626501c560958506932c91bcbc3d0c874d43c8"
+"""sha256 of the sorted lines "name shape" of the released model's state dict: 665 tensors."""
+
+
+def small_config(**changes: object) -> IndexTTS2Config:
+    part = ConformerConfig(
+        output_size=16, linear_units=8, attention_heads=2, num_blocks=1, perceiver_mult=0.1
+    )
+    values = {
+        "model_dim": 32,
+        "layers": 2,
+        "heads": 4,
+        "max_text_tokens": 20,
+        "max_mel_tokens": 40,
+        "num_latents": 3,
+        "speaker": part,
+        "emotion": part,
+        "head": SemanticHeadConfig(num_codes=18, start=16, stop=17),
+        **changes,
+    }
+    return IndexTTS2Config.model_validate(values)
+
+
+@pytest.fixture(scope="module")
+def small() -> IndexTTS2Gpt:
+    torch.manual_seed(0)
+    network = IndexTTS2Gpt(small_config(), TextIds(12)).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return network
+
+
+def test_the_released_configuration_has_exactly_the_released_tensors() -> None:
+    with torch.device("meta"):
+        network = IndexTTS2Gpt(IndexTTS2Config(), TextIds(12000))
+    found = to_published(network)
+    lines = sorted(f"{name} {tuple(tensor.shape)}" for name, tensor in found.items())
+    assert len(lines) == 665
+    assert sum(p.numel() for p in network.parameters()) == 865_980_639
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == RELEASED
+
+
+def test_names_and_layouts_come_back(small: IndexTTS2Gpt) -> None:
+    published = to_published(small)
+    assert published["gpt.h.0.attn.c_attn.weight"].shape == (32, 96)
+    assert published["conditioning_encoder.embed.pos_enc.pe"].shape == (1, 5000, 16)
+    again = IndexTTS2Gpt(small.config, small.text_ids)
+    load_published(
+        again, {**published, "gpt.wte.weight": torch.zeros(1), "inference_model.x": torch.zeros(1)}
+    )
+    for name, tensor in small.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"mel_head.bias": None}, "lack the tensor 'speech.head.bias'"),
+        ({"mel_hat.bias": torch.zeros(1)}, "does not know: 'mel_hat.bias'"),
+        ({"text_head.bias": torch.zeros(3)}, r"shape \[3\] in the weights.* expects \[13\]"),
+        ({"gpt.h.0.attn.c_attn.lora_A": torch.zeros(1)}, "LoRA"),
+    ],
+)
+def test_weights_that_do_not_fit_are_an_error(
+    small: IndexTTS2Gpt, change: dict[str, torch.Tensor | None], told: str
+) -> None:
+    weights = {k: v for k, v in {**to_published(small), **change}.items() if v is not None}
+    with pytest.raises(CheckpointError, match=told):
+        load_published(IndexTTS2Gpt(small.config, small.text_ids), weights)
+
+
+def test_files_are_read_safely(small: IndexTTS2Gpt, tmp_path: Path) -> None:
+    torch.save({"model": to_published(small)}, tmp_path / "gpt.pth")
+    load_published(IndexTTS2Gpt(small.config, small.text_ids), read_published(tmp_path / "gpt.pth"))
+    (tmp_path / "bad.pth").write_bytes(b"nothing")
+    torch.save([1, 2], tmp_path / "list.pth")
+    for name in ("bad.pth", "list.pth", "absent.pth"):
+        with pytest.raises(CheckpointError):
+            read_published(tmp_path / name)
+
+
+def test_padding_leaks_nowhere(small: IndexTTS2Gpt) -> None:
+    torch.manual_seed(1)
+    features, lengths = torch.randn(2, 40, 1024), torch.tensor([40, 21])
+    both = small.speaker(features, lengths)
+    alone = small.speaker(features[1:, :21], lengths[1:])
+    torch.testing.assert_close(both[1:], alone, rtol=1e-4, atol=1e-5)
+    text, text_lengths = torch.randint(2, 12, (2, 9)), torch.tensor([9, 4])
+    codes, rows = torch.randint(0, 16, (2, 15)), torch.tensor([15, 6])
+    text_logits, logits = small(small.prefix(both), text, text_lengths, codes, rows)
+    own_text, own = small(small.prefix(alone), text[1:, :4], text_lengths[1:], codes[1:, :6], rows[1:])
+    torch.testing.assert_close(text_logits[1:, :6], own_text, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits[1:, :6], own, rtol=1e-4, atol=1e-4)
+
+
+def test_nothing_sees_what_comes_later(small: IndexTTS2Gpt) -> None:
+    torch.manual_seed(2)
+    prefix = torch.randn(1, 5, 32)
+    text, codes = torch.randint(2, 12, (1, 5)), torch.randint(0, 16, (1, 8))
+    lengths = (torch.tensor([5]), torch.tensor([8]))
+    text_before, before = small(prefix, text, lengths[0], codes, lengths[1])
+    codes[0, 5] = (codes[0, 5] + 1) % 16
+    text_after, after = small(prefix, text, lengths[0], codes, lengths[1])
+    assert torch.equal(text_before, text_after)
+    torch.testing.assert_close(before[:, :5], after[:, :5])
+    assert float((before[:, 5:] - after[:, 5:]).detach().abs().max()) > 1e-3
+
+
+def test_a_wanted_length_replaces_the_speed_rows(small: IndexTTS2Gpt) -> None:
+    latents = torch.randn(2, 3, 32)
+    free, told = small.prefix(latents), small.prefix(latents, wanted=torch.tensor([0, 30]))
+    assert torch.equal(free[0], told[0])
+    assert torch.equal(free[0, 3:], small.speed.weight.flip(0))
+    assert torch.equal(told[1, 3], small.speech.positions.weight[15])
+    assert torch.equal(told[1, 4], small.speech.positions.weight[30])
+
+
+def test_other_networks_are_refused() -> None:
+    with pytest.raises(ValueError, match="condition_type 'gst'"):
+        config_of_released({"condition_type": "gst"})
+
+
+def test_a_bundle_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(AmttsError, match="cannot be read"):
+        reference_checks(tmp_path)
+
+
+@NO_BUNDLE
+def test_the_official_code_made_the_same_numbers() -> None:
+    checks = reference_checks(BUNDLES / "indextts2")
+    assert len(checks) > 15
+    assert not [check for check in checks if not check.ok]
+
+
+@NO_BUNDLE
+def test_a_wrong_norm_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    import amtts_indextts2.trunk as trunk
+
+    monkeypatch.setattr(trunk.Trunk, "forward", _with_one_norm)
+    assert [check for check in reference_checks(BUNDLES / "indextts2") if not check.ok]
+
+
+def _with_one_norm(self: object, rows: torch.Tensor, cache: object = None) -> torch.Tensor:
+    hidden = rows
+    for layer, block in enumerate(self.blocks):  # type: ignore[attr-defined]
+        hidden = block(hidden, cache, layer)
+    if cache is not None:
+        cache.length += rows.shape[1]  # type: ignore[attr-defined]
+    return self.final_norm(hidden)  # type: ignore[attr-defined]
