@@ -15,7 +15,7 @@ _SOUND = re.compile(r"[\[［][^\[\]［］]*[\]］]|\*[^*]+\*")
 _BRACKETED = re.compile(r"^\s*[(（].*[)）]\s*$")
 _MUSIC = re.compile(r"[♪♫♬♩]")
 _DASH = re.compile(r"^\s*(?:[-–—‐‑]\s*|>{2,3}\s*)(?=\S)")
-_LABEL = re.compile(r"^\s*(?P<name>[^\W\d_][^:፦፥。.!?።]{0,30}?)\s*(?:፦|[:：](?=\s))\s*(?=\S)")
+_LABEL = re.compile(r"^\s*(?P<name>[^\W\d_][^:፦፥。.!?።]{0,30}?)\s*(?:፦|[:：](?=\s|$))\s*")
 _ANNOUNCING = frozenset(
     ("አለ", "አለች", "አሉ", "አልኩ", "አልሁ", "አልን", "ብሎ", "ብላ", "ብለው", "ብዬ", "ሲል", "ስትል", "ሲሉ", "እንዲህ")
     + ("እንደሚከተለው", "የሚከተሉት", "የሚከተለው", "ናቸው", "ነው", "ማለትም", "ለምሳሌ", "ጥያቄ", "መልስ")
@@ -56,6 +56,7 @@ def _clean(cue: Cue) -> Cue | tuple[str, str]:
         return "two-speakers", "the caption holds the words of several speakers"
     spoken = [_DASH.sub("", line) for line in spoken]
     labels = [match for line in spoken if (match := _LABEL.match(line)) and _is_name(match["name"])]
+    labels = [match for match in labels if match.end() < len(match.string) or match.string != spoken[-1]]
     if len({match["name"] for match in labels}) > 1:
         return "two-speakers", "the caption holds the words of several speakers"
     speaker = labels[0]["name"].strip() if labels else (voices[0].strip() if voices else "")

@@ -10,6 +10,7 @@ from amtts_core.units import Seconds
 _LEAST_REPEATED = 3  # words; fewer may be said twice
 _TOUCHING: Seconds = 0.15
 _HOLD: Seconds = 0.05
+_STAYS: Seconds = 10.0  # a line of rolling captions stays while nobody speaks
 _SLIGHT: Seconds = 0.3
 """Captions may run into the next by so much without meaning that two people speak."""
 
@@ -20,8 +21,8 @@ def untangle(track: Track) -> Track:
     rolling = _rolls(cues)
     auto = track.auto or rolling or any(cue.stamped for cue in cues)
     out = Track(cues, track.dropped, auto)
-    if rolling or auto:
-        _unroll(out)
+    if auto:
+        _unroll(out, rolling=rolling)
     else:
         _unrepeat(out)
     _separate(out, clip_all=auto or _ends_are_placeholders(out.cues))
@@ -49,15 +50,22 @@ def _rolls(cues: list[Cue]) -> bool:
     return again >= 2 and again >= 0.25 * (len(cues) - 1)
 
 
-def _unroll(track: Track) -> None:
+def _unroll(track: Track, *, rolling: bool) -> None:
+    """Takes the words off that the screen shows for the second time.
+
+    Args:
+        track: in order.
+        rolling: a caption shows all of the one before, however short it is.
+    """
     kept: list[Cue] = []
     shown: list[str] = []  # words of the captions so far, newest last
     last_end = -1.0
     for cue in track.cues:
         words = cue.text.split()
-        near = cue.start - last_end <= 1.0
+        near = cue.start - last_end <= (_STAYS if rolling else 1.0)
         repeated = repeated_words(shown, words) if near else 0
-        if repeated < _LEAST_REPEATED and repeated < len(words):
+        whole = rolling and kept and repeated == len(kept[-1].text.split())
+        if repeated < _LEAST_REPEATED and repeated < len(words) and not whole:
             repeated = 0
         fresh = words[repeated:]
         last_end = max(last_end, cue.end)
