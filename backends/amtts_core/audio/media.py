@@ -92,8 +92,10 @@ def sound_blocks(path: Path) -> Iterator[tuple[Hertz, Iterator[np.ndarray]]]:
 
 
 def _from_zero(frames: Iterator[tuple[float, np.ndarray]], rate: Hertz) -> Iterator[np.ndarray]:
-    """Blocks on the file's clock: a stream that starts late or pauses is filled with silence."""
+    """Blocks of about a second on the file's clock: a stream that starts late or pauses is filled with silence."""
     at = 0
+    waiting: list[np.ndarray] = []
+    size = 0
     for time, planes in frames:
         mono = planes.mean(axis=0, dtype=np.float32)
         missing = round(time * rate) - at
@@ -102,11 +104,20 @@ def _from_zero(frames: Iterator[tuple[float, np.ndarray]], rate: Hertz) -> Itera
         if missing < 0:
             mono = mono[-missing:]
         elif missing > 0.02 * rate:
+            if waiting:
+                yield np.concatenate(waiting)
+                waiting, size = [], 0
             for begin in range(0, missing, round(_BLOCK * rate)):
                 yield np.zeros(min(round(_BLOCK * rate), missing - begin), np.float32)
             at += missing
         at += len(mono)
-        yield mono
+        waiting.append(mono)
+        size += len(mono)
+        if size >= rate:
+            yield np.concatenate(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 class _Missed(Exception):

@@ -18,7 +18,7 @@ SHORTEST: Seconds = 1.0
 LONGEST: Seconds = 15.0
 _GAP: Seconds = 0.5  # captions of one sentence are no further apart
 _JOINT: Seconds = 0.1  # captions that are nearer than this share an edge
-_SILENCE = 4  # frames that make one
+_SILENCES = (12, 4)  # frames that make one; a pause is preferred to the closure of a stop
 _INSIDE = 3  # frames that an edge goes into a silence
 _END = re.compile(r"(?:[።፧?!…]|፡\s?፡|::|\.)[»”\"')\]]*$")
 
@@ -204,16 +204,24 @@ def _quietest(voiced: np.ndarray, levels: np.ndarray, time: float, low: float, h
 
 
 def _quiet_frames(voiced: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Frames between two times that belong to a silence."""
+    """Frames between two times that belong to a pause, or else to a shorter silence."""
+    for shortest in _SILENCES:
+        frames = _quiet_runs(voiced, low, high, shortest)
+        if len(frames):
+            return frames
+    return np.zeros(0, int)
+
+
+def _quiet_runs(voiced: np.ndarray, low: float, high: float, shortest: int) -> np.ndarray:
     first, last = max(0, int(np.ceil(low / FRAME - 0.5))), min(len(voiced), int(high / FRAME + 0.5))
     if last <= first:
         return np.zeros(0, int)
-    wide_first, wide_last = max(0, first - _SILENCE), min(len(voiced), last + _SILENCE)
+    wide_first, wide_last = max(0, first - shortest), min(len(voiced), last + shortest)
     quiet = ~voiced[wide_first:wide_last]
     kept = np.zeros(len(quiet), bool)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
-        if end - begin >= _SILENCE:
+        if end - begin >= shortest:
             kept[begin:end] = True
     frames = np.flatnonzero(kept) + wide_first
     return frames[(frames >= first) & (frames < last)]
