@@ -103,6 +103,11 @@ class T3Config(Settings):
         0, ge=0, description="pack several utterances into rows of this length; 0 packs none"
     )
     loss_chunk: int = Field(2048, gt=0, description="positions whose logits exist at a time")
+    codec: str = Field("", description="speech codec it learns and speaks through, such as mel-codes")
+    codec_weights: str = Field("", description="the codec's weights: a run, a checkpoint or a file")
+    voice_encoder: str = Field(
+        "", description="ve.safetensors for speaker vectors; empty gives each speaker a fixed one"
+    )
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="how speech is drawn")
 
     @model_validator(mode="after")

@@ -193,6 +193,32 @@ def token_steps(
         logits = decoder.step(torch.cat([vectors, vectors]) if guided else vectors)
 
 
+@torch.inference_mode()
+def stream(
+    network: T3,
+    utterance: Utterance,
+    *,
+    every: int,
+    sampling: SamplingConfig | None = None,
+    dtype: torch.dtype | None = None,
+) -> Iterator[list[int]]:
+    """Yields speech codes of one utterance, `every` at a time and the rest at the end; `speak`'s first try.
+
+    Nothing is drawn again: what was handed over has been heard.
+    """
+    config = sampling or network.config.sampling
+    limit = min(config.max_tokens, math.ceil(config.most_per_symbol * len(utterance.text)))
+    steps = token_steps(network, [utterance], sampling=config, steps=limit, dtype=dtype, chunk=every)
+    for (tokens,) in steps:
+        ended = network.config.stop_speech in tokens
+        heard = tokens[: tokens.index(network.config.stop_speech)] if ended else tokens
+        codes = [token for token in heard if token < network.config.speech_codes]
+        if codes:
+            yield codes
+        if ended:
+            return
+
+
 def _barred(network: T3, rows: int) -> Tensor:
     """0 for codes and the end, minus infinity for the start and unused ids, (rows,)."""
     config = network.config

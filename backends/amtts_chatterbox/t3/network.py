@@ -14,6 +14,7 @@ from amtts_chatterbox.t3.conditioning import Conditioning
 from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.packing import Lengths, Packing, Widths, plan_packing
 from amtts_chatterbox.t3.trunk import INITIAL_DEVIATION, Trunk
+from amtts_chatterbox.t3.voices import VoiceTable
 
 
 class T3(nn.Module):
@@ -22,9 +23,10 @@ class T3(nn.Module):
     Args:
         config: sizes.
         num_text_tokens: rows of the text embedding and head.
+        num_voices: speakers whose vector and prompt are kept with the weights; published files know none.
     """
 
-    def __init__(self, config: T3Config, *, num_text_tokens: int) -> None:
+    def __init__(self, config: T3Config, *, num_text_tokens: int, num_voices: int = 0) -> None:
         super().__init__()
         self.config = config
         width = config.hidden
@@ -36,6 +38,7 @@ class T3(nn.Module):
         self.trunk = Trunk(config)
         self.text_head = nn.Linear(width, num_text_tokens, bias=False)
         self.speech_head = nn.Linear(width, config.speech_rows, bias=False)
+        self.voices = VoiceTable(config, num_voices) if num_voices else None
         self._initialise()
 
     def _initialise(self) -> None:

@@ -1,0 +1,261 @@
+"""Chatterbox T3 as a backend: features, batches, weights, speech. It learns the codes of one speech codec.
+
+Its own speech codec (S3) is not part of this project yet; any registered codec with one codebook serves, and its
+name and weights are settings. Speech in between is 24 kHz and resampled where the codec has another rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amtts_chatterbox.t3.config import PRESETS, T3Config
+from amtts_chatterbox.t3.export import export_chatterbox
+from amtts_chatterbox.t3.front_ends import VOICE_RATE
+from amtts_chatterbox.t3.generate import Utterance, Voice, speak
+from amtts_chatterbox.t3.learner import T3Learner, padded_ids
+from amtts_chatterbox.t3.network import T3
+from amtts_chatterbox.t3.reference import reference_checks
+from amtts_chatterbox.t3.voice_encoder import VoiceEncoder, load_voice_encoder
+from amtts_chatterbox.t3.weights import LICENCE
+from amtts_core.audio.io import resample
+from amtts_core.backend import (
+    BackendSpec,
+    Batch,
+    Example,
+    Features,
+    ReferenceCheck,
+    SynthesisRequest,
+    TextRows,
+    device_of,
+)
+from amtts_core.checkpoint import load_strict
+from amtts_core.codec.protocol import CodecIdentity, SpeechCodec
+from amtts_core.codec.registry import open_codec
+from amtts_core.errors import AmttsError
+from amtts_core.text.tokenizer import TextTokenizer
+
+NAME = "chatterbox"
+SAMPLE_RATE = 24000
+
+
+class ChatterboxT3Backend:
+    """A Llama over speech codes; reads the published T3 weights."""
+
+    spec: ClassVar[BackendSpec] = BackendSpec(
+        name=NAME,
+        summary="T3: a Llama from text to speech codes; reads and writes the published weights",
+        sample_rate=SAMPLE_RATE,
+        learns_from="codes",
+        config=T3Config,
+        presets=PRESETS,
+        training_defaults={
+            "data": {"batch_frames": 4000},
+            "training": {"optim": {"learning_rate": 3e-4, "betas": (0.9, 0.95), "weight_decay": 0.05}},
+        },
+        weights_licence=LICENCE,
+    )
+
+    def __init__(
+        self, config: T3Config, tokenizer: TextTokenizer, speakers: Sequence[str], network: T3
+    ) -> None:
+        self.config = config
+        self.text_tokenizer = tokenizer
+        self.speakers = list(speakers)
+        self.network = network
+
+    @classmethod
+    def build(
+        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
+    ) -> ChatterboxT3Backend:
+        """A fresh network; text embedding and head have one row per token of `tokenizer`."""
+        if tokenizer is None:
+            raise AmttsError(
+                f"backend '{NAME}' learns from text and needs a tokenizer",
+                remedy="Make one with: amtts tokenize --data DIR",
+            )
+        network = T3(config, num_text_tokens=tokenizer.vocab_size, num_voices=max(1, len(speakers)))
+        return cls(config, tokenizer, speakers, network)
+
+    @classmethod
+    def load(
+        cls,
+        config: Any,
+        weights: Mapping[str, Tensor],
+        *,
+        tokenizer: TextTokenizer | None,
+        speakers: Sequence[str] = (),
+    ) -> ChatterboxT3Backend:
+        """The network with `weights` loaded strictly."""
+        backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
+        load_strict(backend.network, weights, backend=NAME)
+        return backend
+
+    def text_rows(self) -> tuple[TextRows, ...]:
+        """Embedding and head; neither has a bias."""
+        return TextRows("text_embedding.weight", "embedding"), TextRows("text_head.weight", "head")
+
+    def speech_codec(self) -> SpeechCodec:
+        """The codec that the settings name."""
+        return codec_of(self.config)
+
+    @classmethod
+    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+        """`codes` (L,) int32, and with a voice encoder `speaker` (1, E) float32."""
+        codec = codec_of(config)
+        samples = resample(waveform, SAMPLE_RATE, codec.sample_rate)
+        codes = codec.encode(torch.from_numpy(np.ascontiguousarray(samples))[None])[0, 0]
+        arrays = {"codes": codes.to(torch.int32).cpu().numpy()}
+        if config.voice_encoder:
+            heard = torch.from_numpy(np.ascontiguousarray(resample(waveform, SAMPLE_RATE, VOICE_RATE)))
+            arrays["speaker"] = _encoder(config.voice_encoder).embed(heard)[None].cpu().numpy()
+        return Features(arrays=arrays)
+
+    @classmethod
+    def feature_key(cls, config: Any) -> str:
+        """Which codec and which voice encoder."""
+        return f"{CodecIdentity.of(codec_of(config)).as_dict()} {config.voice_encoder}"
+
+    def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
+        """Both position tables have an end."""
+        text, speech = num_tokens + 2, lengths["codes"] + 2
+        if text > self.config.text_positions:
+            return f"{text} text tokens with start and stop; the network reads {self.config.text_positions}"
+        if speech > self.config.speech_positions:
+            return (
+                f"{speech} speech tokens with start and end; the network has {self.config.speech_positions}"
+            )
+        return "" if lengths["codes"] else "no speech code"
+
+    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Nothing: codes have no mean."""
+
+    def num_frames(self, lengths: Mapping[str, int]) -> int:
+        """Speech codes."""
+        return lengths["codes"]
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """A batch; see the keys below.
+
+        `tokens` (B, N) and `codes` (B, S) from start to end, `token_lengths` and `code_lengths` (B,), `speakers` (B,)
+        rows of the voice table, `speaker_vectors` (B, E).
+        """
+        config = self.config
+        starts = [config.start_speech] * config.start_tokens
+        codes = [[*starts, *e.features["codes"].reshape(-1).tolist(), config.stop_speech] for e in examples]
+        tokens, token_lengths = padded_ids(
+            [self._framed(e.tokens) for e in examples], self.text_tokenizer.pad_id
+        )
+        speech, code_lengths = padded_ids(codes, config.stop_speech)
+        speakers = torch.tensor([self._speaker_index(e.speaker) for e in examples])
+        assert self.network.voices is not None
+        vectors = self.network.voices.vectors.cpu()[speakers]
+        for row, example in enumerate(examples):
+            if "speaker" in example.features:
+                vectors[row] = torch.from_numpy(np.float32(example.features["speaker"].reshape(-1)))
+        return {
+            "ids": [example.id for example in examples],
+            "tokens": tokens,
+            "token_lengths": token_lengths,
+            "codes": speech,
+            "code_lengths": code_lengths,
+            "speakers": speakers,
+            "speaker_vectors": vectors,
+        }
+
+    def learner(self) -> T3Learner:
+        """The training view."""
+        return T3Learner(self.network, self.config)
+
+    @torch.inference_mode()
+    def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        """One waveform (T,) per request; the codes of all are drawn as one batch."""
+        if any(request.speed != 1 for request in requests):
+            raise AmttsError(
+                f"backend '{NAME}' speaks at its own pace",
+                remedy="Leave the speed at 1, or stretch the audio",
+            )
+        codec = self.speech_codec()
+        utterances = [
+            Utterance(
+                text=self._framed(request.tokens), voice=self._voice(request.speaker), seed=request.seed
+            )
+            for request in requests
+        ]
+        self.network.eval()
+        spoken = speak(self.network, utterances)
+        return [self._to_waveform(one.codes, codec) for one in spoken]
+
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """See `amtts_chatterbox.t3.reference`."""
+        return reference_checks(folder)
+
+    def export(self, folder: Path, *, format: str) -> None:
+        """`chatterbox`: a folder that stock Chatterbox can read."""
+        if format != "chatterbox":
+            raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: chatterbox")
+        start, stop = self.text_tokenizer.bos_id, self.text_tokenizer.eos_id
+        export_chatterbox(self.network, folder, start_text=start, stop_text=stop)
+
+    def _framed(self, tokens: Sequence[int]) -> list[int]:
+        return [self.text_tokenizer.bos_id, *tokens, self.text_tokenizer.eos_id]
+
+    def _speaker_index(self, speaker: str) -> int:
+        if not speaker:
+            return 0
+        if speaker not in self.speakers:
+            known = ", ".join(self.speakers) or "one speaker without a name"
+            raise AmttsError(f"unknown speaker '{speaker}'; this checkpoint knows: {known}")
+        return self.speakers.index(speaker)
+
+    def _voice(self, speaker: str) -> Voice:
+        voices, index = self.network.voices, self._speaker_index(speaker)
+        assert voices is not None
+        prompt = voices.prompts[index, : int(voices.prompt_lengths[index])].tolist()
+        return Voice(speaker=voices.vectors[index], prompt=prompt, emotion=self.config.emotion)
+
+    def _to_waveform(self, codes: list[int], codec: SpeechCodec) -> np.ndarray:
+        if not codes:
+            return np.zeros(0, np.float32)
+        wave = codec.decode(torch.tensor(codes, device=device_of(self.network))[None, None])[0]
+        samples = resample(wave.cpu().numpy(), codec.sample_rate, SAMPLE_RATE)
+        return np.clip(samples, -1, 1).astype(np.float32)
+
+
+def codec_of(config: T3Config) -> SpeechCodec:
+    """The codec that the settings name, opened once.
+
+    Raises:
+        AmttsError: none is named, or its codebook is not the network's.
+    """
+    if not config.codec:
+        raise AmttsError(
+            f"backend '{NAME}' learns the codes of a speech codec, and its settings name none",
+            remedy="Name one: --set model.codec=mel-codes --set model.codec_weights=RUN",
+        )
+    codec = _opened(config.codec, config.codec_weights)
+    if codec.cardinality != config.speech_codes:
+        start, stop = codec.cardinality, codec.cardinality + 1
+        raise AmttsError(
+            f"codec '{config.codec}' has {codec.cardinality} codes, the network expects {config.speech_codes}",
+            remedy=f"Set model.speech_codes={codec.cardinality}, model.start_speech={start}, "
+            f"model.stop_speech={stop} and model.speech_rows={stop + 1}",
+        )
+    return codec
+
+
+@lru_cache(maxsize=2)
+def _opened(name: str, weights: str) -> SpeechCodec:
+    return open_codec(name, Path(weights), num_codebooks=1)
+
+
+@lru_cache(maxsize=1)
+def _encoder(path: str) -> VoiceEncoder:
+    return load_voice_encoder(Path(path))

@@ -1,0 +1,146 @@
+"""The training view of T3: one phase, loss of the speech tokens plus a little of the text tokens.
+
+In training the text of some utterances is dropped (what the sampler's rows without text need), the prompt is a
+stretch of another clip of the same speaker at its true length, and some utterances have none. In validation there is
+no chance: all text, the speaker's remembered prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from amtts_chatterbox.t3.alignment import attention_map
+from amtts_chatterbox.t3.config import T3Config
+from amtts_chatterbox.t3.losses import stream_losses
+from amtts_chatterbox.t3.network import T3
+from amtts_core.backend import Batch, PhaseLoss
+
+PHASE = "main"
+_LEAST_PROMPT = 1 / 3
+"""Of the longest prompt: 2 of 6 seconds."""
+
+
+class TrainingPass(nn.Module):
+    """A batch to two losses in one `forward`, heads included, so that it can be wrapped (DDP)."""
+
+    def __init__(self, network: T3, config: T3Config) -> None:
+        super().__init__()
+        self.network = network
+        self._config = config
+
+    def forward(
+        self, batch: Batch, prompt: Tensor, prompt_lengths: Tensor, keep_text: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean loss per token of the text and of the speech."""
+        text = batch["tokens"], batch["token_lengths"]
+        speech = batch["codes"], batch["code_lengths"]
+        starts = self._config.start_tokens
+        hidden, packing = self.network(
+            *text,
+            *speech,
+            batch["speaker_vectors"],
+            torch.full_like(prompt_lengths, self._config.emotion, dtype=torch.float32),
+            prompt,
+            prompt_lengths,
+            keep_text,
+            start_tokens=starts,
+            row_tokens=self._config.row_tokens,
+        )
+        heads = self.network.text_head.weight, self.network.speech_head.weight
+        found = stream_losses(
+            hidden, packing, heads, text, speech, start_tokens=starts, chunk=self._config.loss_chunk
+        )
+        return found[0].mean, found[1].mean
+
+
+class T3Learner:
+    """Loss = speech cross-entropy + `text_weight` x text cross-entropy, both in nats per token."""
+
+    phases = (PHASE,)
+
+    def __init__(self, network: T3, config: T3Config) -> None:
+        self._network, self._config = network, config
+        self.modules: dict[str, nn.Module] = {"network": TrainingPass(network, config)}
+
+    def parameters(self, phase: str) -> list[nn.Parameter]:
+        """All that are not frozen; there is one phase."""
+        return [p for p in self._network.parameters() if p.requires_grad]
+
+    def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
+        """Yields the one loss of a batch."""
+        training = self._network.training
+        keep = None
+        if training:
+            self._remember(batch)
+            prompt, lengths = self._other_clips(batch)
+            if self._config.text_dropout:
+                keep = torch.rand(len(lengths)) >= self._config.text_dropout
+                keep = keep.to(batch["tokens"].device)
+        else:
+            prompt, lengths = self._remembered(batch)
+        text, speech = self.modules["network"](batch, prompt, lengths, keep)
+        total = speech + self._config.text_weight * text
+        yield PhaseLoss(phase=PHASE, total=total, terms={"speech": speech.detach(), "text": text.detach()})
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Where the speech of the first utterance looks in its text, (text, speech), low rows first."""
+        prompt, lengths = self._remembered(batch)
+        heard = prompt[0, : int(lengths[0])].tolist()
+        text = batch["tokens"][0, : int(batch["token_lengths"][0])]
+        speech = batch["codes"][0, : int(batch["code_lengths"][0])]
+        found = attention_map(self._network, text, speech, batch["speaker_vectors"][0], heard)
+        return {"alignment": found.T}
+
+    def _codes_of(self, batch: Batch, row: int) -> Tensor:
+        """Codes between start and end."""
+        return batch["codes"][row, self._config.start_tokens : int(batch["code_lengths"][row]) - 1]
+
+    def _remember(self, batch: Batch) -> None:
+        if self._network.voices is None:
+            return
+        for row, speaker in enumerate(batch["speakers"].tolist()):
+            self._network.voices.remember(speaker, self._codes_of(batch, row), batch["speaker_vectors"][row])
+
+    def _remembered(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The speakers' kept prompts (B, P) and their lengths (B,)."""
+        voices = self._network.voices
+        if voices is None:
+            none = torch.zeros_like(batch["code_lengths"])
+            return none[:, None], none
+        return voices.prompts[batch["speakers"]], voices.prompt_lengths[batch["speakers"]]
+
+    def _other_clips(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """For each utterance a stretch of another clip of its speaker in the batch; none where there is none."""
+        speakers = batch["speakers"].tolist()
+        longest = self._config.prompt_tokens
+        prompt = torch.zeros(len(speakers), longest, dtype=torch.long, device=batch["codes"].device)
+        lengths = [0] * len(speakers)
+        for row, speaker in enumerate(speakers):
+            others = [n for n, other in enumerate(speakers) if other == speaker and n != row]
+            if not others or _chance() < self._config.voice_dropout:
+                continue
+            codes = self._codes_of(batch, others[_pick(len(others))])
+            most = min(longest, len(codes))
+            least = min(most, round(longest * _LEAST_PROMPT))
+            lengths[row] = length = least + _pick(most - least + 1)
+            begin = _pick(len(codes) - length + 1)
+            prompt[row, :length] = codes[begin : begin + length]
+        return prompt[:, : max(1, *lengths)], torch.tensor(lengths, device=prompt.device)
+
+
+def _chance() -> float:
+    return float(torch.rand(()))
+
+
+def _pick(count: int) -> int:
+    return int(torch.randint(count, ()))
+
+
+def padded_ids(sequences: Sequence[Sequence[int]], fill: int) -> tuple[Tensor, Tensor]:
+    """Lists of ids to (B, L) int64, padded at the end, and lengths (B,)."""
+    longest = max(len(sequence) for sequence in sequences)
+    rows = [[*sequence, *[fill] * (longest - len(sequence))] for sequence in sequences]
+    return torch.tensor(rows, dtype=torch.long), torch.tensor([len(sequence) for sequence in sequences])

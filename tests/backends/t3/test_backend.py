@@ -1,0 +1,288 @@
+"""T3 behind the contract of a backend, with a toy codec whose codes are tones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_voice import fidel_tokenizer, overfit, tiny_examples
+from torch import Tensor
+
+from amtts_chatterbox.t3 import backend as module
+from amtts_chatterbox.t3.backend import SAMPLE_RATE, ChatterboxT3Backend
+from amtts_chatterbox.t3.bundle import bundle_config
+from amtts_chatterbox.t3.config import PRESETS, T3Config
+from amtts_chatterbox.t3.names import DUMMY, to_published
+from amtts_chatterbox.t3.voice_encoder import VoiceEncoder
+from amtts_chatterbox.t3.weights import load_published
+from amtts_core.backend import Backend, Example, SynthesisRequest
+from amtts_core.errors import AmttsError, CheckpointError
+
+CODES = 24
+
+
+class ToneCodec:
+    """16 kHz, 25 frames a second: the code is the band of the strongest frequency; decoding plays its tone."""
+
+    name, licence, weights_hash = "tones", "", "0" * 64
+    sample_rate, frame_rate, num_codebooks, cardinality = 16000, 25.0, 1, CODES
+    _hop = 640
+
+    def num_frames(self, num_samples: int) -> int:
+        return -(-num_samples // self._hop)
+
+    def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        padded = torch.nn.functional.pad(waveform, (0, -waveform.shape[1] % self._hop))
+        frames = padded.unflatten(1, (-1, self._hop))
+        power = torch.fft.rfft(frames).abs()[..., 4 : 4 + 2 * CODES].unflatten(-1, (CODES, 2)).sum(-1)
+        return power.argmax(-1)[:, None]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        time = torch.arange(self._hop) / self.sample_rate
+        hertz = (codes[:, 0] * 2 + 4.5) * self.frame_rate
+        return (0.3 * torch.sin(2 * torch.pi * hertz[..., None] * time)).flatten(1)
+
+    def to(self, device: object) -> ToneCodec:
+        return self
+
+
+@pytest.fixture(autouse=True)
+def _codec(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    module._opened.cache_clear()
+    monkeypatch.setattr(module, "open_codec", lambda name, weights, num_codebooks: ToneCodec())
+    yield
+    module._opened.cache_clear()
+
+
+def config(**changes: object) -> T3Config:
+    sizes = {"speech_codes": CODES, "start_speech": CODES, "stop_speech": CODES + 1, "speech_rows": CODES + 2}
+    return T3Config.model_validate(PRESETS["tiny"] | sizes | {"codec": "tones"} | changes)
+
+
+def build(speakers: tuple[str, ...] = (), **changes: object) -> ChatterboxT3Backend:
+    torch.manual_seed(7)
+    return ChatterboxT3Backend.build(config(**changes), tokenizer=fidel_tokenizer(), speakers=speakers)
+
+
+def total(backend: ChatterboxT3Backend, examples: list[Example]) -> float:
+    with torch.no_grad():
+        return float(next(backend.learner().losses(backend.collate(examples))).total)
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[ChatterboxT3Backend, list[Example]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "open_codec", lambda name, weights, num_codebooks: ToneCodec())
+        backend = build(text_dropout=0.1, sampling={"temperature": 0, "most_per_symbol": 8})
+        examples = tiny_examples(backend, 4)
+        overfit(backend, examples, 120)
+    return backend, examples
+
+
+def test_it_implements_the_protocol() -> None:
+    backend = build()
+    assert isinstance(backend, Backend)
+    assert backend.speech_codec().cardinality == CODES
+    assert {row.tensor for row in backend.text_rows()} == {"text_embedding.weight", "text_head.weight"}
+
+
+def test_weights_come_back_and_others_are_refused() -> None:
+    backend = build(("ሀ", "ለ"))
+    state = backend.network.state_dict()
+    again = ChatterboxT3Backend.load(
+        backend.config, state, tokenizer=backend.text_tokenizer, speakers=backend.speakers
+    )
+    for name, tensor in again.network.state_dict().items():
+        assert torch.equal(tensor, state[name])
+    with pytest.raises(CheckpointError, match="voices.vectors"):
+        ChatterboxT3Backend.load(backend.config, state, tokenizer=backend.text_tokenizer)
+
+
+def test_features_are_codes() -> None:
+    backend = build()
+    for samples in (1, 100, SAMPLE_RATE):
+        codes = backend.features(backend.config, np.zeros(samples, np.float32)).arrays["codes"]
+        assert codes.ndim == 1
+        assert len(codes) == pytest.approx(samples * 25 / SAMPLE_RATE, abs=1)
+    assert backend.check_example(5, {"codes": 40}) == ""
+    assert "text tokens" in backend.check_example(10_000, {"codes": 40})
+    assert "speech tokens" in backend.check_example(5, {"codes": 10_000})
+    assert backend.check_example(5, {"codes": 0})
+
+
+def test_without_a_codec_or_with_another_codebook_it_says_so() -> None:
+    backend = build(codec="")
+    with pytest.raises(AmttsError, match="model.codec=mel-codes"):
+        backend.features(backend.config, np.zeros(100, np.float32))
+    wrong = build(speech_codes=20)
+    with pytest.raises(AmttsError, match="24 codes, the network expects 20"):
+        wrong.features(wrong.config, np.zeros(100, np.float32))
+
+
+@pytest.mark.parametrize("starts", [1, 2])
+def test_a_batch_holds_every_code_between_starts_and_end(starts: int) -> None:
+    backend = build(start_tokens=starts)
+    examples = tiny_examples(backend, 3)
+    batch = backend.collate(examples)
+    for row, example in enumerate(examples):
+        length = int(batch["code_lengths"][row])
+        own = [CODES] * starts + example.features["codes"].tolist() + [CODES + 1]
+        assert batch["codes"][row, :length].tolist() == own
+        text = batch["tokens"][row, : int(batch["token_lengths"][row])].tolist()
+        assert text == [2, *example.tokens, 3]
+
+
+def test_validation_has_no_chance_in_it_and_no_neighbours() -> None:
+    backend = build(voice_dropout=0.5, text_dropout=0.5)
+    backend.network.eval()
+    examples = tiny_examples(backend, 3, letters=[4, 9, 14])
+    alone = [total(backend, [example]) for example in examples]
+    together = total(backend, examples)
+    assert min(alone) - 1e-4 <= together <= max(alone) + 1e-4
+    assert total(backend, examples[::-1]) == pytest.approx(together, rel=1e-5)
+    packed = build(row_tokens=400)
+    packed.network.eval()
+    assert total(packed, examples) == pytest.approx(together, rel=1e-5)
+
+
+def test_prompts_come_from_another_clip_of_the_speaker() -> None:
+    backend = build(("ሀ", "ለ"), voice_dropout=0)
+    examples = [
+        dataclasses.replace(example, speaker=speaker)
+        for example, speaker in zip(tiny_examples(backend, 4), ("ሀ", "ሀ", "ለ", "ሀ"), strict=True)
+    ]
+    # Each clip has a code of its own, so that a prompt tells where it comes from.
+    for number, example in enumerate(examples):
+        example.features["codes"][:] = number
+    learner, batch = backend.learner(), backend.collate(examples)
+    seen: dict[int, set[int]] = {0: set(), 1: set(), 3: set()}
+    for _ in range(40):
+        prompt, lengths = learner._other_clips(batch)
+        assert int(lengths[2]) == 0, "nobody else spoke as the third does"
+        for row, found in seen.items():
+            found |= set(prompt[row, : int(lengths[row])].tolist())
+    assert seen == {0: {1, 3}, 1: {0, 3}, 3: {0, 1}}
+
+
+def test_text_is_dropped_in_training_only() -> None:
+    backend = build(text_dropout=0.99, voice_dropout=0.99)
+    examples = tiny_examples(backend, 2)
+    other = [dataclasses.replace(e, tokens=[t + 1 for t in e.tokens]) for e in examples]
+    losses = {}
+    for training in (True, False):
+        backend.network.train(training)
+        for name, items in (("own", examples), ("other", other)):
+            torch.manual_seed(0)
+            with torch.no_grad():
+                losses[training, name] = float(
+                    next(backend.learner().losses(backend.collate(items))).terms["speech"]
+                )
+    assert losses[True, "own"] == losses[True, "other"]
+    assert losses[False, "own"] != losses[False, "other"]
+
+
+def test_every_parameter_gets_gradient() -> None:
+    backend = build(voice_dropout=0)
+    backend.network.train()
+    learner = backend.learner()
+    (loss,) = learner.losses(backend.collate(tiny_examples(backend, 4)))
+    loss.total.backward()
+    assert loss.total.item() == pytest.approx(loss.terms["speech"].item() + 0.1 * loss.terms["text"].item())
+    for name, parameter in backend.network.named_parameters():
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().sum()) > 0, name
+
+
+def test_it_learns_and_the_text_matters(trained: tuple[ChatterboxT3Backend, list[Example]]) -> None:
+    backend, examples = trained
+    right = total(backend, examples)
+    assert right < 0.4 * total(build(), examples)
+    exchanged = [
+        dataclasses.replace(e, tokens=o.tokens)
+        for e, o in zip(examples, [*examples[1:], examples[0]], strict=True)
+    ]
+    assert total(backend, exchanged) > 1.2 * right
+
+
+def test_it_speaks_what_it_learnt(trained: tuple[ChatterboxT3Backend, list[Example]]) -> None:
+    backend, examples = trained
+    waves = backend.synthesize([SynthesisRequest(tokens=e.tokens) for e in examples])
+    for wave, example in zip(waves, examples, strict=True):
+        assert wave.dtype == np.float32
+        assert np.isfinite(wave).all()
+        assert np.abs(wave).max() <= 1
+        expected = len(example.features["codes"]) / 25
+        assert len(wave) / SAMPLE_RATE == pytest.approx(expected, rel=0.5)
+    again = backend.synthesize([SynthesisRequest(tokens=examples[1].tokens)])[0]
+    np.testing.assert_allclose(again, waves[1], atol=1e-4)
+
+
+def test_it_remembers_a_prompt_of_each_speaker(trained: tuple[ChatterboxT3Backend, list[Example]]) -> None:
+    backend, examples = trained
+    voices = backend.network.voices
+    assert voices is not None
+    longest = max((e.features["codes"] for e in examples), key=len)
+    kept = min(len(longest), backend.config.prompt_tokens)
+    assert int(voices.prompt_lengths[0]) == kept
+    assert voices.prompts[0, :kept].tolist() == longest[:kept].tolist()
+
+
+def test_requests_it_cannot_meet_are_told() -> None:
+    backend = build(("ሀ",))
+    with pytest.raises(AmttsError, match="unknown speaker 'nobody'"):
+        backend.synthesize([SynthesisRequest(tokens=[5], speaker="nobody")])
+    with pytest.raises(AmttsError, match="pace"):
+        backend.synthesize([SynthesisRequest(tokens=[5], speed=2.0)])
+    with pytest.raises(AmttsError, match="tokenizer"):
+        ChatterboxT3Backend.build(config(), tokenizer=None)
+
+
+def test_pictures_show_the_alignment(trained: tuple[ChatterboxT3Backend, list[Example]]) -> None:
+    backend, examples = trained
+    picture = backend.learner().pictures(backend.collate(examples))["alignment"]
+    assert picture.shape == (len(examples[0].tokens) + 2, len(examples[0].features["codes"]) + 2)
+
+
+def test_speaker_vectors_come_from_a_voice_encoder(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(VoiceEncoder(hidden=16, size=256).state_dict(), tmp_path / "ve.pt")
+    backend = build(voice_encoder=str(tmp_path / "ve.pt"))
+    examples = tiny_examples(backend, 2)
+    batch = backend.collate(examples)
+    for row, example in enumerate(examples):
+        assert example.features["speaker"].shape == (1, 256)
+        np.testing.assert_array_equal(batch["speaker_vectors"][row], example.features["speaker"][0])
+    backend.network.train()
+    next(backend.learner().losses(batch))
+    assert backend.network.voices is not None
+    longest = max(range(2), key=lambda row: int(batch["code_lengths"][row]))
+    assert torch.equal(backend.network.voices.vectors[0], batch["speaker_vectors"][longest])
+
+
+def test_an_export_has_the_published_names_and_loads_again(
+    trained: tuple[ChatterboxT3Backend, list[Example]], tmp_path: Path
+) -> None:
+    backend, _ = trained
+    backend.export(tmp_path / "out", format="chatterbox")
+    sizes = json.loads((tmp_path / "out" / "config.json").read_text())
+    again = load_published(tmp_path / "out" / "t3_cfg.safetensors", config=bundle_config(sizes))
+    for name, tensor in to_published(again.state_dict()).items():
+        if name != DUMMY:
+            assert torch.equal(tensor, to_published(backend.network.state_dict())[name]), name
+    assert sizes["t3"]["start_text_token"] == 2
+    readme = (tmp_path / "out" / "README.md").read_text()
+    code = readme.split("```python\n")[1].split("```")[0]
+    compile(code, "README.md", "exec")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "README.md", "config.json", "t3_cfg.safetensors",
+    ]  # fmt: skip
+    with pytest.raises(AmttsError, match="known formats: chatterbox"):
+        backend.export(tmp_path, format="onnx")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AmttsError, match="cannot be written"):
+        backend.export(tmp_path / "file", format="chatterbox")
