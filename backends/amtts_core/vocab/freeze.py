@@ -1,0 +1,83 @@
+"""Freezing that holds: some rows of a tensor stay as they are, bit for bit, while their neighbours learn.
+
+A mask on the gradient is not enough: AdamW decays every row of a tensor that has a gradient, and moments of earlier
+steps go on moving rows. So gradients are zeroed before the step, and values and moments are put back after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    parameter: nn.Parameter
+    rows: Tensor  # (F,) int64
+    values: Tensor  # (F, ...) as they must stay
+
+
+class FrozenRows:
+    """Rows that no optimiser step changes.
+
+    Call `before_step` after the backward pass and before gradients are clipped, `after_step` after
+    `optimizer.step()`. It holds no state that has to be stored: the frozen values are those of the weights.
+
+    Args:
+        rows: parameter -> its frozen rows, (F,) int64 or (V,) bool.
+    """
+
+    def __init__(self, rows: Mapping[nn.Parameter, Tensor] | Iterable[tuple[nn.Parameter, Tensor]]) -> None:
+        pairs = rows.items() if isinstance(rows, Mapping) else rows
+        self._frozen: list[_Frozen] = []
+        for parameter, which in pairs:
+            index = which.nonzero().flatten() if which.dtype == torch.bool else which
+            index = index.to(parameter.device)
+            if len(index) and not 0 <= int(index.min()) <= int(index.max()) < parameter.shape[0]:
+                raise ValueError(f"row {int(index.max())} of a tensor with {parameter.shape[0]} rows")
+            self._frozen.append(_Frozen(parameter, index, parameter.detach()[index].clone()))
+
+    def __len__(self) -> int:
+        """Number of frozen rows over all tensors."""
+        return sum(len(frozen.rows) for frozen in self._frozen)
+
+    @torch.no_grad()
+    def before_step(self) -> None:
+        """Zeroes the gradients of frozen rows, so that they count neither for clipping nor for moments."""
+        for frozen in self._frozen:
+            if frozen.parameter.grad is not None:
+                frozen.parameter.grad[frozen.rows] = 0
+
+    @torch.no_grad()
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Puts values back and clears moments (of any optimiser that keeps them in the parameter's shape)."""
+        for frozen in self._frozen:
+            frozen.parameter[frozen.rows] = frozen.values.to(frozen.parameter.dtype)
+            for state in optimizer.state.get(frozen.parameter, {}).values():
+                if isinstance(state, Tensor) and state.shape == frozen.parameter.shape:
+                    state[frozen.rows] = 0
+
+    @torch.no_grad()
+    def largest_change(self) -> float:
+        """Largest difference of a frozen value from where it must be; 0 unless something else writes there."""
+        changes = [
+            float((frozen.parameter[frozen.rows] - frozen.values).abs().max())
+            for frozen in self._frozen
+            if frozen.values.numel()
+        ]
+        return max(changes, default=0.0)
+
+
+def original_rows(parameter: nn.Parameter, new_rows: Iterable[int]) -> Tensor:
+    """The rows of a text-indexed tensor that are not new, (F,) int64: what `original_text_rows` freezes.
+
+    Args:
+        parameter: (V, ...).
+        new_rows: ids of the new tokens, as `vocab_report.json` lists them under `new_tokens`.
+    """
+    frozen = torch.ones(parameter.shape[0], dtype=torch.bool)
+    frozen[list(new_rows)] = False
+    return frozen.nonzero().flatten()
