@@ -71,7 +71,7 @@ def marks_stage() -> Stage:
             Translation("single-mark", _SINGLE),
             literal("ellipsis", r"\.{2,}", " ፣ ", needs="."),
             literal("clock-colon", r"(?<=[0-9፩-፼]) ?፡ ?(?=[0-9፩-፼])", ":", needs="፡"),
-            literal("preface", r"[፡:]+[-፦]|፦-+", "፦", needs="፡:፦"),
+            literal("preface", r"(?<![፡:])[፡:]+[-፦]|፦-+", "፦", needs="፡:፦"),
             literal("full-stop", r"[፡:።](?:\s?[፡:።])*\s?[፡:።](?!\d)", "።", needs="፡:።"),
             literal("word-space", "፡", " ", needs="፡"),
             literal("apostrophe", rf"(?<={_WORD})[{_APOSTROPHES}](?={_WORD})", "", needs=_APOSTROPHES),
@@ -95,7 +95,7 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
         (
             Substitution(
                 "slash",
-                re.compile(rf"(?P<before>[{LETTER}]+) ?/ ?(?=(?P<after>[{LETTER}]+))"),
+                re.compile(rf"(?<![{LETTER}])(?P<before>[{LETTER}]+) ?/ ?(?=(?P<after>[{LETTER}]+))"),
                 read_slash,
                 needs="/",
             ),

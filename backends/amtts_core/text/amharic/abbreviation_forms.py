@@ -17,6 +17,9 @@ from amtts_core.text.ethiopic import order_of, same_row, to_order
 
 _LEVEL = str.maketrans("ኰጐቈኈኵጕቍኍ", "ኮጎቆሆኩጉቁሁ")
 _TAIL = re.compile("(?:ዎቻቸው|ዎቻችን|ቻችን|ቻቸው|ዎች|ዎቹ|ችን|ችሁ|ቸው|ነት|ታቸው|ች|ቹ|ዬ|ዎ|ህ|ሽ|ያን|ው|ዋ|ን|ም|ና|ስ|ማ)*")
+LONGEST_FORM = 64
+"""Characters of the longest form that the rules are asked about; the longest listed one has far fewer."""
+_MOST_PARTS = 10
 _AFTER_CHANGED = {2: "", 4: "(?:ችን|ችሁ|ቸው)", 5: "", 7: "(?:ች|ቹ)", 8: ""}
 """Orders that a suffix gives the last letter, with what must follow: ቤቱ, ቤታችን, ቤቴ, ቤቶች, ሚኒስትሯ."""
 
@@ -70,6 +73,8 @@ def expand(form: str) -> str | None:
     parts = split_parts(form)
     if len(parts) < 2:
         return None
+    if len(parts) > _MOST_PARTS or len(form) > LONGEST_FORM:
+        return _by_letters(parts)  # no abbreviation; the other rules would try every way to cut it
     for prefix in ("", *rule_table()["prefixes"]):
         if form.startswith(prefix) and (reading := listed().get(form[len(prefix) :].rstrip("."))):
             return _bind(prefix, reading)

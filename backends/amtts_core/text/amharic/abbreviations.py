@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-from amtts_core.text.amharic.abbreviation_forms import expand, expand_listed, fold, key_of, rule_table
+from amtts_core.text.amharic.abbreviation_forms import (
+    LONGEST_FORM,
+    expand,
+    expand_listed,
+    fold,
+    key_of,
+    rule_table,
+)
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Stage, Substitution
 
@@ -40,14 +47,27 @@ def _dotted_names_and_word(form: str) -> str | None:
 
 def _read_spaced(match: re.Match[str]) -> str:
     """`ዓ. ም.`, `እ. ኤ. አ`: only listed forms may hold spaces; the longest that fits, then the rest again."""
-    form = match[0]
-    for end in range(len(form), 2, -1):
+    form, place, spoken = match[0], 0, []
+    while inner := _SPACED.search(form[place : place + LONGEST_FORM]):
+        start = place + inner.start()
+        found, end = _listed_at(form, start)
+        if found is None:
+            break
+        spoken.append(form[place:start] + found)
+        place = end
+        while form[place : place + 1] in (".", " ", "/"):
+            place += 1
+    return " ".join((*spoken, form[place:])) if form[place:] else " ".join(spoken)
+
+
+def _listed_at(form: str, start: int) -> tuple[str | None, int]:
+    """The reading of the longest listed form with a space in it that begins at a place, and its end."""
+    for end in range(min(len(form), start + LONGEST_FORM), start + 2, -1):
         inside = end < len(form) and form[end].isalpha()
-        if inside or " " not in form[:end].strip() or not (found := expand_listed(form[:end])):
-            continue
-        rest = form[end:].lstrip(". /")
-        return f"{found} {_SPACED.sub(_read_spaced, rest)}" if rest else found
-    return form
+        candidate = form[start:end]
+        if not inside and " " in candidate.strip() and (found := expand_listed(candidate)):
+            return found, end
+    return None, start
 
 
 def _minister(match: re.Match[str]) -> str | None:
@@ -57,8 +77,9 @@ def _minister(match: re.Match[str]) -> str | None:
         return None
     table = rule_table()
     prefix = key[0] if len(key) == 4 else ""
-    before = match.string[: match.start()].split()[-1:]
-    after = match.string[match.end() :].split()[:1]
+    start, end = match.span()
+    before = match.string[max(0, start - LONGEST_FORM) : start].split()[-1:]
+    after = match.string[end : end + LONGEST_FORM].split()[:1]
     following = after[0] if after else ""
     if following.startswith("ዴኤታ") or (before and before[0].endswith(("ጠቅላይ", "ምክትል"))):
         return prefix + "ሚኒስትር"
@@ -74,9 +95,7 @@ def _read_single(match: re.Match[str]) -> str:
     """`ሜ.` after a number, `ቁ.` before one; alone in a text nothing contradicts either."""
     table, word, text = rule_table(), match["word"], match.string
     alone = text.strip() == match[0]
-    after_number = _DIGIT_BEFORE.search(text, 0, match.start()) or (
-        alone and word not in table["before_number"]
-    )
+    after_number = _follows_digit(match) or (alone and word not in table["before_number"])
     if after_number and word in table["after_number"]:
         return str(table["after_number"][word])
     for prefix in _SHORT_PREFIXES:
@@ -92,12 +111,15 @@ def _read_single(match: re.Match[str]) -> str:
 def _read_era(match: re.Match[str]) -> str:
     """`ዓም`, `ዓ ም` after a year or alone."""
     alone = match.string.strip() == match[0]
-    era = _DIGIT_BEFORE.search(match.string, 0, match.start())
-    return str(rule_table()["whole_words"]["ዓም"]) if alone or era else match[0]
+    return str(rule_table()["whole_words"]["ዓም"]) if alone or _follows_digit(match) else match[0]
+
+
+def _follows_digit(match: re.Match[str]) -> bool:
+    return _DIGIT_BEFORE.search(match.string, max(0, match.start() - 2), match.start()) is not None
 
 
 def _gap(match: re.Match[str]) -> str:
-    following = match.string[match.end() :][:1]
+    following = match.string[match.end() : match.end() + 1]
     return " " if following.isalnum() else ""
 
 

@@ -17,9 +17,10 @@ from amtts_core.text.settings import NormalizerSettings
 _LATIN = "A-Za-z\u00c0-\u024f\u1e00-\u1eff"
 _WORD = re.compile(rf"[{_LATIN}]+(?:[.&](?=[A-Z](?:[.&]|\b))[A-Z])*(?:-[{_LATIN}]+)*")
 _WEB = re.compile(
-    r"(?:https?://)?(?:[A-Za-z0-9_.+-]+@)?(?:[A-Za-z0-9-]+\.)+(?:com|org|net|gov|edu|info|et|io|co|tv|uk)\b(?:\.[a-z]{2}\b)?"
+    r"(?:https?://)?(?:[A-Za-z0-9_.+-]{1,64}+@)?(?:[A-Za-z0-9-]{1,63}+\.){1,8}(?:com|org|net|gov|edu|info|et|io|co|tv|uk)\b(?:\.[a-z]{2}\b)?"
     r"(?:/[A-Za-z0-9_./?=&%#-]*)?"
 )
+_LONG_SUFFIX = re.compile(f"[{LETTER}]{{4}}")
 _WEB_SIGNS = {".": "ዶት", "@": "አት", "/": "ስላሽ", "-": "ዳሽ", "_": "አንደርስኮር"}
 _VOWELS = {"a": 4, "e": 5, "i": 3, "o": 7, "u": 2, "y": 3}
 _LONG = (
@@ -151,5 +152,5 @@ def latin_stage(settings: NormalizerSettings) -> Stage:
 
 def _gap(match: re.Match[str]) -> str:
     """A suffix binds to a Latin word (`UNን`); a longer run of letters is a word of its own."""
-    run = re.match(f"[{LETTER}]*", match.string[match.end() :])
-    return " " if run is not None and len(run[0]) > 3 else ""
+    run = _LONG_SUFFIX.match(match.string, match.end())
+    return " " if run is not None else ""

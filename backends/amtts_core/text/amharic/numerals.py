@@ -68,8 +68,10 @@ class Reader:
             and not _COUNTED.match(text, end)
         ):
             return True
+        if len(digits) < self.settings.digits_from or _ROUND.fullmatch(digits):
+            return False
         alone = not (text[:start].strip() or text[end:].strip())
-        return len(digits) >= self.settings.digits_from and not alone and not _ROUND.fullmatch(digits)
+        return not alone
 
     def _is_year(self, digits: str, text: str, start: int, end: int) -> bool:
         if self.settings.year_style == "cardinal" or len(digits) != 4 or not 1100 <= int(digits) <= 1999:

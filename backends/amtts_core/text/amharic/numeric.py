@@ -35,8 +35,8 @@ def _ethiopic_numeral(match: re.Match[str]) -> str:
     """`፲፱፻፹፬` as 1984; against Latin digits or when absurdly long, apart."""
     signs = match[0]
     value = str(numeral_value(signs)) if len(signs) <= 12 else " ".join(str(numeral_value(s)) for s in signs)
-    before = " " if match.string[: match.start()][-1:].isdecimal() else ""
-    after = " " if match.string[match.end() :][:1].isdecimal() else ""
+    before = " " if match.string[max(0, match.start() - 1) : match.start()].isdecimal() else ""
+    after = " " if match.string[match.end() : match.end() + 1].isdecimal() else ""
     return before + value + after
 
 

@@ -10,6 +10,7 @@ from amtts_core.text.amharic.numerals import NUMERAL, Reader, follows_word
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
 
+_SUFFIX = re.compile(f"[{LETTER}]{{0,3}}")
 _VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅕": "1/5", "⅛": "1/8", "⅜": "3/8"}
 _VS = re.compile(rf"(?<![0-9.,])([0-9]{{1,3}})\s?ለ\s?([0-9]{{1,3}})(?![0-9{LETTER}]|[.,][0-9])")
 _COLON = re.compile(r"(?<![0-9.,:/])(?P<first>[0-9]{1,2}):(?P<second>[0-9])(?P<ordinal>ኛ)?(?![0-9:])")
@@ -46,7 +47,7 @@ def fraction_rules(reader: Reader) -> tuple[Rule, ...]:
         Substitution(
             "fraction-sign",
             re.compile(f"[{''.join(_VULGAR)}]"),
-            lambda m: (" " if m.string[: m.start()][-1:].isdigit() else "") + _VULGAR[m[0]],
+            lambda m: (" " if m.string[max(0, m.start() - 1) : m.start()].isdigit() else "") + _VULGAR[m[0]],
         ),
         Substitution("fraction", _FRACTION, read, needs="/"),
         Substitution("number-slash", _OVER, lambda _m: " ", needs="/"),
@@ -55,7 +56,7 @@ def fraction_rules(reader: Reader) -> tuple[Rule, ...]:
 
 def following_fraction(match: re.Match[str]) -> str:
     """One-letter suffixes bind to a fraction; longer ones are words."""
-    run = re.match(f"[{LETTER}]*", match.string[match.end() :])
+    run = _SUFFIX.match(match.string, match.end())
     assert run is not None
     return " " if len(run[0]) > 2 else following_space(match) if not run[0] else ""
 
@@ -85,7 +86,7 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
         before = joint(text, match.start())
         if _is_score(match):
             return f"{before}{first} {words()['versus']}{second}" + following_space(match)
-        opened = is_bound(text, match.start()) or text[: match.start()].endswith(words()["from"] + " ")
+        opened = is_bound(text, match.start()) or text.endswith(words()["from"] + " ", 0, match.start())
         start = "" if opened else words()["from"]
         return f"{before}{start}{first} {words()['to']} {second}" + following_space(match)
 
