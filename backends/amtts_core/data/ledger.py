@@ -10,6 +10,7 @@ from typing import IO
 
 from amtts_core.data.filters import Finding
 from amtts_core.data.manifest import Utterance, json_line
+from amtts_core.data.morphemes import SpaceCounter
 from amtts_core.data.process import ClipTask, Outcome, audio_name
 from amtts_core.data.settings import PrepareSettings
 from amtts_core.data.split import SPLITS, Split, split_of
@@ -31,6 +32,7 @@ class CorpusFiles:
         seconds: split -> seconds of speech.
         speakers: speaker -> clips.
         leftovers: characters outside of the language's symbols -> how often.
+        spaces: counts the spaces of all texts, and those inside of words.
     """
 
     def __init__(self, out: Path, settings: PrepareSettings) -> None:
@@ -42,6 +44,7 @@ class CorpusFiles:
         self.seconds: dict[Split, Seconds] = dict.fromkeys(SPLITS, 0.0)
         self.speakers: Counter[str] = Counter()
         self.leftovers: Counter[str] = Counter()
+        self.spaces = SpaceCounter()
 
     def __enter__(self) -> CorpusFiles:
         with writing(self._out):
@@ -95,6 +98,7 @@ class CorpusFiles:
         self.seconds[split] += outcome.duration
         self.speakers[task.speaker] += 1
         self.leftovers.update(outcome.leftovers)
+        self.spaces.add(task.text)
 
     def reject(self, task: ClipTask, finding: Finding) -> None:
         """Adds a clip to the ledger."""

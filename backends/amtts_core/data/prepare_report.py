@@ -37,6 +37,9 @@ class PrepareReport(BaseModel):
     leftovers: dict[str, int] = Field(
         description="characters the language has no symbol for, most frequent first"
     )
+    suspicious_spaces: float = Field(
+        description="share of the spaces that stand beside a lone prefix or suffix, as in texts split into morphemes"
+    )
     warnings: list[str]
 
 
@@ -66,6 +69,8 @@ def make_report(
         for split, share in shares
         if share and not files.splits[split]
     ]
+    if split_words := files.spaces.warning():
+        told.append(split_words)
     leftovers = dict(files.leftovers.most_common())
     if leftovers:
         shown = ", ".join(f"{character!r} {count}" for character, count in list(leftovers.items())[:10])
@@ -86,5 +91,6 @@ def make_report(
         },
         speakers=len(files.speakers),
         leftovers=leftovers,
+        suspicious_spaces=round(files.spaces.share, 4),
         warnings=told,
     )
