@@ -117,6 +117,30 @@ def indextts2_weights(text_tokens: int, *, seed: int = 0) -> dict[str, torch.Ten
     }
 
 
+def write_gpt(folder: Path, text_tokens: int, *, seed: int = 0) -> Path:
+    """A tiny IndexTTS2 with published names, `gpt.pth` as the original saves it."""
+    from amtts_indextts2.config import ConformerConfig, IndexTTS2Config, SemanticHeadConfig
+    from amtts_indextts2.network import IndexTTS2Gpt, TextIds
+    from amtts_indextts2.weights import to_published
+
+    torch.manual_seed(seed)
+    conformer = ConformerConfig(
+        output_size=8, linear_units=8, attention_heads=2, num_blocks=1, perceiver_mult=0.1
+    )
+    config = IndexTTS2Config(
+        model_dim=16, layers=2, heads=2, max_text_tokens=30, max_mel_tokens=20, num_latents=4, speaker=conformer,
+        emotion=conformer, head=SemanticHeadConfig(num_codes=18, start=16, stop=17),
+    )  # fmt: skip
+    network = IndexTTS2Gpt(config, TextIds(text_tokens))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(
+        {name: value.contiguous() for name, value in to_published(network).items()}, folder / "gpt.pth"
+    )
+    return folder / "gpt.pth"
+
+
 def write_vits(folder: Path, vocabulary: dict[str, int], *, seed: int = 0) -> Path:
     """A tiny VITS as `save_pretrained` writes it, with its tokenizer files."""
     from transformers import VitsConfig, VitsModel

@@ -107,8 +107,9 @@ def merged_state(network: nn.Module) -> dict[str, Tensor]:
         if not isinstance(module, LoraLayer):
             continue
         weight = state.pop(f"{prefix}.base_layer.weight")
-        for adapter in module.active_adapters:
-            weight += module.get_delta_weight(adapter).detach().to(weight.dtype)
+        layer: Any = module
+        for adapter in layer.active_adapters:
+            weight += layer.get_delta_weight(adapter).detach().to(weight.dtype)
         state[f"{prefix}.weight"] = weight
         if f"{prefix}.base_layer.bias" in state:
             state[f"{prefix}.bias"] = state.pop(f"{prefix}.base_layer.bias")

@@ -14,6 +14,7 @@ from vocabularies import (
     indextts2_model,
     indextts2_weights,
     mms_list,
+    write_gpt,
     write_json,
     write_t3,
     write_vits,
@@ -159,6 +160,31 @@ def test_vits_loads_with_plain_transformers(tmp_path: Path, front_end: str) -> N
         assert ids.input_ids[0, 1::2].tolist() == own.encode("ሰላም ለዓለም።")
         torch.manual_seed(0)
         assert model(**ids).waveform.isfinite().all()
+
+
+@pytest.mark.parametrize("add", ["fidel", "cv"])
+def test_indextts2_through_its_network(tmp_path: Path, add: str) -> None:
+    (tmp_path / "bpe.model").write_bytes(indextts2_model())
+    size = len(load_vocab_mapping(tmp_path / "bpe.model"))
+    checkpoint = write_gpt(tmp_path / "old", size)
+    request = ExtendRequest(
+        backend="indextts2",
+        checkpoint=checkpoint,
+        tokenizer=tmp_path / "bpe.model",
+        add=add,
+        out=tmp_path / "new",
+        language="am",
+        pad_to=size + 400,
+    )
+    report = extend_vocabulary(request)
+    assert report["old_text"]["compared_through"] == "network"
+    assert report["old_text"]["max_abs_diff"] < 1e-5
+    assert report["tensors"]["text_head.bias"]["new"] == [size + 401]
+    first = torch.load(checkpoint, weights_only=True)
+    torch.save({name: value for name, value in first.items() if name != "mel_head.bias"}, checkpoint)
+    refused(
+        ExtendRequest(**{**vars(request), "out": tmp_path / "other"}), "lack the tensor", "speech.head.bias"
+    )
 
 
 def refused(request: ExtendRequest, *words: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from transformers import VitsTokenizer
 from vocabularies import mms_list, write_json
 
+from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
 from amtts_core.text.foreign.symbols import fidel_symbols
 from amtts_core.text.foreign.vits_vocab import BLANK, VitsVocabulary, extend_list, spell
@@ -87,3 +88,5 @@ def test_what_the_stock_tokenizer_cannot_read_is_left_out() -> None:
     change = extend_list(mms_list(), ["ሰላም", "É", "ሀ"], front_end="fidel", pad_to=40)
     assert set(change.left_out) == {"ሰላም", "É"}
     assert len(change.vocabulary) == 40
+    with pytest.raises(AmttsError, match="--pad-to 5 is too small"):
+        extend_list(mms_list(), ["ሀ"], front_end="fidel", pad_to=5)

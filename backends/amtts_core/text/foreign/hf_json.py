@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SPACE, UNK, START, STOP = "[SPACE]", "[UNK]", "[START]", "[STOP]"
-REQUIRED = (STOP, UNK, SPACE, START)
+REQUIRED = (UNK, SPACE)
+_PUBLISHED = {START: 255, STOP: 0}
+"""Ids of the marks around a text, which the network puts there, for files that do not name them."""
 
 
 class HfJsonTokenizer:
@@ -50,8 +52,8 @@ class HfJsonTokenizer:
         if missing:
             raise ValueError(f"it has no token {', '.join(missing)}")
         self.unk_id = self._vocabulary[UNK]
-        self.bos_id = self._vocabulary[START]
-        self.eos_id = self._vocabulary[STOP]
+        self.bos_id = self._vocabulary.get(START, _PUBLISHED[START])
+        self.eos_id = self._vocabulary.get(STOP, _PUBLISHED[STOP])
         self.pad_id = self._vocabulary.get("[PAD]", self.eos_id)
 
     @property
@@ -157,7 +159,7 @@ def check(data: dict[str, Any], path: Path) -> None:
     Raises:
         AmttsError: unreadable, another model than BPE, or without Chatterbox' special tokens.
     """
-    if data["model"].get("type") != "BPE":
+    if data["model"].get("type", "BPE") != "BPE":
         raise AmttsError(
             f"tokenizer {path} has a model of type {data['model'].get('type')!r}; Chatterbox has BPE"
         )

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import spellings
 from amtts_core.text.foreign.mapping import size_of
 from amtts_core.text.tokenizer import damaged, write_settings
@@ -119,6 +120,9 @@ def extend_list(
         symbols: wanted characters; what the list has already is passed over.
         front_end: `cv` and `uroman` also add the symbols that they need.
         pad_to: size to fill up to with private-use characters; 0 fills nothing.
+
+    Raises:
+        AmttsError: more symbols than `pad_to`.
     """
     new = dict(vocabulary)
     same_as: dict[str, str] = {}
@@ -140,6 +144,8 @@ def extend_list(
             left_out[symbol] = "the stock tokenizer lower-cases"
         else:
             new[symbol] = added[symbol] = size_of(new)
+    if pad_to and size_of(new) > pad_to:
+        raise AmttsError(f"--pad-to {pad_to} is too small: the new vocabulary has {size_of(new)} symbols")
     for number in range(size_of(new), pad_to):
         new[chr(0xE000 + number)] = number
     return VitsChange(vocabulary=new, added=added, same_as=same_as, left_out=left_out)
