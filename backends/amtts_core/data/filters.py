@@ -32,9 +32,12 @@ FACTS = {
     "repeated-caption": "the caption repeats the words of the one before",
     "other-subtitles": "the subtitles are not the ones that are read for the recording",
     "no-letters": "the text has no letter of the language",
+    "wrong-script": "most letters of the text are of another script",
     "text-too-long": "the text is longer than any utterance's",
     "duplicate-audio": "the same audio was kept before",
     "duplicate-text": "the same speaker said the same text before",
+    "pace": "the text is much too long or short for its audio, by its speaker's habit",
+    "sentence-on-other-side": "the sentence stands in another split, said by another speaker",
 }
 
 
@@ -59,6 +62,10 @@ class Measurements:
         level: of the loud frames, dBFS.
         clipped: share of the samples that are clipped, 0 to 1.
         not_finite: number of samples that are NaN or infinite.
+        snr: estimate of the signal-to-noise ratio.
+        silence: share of the clip that is silence at its ends, 0 to 1.
+        bandwidth: frequency above which the clip holds nothing.
+        letters_per_second: letters of the normalised text per second of speech.
     """
 
     source_duration: Seconds
@@ -66,6 +73,10 @@ class Measurements:
     level: Decibels
     clipped: float
     not_finite: int
+    snr: Decibels
+    silence: float
+    bandwidth: float
+    letters_per_second: float
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,41 @@ RULES: tuple[Rule, ...] = (
         lambda s: s.max_duration,
         "above",
         "{value:.2f} s of speech, at most {threshold:g} s are accepted",
+    ),
+    Rule(
+        "noisy",
+        lambda m: m.snr,
+        lambda s: s.min_snr,
+        "below",
+        "speech is {value:.1f} dB above the noise, at least {threshold:g} dB are needed",
+    ),
+    Rule(
+        "silent-ends",
+        lambda m: m.silence,
+        lambda s: s.max_silence,
+        "above",
+        "{value:.0%} of the clip is silence at its ends, at most {threshold:.0%} is accepted",
+    ),
+    Rule(
+        "narrow-band",
+        lambda m: m.bandwidth,
+        lambda s: s.min_bandwidth,
+        "below",
+        "there is nothing above {value:.0f} Hz, content up to {threshold:g} Hz is needed",
+    ),
+    Rule(
+        "too-slow",
+        lambda m: m.letters_per_second,
+        lambda s: s.min_letters_per_second,
+        "below",
+        "{value:.1f} letters a second, at least {threshold:g} are expected",
+    ),
+    Rule(
+        "too-fast",
+        lambda m: m.letters_per_second,
+        lambda s: s.max_letters_per_second,
+        "above",
+        "{value:.1f} letters a second, at most {threshold:g} can be said",
     ),
 )
 """In the order they are asked; the first that fires names the rejection."""
