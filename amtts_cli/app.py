@@ -16,6 +16,8 @@ from amtts_cli import console
 
 COMMANDS = (
     "prepare",
+    "merge",
+    "split",
     "normalize",
     "tokenize",
     "extend-vocab",
