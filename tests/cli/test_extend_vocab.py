@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from vocabularies import chatterbox_data, write_json, write_t3
+from vocabularies import (
+    chatterbox_data,
+    indextts2_model,
+    mms_list,
+    write_gpt,
+    write_json,
+    write_t3,
+    write_vits,
+)
 
 from amtts_cli import console
 from amtts_cli.app import main
+from amtts_core.text.foreign.mapping import load_vocab_mapping
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE = len(chatterbox_data()["model"]["vocab"])
@@ -86,3 +96,30 @@ def test_a_wrong_pairing_is_one_line_with_both_numbers(old: list[object], run: R
     assert run(*old, "--add", "fidel", "--out", tmp_path / "new", "--init", "magic")[0] == 2
     assert run("--backend", "chatterbox", "--checkpoint", tmp_path / "none", "--tokenizer", "x", "--add", "cv",
                "--out", tmp_path / "new")[0] == 2  # fmt: skip
+
+
+def test_the_commands_of_the_page_run_as_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = chatterbox_data()
+    names = data["model"]["vocab"]
+    for code in range(0x1E00, 0x2000):  # precomposed Latin and Greek, which NFKD takes apart
+        names[chr(code)] = len(names)
+    write_json(tmp_path / "grapheme_mtl_merged_expanded_v1.json", data)
+    write_t3(tmp_path, len(names)).rename(tmp_path / "t3_mtl23ls_v2.safetensors")
+    (tmp_path / "bpe.model").write_bytes(indextts2_model())
+    write_gpt(tmp_path, len(load_vocab_mapping(tmp_path / "bpe.model")))
+    write_vits(tmp_path / "mms-tts-amh", mms_list())
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).resolve().parents[2] / "docs" / "vocabulary.md"
+    commands = re.findall(r"^    amtts extend-vocab (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        code, out, err = run(*command.split())
+        assert code == 0, err
+        assert "through the network" in out
+    sizes = {
+        folder: json.loads((tmp_path / folder / "vocab_report.json").read_text(encoding="utf-8"))["new_size"]
+        for folder in ("chatterbox-am", "chatterbox-am-2454")
+    }
+    assert sizes == {"chatterbox-am": len(names) + 359, "chatterbox-am-2454": len(names)}
