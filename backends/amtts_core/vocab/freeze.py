@@ -6,11 +6,13 @@ steps go on moving rows. So gradients are zeroed before the step, and values and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from amtts_core.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -81,3 +83,25 @@ def original_rows(parameter: nn.Parameter, new_rows: Iterable[int]) -> Tensor:
     frozen = torch.ones(parameter.shape[0], dtype=torch.bool)
     frozen[list(new_rows)] = False
     return frozen.nonzero().flatten()
+
+
+def freeze_modules(network: nn.Module, names: Sequence[str]) -> list[str]:
+    """Switches gradients off below the named modules or parameters; returns the parameters that stay.
+
+    Raises:
+        ConfigError: a name is in the network nowhere; names the nearest.
+    """
+    parameters = dict(network.named_parameters())
+    frozen: dict[str, None] = {}
+    for name in names:
+        below = [known for known in parameters if known == name or known.startswith(f"{name}.")]
+        if not below:
+            modules = [known for known, _ in network.named_modules() if known]
+            raise ConfigError(
+                f"training.freeze: the network has no module '{name}'{nearest(name, modules)}",
+                remedy=f"Its parts are: {', '.join(known for known, _ in network.named_children())}",
+            )
+        frozen |= dict.fromkeys(below)
+    for name in frozen:
+        parameters[name].requires_grad_(False)
+    return list(frozen)

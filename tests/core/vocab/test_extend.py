@@ -269,6 +269,33 @@ def test_a_network_that_reads_old_text_otherwise_is_refused(
     assert calls == [SIZE, SIZE + 358]
 
 
+def test_the_wrapper_of_chatterbox_files_is_kept(t3: dict[str, Any], tmp_path: Path) -> None:
+    """`state["model"][0]`, half precision, and a config with sizes of its own."""
+    weights = {name: value.half() for name, value in load_file(t3["checkpoint"]).items()}
+    folder = tmp_path / "wrapped"
+    folder.mkdir()
+    torch.save({"model": [weights], "epoch": 3}, folder / "t3_cfg.pt")
+    write_json(folder / "config.json", {"t3": {"text_tokens_dict_size": SIZE}, "llama": {"vocab_size": 8}})
+    extend_vocabulary(ExtendRequest(**t3 | {"checkpoint": folder}, add="ሀለ"))
+    stored = torch.load(t3["out"] / "t3_cfg.pt", weights_only=True)
+    assert stored["epoch"] == 3
+    state = stored["model"][0]
+    assert state["text_emb.weight"].dtype == torch.float16
+    for name, value in weights.items():
+        assert torch.equal(state[name][: len(value)], value)
+    config = json.loads((t3["out"] / "config.json").read_text())
+    assert config == {"t3": {"text_tokens_dict_size": SIZE + 2}, "llama": {"vocab_size": 8}}
+
+
+def test_a_folder_with_several_checkpoints_asks_which(t3: dict[str, Any], tmp_path: Path) -> None:
+    folder = t3["checkpoint"].parent
+    (folder / "t3_other.safetensors").write_bytes(t3["checkpoint"].read_bytes())
+    save_file({"mel": torch.zeros(2)}, folder / "s3gen.safetensors")
+    refused(ExtendRequest(**t3 | {"checkpoint": folder}, add="fidel"), "2 checkpoints", "--checkpoint")
+    (tmp_path / "empty").mkdir()
+    refused(ExtendRequest(**t3 | {"checkpoint": tmp_path / "empty"}, add="fidel"), "no weights of backend")
+
+
 def test_every_declared_family_has_its_tensors_in_the_published_lists() -> None:
     published = {
         "chatterbox": {"text_emb.weight": 2454, "text_head.weight": 2454},

@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from amtts_core.backend import TextRows
 from amtts_core.errors import AmttsError, ConfigError
 from amtts_core.vocab.forgetting import ForgettingGuard, compare_scores, mix_replay, text_cross_entropy
-from amtts_core.vocab.freeze import FrozenRows, original_rows
+from amtts_core.vocab.freeze import FrozenRows, freeze_modules, original_rows
 from amtts_core.vocab.lora import add_lora, choose_trainable, lora_targets, merged_state
 from amtts_core.vocab.rates import Rates, ScaledRows, parameter_groups
 
@@ -99,6 +99,18 @@ def test_without_the_restoring_step_weight_decay_moves_them() -> None:
     assert frozen.largest_change() > 0
     with pytest.raises(ValueError, match="row 12 of a tensor with 12 rows"):
         FrozenRows({network.embedding.weight: torch.tensor([12])})
+
+
+def test_frozen_modules() -> None:
+    network = Toy()
+    assert freeze_modules(network, ["up", "head.bias"]) == ["up.weight", "up.bias", "head.bias"]
+    before = network.up.weight.detach().clone()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1, weight_decay=0.5)
+    loss_of(network, 0).backward()
+    optimizer.step()
+    assert torch.equal(network.up.weight, before)
+    with pytest.raises(ConfigError, match="no module 'c_atn' .did you mean 'c_attn'"):
+        freeze_modules(network, ["c_atn"])
 
 
 def test_slower_rows_take_a_share_of_the_step() -> None:
