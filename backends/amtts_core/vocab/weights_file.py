@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,53 @@ def read_weights(path: Path) -> WeightsFile:
     if not found:
         raise CheckpointError(f"weights {path} hold no tensor")
     return WeightsFile(path, found, container)
+
+
+def read_back(written: Path, old: Mapping[str, Tensor], changed: Sequence[str]) -> dict[str, Tensor]:
+    """The tensors of a file that was just written; those that must equal the old ones are not held twice.
+
+    Args:
+        written: the new file.
+        old: the tensors before.
+        changed: names of those that may differ.
+
+    Raises:
+        CheckpointError: the file holds other names, or an unchanged tensor came back otherwise.
+    """
+    if written.suffix == ".safetensors":
+        with safe_open(written, framework="pt") as stored:
+            return _compared(stored.keys(), stored.get_tensor, old, changed, written)
+    found = read_weights(written).tensors
+    return _compared(found, found.__getitem__, old, changed, written)
+
+
+def _compared(
+    names: Collection[str],
+    read: Callable[[str], Tensor],
+    old: Mapping[str, Tensor],
+    changed: Sequence[str],
+    path: Path,
+) -> dict[str, Tensor]:
+    if set(names) != set(old):
+        raise CheckpointError(f"{path.name} came back with {len(names)} tensors, {len(old)} were written")
+    result = {}
+    for name in names:
+        tensor = read(name)
+        if name not in changed:
+            if not _same_bits(tensor, old[name]):
+                raise CheckpointError(f"{path.name}: tensor '{name}' came back otherwise than it was written")
+            tensor = old[name]
+        result[name] = tensor
+    return result
+
+
+def _same_bits(first: Tensor, second: Tensor) -> bool:
+    """True also where both hold the same NaN."""
+    if first.dtype != second.dtype or first.shape != second.shape:
+        return False
+    return torch.equal(first, second) or torch.equal(
+        first.contiguous().flatten().view(torch.uint8), second.contiguous().flatten().view(torch.uint8)
+    )
 
 
 def _state(container: Any) -> dict[str, Any]:
