@@ -6,6 +6,7 @@ a mask hides what lies before a shorter row. R rows, L positions, D channels, H 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.rope import rotate
 
 TALL = 12
-"""From so many rows on, float32 on a CPU is faster with weights on the left (measured: 1.5 times at 16 rows)."""
+"""From so many rows on, float32 on a CPU is faster with the weights on the left (measured: 1.5 times at 16 rows)."""
 
 
 class _Block(NamedTuple):
@@ -118,8 +119,7 @@ class Decoder:
         cosine, sine = (part[:, at, None, None] for part in self._turns)  # (R, 1, 1, F)
         mask = None if self._visible is None else self._visible[..., :end]
         hidden = vectors.to(self.dtype)
-        tall = count >= TALL and hidden.dtype == torch.float32 and hidden.device.type == "cpu"
-        product = _tall_product if tall else functional.linear
+        product = _product_for(hidden)
         for block, cache in zip(self._blocks, self._cache, strict=True):
             fused = product(self._normed(hidden, block.attention_norm), block.qkv).view(
                 count, 3, self._heads, self._head_dim
@@ -149,7 +149,7 @@ class Decoder:
         return functional.rms_norm(hidden, (self._width,), weight, self._eps)
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        return functional.linear(self._normed(hidden, self._norm), self._head).float()
+        return _product_for(hidden)(self._normed(hidden, self._norm), self._head).float()
 
 
 def _gated(gate_up: Tensor) -> Tensor:
@@ -157,6 +157,20 @@ def _gated(gate_up: Tensor) -> Tensor:
     return functional.silu(gate).mul_(up)
 
 
+def _product_for(vectors: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """The fastest `linear` for vectors (R, D) of this number, kind and place."""
+    if vectors.device.type != "cpu":
+        return functional.linear
+    if vectors.dtype == torch.bfloat16:  # 1.4 times as fast as `linear` at full size
+        return _tall_product if len(vectors) > 1 else _single_product
+    return _tall_product if len(vectors) >= TALL else functional.linear
+
+
 def _tall_product(vectors: Tensor, weight: Tensor) -> Tensor:
     """`linear` of (R, D) and (E, D) -> (R, E), computed with the weight on the left."""
     return torch.mm(weight, vectors.t()).t().contiguous()
+
+
+def _single_product(vectors: Tensor, weight: Tensor) -> Tensor:
+    """`linear` of (1, D) and (E, D) -> (1, E)."""
+    return torch.mv(weight, vectors[0])[None]

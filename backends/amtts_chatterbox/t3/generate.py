@@ -149,7 +149,10 @@ def token_steps(
     greedy: bool = False,
     chunk: int = 0,
 ) -> Iterator[list[list[int]]]:
-    """Yields the next tokens of every utterance, the end and what follows it among them.
+    """Yields the next tokens of every utterance until each has drawn its end.
+
+    Tokens after an utterance's end mean nothing; once half of the rows have ended they are dropped and their
+    utterances get empty lists.
 
     Args:
         network: the network.
@@ -176,6 +179,7 @@ def token_steps(
     barred = _barred(network, last + 1) if sampling.only_codes else None
     uniform = None if greedy else draws([u.seed for u in utterances], steps).to(device)
     history = torch.full((len(utterances), steps + 1), config.start_speech, device=device)
+    alive, ended = list(range(len(utterances))), set[int]()
     shown = 0
     for step in range(steps):
         scores = guide(logits, sampling.cfg_weight) if guided else logits
@@ -185,10 +189,21 @@ def token_steps(
         tokens = choose(scores, history[:, : step + 1], drawn, sampling)
         history[:, step + 1] = tokens
         if step + 1 - shown >= chunk or step + 1 == steps:
-            yield history[:, shown + 1 : step + 2].tolist()
+            fresh = history[:, shown + 1 : step + 2].tolist()
             shown = step + 1
-        if step + 1 == steps:
-            return
+            given: list[list[int]] = [[] for _ in utterances]
+            for number, row in zip(alive, fresh, strict=True):
+                given[number] = row
+            yield given
+            ended |= {number for number, row in zip(alive, fresh, strict=True) if config.stop_speech in row}
+            left = [index for index, number in enumerate(alive) if number not in ended]
+            if step + 1 == steps or not left:
+                return
+            if len(left) <= len(alive) / 2:  # the others would only be computed to be thrown away
+                kept = torch.tensor(left, device=device)
+                decoder.keep(torch.cat([kept, kept + len(alive)]) if guided else kept)
+                alive, tokens, history = [alive[index] for index in left], tokens[kept], history[kept]
+                uniform = None if uniform is None else uniform[kept]
         vectors = speech_table[tokens] + place_table[step + 1]
         logits = decoder.step(torch.cat([vectors, vectors]) if guided else vectors)
 

@@ -114,7 +114,6 @@ def _decodes(bundle: Bundle) -> list[ReferenceCheck]:
 def greedy_tokens(bundle: Bundle, utterance: Utterance, case: GreedyCase) -> list[int]:
     """What our loop says in one case, up to the end token or the stored length."""
     sampling = SamplingConfig(cfg_weight=case.cfg_weight, repetition_penalty=case.penalty, only_codes=False)
-    found: list[int] = []
     steps = token_steps(
         bundle.network,
         [utterance],
@@ -122,12 +121,9 @@ def greedy_tokens(bundle: Bundle, utterance: Utterance, case: GreedyCase) -> lis
         steps=len(case.tokens),
         start_tokens=case.start_tokens,
         greedy=True,
+        chunk=1,
     )
-    for (tokens,) in steps:
-        found += tokens
-        if found[-1] == bundle.network.config.stop_speech:
-            break
-    return found
+    return [token for (tokens,) in steps for token in tokens]
 
 
 def _compared(name: str, found: Tensor, stored: Tensor, tolerance: float) -> ReferenceCheck:

@@ -170,6 +170,26 @@ def test_codes_stop_at_the_end_and_at_the_limit(network: T3) -> None:
         assert spoken.tries == 1
 
 
+def test_ended_rows_are_dropped_and_change_nothing(network: T3, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampling = SamplingConfig(temperature=50, min_p=0, cfg_weight=0.5)
+    batch = [dataclasses.replace(BATCH[n % 3], seed=n) for n in range(9)]
+    rows: list[int] = []
+    step = Decoder.step
+
+    def counted(self: Decoder, vectors: torch.Tensor) -> torch.Tensor:
+        rows.append(len(vectors))
+        return step(self, vectors)
+
+    monkeypatch.setattr(Decoder, "step", counted)
+    together = tokens_of(network, batch, sampling=sampling, steps=300)
+    assert rows[0] == 18
+    assert rows[-1] < 10
+    for one, found in zip(batch, together, strict=True):
+        (alone,) = tokens_of(network, [one], sampling=sampling, steps=300)
+        assert found[: len(alone)] == alone
+        assert alone[-1] == 61
+
+
 def _always(network: T3, *, end: bool) -> T3:
     """Makes the end token certain or impossible, whatever the hidden state: all of it points one way."""
     with torch.no_grad():
