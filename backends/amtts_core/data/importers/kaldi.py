@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -89,6 +90,12 @@ class _Folder:
         self._texts = index(text.name) if text.name == "text" else None
         self._transcribed: set[str] | None = None if self._texts else set()
 
+        self._find = lru_cache(1024)(self._search)  # segments name the same recordings again and again
+
+    def _search(self, written: str) -> Path | Finding:
+        near = self._near.find(written)
+        return near if isinstance(near, Path) else self._locator.find(written)
+
     def entries(self) -> Iterator[Clip | Fault]:
         """Every line of the text, and then the audio that no text speaks of."""
         for line in read_lines(self._text):
@@ -143,8 +150,7 @@ class _Folder:
         if written.endswith("|") or written.startswith("|"):
             reason = f"`wav.scp` gives a command, which is never run: {written[:120]}"
             return fault(Finding(rule="command", reason=reason))
-        near = self._near.find(written)
-        found = near if isinstance(near, Path) else self._locator.find(written)
+        found = self._find(written)
         if isinstance(found, Finding):
             return fault(found)
         source = self._locator.relative(found)
