@@ -126,13 +126,15 @@ def _fresh(
 
 
 def _compare(backend: str, reference: Path) -> None:
-    from amtts_core.registry import get_backend
+    from amtts_core.codec.registry import codec_names, get_codec
+    from amtts_core.registry import backend_names, get_backend
 
     if not backend:
-        raise AmttsError("--reference needs --backend NAME")
+        raise AmttsError("--reference needs --backend NAME, the name of a backend or of a codec")
     if not reference.is_dir():
         raise AmttsError(f"reference bundle {reference} is not a folder")
-    checks = get_backend(backend).reference_checks(reference)
+    is_codec = backend in codec_names() and backend not in backend_names()
+    checks = (get_codec if is_codec else get_backend)(backend).reference_checks(reference)
     ok = all(check.ok for check in checks)
     rows = [{**check.__dict__, "ok": check.ok} for check in checks]
     console.result({"backend": backend, "ok": ok, "checks": rows})

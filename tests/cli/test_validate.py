@@ -273,3 +273,21 @@ def test_a_checkpoint_of_another_backend(sound: Path, tmp_path: Path) -> None:
     call(
         *("validate-e2e", "--data", sound, "--checkpoint", tmp_path / "run", "--backend", "vits"),
     ).refused("is of backend 'chatterbox-mel', not 'vits'")
+
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
+
+
+@pytest.mark.parametrize(
+    ("name", "bundle"),
+    [("vits", "vits_deterministic"), ("indextts2", "indextts2"), ("dac", "dac")],
+)
+def test_reference_bundles_hold_for_backends_and_codecs(name: str, bundle: str) -> None:
+    if not (SHARED / bundle).is_dir():
+        pytest.skip(f"the bundle {bundle} is not beside this checkout")
+    done = call("validate-e2e", "--backend", name, "--reference", str(SHARED / bundle), "--json")
+    assert done.code == 0
+    found = done.json()
+    assert found["backend"] == name
+    assert found["ok"]
+    assert all({"name", "max_abs_diff", "tolerance", "ok"} <= set(check) for check in found["checks"])
