@@ -111,7 +111,8 @@ def extend_vocabulary(request: ExtendRequest) -> dict[str, Any]:
         )
         for rows in family.rows
     }
-    temporary = request.out.with_name(f".{request.out.name}.{os.getpid()}.new")
+    out = request.out.absolute()
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     try:
         temporary.mkdir(parents=True)
         written = write_weights(weights, temporary, resized)
@@ -131,9 +132,9 @@ def extend_vocabulary(request: ExtendRequest) -> dict[str, Any]:
         }
         text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
         (temporary / REPORT).write_text(text, encoding="utf-8")
-        if request.out.exists():
-            request.out.rmdir()  # empty, as checked
-        temporary.rename(request.out)
+        if out.exists():
+            out.rmdir()  # empty, as checked
+        temporary.rename(out)
     except OSError as fault:
         raise AmttsError(f"cannot write {request.out}: {fault.strerror or fault}") from None
     finally:

@@ -83,10 +83,15 @@ def edit(
     }
     edited = editors[family.tokenizer](path, addition, reuse=reuse, pad_to=pad_to, language=language)
     if len(edited.new) == len(edited.old) and set(edited.new) == set(edited.old):
+        left_out = dict(edited.left_out)
+        if left_out:
+            name, reason = next(iter(left_out.items()))
+            what = f"{len(left_out)} of {len(addition.symbols)} symbols cannot be added, such as {name!r}: {reason}"
+        else:
+            what = f"it already has every symbol of --add {addition.source[:60]}"
         raise AmttsError(
-            f"nothing to add: tokenizer {path} ({len(edited.old)} tokens) already has every symbol of --add "
-            f"{addition.source[:60]}",
-            remedy="This vocabulary is already extended; train from its checkpoint",
+            f"nothing to add to tokenizer {path} ({len(edited.old)} tokens): {what}",
+            remedy="" if left_out else "This vocabulary is already extended; train from its checkpoint",
         )
     return edited
 

@@ -209,7 +209,13 @@ def test_wrong_pairings_name_both_and_write_nothing(t3: dict[str, Any], tmp_path
         "text_embedding",
     )
     refused(ExtendRequest(**t3 | {"backend": "chaterbox"}, add="fidel"), "did you mean 'chatterbox'")
-    refused(ExtendRequest(**t3, add="a e th"), "nothing to add", str(SIZE))
+    refused(ExtendRequest(**t3, add="a e th"), "nothing to add", "already has", str(SIZE))
+    refused(
+        ExtendRequest(**t3, add="zz qq"),
+        "2 of 2 symbols cannot be added, such as 'zz': it holds no new character",
+    )
+    (tmp_path / "noise.model").write_bytes(b"\x00\x01noise")
+    refused(ExtendRequest(**t3 | {"tokenizer": tmp_path / "noise.model"}, add="fidel"), "is no tokenizer")
     refused(ExtendRequest(**t3, add="fidel", mode="reuse"), "358 symbols", "only 12 rows")
     refused(ExtendRequest(**t3, add="fidel", pad_to=20), "--pad-to 20")
     refused(ExtendRequest(**t3, add="fidel", pad_to=500, mode="reuse"), "--pad-to goes with")

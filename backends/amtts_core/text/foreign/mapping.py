@@ -47,6 +47,8 @@ def tokenizer_file(path: Path) -> TokenizerFile:
         raise AmttsError(f"no tokenizer at {path}: there is no such file", remedy=f"Expected {_EXPECTED}")
     head = path.read_bytes()[:64].lstrip()
     if not head.startswith(b"{"):
+        if not _is_sentencepiece(path):
+            raise AmttsError(f"{path} is no tokenizer", remedy=f"Expected {_EXPECTED}")
         return TokenizerFile(path, "sentencepiece")
     data = read_json(path)
     if isinstance(data.get("kind"), str) and "format" in data:
@@ -56,6 +58,15 @@ def tokenizer_file(path: Path) -> TokenizerFile:
     if data and all(isinstance(value, int) and not isinstance(value, bool) for value in data.values()):
         return TokenizerFile(path, "vits")
     raise AmttsError(f"{path} is a JSON file, but no tokenizer", remedy=f"Expected {_EXPECTED}")
+
+
+def _is_sentencepiece(path: Path) -> bool:
+    from amtts_core.text.foreign.sentencepiece_model import open_model
+
+    try:
+        return bool(open_model(path.read_bytes()).get_piece_size())
+    except ValueError:
+        return False
 
 
 def load_vocab_mapping(path: Path | str) -> dict[str, int]:
