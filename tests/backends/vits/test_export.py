@@ -1,0 +1,117 @@
+"""ONNX, sherpa-onnx and piper: what is written speaks as we do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_voice import tiny_backend, tiny_config
+
+from amtts_core.backend import SynthesisRequest
+from amtts_core.errors import AmttsError
+from amtts_core.text.tokenizer import train_tokenizer
+from amtts_vits.backend import VitsBackend
+from amtts_vits.export.characters import character_table
+
+needs_onnx = pytest.mark.usefixtures("_onnx")
+
+
+@pytest.fixture(scope="module")
+def _onnx() -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+
+
+def quiet_voice(*, speakers: tuple[str, ...] = (), **model: object) -> VitsBackend:
+    """A tiny voice that reads letter by letter and draws no noise."""
+    torch.manual_seed(5)
+    config, _ = tiny_config("vits", model={"noise_scale": 0.0, "noise_scale_duration": 0.0, **model})
+    tokenizer = train_tokenizer("char", ["ሰላም ለዓለም።"] * 3)
+    backend = VitsBackend.build(
+        config.model_config_of(VitsBackend.spec), tokenizer=tokenizer, speakers=speakers
+    )
+    predictor = backend.network.generator.duration_predictor
+    with torch.no_grad():  # durations of about 1.8 frames: far from where rounding up could go either way
+        if hasattr(predictor, "flows"):
+            predictor.flows[0].translate.fill_(-0.6)
+        else:
+            predictor.proj.bias.fill_(0.6)
+            predictor.proj.weight.mul_(0.1)
+    return backend
+
+
+def ours(backend: VitsBackend, text: str, speaker: str = "") -> np.ndarray:
+    request = SynthesisRequest(tokens=backend.text_tokenizer.encode(text), speaker=speaker)
+    return backend.synthesize([request])[0]
+
+
+@needs_onnx
+@pytest.mark.parametrize("stochastic", [True, False])
+def test_onnx_equals_torch_at_any_length(tmp_path: Path, stochastic: bool) -> None:
+    import onnxruntime
+
+    backend = quiet_voice(use_stochastic_duration_prediction=stochastic)
+    backend.export(tmp_path, format="onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    for text in ("ሰ", "ሰላም ለዓለም።", "ሰላም ለዓለም። " * 4):
+        tokens = backend.text_tokenizer.encode(text)
+        ids = np.array([backend.utterance(SynthesisRequest(tokens=tokens)).tokens])
+        zero, one = np.zeros(1, np.float32), np.ones(1, np.float32)
+        values = (ids, np.array([ids.shape[1]]), zero, one, zero)
+        names = ("x", "x_length", "noise_scale", "length_scale", "noise_scale_w")
+        made = session.run(None, dict(zip(names, values, strict=True)))[0].reshape(-1)
+        assert float(np.abs(made - ours(backend, text)).max()) < 1e-5
+
+
+@needs_onnx
+def test_sherpa_onnx_speaks_geez_text_as_we_do(tmp_path: Path) -> None:
+    sherpa = pytest.importorskip("sherpa_onnx")
+    backend = quiet_voice()
+    backend.export(tmp_path, format="sherpa-onnx")
+    vits = sherpa.OfflineTtsVitsModelConfig(
+        model=str(tmp_path / "model.onnx"),
+        lexicon="",
+        tokens=str(tmp_path / "tokens.txt"),
+        noise_scale=0.0,
+        noise_scale_w=0.0,
+        length_scale=1.0,
+    )
+    engine = sherpa.OfflineTts(sherpa.OfflineTtsConfig(model=sherpa.OfflineTtsModelConfig(vits=vits)))
+    for typed, read in (("ሰላም ለዓለም", "ሰላም ለአለም"), ("ሠላም።", "ሰላም።"), ("ሠላም.", "ሰላም።")):
+        made = np.array(engine.generate(typed, sid=0, speed=1.0).samples)
+        expected = ours(backend, read)
+        assert made.shape == expected.shape
+        assert float(np.abs(made - expected).max()) < 1e-5
+
+
+@needs_onnx
+def test_piper_files_say_what_piper_reads(tmp_path: Path) -> None:
+    backend = quiet_voice(speakers=("a", "b"))
+    backend.export(tmp_path, format="piper")
+    voice = json.loads((tmp_path / "voice.onnx.json").read_text(encoding="utf-8"))
+    assert voice["phoneme_id_map"]["_"] == [0]
+    assert voice["phoneme_id_map"]["^"] == voice["phoneme_id_map"]["$"] == []
+    assert voice["phoneme_id_map"]["ሠ"] == voice["phoneme_id_map"]["ሰ"]
+    assert voice["speaker_id_map"] == {"a": 0, "b": 1}
+    assert voice["num_symbols"] == backend.text_tokenizer.vocab_size
+
+
+def test_the_character_table_holds_single_code_points_once() -> None:
+    tokenizer = train_tokenizer("char", ["ሰላም ለዓለም።"] * 3)
+    table = character_table(tokenizer, what="test")
+    assert all(len(sign) == 1 for sign in table)
+    assert 0 not in table.values()
+    assert table["ሠ"] == table["ሰ"]
+    assert table["."] == table["።"]
+    assert table[" "] == tokenizer.symbols().index("▁")
+
+
+@pytest.mark.parametrize("form", ["sherpa-onnx", "piper"])
+def test_spelt_letters_are_refused(tmp_path: Path, form: str) -> None:
+    backend = tiny_backend("vits")
+    with pytest.raises(AmttsError, match="one symbol a character") as caught:
+        backend.export(tmp_path, format=form)
+    assert "--kind char" in str(caught.value.remedy)
