@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from amtts_core.config import Settings
+from amtts_indextts2.sampling import SamplingConfig
 
 FEATURE_SIZE = 1024
 """Values of one conditioning frame: hidden state 17 of w2v-bert 2.0, standardised, 50 Hz."""
@@ -102,6 +103,12 @@ class IndexTTS2Config(Settings):
     head: SemanticHeadConfig | DelayedHeadConfig = Field(
         default_factory=SemanticHeadConfig, discriminator="kind", description="what it speaks in"
     )
+    codec: str = Field("dac", description="codec whose codes it learns, see amtts encode-codes")
+    codec_weights: str = Field("", description="weights of the codec: a .pth file or a checkpoint folder")
+    sampling: SamplingConfig = Field(
+        default_factory=lambda: SamplingConfig(temperature=0.9, top_k=50), description="how codes are drawn"
+    )
+    int8: bool = Field(False, description="decode with 8-bit weights on a CPU: faster, a little less exact")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the trunk in training")
     text_weight: float = Field(0.1, ge=0, description="weight of the text loss beside the code loss")
     text_drop: float = Field(
@@ -136,7 +143,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_mel_tokens": 400,
         "num_latents": 2,
         "conditioning": "table",
-        "head": {"kind": "dac", "num_codebooks": 2, "cardinality": 64},
+        "codec": "mel-codes",
+        "head": {"kind": "dac", "num_codebooks": 1, "cardinality": 1024},
+        "dropout": 0.0,
     },
     "official": {},
 }

@@ -80,6 +80,35 @@ class TextTables(nn.Module):
         return self.embedding(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
 
 
+class Pace(nn.Module):
+    """How many code rows a text usually lasts: a line through what training saw, forgetting slowly."""
+
+    sums: Tensor
+    FORGET = 0.02
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("sums", torch.zeros(5))  # means of 1, n, n^2, f, n * f
+
+    @torch.no_grad()
+    def watch(self, tokens: Tensor, frames: Tensor) -> None:
+        """Takes in a batch: text tokens (B,) and code rows (B,)."""
+        n, f = tokens.float(), frames.float()
+        seen = torch.stack([torch.ones_like(n), n, n * n, f, n * f]).mean(dim=1)
+        if self.training:
+            self.sums.lerp_(seen, 1.0 if not bool(self.sums[0]) else self.FORGET)
+
+    def frames(self, tokens: int) -> float:
+        """Code rows that `tokens` tokens should last; 0 before any training."""
+        one, n, nn_, f, nf = self.sums.double().tolist()
+        if not one:
+            return 0.0
+        spread = nn_ - n * n
+        slope = (nf - n * f) / spread if spread > 0.5 else f / n
+        slope = min(max(slope, 0.5 * f / n), 2 * f / n)  # few lengths tell little about a slope
+        return max(1.0, f + slope * (tokens - n))
+
+
 class IndexTTS2Gpt(nn.Module):
     """UnifiedVoice of IndexTTS2.
 
@@ -98,6 +127,7 @@ class IndexTTS2Gpt(nn.Module):
             self.emotion = EmotionEncoder(config.emotion, dim)
         else:
             self.speaker_table = nn.Embedding(max(1, num_speakers), config.num_latents * dim)
+            self.pace = Pace()
         self.speed = nn.Embedding(2, dim)
         self.text = TextTables(text.vocab_size + 1, config.max_text_tokens + 2, dim)
         self.speech: SemanticCodes | DelayedCodes

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amtts_indextts2.config import IndexTTS2Config
+from amtts_indextts2.config import ConformerConfig, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.losses import book_losses, code_rows, text_loss, weighted
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
 
@@ -87,3 +87,27 @@ def memorise(network: IndexTTS2Gpt, batch: Sequence[Clip], *, steps: int = 250) 
             break
     network.eval()
     return history
+
+
+def small_network() -> IndexTTS2Gpt:
+    """A network of the published make (conformers, semantic head) with strong random weights."""
+    part = ConformerConfig(
+        output_size=16, linear_units=8, attention_heads=2, num_blocks=1, perceiver_mult=0.1
+    )
+    config = IndexTTS2Config(
+        model_dim=32,
+        layers=2,
+        heads=4,
+        max_text_tokens=20,
+        max_mel_tokens=40,
+        num_latents=3,
+        speaker=part,
+        emotion=part,
+        head=SemanticHeadConfig(num_codes=18, start=16, stop=17),
+    )
+    torch.manual_seed(0)
+    network = IndexTTS2Gpt(config, TextIds(TEXT)).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return network

@@ -18,6 +18,9 @@ from amtts_core.training.callbacks import Callback
 from amtts_core.training.run import TrainingResult, train
 
 RATE = 22050
+CODEC = Path(__file__).parents[2] / "examples" / "codecs" / "mel-codes-am"
+NEEDS: dict[str, dict[str, Any]] = {"indextts2": {"model": {"codec_weights": str(CODEC)}}}
+"""Settings that a backend cannot be built without."""
 LETTERS = "ለመሰረበተነአከወደገ"
 VOWEL_ROWS = range(7)
 
@@ -95,7 +98,7 @@ def tiny_config(backend: str = "chatterbox-mel", **sections: Any) -> tuple[RunCo
             "optim": {"warmup_steps": 2, "learning_rate": 2e-3},
         },
     }
-    return resolve_config(merged(values, sections))
+    return resolve_config(merged(merged(values, NEEDS.get(backend, {})), sections))
 
 
 def tiny_backend(name: str, *, speakers: Sequence[str] = ()) -> Backend:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_gpt import small_network
 
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_indextts2.config import ConformerConfig, IndexTTS2Config, SemanticHeadConfig, config_of_released
+from amtts_indextts2.config import IndexTTS2Config, config_of_released
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
 from amtts_indextts2.reference import reference_checks
 from amtts_indextts2.weights import load_published, read_published, to_published
@@ -24,33 +25,9 @@ RELEASED = "968eeb891edbc085143e021e6d626501c560958506932c91bcbc3d0c874d43c8"
 """sha256 of the sorted lines "name shape" of the released model's state dict: 665 tensors."""
 
 
-def small_config(**changes: object) -> IndexTTS2Config:
-    part = ConformerConfig(
-        output_size=16, linear_units=8, attention_heads=2, num_blocks=1, perceiver_mult=0.1
-    )
-    values = {
-        "model_dim": 32,
-        "layers": 2,
-        "heads": 4,
-        "max_text_tokens": 20,
-        "max_mel_tokens": 40,
-        "num_latents": 3,
-        "speaker": part,
-        "emotion": part,
-        "head": SemanticHeadConfig(num_codes=18, start=16, stop=17),
-        **changes,
-    }
-    return IndexTTS2Config.model_validate(values)
-
-
 @pytest.fixture(scope="module")
 def small() -> IndexTTS2Gpt:
-    torch.manual_seed(0)
-    network = IndexTTS2Gpt(small_config(), TextIds(12)).eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    return network
+    return small_network()
 
 
 def test_the_released_configuration_has_exactly_the_released_tensors() -> None:

@@ -1,0 +1,293 @@
+"""The IndexTTS2 GPT as a backend: codes of a codec given by path, batches, weights, speech."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amtts_core.backend import (
+    BackendSpec,
+    Batch,
+    Example,
+    Features,
+    ReferenceCheck,
+    SynthesisRequest,
+    TextRows,
+    device_of,
+)
+from amtts_core.checkpoint import load_strict
+from amtts_core.codec.protocol import SpeechCodec
+from amtts_core.codec.registry import open_codec
+from amtts_core.errors import AmttsError
+from amtts_core.text.tokenizer import TextTokenizer
+from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
+from amtts_indextts2.decoding import Decoded, Prompt, decode
+from amtts_indextts2.learner import IndexTTS2Learner
+from amtts_indextts2.losses import code_rows
+from amtts_indextts2.network import IndexTTS2Gpt, TextIds
+from amtts_indextts2.quantize import QuantizedCopy
+from amtts_indextts2.weights import LICENCE
+
+logger = logging.getLogger(__name__)
+NAME = "indextts2"
+SAMPLE_RATE = 16000
+FREE, FIXED = (0.75, 1.3), (0.93, 1.07)
+"""Speech does not end before, and is ended after, this many times the frames it should last: where they are estimated
+from the text, and where a speed fixes them."""
+RETRIES = 2
+"""Further seeds tried for a sentence that did not end by itself."""
+
+
+class IndexTTS2Backend:
+    """Autoregressive speech in a codec's codes; speakers from a learnt table."""
+
+    spec: ClassVar[BackendSpec] = BackendSpec(
+        name=NAME,
+        summary="IndexTTS2's GPT over the codes of a speech codec (DAC, mel-codes)",
+        sample_rate=SAMPLE_RATE,
+        learns_from="codes",
+        config=IndexTTS2Config,
+        presets=PRESETS,
+        training_defaults={
+            "data": {"batch_frames": 6000},
+            "training": {
+                "max_steps": 20000,
+                "optim": {"learning_rate": 5e-4, "warmup_steps": 300, "weight_decay": 0.01},
+            },
+        },
+        weights_licence=f"none: trained from scratch; published weights: {LICENCE}",
+    )
+
+    def __init__(
+        self,
+        config: IndexTTS2Config,
+        tokenizer: TextTokenizer,
+        speakers: Sequence[str],
+        network: IndexTTS2Gpt,
+    ) -> None:
+        self.config = config
+        self.text_tokenizer = tokenizer
+        self.speakers = list(speakers)
+        self.network = network
+        self._small = QuantizedCopy()
+
+    @classmethod
+    def build(
+        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
+    ) -> IndexTTS2Backend:
+        """A fresh network; its text tables have one row per token of `tokenizer` and one more."""
+        if tokenizer is None:
+            raise AmttsError(
+                f"backend '{NAME}' learns from text and needs a tokenizer",
+                remedy="Make one with: amtts tokenize --data DIR",
+            )
+        if config.conditioning != "table":
+            raise AmttsError(
+                f"model.conditioning is '{config.conditioning}'; only 'table' can be trained here so far",
+                remedy="Give --set model.conditioning=table",
+            )
+        marks = TextIds(tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id)
+        network = IndexTTS2Gpt(config, marks, num_speakers=len(speakers))
+        network.initialize()
+        return cls(config, tokenizer, speakers, network)
+
+    @classmethod
+    def load(
+        cls,
+        config: Any,
+        weights: Mapping[str, Tensor],
+        *,
+        tokenizer: TextTokenizer | None,
+        speakers: Sequence[str] = (),
+    ) -> IndexTTS2Backend:
+        """The network with `weights` loaded strictly."""
+        backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
+        load_strict(backend.network, weights, backend=NAME)
+        return backend
+
+    def text_rows(self) -> tuple[TextRows, ...]:
+        """Embedding, head and its bias; each has one row more than tokens."""
+        return (
+            TextRows("text.embedding.weight", "embedding", extra=1),
+            TextRows("text.head.weight", "head", extra=1),
+            TextRows("text.head.bias", "bias", extra=1),
+        )
+
+    def speech_codec(self) -> SpeechCodec:
+        """The codec of `config.codec`."""
+        return codec_of(self.config)
+
+    @classmethod
+    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+        """`codes`: (L, K) int32 of a waveform (T,)."""
+        codec = codec_of(config)
+        samples = waveform if len(waveform) else np.zeros(1, np.float32)
+        codes = codec.encode(torch.from_numpy(np.ascontiguousarray(samples))[None])[0]
+        return Features(arrays={"codes": codes.T.to(torch.int32).contiguous().cpu().numpy()})
+
+    @classmethod
+    def feature_key(cls, config: Any) -> str:
+        """The codec, its weights and its codebooks."""
+        codec = codec_of(config)
+        return f"{codec.name}:{codec.weights_hash}:{codec.num_codebooks}"
+
+    def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
+        """Text and codes have to fit the position tables."""
+        if num_tokens > self.config.max_text_tokens:
+            return f"{num_tokens} tokens are more than max_text_tokens {self.config.max_text_tokens}"
+        if lengths["codes"] > self._most_frames():
+            return f"{lengths['codes']} code frames are more than {self._most_frames()}"
+        return ""
+
+    def _most_frames(self) -> int:
+        head = self.config.head
+        return self.config.max_mel_tokens - (
+            0 if isinstance(head, SemanticHeadConfig) else max(head.all_delays)
+        )
+
+    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Nothing: codes have no scale."""
+
+    def num_frames(self, lengths: Mapping[str, int]) -> int:
+        """Code frames."""
+        return lengths["codes"]
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """`tokens` (B, N), `inputs`, `targets` (B, S[, K]), and (B,) each of lengths, frames, rows and speakers."""
+        codes = [torch.from_numpy(e.features["codes"].astype(np.int64)) for e in examples]
+        rows = code_rows(codes, self.config.head)
+        tokens = [torch.tensor(e.tokens, dtype=torch.int64) for e in examples]
+        return {
+            "ids": [example.id for example in examples],
+            "tokens": torch.nn.utils.rnn.pad_sequence(
+                tokens, batch_first=True, padding_value=self.text_tokenizer.pad_id
+            ),
+            "token_lengths": torch.tensor([len(t) for t in tokens]),
+            "frames": torch.tensor([len(c) for c in codes]),
+            "inputs": rows.inputs,
+            "targets": rows.targets,
+            "row_lengths": rows.lengths,
+            "speakers": torch.tensor([self._speaker_index(e.speaker) for e in examples]),
+        }
+
+    def learner(self) -> IndexTTS2Learner:
+        """The training view."""
+        return IndexTTS2Learner(self.network)
+
+    @torch.inference_mode()
+    def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        """One waveform (T,) per request; how long each should last follows from its text and its speed."""
+        device = device_of(self.network)
+        prompts = [self._prompt(request, device) for request in requests]
+        codec = self.speech_codec().to(device)
+        hurried = [number for number, request in enumerate(requests) if request.speed != 1]
+        if hurried:  # a speed divides the length that the sentence has at its own pace
+            own = self._speak([prompts[number] for number in hurried])
+            for number, item in zip(hurried, own, strict=True):
+                wanted = max(1, round(len(item.codes) / requests[number].speed))
+                prompts[number] = self._prompt(requests[number], device, wanted=wanted)
+        spoken = self._speak(prompts)
+        return [codec.decode(item.codes.T[None])[0].clamp(-1, 1).cpu().numpy() for item in spoken]
+
+    def _prompt(self, request: SynthesisRequest, device: torch.device, *, wanted: int = 0) -> Prompt:
+        """A request with its length in frames: `wanted` closely, or about what its text usually lasts."""
+        speaker = torch.tensor([self._speaker_index(request.speaker)], device=device)
+        if not request.tokens:
+            raise AmttsError("there is no token to speak")
+        shortest, longest = FIXED if wanted else FREE
+        wanted = wanted or round(self.network.pace.frames(len(request.tokens)))
+        if not wanted:
+            raise AmttsError(
+                f"this '{NAME}' network was never trained and does not know how long speech lasts"
+            )
+        wanted = min(wanted, self._most_frames())
+        latents = self.network.latents_of(speaker)
+        return Prompt(
+            prefix=self.network.prefix(latents, wanted=torch.tensor([wanted], device=device))[0],
+            text=torch.tensor(list(request.tokens), device=device),
+            max_frames=min(math.ceil(longest * wanted), self._most_frames()),
+            min_frames=max(1, math.floor(shortest * wanted)),
+            seed=request.seed,
+        )
+
+    def _speak(self, prompts: Sequence[Prompt]) -> list[Decoded]:
+        """Codes of each prompt; what ran on to its limit is tried again with another seed, and told."""
+        small = self.config.int8 and device_of(self.network).type == "cpu"
+        network = self._small.of(self.network) if small else self.network
+        spoken = decode(network, prompts, sampling=self.config.sampling)
+        for attempt in range(1, RETRIES + 1):
+            running = [number for number, item in enumerate(spoken) if not item.ended]
+            if not running or self.config.sampling.temperature == 0:
+                break
+            again = [replace(prompts[n], seed=prompts[n].seed + 7919 * attempt) for n in running]
+            for number, item in zip(
+                running, decode(network, again, sampling=self.config.sampling), strict=True
+            ):
+                spoken[number] = item
+        for item, prompt in zip(spoken, prompts, strict=True):
+            if not item.ended:
+                logger.warning(
+                    "speech of %d tokens ran on and was cut at %d frames", len(prompt.text), len(item.codes)
+                )
+        return spoken
+
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """Conditioning, logits, losses and greedy decodes of a bundle made with the official code."""
+        from amtts_indextts2.reference import reference_checks
+
+        return reference_checks(folder)
+
+    def export(self, folder: Path, *, format: str) -> None:
+        """No foreign format reads this network."""
+        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
+
+    def _speaker_index(self, speaker: str) -> int:
+        if not speaker:
+            return 0
+        if speaker not in self.speakers:
+            known = ", ".join(self.speakers) or "one voice without a name"
+            raise AmttsError(f"unknown speaker '{speaker}'; this checkpoint knows: {known}")
+        return self.speakers.index(speaker)
+
+
+def codec_of(config: IndexTTS2Config) -> SpeechCodec:
+    """The codec that a configuration names, opened once.
+
+    Raises:
+        AmttsError: none is named, it cannot be opened, or its codes are not those of the head.
+    """
+    if not config.codec_weights:
+        raise AmttsError(
+            f"backend '{NAME}' learns the codes of codec '{config.codec}' and needs its weights",
+            remedy="Give --set model.codec_weights=FILE_OR_FOLDER",
+        )
+    head = config.head
+    semantic = isinstance(head, SemanticHeadConfig)
+    books = 1 if isinstance(head, SemanticHeadConfig) else head.num_codebooks
+    entries = head.num_codes - 2 if isinstance(head, SemanticHeadConfig) else head.cardinality
+    codec = _opened(config.codec, config.codec_weights, books)
+    if codec.cardinality != entries:
+        name = "num_codes (less 2)" if semantic else "cardinality"
+        raise AmttsError(
+            f"codec '{codec.name}' has {codec.cardinality} entries a codebook, model.head.{name} is {entries}"
+        )
+    if codec.sample_rate != SAMPLE_RATE:
+        raise AmttsError(
+            f"codec '{codec.name}' speaks at {codec.sample_rate} Hz, '{NAME}' at {SAMPLE_RATE} Hz"
+        )
+    return codec
+
+
+@lru_cache(maxsize=4)
+def _opened(name: str, weights: str, num_codebooks: int) -> SpeechCodec:
+    return open_codec(name, Path(weights), num_codebooks=num_codebooks)

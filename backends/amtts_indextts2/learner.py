@@ -1,0 +1,64 @@
+"""The training view: one phase, every codebook's loss and the text's, guidance and wanted lengths drawn per item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from amtts_core.backend import Batch, PhaseLoss
+from amtts_indextts2.losses import CodeRows, book_losses, text_loss, weighted
+from amtts_indextts2.network import IndexTTS2Gpt
+
+PHASE = "main"
+
+
+class IndexTTS2Learner:
+    """Loss = weighted mean of the books' cross entropies + `text_weight` x the text's.
+
+    In training a share `text_drop` of the utterances has no text (for guidance) and a share `free_length` no wanted
+    length; in evaluation all have their text and their length.
+    """
+
+    phases = (PHASE,)
+
+    def __init__(self, network: IndexTTS2Gpt) -> None:
+        self.modules: dict[str, nn.Module] = {"network": network}
+        self._network = network
+
+    def parameters(self, phase: str) -> list[nn.Parameter]:
+        """All parameters that are not frozen."""
+        return [p for p in self._network.parameters() if p.requires_grad]
+
+    def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
+        """Yields the one loss of a batch."""
+        network, config = self._network, self._network.config
+        text, lengths = batch["tokens"], batch["token_lengths"]
+        wanted = batch["frames"]
+        counted = lengths
+        if network.training:
+            network.pace.watch(lengths, wanted)
+            share = torch.rand(2, len(lengths), device=lengths.device)
+            dropped = share[0] < config.text_drop
+            lengths = lengths.masked_fill(dropped, 0)
+            counted = lengths.masked_fill(dropped, -1)  # an empty text teaches the text head nothing
+            wanted = wanted.masked_fill(share[1] < config.free_length, 0)
+        prefix = network.prefix(network.latents_of(batch["speakers"]), wanted=wanted)
+        rows = CodeRows(batch["inputs"], batch["targets"], batch["row_lengths"])
+        text_logits, logits = self.modules["network"](prefix, text, lengths, rows.inputs, rows.lengths)
+        books = book_losses(logits, rows.targets)
+        spoken = weighted(books, config.head)
+        read = text_loss(text_logits, network.marked_text(text, lengths), counted)
+        terms = {"codes": spoken, "text": read}
+        if len(books) > 1:
+            terms |= {f"book{number}": loss for number, loss in enumerate(books)}
+        yield PhaseLoss(
+            phase=PHASE,
+            total=spoken + config.text_weight * read,
+            terms={name: value.detach() for name, value in terms.items()},
+        )
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """None: codes are no picture."""
+        return {}

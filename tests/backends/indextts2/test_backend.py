@@ -1,0 +1,200 @@
+"""The backend over DAC codes: from waveforms to a checkpoint that speaks, by the common trainer; and its refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_codecs import write_pth
+from tiny_gpt import clips, memorise, small_network, tiny_gpt
+from tiny_voice import fidel_tokenizer, make_corpus, overfit, tiny_config, tiny_examples
+
+from amtts_core.backend import SynthesisRequest
+from amtts_core.checkpoint import read_checkpoint
+from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.training.run import train
+from amtts_indextts2.backend import IndexTTS2Backend, codec_of
+from amtts_indextts2.config import IndexTTS2Config
+from amtts_indextts2.decoding import Prompt, decode
+from amtts_indextts2.network import IndexTTS2Gpt, Pace
+from amtts_indextts2.quantize import QuantizedCopy
+from amtts_indextts2.text_probe import config_of_shapes, probe
+from amtts_indextts2.weights import to_published
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Settings of a tiny network over three DAC books of 16."""
+    path = tmp_path_factory.mktemp("codec") / "dac.pth"
+    write_pth(path)
+    head = {"kind": "dac", "num_codebooks": 3, "cardinality": 16}
+    return {"codec": "dac", "codec_weights": str(path), "head": head}
+
+
+@pytest.fixture(scope="module")
+def run(model: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    config, kind = tiny_config("indextts2", model=model)
+    data = make_corpus(folder / "data", train_items=6, val_items=2, speakers=("ሀና", "በላይ"))
+    train(config, kind, data=data, run=folder / "run")
+    return folder / "run"
+
+
+def build(model: dict[str, object]) -> IndexTTS2Backend:
+    torch.manual_seed(0)
+    config, kind = tiny_config("indextts2", model=model)
+    backend = kind.build(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
+    assert isinstance(backend, IndexTTS2Backend)
+    return backend
+
+
+def test_features_are_the_codecs_codes(model: dict[str, object]) -> None:
+    backend = build(model)
+    wave = np.random.default_rng(0).standard_normal(5000).astype(np.float32) * 0.1
+    codes = backend.features(backend.config, wave).arrays["codes"]
+    expected = backend.speech_codec().encode(torch.from_numpy(wave)[None])[0].T
+    np.testing.assert_array_equal(codes, expected.numpy())
+    key = backend.feature_key(backend.config)
+    assert backend.speech_codec().weights_hash in key
+
+
+def test_a_checkpoint_speaks_with_nothing_but_its_codec(run: Path) -> None:
+    checkpoint = read_checkpoint(run)
+    assert "trained from scratch" in checkpoint.info.base_weights_licence
+    backend = checkpoint.load_backend()
+    tokens = fidel_tokenizer().encode("ለመሰረ በተነአ።")
+    first, second = backend.synthesize(
+        [SynthesisRequest(tokens=tokens, speaker="በላይ"), SynthesisRequest(tokens=tokens, speaker="ሀና")]
+    )
+    for wave in (first, second):
+        assert wave.dtype == np.float32
+        assert np.isfinite(wave).all()
+        assert 0.2 < len(wave) / 16000 < 4
+    with pytest.raises(AmttsError, match="unknown speaker 'x'; this checkpoint knows: ሀና, በላይ"):
+        backend.synthesize([SynthesisRequest(tokens=tokens, speaker="x")])
+
+
+def test_every_book_is_logged(model: dict[str, object]) -> None:
+    backend = build(model)
+    loss = next(backend.learner().losses(backend.collate(tiny_examples(backend, 2))))
+    assert set(loss.terms) == {"codes", "text", "book0", "book1", "book2"}
+
+
+def test_an_untrained_network_does_not_pretend_to_speak(model: dict[str, object]) -> None:
+    with pytest.raises(AmttsError, match="was never trained"):
+        build(model).synthesize([SynthesisRequest(tokens=[5, 6])])
+
+
+def test_what_runs_on_is_cut_and_told(model: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
+    backend = build(model)
+    overfit(backend, tiny_examples(backend, 2), 1)
+    with torch.no_grad():
+        backend.network.speech.head.bias.view(3, 17)[0, 16] = -1e4  # it can never end
+    tokens = fidel_tokenizer().encode("ለመሰረ።")
+    wave = backend.synthesize([SynthesisRequest(tokens=tokens)])[0]
+    assert "ran on and was cut" in caplog.text
+    assert len(wave) / 16000 < 3
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"codec_weights": ""}, "needs its weights.*--set model.codec_weights"),
+        ({"codec_weights": "no/such/file"}, "do not exist"),
+        ({"head": {"kind": "dac", "num_codebooks": 3, "cardinality": 32}}, "16 entries a codebook.*is 32"),
+        (
+            {"head": {"kind": "dac", "num_codebooks": 5, "cardinality": 16}},
+            "5 codebooks were asked for.*has 3",
+        ),
+        ({"codec": "dak"}, "unknown codec 'dak'"),
+    ],
+)
+def test_codecs_that_do_not_fit_are_told(
+    model: dict[str, object], change: dict[str, object], told: str
+) -> None:
+    with pytest.raises(AmttsError, match=told):
+        codec_of(IndexTTS2Config.model_validate({**model, **change}))
+
+
+def test_what_does_not_fit_the_tables_is_told(model: dict[str, object]) -> None:
+    backend = build(model)
+    assert backend.check_example(100, {"codes": 398}) == ""
+    assert "max_text_tokens" in backend.check_example(101, {"codes": 10})
+    assert "399 code frames" in backend.check_example(5, {"codes": 399})
+
+
+def test_conformers_are_not_trained_in_silence(model: dict[str, object]) -> None:
+    config = IndexTTS2Config.model_validate({**model, "conditioning": "conformers"})
+    with pytest.raises(AmttsError, match="only 'table' can be trained"):
+        IndexTTS2Backend.build(config, tokenizer=fidel_tokenizer())
+
+
+def test_the_pace_is_a_line_through_what_was_seen() -> None:
+    pace = Pace().train()
+    assert pace.frames(10) == 0
+    for _ in range(300):
+        tokens = torch.randint(5, 60, (8,))
+        pace.watch(tokens, tokens * 3 + 12)
+    assert pace.frames(20) == pytest.approx(72, rel=0.03)
+    assert pace.frames(50) == pytest.approx(162, rel=0.03)
+    before = pace.sums.clone()
+    pace.eval().watch(torch.tensor([1]), torch.tensor([500]))
+    assert torch.equal(before, pace.sums)
+
+
+def test_guidance_and_draws_speak_what_is_known() -> None:
+    from amtts_indextts2.sampling import SamplingConfig
+
+    network, batch = tiny_gpt(), clips(2)
+    memorise(network, batch)
+    rows = network.prefix(network.latents_of(torch.zeros(2, dtype=torch.int64))).detach()
+    prompts = [
+        Prompt(prefix=row, text=clip.text, max_frames=40) for row, clip in zip(rows, batch, strict=True)
+    ]
+    cold = SamplingConfig(temperature=0.3, top_k=50, min_p=0.1, guidance=1.5)
+    for clip, found in zip(batch, decode(network, prompts, sampling=cold), strict=True):
+        assert torch.equal(found.codes, clip.codes)
+
+
+def test_eight_bits_speak_what_is_known_and_follow_the_network() -> None:
+    network, batch = tiny_gpt(), clips(2)
+    memorise(network, batch)
+    row = network.prefix(network.latents_of(torch.zeros(1, dtype=torch.int64))).detach()[0]
+    prompt = Prompt(prefix=row, text=batch[0].text, max_frames=40)
+    small = QuantizedCopy()
+    assert torch.equal(decode(small.of(network), [prompt])[0].codes, batch[0].codes)
+    assert small.of(network) is small.of(network)
+    before = small.of(network)
+    with torch.no_grad():
+        network.speech.head.bias.add_(1.0)
+    assert small.of(network) is not before
+    assert isinstance(network.trunk.blocks[0].up, torch.nn.Linear), "the network itself stays as it was"
+
+
+def test_the_text_probe_reads_sizes_off_tensors_and_sees_the_text() -> None:
+    network = small_network()
+    weights = to_published(network)
+    config, text = config_of_shapes(weights, heads=4)
+    assert config.model_dump(exclude={"speaker", "emotion"}) == network.config.model_dump(
+        exclude={"speaker", "emotion"}
+    )
+    assert text == network.text_ids
+    first = probe(weights, {"gpt": {"heads": 4}}, [[3, 4, 5], [6]])
+    second = probe(weights, {"gpt": {"heads": 4}}, [[3, 4, 7], [6]])
+    assert first["text_logits"].shape == (5 + 3, 12)
+    assert not torch.equal(first["speech_logits"][:3], second["speech_logits"][:3])
+    torch.testing.assert_close(first["speech_logits"][3:], second["speech_logits"][3:])
+    del weights["mel_embedding.weight"]
+    with pytest.raises(CheckpointError, match="mel_embedding"):
+        probe(weights, {}, [[3]])
+
+
+def test_a_checkpoint_of_another_size_is_refused() -> None:
+    network = tiny_gpt()
+    assert isinstance(network, IndexTTS2Gpt)
+    tokenizer = fidel_tokenizer()
+    config = network.config
+    with pytest.raises(CheckpointError, match=r"text\.embedding\.weight"):
+        IndexTTS2Backend.load(config, network.state_dict(), tokenizer=tokenizer)
