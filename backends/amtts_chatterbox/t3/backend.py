@@ -22,6 +22,7 @@ from amtts_chatterbox.t3.generate import Utterance, Voice, speak
 from amtts_chatterbox.t3.learner import T3Learner, padded_ids
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.reference import reference_checks
+from amtts_chatterbox.t3.stretch import stretch
 from amtts_chatterbox.t3.voice_encoder import VoiceEncoder, load_voice_encoder
 from amtts_chatterbox.t3.weights import LICENCE
 from amtts_core.audio.io import resample
@@ -175,12 +176,10 @@ class ChatterboxT3Backend:
 
     @torch.inference_mode()
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
-        """One waveform (T,) per request; the codes of all are drawn as one batch."""
-        if any(request.speed != 1 for request in requests):
-            raise AmttsError(
-                f"backend '{NAME}' speaks at its own pace",
-                remedy="Leave the speed at 1, or stretch the audio",
-            )
+        """One waveform (T,) per request; the codes of all are drawn as one batch.
+
+        T3 has no pace to set, so another speed stretches the waveform.
+        """
         codec = self.speech_codec()
         utterances = [
             Utterance(
@@ -190,7 +189,11 @@ class ChatterboxT3Backend:
         ]
         self.network.eval()
         spoken = speak(self.network, utterances)
-        return [self._to_waveform(one.codes, codec) for one in spoken]
+        waveforms = [self._to_waveform(one.codes, codec) for one in spoken]
+        return [
+            wave if request.speed == 1 else stretch(wave, SAMPLE_RATE, speed=request.speed)
+            for wave, request in zip(waveforms, requests, strict=True)
+        ]
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:

@@ -236,8 +236,6 @@ def test_requests_it_cannot_meet_are_told() -> None:
     backend = build(("ሀ",))
     with pytest.raises(AmttsError, match="unknown speaker 'nobody'"):
         backend.synthesize([SynthesisRequest(tokens=[5], speaker="nobody")])
-    with pytest.raises(AmttsError, match="pace"):
-        backend.synthesize([SynthesisRequest(tokens=[5], speed=2.0)])
     with pytest.raises(AmttsError, match="tokenizer"):
         ChatterboxT3Backend.build(config(), tokenizer=None)
 
