@@ -10,6 +10,7 @@ from amtts_core.units import Decibels, Hertz, Seconds
 
 FRAME: Seconds = 0.01
 LOWEST: Decibels = -120.0
+_DIGITAL: Decibels = -100.0
 _RUN = 5  # frames in a row that make speech; smoothing spreads a click over three or four
 _ABOVE_NOISE: Decibels = 10.0
 _LEAST_BELOW_SPEECH: Decibels = 20.0
@@ -24,12 +25,19 @@ class Speech:
         end: one past the last sample, margin included.
         level: of the loud frames (95th percentile of the frames' RMS), dB relative to full scale.
         noise: of the quiet frames (5th percentile), dB relative to full scale.
+        floor: the same without digital silence, which no microphone records.
     """
 
     begin: int
     end: int
     level: Decibels
     noise: Decibels
+    floor: Decibels
+
+    @property
+    def snr(self) -> Decibels:
+        """Estimate of the signal-to-noise ratio; too low where the clip has no pause at all."""
+        return self.level - self.floor
 
 
 def frame_levels(samples: np.ndarray, rate: Hertz) -> np.ndarray:
@@ -60,15 +68,22 @@ def find_speech(samples: np.ndarray, rate: Hertz, *, below: Decibels, margin: Se
     """
     levels = frame_levels(samples, rate)
     if not len(levels):
-        return Speech(0, 0, LOWEST, LOWEST)
+        return Speech(0, 0, LOWEST, LOWEST, LOWEST)
     level, noise = float(np.percentile(levels, 95)), float(np.percentile(levels, 5))
+    floor = noise if noise > _DIGITAL else _audible_floor(levels, level)
     threshold = max(level - below, min(noise + _ABOVE_NOISE, level - _LEAST_BELOW_SPEECH))
     active = levels > threshold
     runs = np.convolve(active, np.ones(_RUN, int), mode="valid") if len(active) >= _RUN else active * _RUN
     starts = np.flatnonzero(runs >= _RUN)
     if not len(starts):
-        return Speech(0, len(samples), level, noise)
+        return Speech(0, len(samples), level, noise, floor)
     hop, keep = max(1, round(FRAME * rate)), round(margin * rate)
     begin = max(0, int(starts[0]) * hop - keep)
     end = min(len(samples), (int(starts[-1]) + _RUN) * hop + keep)
-    return Speech(begin, end, level, noise)
+    return Speech(begin, end, level, noise, floor)
+
+
+def _audible_floor(levels: np.ndarray, level: Decibels) -> Decibels:
+    """The quiet frames of those that hold more than digital silence; of a single tone, the tone itself."""
+    audible = levels[levels > _DIGITAL]
+    return float(np.percentile(audible, 5)) if len(audible) else level

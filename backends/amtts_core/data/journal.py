@@ -87,6 +87,10 @@ class Journal:
         if time.monotonic() - self._committed > _COMMIT_EVERY:
             self.commit()
 
+    def reject(self, identity: str) -> None:
+        """Marks a clip that was recorded as kept: its audio does not belong to the corpus after all."""
+        self._db.execute("UPDATE clips SET kept = 0 WHERE id = ?", (identity,))
+
     def owner(self, kind: str, key: str) -> str | None:
         """The id of the clip that took `key` in this run."""
         row = self._db.execute("SELECT id FROM taken WHERE kind = ? AND key = ?", (kind, key)).fetchone()

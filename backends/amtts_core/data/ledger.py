@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from amtts_core.data.filters import Finding
 from amtts_core.data.manifest import Utterance, json_line
 from amtts_core.data.morphemes import SpaceCounter
+from amtts_core.data.pace import SpeakerPace, judge_pace
 from amtts_core.data.process import ClipTask, Outcome, audio_name
 from amtts_core.data.settings import PrepareSettings
 from amtts_core.data.split import SPLITS, Split, split_of
@@ -19,6 +22,8 @@ from amtts_core.units import Seconds
 
 MANIFEST = "manifest.jsonl"
 LEDGER = "rejected.jsonl"
+_WAITING = "kept.jsonl"  # between the two passes; never published
+_ASIDE = "\0"  # what the second pass needs and the manifest does not; no tag has this name
 _FILES = (MANIFEST, LEDGER, *(f"{split}.jsonl" for split in SPLITS))
 
 
@@ -26,8 +31,9 @@ class CorpusFiles:
     """Writes the corpus' tables as a stream beside their final names; nothing is replaced before `publish`.
 
     Attributes:
-        kept: clips in the manifest.
+        kept: clips in the manifest, or waiting for the second pass.
         reasons: rule -> rejected clips.
+        flags: rule -> clips that are kept, but stand out.
         splits: split -> clips.
         seconds: split -> seconds of speech.
         speakers: speaker -> clips.
@@ -40,6 +46,8 @@ class CorpusFiles:
         self._handles: dict[str, IO[str]] = {}
         self.kept = 0
         self.reasons: Counter[str] = Counter()
+        self.flags: Counter[str] = Counter()
+        self._pace = SpeakerPace()
         self.splits: Counter[Split] = Counter(dict.fromkeys(SPLITS, 0))
         self.seconds: dict[Split, Seconds] = dict.fromkeys(SPLITS, 0.0)
         self.speakers: Counter[str] = Counter()
@@ -48,7 +56,7 @@ class CorpusFiles:
 
     def __enter__(self) -> CorpusFiles:
         with writing(self._out):
-            for name in _FILES:
+            for name in (*_FILES, _WAITING):
                 self._handles[name] = self._temporary(name).open("w", encoding="utf-8")
         return self
 
@@ -66,9 +74,8 @@ class CorpusFiles:
         return self.reasons.total()
 
     def keep(self, task: ClipTask, outcome: Outcome) -> None:
-        """Adds a clip to the manifest and to its split."""
+        """First pass: a clip that can be kept by itself waits for those that its speaker's habit is drawn from."""
         settings = self._settings
-        split = split_of(outcome.normalized_text, val=settings.val, test=settings.test)
         span = (
             {}
             if not task.start and task.end is None
@@ -86,32 +93,60 @@ class CorpusFiles:
                 "lang": settings.normalizer.language,
                 "sample_rate": settings.sample_rate,
                 "source": task.source,
-                "split": split,
+                "split": split_of(outcome.normalized_text, val=settings.val, test=settings.test),
                 **span,
+                "measures": outcome.measures(),
             }
         )
-        line = json_line(row.model_dump(exclude_none=True))
-        self._write(MANIFEST, line)
-        self._write(f"{split}.jsonl", line)
+        waiting = row.model_dump(exclude_none=True) | {_ASIDE: [task.where, outcome.leftovers]}
+        self._write(_WAITING, json_line(waiting))
         self.kept += 1
-        self.splits[split] += 1
-        self.seconds[split] += outcome.duration
-        self.speakers[task.speaker] += 1
-        self.leftovers.update(outcome.leftovers)
-        self.spaces.add(task.text)
+        self._pace.add(task.speaker, outcome.letters_per_second)
+
+    def settle(self, on_reject: Callable[[str], None]) -> None:
+        """Second pass: judges the waiting clips by their speakers' pace and writes manifest and splits.
+
+        Args:
+            on_reject: called with the id of each clip that is not kept after all.
+        """
+        self._handles[_WAITING].close()
+        with self._temporary(_WAITING).open(encoding="utf-8") as waiting:
+            for line in waiting:
+                row = json.loads(line)
+                where, leftovers = row.pop(_ASIDE)
+                measures = row["measures"]
+                ratio = self._pace.ratio(row["speaker"], measures["letters_per_second"])
+                measures["pace"] = round(ratio, 3)
+                finding = None if self._settings.pace == "off" else judge_pace(ratio, self._settings)
+                if finding is not None and self._settings.pace == "reject":
+                    self.kept -= 1
+                    self._reject(row, where, finding)
+                    on_reject(row["id"])
+                    continue
+                if finding is not None:
+                    row["flags"] = [finding.rule]
+                    self.flags[finding.rule] += 1
+                self._publish_row(row, leftovers)
 
     def reject(self, task: ClipTask, finding: Finding) -> None:
         """Adds a clip to the ledger."""
-        row = {
-            "id": task.id,
-            "where": task.where,
-            "source": task.source,
-            "speaker": task.speaker,
-            "text": task.text,
-            **finding.model_dump(),
-        }
-        self._write(LEDGER, json_line(row))
+        row = {"id": task.id, "source": task.source, "speaker": task.speaker, "text": task.text}
+        self._reject(row, task.where, finding)
+
+    def _reject(self, row: dict[str, Any], where: str, finding: Finding) -> None:
+        names = {name: row[name] for name in ("source", "speaker", "text")}
+        self._write(LEDGER, json_line({"id": row["id"], "where": where, **names, **finding.model_dump()}))
         self.reasons[finding.rule] += 1
+
+    def _publish_row(self, row: dict[str, Any], leftovers: dict[str, int]) -> None:
+        line, split = json_line(row), row["split"]
+        self._write(MANIFEST, line)
+        self._write(f"{split}.jsonl", line)
+        self.splits[split] += 1
+        self.seconds[split] += row["duration"]
+        self.speakers[row["speaker"]] += 1
+        self.leftovers.update(leftovers)
+        self.spaces.add(row["text"])
 
     def publish(self, *names: str) -> None:
         """Replaces the named files, all where none is named, by what was written."""

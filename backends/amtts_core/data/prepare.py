@@ -153,6 +153,7 @@ class _Run:
             warnings: of the importer.
         """
         files, out = self.files, self.workspace.name
+        files.settle(self.journal.reject)
         assert total == files.kept + files.dropped, f"{total} in, {files.kept} kept, {files.dropped} dropped"
         if not total:
             self.workspace.write_state("failed")

@@ -31,6 +31,7 @@ class PrepareReport(BaseModel):
     dropped: int
     reused: int = Field(description="clips whose result an earlier run had left")
     reasons: dict[str, int] = Field(description="rule -> rejected clips, most frequent first")
+    flags: dict[str, int] = Field(description="rule -> clips that are kept, but stand out")
     seconds: Seconds = Field(description="speech that is kept")
     splits: dict[str, SplitReport]
     speakers: int
@@ -71,6 +72,11 @@ def make_report(
     ]
     if split_words := files.spaces.warning():
         told.append(split_words)
+    if files.flags["pace"]:
+        told.append(
+            f"{files.flags['pace']} clips are read much faster or slower than their speaker reads; "
+            "--set pace=reject leaves them out"
+        )
     leftovers = dict(files.leftovers.most_common())
     if leftovers:
         shown = ", ".join(f"{character!r} {count}" for character, count in list(leftovers.items())[:10])
@@ -84,6 +90,7 @@ def make_report(
         dropped=files.dropped,
         reused=reused,
         reasons=dict(files.reasons.most_common()),
+        flags=dict(files.flags.most_common()),
         seconds=round(sum(files.seconds.values()), 3),
         splits={
             split: SplitReport(utterances=files.splits[split], seconds=round(files.seconds[split], 3))

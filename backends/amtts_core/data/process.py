@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from amtts_core.audio.bandwidth import bandwidth
 from amtts_core.audio.clipping import flat_share
 from amtts_core.audio.io import AudioError, AudioTooLongError, Decoded, decode, resample, write_flac
 from amtts_core.audio.loudness import to_loudness
@@ -83,10 +84,29 @@ class Outcome(BaseModel):
     level: Decibels = 0.0
     noise: Decibels = 0.0
     clipped: float = 0.0
+    snr: Decibels = 0.0
+    silence: float = 0.0
+    """Share of the source clip that is silence at its ends."""
+    bandwidth: Hertz = 0
+    """Of the source clip; nothing lies above it."""
+    letters_per_second: float = 0.0
+    """Letters of the normalised text per second of speech."""
     loudness: Decibels = 0.0
     """Before levelling, LUFS."""
     leftovers: dict[str, int] = Field(default_factory=dict)
     """Characters of the normalised text outside of the language's symbols, with their counts."""
+
+    def measures(self) -> dict[str, float]:
+        """What the manifest says about the recording as it came, by name."""
+        return {
+            "snr": self.snr,
+            "clipped": self.clipped,
+            "silence": self.silence,
+            "loudness": self.loudness,
+            "bandwidth": self.bandwidth,
+            "letters_per_second": self.letters_per_second,
+            "source_rate": self.source_rate,
+        }
 
 
 def audio_name(identity: str) -> str:
@@ -150,12 +170,22 @@ class ClipProcessor:
         if len(written) > limit:
             reason = f"{len(written)} characters of text, at most {limit} are accepted"
             return "", Finding(rule="text-too-long", reason=reason, value=len(written), threshold=limit)
+        share = self._share_of_script(written)
+        if share < self.settings.min_script:
+            reason = f"{share:.0%} of the letters are of language '{self.settings.normalizer.language}'"
+            threshold = self.settings.min_script
+            return "", Finding(rule="wrong-script", reason=reason, value=round(share, 4), threshold=threshold)
         normalized = self._normalizer(written)
         if not any(character in self._letters for character in normalized):
             language = self.settings.normalizer.language
             reason = f"no letter of language '{language}' in {written[:40]!r}"
             return normalized, Finding(rule="no-letters", reason=reason, value=0, threshold=1)
         return normalized, None
+
+    def _share_of_script(self, text: str) -> float:
+        """Share of a text's letters that the language writes with; 1 where the text has no letters."""
+        letters = [character for character in text if character.isalpha()]
+        return sum(map(self._letters.__contains__, letters)) / len(letters) if letters else 1.0
 
     def _audio(self, task: ClipTask, decoded: Decoded, normalized: str) -> Outcome:
         settings, rate = self.settings, decoded.sample_rate
@@ -169,12 +199,17 @@ class ClipProcessor:
         steady = remove_rumble(samples, rate, settings.high_pass)
         speech = find_speech(steady, rate, below=settings.trim_level, margin=settings.trim_margin)
         begin, end = (speech.begin, speech.end) if settings.trim else (0, len(steady))
+        letters = sum(map(self._letters.__contains__, normalized))
         measured = Measurements(
             source_duration=len(samples) / rate,
             duration=(end - begin) / rate,
             level=speech.level,
             clipped=clipped,
             not_finite=not_finite,
+            snr=speech.snr,
+            silence=1 - (speech.end - speech.begin) / len(steady),
+            bandwidth=bandwidth(steady, rate),
+            letters_per_second=letters * rate / (speech.end - speech.begin),
         )
         outcome = Outcome(
             finding=judge(measured, settings),
@@ -186,6 +221,10 @@ class ClipProcessor:
             level=round(speech.level, 2),
             noise=round(speech.noise, 2),
             clipped=round(clipped, 6),
+            snr=round(measured.snr, 2),
+            silence=round(measured.silence, 4),
+            bandwidth=round(measured.bandwidth),
+            letters_per_second=round(measured.letters_per_second, 3),
             leftovers=dict(self._normalizer.leftovers(normalized)),
         )
         if outcome.finding is not None:

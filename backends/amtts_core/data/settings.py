@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,10 +13,10 @@ from amtts_core.errors import ConfigError, nearest
 from amtts_core.text.settings import NormalizerSettings
 from amtts_core.units import Decibels, Hertz, Seconds
 
-PROCESSING_VERSION = 1
+PROCESSING_VERSION = 2
 """Raise it when the same settings make other audio or text, so that old results are not taken for new ones."""
 
-_JUDGEMENT = ("val", "test", "max_rejected", "repeated_text")
+_JUDGEMENT = ("val", "test", "max_rejected", "repeated_text", "pace", "min_pace", "max_pace")
 """Fields that change which clips are kept and where they go, not what is made of a clip."""
 
 
@@ -41,6 +41,29 @@ class PrepareSettings(BaseModel):
         -60.0, ge=-120, le=0, description="a clip whose loud frames are lower is silent, dBFS"
     )
     max_clipped: float = Field(0.005, ge=0, le=1, description="largest share of clipped samples")
+    min_snr: Decibels = Field(
+        0.0, ge=0, description="lower estimates of the signal-to-noise ratio are rejected, dB; 0 is off"
+    )
+    max_silence: float = Field(
+        1.0, gt=0, le=1, description="largest share of the source clip that is silence at its ends; 1 is off"
+    )
+    min_bandwidth: float = Field(
+        0.0, ge=0, description="clips without content up to this frequency are rejected, Hz; 0 is off"
+    )
+    min_letters_per_second: float = Field(
+        0.0, ge=0, description="slower clips are rejected, letters per second of speech; 0 is off"
+    )
+    max_letters_per_second: float = Field(
+        50.0, gt=0, description="faster clips are rejected, letters per second of speech"
+    )
+    pace: Literal["off", "flag", "reject"] = Field(
+        "flag", description="what is done about clips far off their speaker's median pace"
+    )
+    min_pace: float = Field(0.55, ge=0, le=1, description="slowest pace, times the speaker's median")
+    max_pace: float = Field(1.7, ge=1, description="fastest pace, times the speaker's median")
+    min_script: float = Field(
+        0.2, ge=0, le=1, description="least share of the written letters that are of the language's script"
+    )
     max_text: int = Field(1000, gt=0, description="longer texts are rejected, characters")
     repeated_text: bool = Field(False, description="keep a sentence that its speaker has said before")
     speaker: str = Field("", description="speaker of rows that name none")
