@@ -56,6 +56,11 @@ class SentencePieceTokenizer:
         return self._kind
 
     @property
+    def model(self) -> bytes:
+        """The serialised model."""
+        return self._model
+
+    @property
     def vocab_size(self) -> int:
         """See `TextTokenizer`."""
         return int(self._processor.get_piece_size())

@@ -27,6 +27,7 @@ from amtts_core.vocab.config_files import check_sizes, config_files, read_config
 from amtts_core.vocab.families import Family, get_family, text_tokens
 from amtts_core.vocab.initialise import INITS, Init, RowOrigin, row_origins
 from amtts_core.vocab.old_text import encode_both, sample_texts
+from amtts_core.vocab.own_checkpoint import extend_own, is_own
 from amtts_core.vocab.plan import RowPlan, plan_rows
 from amtts_core.vocab.probe import OldText, compare_network, compare_tables, find_probe
 from amtts_core.vocab.resize import resize_rows
@@ -74,6 +75,9 @@ def extend_vocabulary(request: ExtendRequest) -> dict[str, Any]:
     Raises:
         AmttsError: files that do not belong together, nothing to add, or a check that failed; nothing is written.
     """
+    _check_out(request)
+    if is_own(request.checkpoint):
+        return _extend_own(request)
     family = get_family(request.backend)
     _check_request(request, family)
     weights = read_weights(find_weights(request.checkpoint, family))
@@ -145,13 +149,33 @@ def extend_vocabulary(request: ExtendRequest) -> dict[str, Any]:
 def _check_request(request: ExtendRequest, family: Family) -> None:
     if request.mode not in family.modes:
         raise AmttsError(f"--mode {request.mode}: backend '{family.name}' knows {', '.join(family.modes)}")
-    if request.init not in INITS:
-        raise AmttsError(f"--init {request.init}: choose one of {', '.join(INITS)}")
     if request.mode == "reuse" and request.pad_to:
         raise AmttsError("--pad-to goes with --mode extend; --mode reuse keeps the size")
+
+
+def _check_out(request: ExtendRequest) -> None:
     out = request.out
+    if request.init not in INITS:
+        raise AmttsError(f"--init {request.init}: choose one of {', '.join(INITS)}")
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise AmttsError(f"{out} exists and is not empty; it stays as it is", remedy="Choose another --out")
+
+
+def _extend_own(request: ExtendRequest) -> dict[str, Any]:
+    given = {"--mode": request.mode != "extend", "--pad-to": request.pad_to, "--lang-tag": request.language}
+    if typed := [name for name, value in given.items() if value]:
+        raise AmttsError(
+            f"{', '.join(typed)}: only for published files, {request.checkpoint} is a checkpoint of amtts"
+        )
+    return extend_own(
+        request.checkpoint,
+        backend=request.backend,
+        tokenizer=request.tokenizer,
+        add=request.add,
+        out=request.out,
+        init=request.init,
+        seed=request.seed,
+    )
 
 
 def _write_tokenizer(edited: Edited, folder: Path) -> None:
