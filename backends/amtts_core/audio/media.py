@@ -192,6 +192,8 @@ def _track(container: InputContainer) -> AudioStream:
 
 
 def _rate(stream: AudioStream) -> Hertz:
+    if stream.codec_context is None:
+        raise AudioError("has sound of an unknown kind")
     rate = int(stream.rate or 0)
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(f"has a sample rate of {rate} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE}")

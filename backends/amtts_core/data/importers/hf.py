@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from amtts_core.data.filters import Finding
 from amtts_core.data.importers.base import Clip, Fault, Reading
-from amtts_core.data.importers.hf_parquet import clean_table_cells, parquet_entries
+from amtts_core.data.importers.hf_parquet import parquet_entries
 from amtts_core.data.importers.json_rows import first_row, read_rows, text_of
 from amtts_core.data.importers.layout import SPEAKER_NAMES, SPOKEN_NAMES, TEXT_NAMES
 from amtts_core.data.importers.locate import AudioLocator
@@ -44,10 +44,7 @@ class HuggingFace:
         root = AudioLocator(folder).root
         tables = _parquets(source)
         if tables:
-            warnings: list[str] = []
-            parts = (parquet_entries(folder, table, warnings) for table in tables)
-            summary = f"{len(tables)} parquet file(s)"
-            return Reading(root, itertools.chain.from_iterable(parts), None, summary, warnings)
+            return Reading(root, parquet_entries(folder, tables), None, f"{len(tables)} parquet file(s)")
         found = _metadata(source) if source.is_dir() else [source] if _is_metadata(source) else []
         if not found:
             raise AmttsError(
@@ -93,12 +90,19 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     reader = csv.DictReader(lines(), restkey="")
     try:
         for number, row in enumerate(reader, 2):
-            cells = clean_table_cells(row)
+            cells = _cells(row)
             yield number, cells if cells is not None else "has another number of columns than the header"
     except csv.Error as error:
         yield reader.line_num, f"is not CSV ({error})"
     for number, problem in problems.items():
         yield number, problem
+
+
+def _cells(row: Mapping[Any, Any]) -> dict[str, str] | None:
+    """A csv row with its cells as text; None where it has more or fewer cells than the header."""
+    if "" in row or any(value is None for value in row.values()):
+        return None
+    return {str(name): str(value) for name, value in row.items()}
 
 
 def _entries(folder: Path, table: Path) -> Iterator[Clip | Fault]:

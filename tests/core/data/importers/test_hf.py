@@ -17,7 +17,7 @@ from prepared import rows, run
 from recordings import SENTENCES, speech
 from sources import clips, entries, make_files, rules
 
-from amtts_core.data.importers import Fault, choose_importer, hf_parquet
+from amtts_core.data.importers import Clip, Fault, choose_importer, hf_parquet, parquet_reader
 from amtts_core.errors import AmttsError
 
 
@@ -130,10 +130,12 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 def test_an_audio_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(hf_parquet, "LARGEST_AUDIO", 100)
+    monkeypatch.setattr(parquet_reader, "LARGEST_AUDIO", 100)
     parquet(tmp_path / "p.parquet", {"audio": [b"x" * 101, b"x" * 100], "text": ["ሰላም", "ደህና"]})
-    assert rules(tmp_path) == {"ሰላም": "too-large"}
-    assert len(entries(tmp_path)) == 2
+    refused, kept = parquet_reader.read_parquet(tmp_path, "p.parquet")
+    assert isinstance(refused, Fault)
+    assert refused.finding.rule == "too-large"
+    assert isinstance(kept, Clip)
 
 
 def test_damaged_and_foreign_parquet(tmp_path: Path):
@@ -145,6 +147,29 @@ def test_damaged_and_foreign_parquet(tmp_path: Path):
     assert len(found) == 52
     with pytest.raises(AmttsError, match="no text column"):
         entries(parquet(tmp_path / "x/d.parquet", {"audio": [b"x"], "label": ["y"]}))
+
+
+def test_a_file_that_ends_the_reader_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    code = """
+import json, os, pickle, sys
+from pathlib import Path
+from amtts_core.data.importers import parquet_reader
+def read(folder, name, own=parquet_reader.read_parquet):
+    for entry in own(folder, name):
+        yield entry
+        if name == "b.parquet":
+            sys.stdout.flush()
+            os.abort()
+parquet_reader.read_parquet = read
+parquet_reader.main(sys.argv[1], json.load(sys.stdin))
+"""
+    monkeypatch.setattr(hf_parquet, "_CHILD", code)
+    for name in "abc":
+        parquet(tmp_path / f"{name}.parquet", {"audio": [b"x", b"y"], "text": [f"ሰላም {name}", "ደህና"]})
+    found = entries(tmp_path)
+    assert [e.finding.rule if isinstance(e, Fault) else "clip" for e in found][:2] == ["clip", "clip"]
+    assert [e.where for e in found if isinstance(e, Fault)] == ["b.parquet"]
+    assert [e.text for e in found[-2:]] == ["ሰላም c", "ደህና"]
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
