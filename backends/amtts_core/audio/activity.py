@@ -160,7 +160,9 @@ class _Silero:
 
             self._resample = soxr.ResampleStream(rate, _SILERO_RATE, 1, dtype="float32").resample_chunk
             self._mean = float(block.mean()) if len(block) else 0.0
-        resampled = self._resample((block - self._mean).astype(np.float32))
+        self._score(self._resample((block - self._mean).astype(np.float32)))
+
+    def _score(self, resampled: np.ndarray) -> None:
         samples = np.concatenate([self._rest, resampled])
         whole = len(samples) // _SILERO_WINDOW * _SILERO_WINDOW
         for window in samples[:whole].reshape(-1, _SILERO_WINDOW):
@@ -174,7 +176,9 @@ class _Silero:
         self._rest = samples[whole:]
 
     def voiced(self, frames: int) -> np.ndarray:
-        """One value a frame of 10 ms."""
+        """One value a frame of 10 ms; ends the stream."""
+        if self._resample is not None:
+            self._score(self._resample(np.zeros(0, np.float32), last=True))
         if not self._probabilities:
             return np.zeros(frames, bool)
         at = (np.arange(frames) + 0.5) * FRAME * _SILERO_RATE / _SILERO_WINDOW

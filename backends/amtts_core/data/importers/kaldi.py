@@ -25,6 +25,7 @@ from amtts_core.data.importers.walk import walk
 from amtts_core.errors import AmttsError
 
 _TRANSCRIBED = re.compile(r"^\s*<s>\s*(?P<text>.*?)\s*</s>\s*\((?P<key>[^()]+)\)\s*$")
+_ALFFA = re.compile(r"^(?:tr|te|dev)_\d+_(?P<speaker>(?:tr|te|dev)\w*?)\d{3}$")
 _LISTS = ("trsTrain.txt", "trsTest.txt")
 
 
@@ -118,7 +119,11 @@ class _Folder:
 
     def _speaker(self, key: str) -> str:
         speaker = self._speakers.get(key) or ""
-        return "" if speaker == key else speaker  # a recipe without speakers maps each utterance to itself
+        if speaker != key:
+            return speaker
+        # a recipe without speakers maps each utterance to itself; ALFFA's names tell them all the same
+        named = _ALFFA.match(key)
+        return named["speaker"] if named else ""
 
     def _entry(self, line: Line) -> Clip | Fault:
         where = f"{self._label}{self._text.name}:{line.number}"
@@ -155,7 +160,15 @@ class _Folder:
             return fault(found)
         source = self._locator.relative(found)
         return Clip(
-            where=where, path=found, source=source, text=text, speaker=speaker, start=start, end=end, name=key
+            where=where,
+            path=found,
+            source=source,
+            text=text,
+            speaker=speaker,
+            start=start,
+            end=end,
+            name=key,
+            distinct=not speaker and self._speakers.get(key) == key,
         )
 
 

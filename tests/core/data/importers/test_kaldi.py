@@ -26,10 +26,18 @@ def test_foreign_paths_are_found_inside_the_folder(tmp_path: Path):
     assert choose_importer(source).name == "kaldi"
     found = [(c.source, c.text, c.speaker, c.name) for c in clips(source)]
     assert found == [
-        ("wav/tr_1_tr01001.wav", "ሰላም ለሁሉም", "", "tr_1_tr01001"),  # utt2spk names the utterance itself
+        ("wav/tr_1_tr01001.wav", "ሰላም ለሁሉም", "tr01", "tr_1_tr01001"),  # utt2spk names the utterance itself
         ("wav/tr_2_tr01002.wav", "ደህና ናችሁ", "አበበ", "tr_2_tr01002"),
     ]
     assert not rules(source)
+
+
+def test_readers_that_are_not_named_are_not_taken_for_one(tmp_path: Path):
+    table = {"text": "a ሰላም\nb ሰላም\n", "wav.scp": "a a.wav\nb b.wav\n", "a.wav": "x", "b.wav": "x"}
+    source = make_files(tmp_path, {**table, "utt2spk": "a a\nb b\n"})
+    assert [(c.speaker, c.distinct) for c in clips(source)] == [("", True), ("", True)]
+    (source / "utt2spk").unlink()
+    assert [(c.speaker, c.distinct) for c in clips(source)] == [("", False), ("", False)]
 
 
 def test_a_file_is_found_by_its_name_unless_two_have_it(tmp_path: Path):
