@@ -24,6 +24,7 @@ COMMANDS = (
     "encode-codes",
     "train",
     "synthesize",
+    "export",
     "validate-e2e",
     "config",
     "backends",

@@ -77,7 +77,7 @@ def require(*packages: str) -> None:
     if missing:
         raise AmttsError(
             f"this export needs the package{'s' * (len(missing) > 1)} {' and '.join(missing)}",
-            remedy=f"pip install {' '.join(missing)}",
+            remedy=f"pip install {' '.join(missing)}, or install amtts[export]",
         )
 
 

@@ -1,0 +1,41 @@
+"""`amtts export`: a voice in a format that other programs run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amtts_cli import console
+from amtts_cli.options import Json
+from amtts_core.errors import AmttsError
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Checkpoint folder or run folder.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; must be new or empty.")],
+    format: Annotated[
+        str, typer.Option("--format", help="hf, onnx, sherpa-onnx, piper …: what the backend knows.")
+    ],
+    json: Json = False,
+) -> None:
+    """Write a voice for other programs. What was written is run and compared before it counts.
+
+    Example: amtts export --checkpoint run --format hf --out voice
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise AmttsError(f"{out} is not an empty folder", remedy="Choose another --out")
+    from amtts_core.checkpoint import read_checkpoint
+
+    found = read_checkpoint(checkpoint)
+    backend = found.load_backend()
+    backend.export(out, format=format)
+    files = sorted(str(file.relative_to(out)) for file in out.rglob("*") if file.is_file())
+    console.result(
+        {"backend": found.info.backend, "format": format, "out": str(out), "files": files},
+        lines=[
+            f"wrote {', '.join(files)} into {out}",
+            f"licence of the weights that this backend can start from: {found.info.base_weights_licence}",
+        ],
+    )
