@@ -51,9 +51,10 @@ def extend_vocab(
 ) -> None:
     """Add symbols to the tokenizer and checkpoint of a published model, together.
 
-    Families: chatterbox, indextts2, vits. Every size is read from the files; rows follow their token, never their
-    index. Before anything is put in place the result is read back: old rows bit for bit, old text to the same ids and
-    through both networks. DIR/vocab_report.json says where each row came from.
+    Families: chatterbox, indextts2, vits; or a checkpoint of amtts, of any backend. Every size is read from the
+    files; rows follow their token, never their index. Before anything is put in place the result is read back: old
+    rows bit for bit, old text to the same ids and through both networks. DIR/vocab_report.json says where each row
+    came from.
 
     Example: amtts extend-vocab --backend chatterbox --checkpoint t3_mtl23ls_v2.safetensors --tokenizer
     grapheme_mtl_merged_expanded_v1.json --add fidel --lang-tag am --out amharic

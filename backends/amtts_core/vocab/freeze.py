@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from amtts_core.backend import TextRows
 from amtts_core.errors import ConfigError, nearest
 
 
@@ -83,6 +84,33 @@ def original_rows(parameter: nn.Parameter, new_rows: Iterable[int]) -> Tensor:
     frozen = torch.ones(parameter.shape[0], dtype=torch.bool)
     frozen[list(new_rows)] = False
     return frozen.nonzero().flatten()
+
+
+def freeze_original_rows(
+    network: nn.Module, text_rows: Sequence[TextRows], new_rows: Iterable[int]
+) -> FrozenRows:
+    """Everything in the text-indexed tensors but the rows of new tokens.
+
+    Args:
+        network: its parameters carry the names that `text_rows` uses.
+        text_rows: as a backend declares them.
+        new_rows: ids of the new tokens.
+
+    Raises:
+        ConfigError: a tensor is not among the parameters, or an id is beyond its rows.
+    """
+    parameters = dict(network.named_parameters())
+    new = sorted(set(new_rows))
+    pairs = []
+    for rows in text_rows:
+        parameter = parameters.get(rows.tensor)
+        if parameter is None:
+            raise ConfigError(f"the network has no parameter '{rows.tensor}'")
+        tokens = parameter.shape[0] - rows.extra
+        if new and not 0 <= new[0] <= new[-1] < tokens:
+            raise ConfigError(f"new token {new[-1]}: '{rows.tensor}' has {tokens} text tokens")
+        pairs.append((parameter, original_rows(parameter, new)))
+    return FrozenRows(pairs)
 
 
 def freeze_modules(network: nn.Module, names: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from amtts_core.backend import TextRows
 from amtts_core.errors import AmttsError, ConfigError
 from amtts_core.vocab.forgetting import ForgettingGuard, compare_scores, mix_replay, text_cross_entropy
-from amtts_core.vocab.freeze import FrozenRows, freeze_modules, original_rows
+from amtts_core.vocab.freeze import FrozenRows, freeze_modules, freeze_original_rows
 from amtts_core.vocab.lora import add_lora, choose_trainable, lora_targets, merged_state
 from amtts_core.vocab.rates import Rates, ScaledRows, parameter_groups
 
@@ -66,9 +66,7 @@ def test_frozen_rows_keep_their_bits_for_50_steps(kind: int) -> None:
         loss_of(network, step).backward()
         optimizer.step()
     tensors = dict(network.named_parameters())
-    frozen = FrozenRows(
-        [(tensors[rows.tensor], original_rows(tensors[rows.tensor], [9, 10, 11])) for rows in ROWS]
-    )
+    frozen = freeze_original_rows(network, ROWS, [11, 9, 10])
     before = {name: value.detach().clone() for name, value in tensors.items()}
     for step in range(50):
         optimizer.zero_grad()
@@ -99,6 +97,13 @@ def test_without_the_restoring_step_weight_decay_moves_them() -> None:
     assert frozen.largest_change() > 0
     with pytest.raises(ValueError, match="row 12 of a tensor with 12 rows"):
         FrozenRows({network.embedding.weight: torch.tensor([12])})
+
+
+def test_original_rows_of_other_sizes_are_refused() -> None:
+    with pytest.raises(ConfigError, match="new token 12: 'embedding.weight' has 12 text tokens"):
+        freeze_original_rows(Toy(), ROWS, [3, 12])
+    with pytest.raises(ConfigError, match="no parameter 'text'"):
+        freeze_original_rows(Toy(), [TextRows("text", "head")], [3])
 
 
 def test_frozen_modules() -> None:
