@@ -123,8 +123,20 @@ class IndexTTS2Backend:
         )
 
     def speech_codec(self) -> SpeechCodec:
-        """The codec of `config.codec`."""
-        return codec_of(self.config)
+        """The codec of `config.codec`, where the network is.
+
+        Raises:
+            AmttsError: it is not the one whose codes the network has learnt.
+        """
+        codec = codec_of(self.config, device=str(device_of(self.network)))
+        learnt = bytes(self.network.codec_hash.tolist()).hex()
+        if any(self.network.codec_hash.tolist()) and learnt != codec.weights_hash:
+            raise AmttsError(
+                f"this network has learnt the codes of {codec.name}:{learnt[:12]}, "
+                f"{self.config.codec_weights} is {codec.name}:{codec.weights_hash[:12]}",
+                remedy="Put the codec's own weights there",
+            )
+        return codec
 
     @classmethod
     def features(cls, config: Any, waveform: np.ndarray) -> Features:
@@ -155,7 +167,9 @@ class IndexTTS2Backend:
         )
 
     def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Nothing: codes have no scale."""
+        """Remembers which codec's codes it learns; codes have no scale."""
+        digest = bytes.fromhex(self.speech_codec().weights_hash)
+        self.network.codec_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Code frames."""
@@ -188,7 +202,7 @@ class IndexTTS2Backend:
         """One waveform (T,) per request; how long each should last follows from its text and its speed."""
         device = device_of(self.network)
         prompts = [self._prompt(request, device) for request in requests]
-        codec = self.speech_codec().to(device)
+        codec = self.speech_codec()
         hurried = [number for number, request in enumerate(requests) if request.speed != 1]
         if hurried:  # a speed divides the length that the sentence has at its own pace
             own = self._speak([prompts[number] for number in hurried])
@@ -260,8 +274,8 @@ class IndexTTS2Backend:
         return self.speakers.index(speaker)
 
 
-def codec_of(config: IndexTTS2Config) -> SpeechCodec:
-    """The codec that a configuration names, opened once.
+def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:
+    """The codec that a configuration names, opened once a device.
 
     Raises:
         AmttsError: none is named, it cannot be opened, or its codes are not those of the head.
@@ -275,7 +289,7 @@ def codec_of(config: IndexTTS2Config) -> SpeechCodec:
     semantic = isinstance(head, SemanticHeadConfig)
     books = 1 if isinstance(head, SemanticHeadConfig) else head.num_codebooks
     entries = head.num_codes - 2 if isinstance(head, SemanticHeadConfig) else head.cardinality
-    codec = _opened(config.codec, config.codec_weights, books)
+    codec = _opened(config.codec, config.codec_weights, books, device)
     if codec.cardinality != entries:
         name = "num_codes (less 2)" if semantic else "cardinality"
         raise AmttsError(
@@ -289,5 +303,5 @@ def codec_of(config: IndexTTS2Config) -> SpeechCodec:
 
 
 @lru_cache(maxsize=4)
-def _opened(name: str, weights: str, num_codebooks: int) -> SpeechCodec:
-    return open_codec(name, Path(weights), num_codebooks=num_codebooks)
+def _opened(name: str, weights: str, num_codebooks: int, device: str) -> SpeechCodec:
+    return open_codec(name, Path(weights), num_codebooks=num_codebooks).to(device)

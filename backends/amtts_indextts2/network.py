@@ -118,6 +118,9 @@ class IndexTTS2Gpt(nn.Module):
         num_speakers: rows of the speaker table, where `config.conditioning` is "table".
     """
 
+    codec_hash: Tensor
+    """sha256 of the codec's weights that its codes are of; only with a speaker table."""
+
     def __init__(self, config: IndexTTS2Config, text: TextIds, *, num_speakers: int = 1) -> None:
         super().__init__()
         self.config, self.text_ids = config, text
@@ -128,6 +131,7 @@ class IndexTTS2Gpt(nn.Module):
         else:
             self.speaker_table = nn.Embedding(max(1, num_speakers), config.num_latents * dim)
             self.pace = Pace()
+            self.register_buffer("codec_hash", torch.zeros(32, dtype=torch.uint8))  # zero: not known
         self.speed = nn.Embedding(2, dim)
         self.text = TextTables(text.vocab_size + 1, config.max_text_tokens + 2, dim)
         self.speech: SemanticCodes | DelayedCodes

@@ -30,7 +30,7 @@ class SpeechCodec(Protocol):
     cardinality: int
     """Entries of one codebook."""
     weights_hash: str
-    """Says which weights made the codes; the same for the same numbers, whatever file they came in."""
+    """sha256 in hex of the weights that make the codes; the same numbers have the same one, whatever their file."""
     licence: str
     """Licence of the weights as far as it is known."""
 

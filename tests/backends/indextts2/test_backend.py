@@ -76,6 +76,15 @@ def test_a_checkpoint_speaks_with_nothing_but_its_codec(run: Path) -> None:
         backend.synthesize([SynthesisRequest(tokens=tokens, speaker="x")])
 
 
+def test_other_weights_of_the_codec_are_refused(run: Path, tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(run)
+    learnt = checkpoint.load_backend().speech_codec().weights_hash
+    write_pth(tmp_path / "other.pth", seed=9)
+    checkpoint.info.backend_config["codec_weights"] = str(tmp_path / "other.pth")
+    with pytest.raises(AmttsError, match=f"dac:{learnt[:12]}"):
+        checkpoint.load_backend().synthesize([SynthesisRequest(tokens=[5, 6])])
+
+
 def test_every_book_is_logged(model: dict[str, object]) -> None:
     backend = build(model)
     loss = next(backend.learner().losses(backend.collate(tiny_examples(backend, 2))))
