@@ -280,7 +280,12 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
 
 @pytest.mark.parametrize(
     ("name", "bundle"),
-    [("vits", "vits_deterministic"), ("indextts2", "indextts2"), ("dac", "dac")],
+    [
+        ("vits", "vits_deterministic"),
+        ("indextts2", "indextts2"),
+        ("chatterbox", "chatterbox"),
+        ("dac", "dac"),
+    ],
 )
 def test_reference_bundles_hold_for_backends_and_codecs(name: str, bundle: str) -> None:
     if not (SHARED / bundle).is_dir():

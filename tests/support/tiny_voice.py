@@ -19,7 +19,19 @@ from amtts_core.training.run import TrainingResult, train
 
 RATE = 22050
 CODEC = Path(__file__).parents[2] / "examples" / "codecs" / "mel-codes-am"
-NEEDS: dict[str, dict[str, Any]] = {"indextts2": {"model": {"codec_weights": str(CODEC)}}}
+NEEDS: dict[str, dict[str, Any]] = {
+    "indextts2": {"model": {"codec_weights": str(CODEC)}},
+    "chatterbox": {
+        "model": {
+            "codec": "mel-codes",
+            "codec_weights": str(CODEC),
+            "speech_codes": 1024,
+            "start_speech": 1024,
+            "stop_speech": 1025,
+            "speech_rows": 1026,
+        }
+    },
+}
 """Settings that a backend cannot be built without."""
 LETTERS = "ለመሰረበተነአከወደገ"
 VOWEL_ROWS = range(7)
