@@ -127,3 +127,43 @@ def test_text_is_learnt() -> None:
     ]
     assert float(phase_losses(backend, shuffled)["generator"]["kl"]) > 1.2 * right
     assert float(phase_losses(backend, exchanged)["generator"]["kl"]) > 1.2 * right
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_half_precision_keeps_the_alignment_and_comes_near_the_losses(
+    backend: VitsBackend, examples: list[Example], precision: torch.dtype
+) -> None:
+    """Score, splines, spectrograms and losses stay float32, whatever the rest is."""
+    backend.network.eval()
+    exact = phase_losses(backend, examples)
+    with torch.autocast("cpu", dtype=precision):
+        rough = phase_losses(backend, examples)
+        learner, recording = backend.learner(), recording_of(backend.collate(examples))
+        passed = learner._pass(recording, learner._pass.draws(recording, fixed=True))
+    assert passed.score.dtype == torch.float32
+    for phase, losses in exact.items():
+        for name, value in losses.items():
+            assert rough[phase][name].dtype == torch.float32, name
+            assert float(rough[phase][name]) == pytest.approx(float(value), rel=0.05, abs=0.02), name
+
+
+def test_gradient_accumulation_is_exact_for_both_optimisers(
+    backend: VitsBackend, examples: list[Example]
+) -> None:
+    """Two batches of one utterance give the gradient of both, with the discriminator's phase first for each."""
+    backend.network.eval()
+    learner = backend.learner()
+
+    def gradients(batches: list[list[Example]]) -> dict[str, Tensor]:
+        backend.network.zero_grad(set_to_none=True)
+        streams = [learner.losses(backend.collate(batch)) for batch in batches]
+        for phase in learner.phases:
+            for stream in streams:
+                (next(stream).total / len(streams)).backward(inputs=learner.parameters(phase))
+        return {name: p.grad.clone() for name, p in backend.network.named_parameters() if p.grad is not None}
+
+    one = examples[3]
+    together, apart = gradients([[one, one]]), gradients([[one], [one]])
+    assert set(together) == set(apart)
+    for name, gradient in together.items():
+        assert torch.allclose(gradient, apart[name], atol=1e-5, rtol=1e-3), name
