@@ -16,6 +16,7 @@ from amtts_cli import console
 
 COMMANDS = (
     "prepare",
+    "report",
     "merge",
     "split",
     "normalize",

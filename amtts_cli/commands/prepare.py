@@ -110,5 +110,5 @@ def _lines(report: PrepareReport) -> list[str]:
     return [
         f"{report.total} in = {report.kept} kept + {dropped}{reused}",
         f"{report.seconds / 60:.1f} minutes of speech, {max(1, report.speakers)} speaker(s); {splits}",
-        f"corpus: {report.out} (manifest.jsonl, rejected.jsonl)",
+        f"corpus: {report.out} (manifest.jsonl, rejected.jsonl, report.html)",
     ]

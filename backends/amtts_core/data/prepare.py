@@ -23,6 +23,7 @@ from amtts_core.data.ledger import LEDGER, CorpusFiles
 from amtts_core.data.pool import run_ordered
 from amtts_core.data.prepare_report import PrepareReport, make_report
 from amtts_core.data.process import ClipProcessor, ClipTask, Outcome, audio_name
+from amtts_core.data.report.build import write_report
 from amtts_core.data.settings import PrepareSettings
 from amtts_core.data.tasks import TaskStream, audio_size
 from amtts_core.data.workspace import Workspace, writing
@@ -172,8 +173,9 @@ class _Run:
         report = make_report(
             files, out, self.settings, importer=self.importer, reused=self.reused, warnings=warnings
         )
-        totals = report.model_dump(include={"total", "kept", "dropped", "seconds", "reasons"})
+        totals = report.model_dump(include={"total", "kept", "dropped", "seconds", "reasons", "warnings"})
         self.workspace.write_state("complete", **totals)
+        write_report(self.workspace.out)
         return report
 
     def _too_many_rejected(self, total: int) -> AmttsError:

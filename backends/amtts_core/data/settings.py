@@ -54,7 +54,7 @@ class PrepareSettings(BaseModel):
         0.0, ge=0, description="slower clips are rejected, letters per second of speech; 0 is off"
     )
     max_letters_per_second: float = Field(
-        50.0, gt=0, description="faster clips are rejected, letters per second of speech"
+        100.0, gt=0, description="faster clips are rejected, letters per second of speech"
     )
     pace: Literal["off", "flag", "reject"] = Field(
         "flag", description="what is done about clips far off their speaker's median pace"

@@ -1,0 +1,33 @@
+"""Writes `report.html` and `report.json` into a corpus folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amtts_core.data.report.gather import gather
+from amtts_core.data.report.model import CorpusReport
+from amtts_core.data.report.page import render
+from amtts_core.data.workspace import writing
+
+PAGE, DATA = "report.html", "report.json"
+
+
+def write_report(folder: Path, *, embed_audio: bool = False) -> CorpusReport:
+    """Reads the corpus once and writes both files; each appears whole or not at all.
+
+    Args:
+        folder: of the corpus.
+        embed_audio: puts the audio of the worst utterances inside the page.
+
+    Raises:
+        AmttsError: the folder is no corpus, or cannot be written.
+    """
+    report = gather(folder)
+    page = render(report, folder, embed_audio=embed_audio)
+    for name, text in ((PAGE, page), (DATA, report.model_dump_json(indent=2) + "\n")):
+        path = folder / name
+        with writing(path):
+            temporary = path.with_name(name + ".tmp")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+            temporary.replace(path)
+    return report
