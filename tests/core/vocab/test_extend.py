@@ -27,6 +27,7 @@ from amtts_core.text.tokenizer import load_tokenizer, train_tokenizer
 from amtts_core.vocab import extend, probe
 from amtts_core.vocab.extend import ExtendRequest, extend_vocabulary
 from amtts_core.vocab.families import FAMILIES
+from amtts_core.vocab.plan import plan_rows
 
 SIZE = len(chatterbox_data()["model"]["vocab"])
 
@@ -300,6 +301,28 @@ def test_a_folder_with_several_checkpoints_asks_which(t3: dict[str, Any], tmp_pa
     refused(ExtendRequest(**t3 | {"checkpoint": folder}, add="fidel"), "2 checkpoints", "--checkpoint")
     (tmp_path / "empty").mkdir()
     refused(ExtendRequest(**t3 | {"checkpoint": tmp_path / "empty"}, add="fidel"), "no weights of backend")
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_the_networks_notice_a_single_changed_row(tmp_path: Path, family: str) -> None:
+    if family == "chatterbox":
+        weights = load_file(write_t3(tmp_path, 40))
+    elif family == "indextts2":
+        weights = torch.load(write_gpt(tmp_path, 40), weights_only=True)
+    else:
+        write_vits(tmp_path / "vits", {chr(0x1200 + number): number for number in range(40)})
+        weights = load_file(tmp_path / "vits" / "model.safetensors")
+    config = json.loads((tmp_path / "vits" / "config.json").read_text()) if family == "vits" else {}
+    run, why = probe.find_probe(family)
+    assert run is not None, why
+    plan = plan_rows({str(n): n for n in range(40)}, {str(n): n for n in range(40)})
+    sequences = [([5, 7, 3, 9], [5, 7, 3, 9])]
+    assert probe.compare_network(run, weights, weights, (config, config), plan, sequences) == 0
+    for rows in FAMILIES[family].rows:
+        changed = {name: value.clone() for name, value in weights.items()}
+        changed[rows.tensor][7] += torch.randn_like(changed[rows.tensor][7])  # norms hide a constant
+        with pytest.raises(AmttsError, match="treats old text otherwise"):
+            probe.compare_network(run, weights, changed, (config, config), plan, sequences)
 
 
 def test_every_declared_family_has_its_tensors_in_the_published_lists() -> None:
