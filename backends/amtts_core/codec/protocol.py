@@ -124,7 +124,7 @@ class CodecIdentity:
         if self != other:
             raise AmttsError(
                 f"{what} holds codes of {self}, expected {other}",
-                remedy="Encode again with the codec you use: amtts encode-codes",
+                remedy="Encode again with the codec you use: amtts encode-codes --force, or into another --out",
             )
 
 
