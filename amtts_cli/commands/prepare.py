@@ -12,6 +12,7 @@ from amtts_cli.options import Jobs, Json, OutDir
 
 if TYPE_CHECKING:
     from amtts_core.data.prepare import PrepareReport
+    from amtts_core.data.prepare_shard import ShardReport
 
 
 def prepare(
@@ -52,6 +53,12 @@ def prepare(
         list[str] | None,
         typer.Option("--set", help="Override any other setting, e.g. --set normalizer.latin=false."),
     ] = None,
+    num_shards: Annotated[
+        int, typer.Option("--num-shards", min=1, help="Share the work among so many machines.")
+    ] = 1,
+    shard_index: Annotated[
+        int, typer.Option("--shard-index", min=0, help="This machine's share, from 0.")
+    ] = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Redo everything in --out, also with other settings.")
     ] = False,
@@ -63,11 +70,15 @@ def prepare(
     Run again over the same --out, it does only what is new. Every clip that is left out stands in
     OUT/rejected.jsonl with its reason.
 
+    With --num-shards each machine does its share of the source into the same --out; a last run without it joins them.
+
     Example: amtts prepare examples/corpus --out demo/corpus
     """
     from amtts_core.config import parse_assignments
     from amtts_core.data.prepare import PrepareProgress, prepare_corpus
+    from amtts_core.data.prepare_shard import prepare_shard
     from amtts_core.data.settings import resolve_settings
+    from amtts_core.data.shard import Shard
 
     chosen = resolve_settings(
         {
@@ -94,12 +105,27 @@ def prepare(
             note = f"{progress.dropped} dropped" + (f", {progress.reused} reused" if progress.reused else "")
             bar.update(task, completed=progress.done, total=progress.total, note=note)
 
+        if num_shards > 1 or shard_index:
+            shard = Shard(shard_index, num_shards)
+            part = prepare_shard(
+                source, out, chosen, shard, importer=importer, jobs=jobs, force=force, on_progress=show
+            )
+            console.result(part.model_dump(), lines=_shard_lines(part))
+            return
         report = prepare_corpus(
             source, out, chosen, importer=importer, jobs=jobs, force=force, on_progress=show
         )
     for warning in report.warnings:
         console.warn(warning)
     console.result(report.model_dump(), lines=_lines(report))
+
+
+def _shard_lines(part: ShardReport) -> list[str]:
+    return [
+        f"shard {part.shard_index} of {part.num_shards}: {part.done} of {part.total} entries, {part.dropped} of them "
+        f"dropped, {part.reused} from an earlier run",
+        "when all shards are done: the same command without --num-shards and --shard-index",
+    ]
 
 
 def _lines(report: PrepareReport) -> list[str]:

@@ -35,12 +35,16 @@ class Entry:
 class Journal:
     """The journal of one output folder; held by one process at a time.
 
+    Args:
+        folder: the output folder.
+        name: of the file; a shard has its own.
+
     Raises:
         AmttsError: another process holds it, or it cannot be read or written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, name: str = NAME) -> None:
+        self.path = folder / name
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")

@@ -25,6 +25,7 @@ from amtts_core.data.prepare_report import PrepareReport, make_report
 from amtts_core.data.process import ClipProcessor, ClipTask, Outcome, audio_name
 from amtts_core.data.report.build import write_report
 from amtts_core.data.settings import PrepareSettings
+from amtts_core.data.shard import shard_journals
 from amtts_core.data.tasks import TaskStream, audio_size
 from amtts_core.data.workspace import Workspace, writing
 from amtts_core.errors import AmttsError
@@ -66,19 +67,19 @@ def prepare_corpus(
         AmttsError: source or out cannot be used, nothing is left, or more than `settings.max_rejected` is rejected
             (the ledger is written then, the manifests stay as they were).
     """
-    chosen = choose_importer(source, importer)
-    processor = ClipProcessor(settings, Path(os.path.realpath(out)))
-    reading = chosen.read(source)
-    workspace = Workspace(
-        out, source=source, root=reading.root, settings=settings, importer=chosen.name, force=force
-    )
-    reading = _checked(reading, workspace)
-    workspace.claim()
-    with Journal(workspace.out) as journal, CorpusFiles(workspace.out, settings) as files:
+    processor = ClipProcessor(
+        settings, Path(os.path.realpath(out))
+    )  # refuses unknown languages before anything is written
+    name, reading, workspace = open_source(source, out, settings, importer=importer, force=force)
+    with contextlib.ExitStack() as stack:
+        journal = stack.enter_context(Journal(workspace.out))
+        files = stack.enter_context(CorpusFiles(workspace.out, settings))
         if workspace.redo:
             journal.forget_all()
-        run = _Run(source, chosen.name, settings, workspace, journal, files, processor)
-        tasks = TaskStream(reading, journal, workspace, settings)
+        left = [] if workspace.redo else shard_journals(workspace.out)
+        others = [stack.enter_context(Journal(workspace.out, shard)) for shard in left]
+        run = _Run(source, name, settings, workspace, journal, files, processor)
+        tasks = TaskStream(reading, journal, workspace, settings, others=others)
         if on_progress is not None:
             on_progress(PrepareProgress(0, reading.total, 0, 0))
         with contextlib.closing(run_ordered(processor, tasks, jobs=jobs)) as results:
@@ -88,6 +89,24 @@ def prepare_corpus(
                     done = files.kept + files.dropped
                     on_progress(PrepareProgress(done, reading.total, files.dropped, run.reused))
         return run.finish(tasks.count, reading.warnings)
+
+
+def open_source(
+    source: Path, out: Path, settings: PrepareSettings, *, importer: str, force: bool
+) -> tuple[str, Reading, Workspace]:
+    """The importer's name, what it reads, and the output folder, which is this run's from now on.
+
+    Raises:
+        AmttsError: source or out cannot be used; nothing is written then.
+    """
+    chosen = choose_importer(source, importer)
+    reading = chosen.read(source)
+    workspace = Workspace(
+        out, source=source, root=reading.root, settings=settings, importer=chosen.name, force=force
+    )
+    reading = _checked(reading, workspace)
+    workspace.claim()
+    return chosen.name, reading, workspace
 
 
 def _checked(reading: Reading, workspace: Workspace) -> Reading:

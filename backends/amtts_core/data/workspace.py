@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,9 @@ class Workspace:
         if not self.out.is_dir():
             raise AmttsError(f"--out {self.name} is a file, expected a folder", remedy="Choose another --out")
         with writing(self.name):
-            empty = not any(path.name != f"{STATE}.tmp" for path in self.out.iterdir())
+            empty = not any(
+                not (path.name.startswith(STATE) and path.suffix == ".tmp") for path in self.out.iterdir()
+            )
         if empty:
             return False
         try:
@@ -138,7 +141,9 @@ class Workspace:
         """Records how far the run is: "running", "failed" or "complete"."""
         path = self.out / STATE
         with writing(path):
-            temporary = path.with_name(STATE + ".tmp")
+            temporary = path.with_name(
+                f"{STATE}.{platform.node()}-{os.getpid()}.tmp"
+            )  # shards start together
             text = json.dumps(self._head | {"state": state} | more, ensure_ascii=False, indent=2)
             temporary.write_text(text + "\n", encoding="utf-8")
             temporary.replace(path)

@@ -54,7 +54,13 @@ def gather(folder: Path) -> CorpusReport:
             f"{folder} is no corpus folder: it holds no {MANIFEST}",
             remedy="Make one with: amtts prepare SOURCE --out DIR",
         )
-    report = CorpusReport(corpus=folder.resolve().name, histograms=_histograms(), warnings=_warnings(folder))
+    state = _state(folder)
+    source, warnings = state.get("source"), state.get("warnings")
+    report = CorpusReport(  # named after its source, so that the folder can be copied and compared
+        corpus=Path(source).name if isinstance(source, str) else folder.resolve().name,
+        histograms=_histograms(),
+        warnings=[str(warning) for warning in warnings] if isinstance(warnings, list) else [],
+    )
     _Counts(report, folder).read(read_manifest(folder / MANIFEST))
     for row in _ledger(folder / LEDGER):
         report.rejected += 1
@@ -172,10 +178,10 @@ def _ledger(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _warnings(folder: Path) -> list[str]:
-    """What `amtts prepare` warned of, as it stored it."""
+def _state(folder: Path) -> dict[str, Any]:
+    """What `amtts prepare` stored about its run; empty where it made no note."""
     try:
-        stored = json.loads((folder / STATE).read_text(encoding="utf-8")).get("warnings", [])
-    except (OSError, ValueError, AttributeError):
-        return []
-    return [str(warning) for warning in stored] if isinstance(stored, list) else []
+        stored = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}

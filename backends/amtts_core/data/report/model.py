@@ -73,7 +73,7 @@ class Rejection(BaseModel):
 class CorpusReport(BaseModel):
     """A corpus in numbers; `total == kept + rejected`."""
 
-    corpus: str
+    corpus: str = Field(description="name of the source it was made from, or of its folder")
     total: int = 0
     kept: int = 0
     rejected: int = 0
