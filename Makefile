@@ -13,10 +13,13 @@ PYTEST_ARGS ?=
 # make bench BENCH_ARGS=--write also rewrites docs/benchmarks.md
 BENCH_ARGS ?=
 
-.PHONY: help setup demo test lint types docs wheel bench
+# make kill-test KILL_ARGS="--backend vits --kills 50 --seed 3"
+KILL_ARGS ?=
+
+.PHONY: help setup demo test lint types docs wheel bench kill-test
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## make .venv and install amtts with its development tools (the other verbs call this)
 
@@ -50,3 +53,6 @@ wheel: $(STAMP) ## build dist/amtts-*.whl
 
 bench: $(STAMP) ## run benchmarks/bench_*.py and print the figures with the machine they hold for
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python scripts/run_benchmarks.py $(BENCH_ARGS)
+
+kill-test: $(STAMP) ## kill tiny trainings at random moments and compare the resumed ones bit by bit
+	@OMP_NUM_THREADS=1 $(BIN)/python scripts/kill_test.py $(KILL_ARGS)

@@ -49,6 +49,7 @@ def train(
 
     from amtts_cli.training_progress import TrainingProgress
     from amtts_core.config import merged, parse_assignments, read_config_file, resolve_config
+    from amtts_core.training.processes import is_main
     from amtts_core.training.run import stored_config
     from amtts_core.training.run import train as run_training
 
@@ -85,7 +86,8 @@ def train(
             callbacks=[progress],
             on_progress=progress.features,
         )
-    _print(result, data)
+    if is_main():
+        _print(result, data)
 
 
 def _options(

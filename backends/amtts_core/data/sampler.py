@@ -36,15 +36,30 @@ class BucketSampler:
         self.seed = seed
         self.world = world
 
+        self._plan: tuple[int, list[list[int]]] = (-1, [])
+
     def epoch(self, epoch: int, *, rank: int = 0) -> list[list[int]]:
-        """The batches of one epoch for one process: every utterance exactly once over all processes."""
+        """The batches of one epoch for one process: every utterance exactly once over all processes.
+
+        Each process gets equally many. Where single utterances are left that do not divide, the last are empty.
+        """
+        if self._plan[0] != epoch:
+            self._plan = (epoch, self._plan_of(epoch))
+        return self._plan[1][rank :: self.world]
+
+    def count(self, epoch: int, start: int, stop: int) -> int:
+        """Batches that all processes have together at the positions from `start` to before `stop`."""
+        self.epoch(epoch)
+        return sum(bool(batch) for batch in self._plan[1][start * self.world : stop * self.world])
+
+    def _plan_of(self, epoch: int) -> list[list[int]]:
         random = np.random.default_rng([self.seed, epoch])
         jitter = random.uniform(0.93, 1.07, len(self.lengths))
         order = np.lexsort((random.random(len(self.lengths)), self.lengths * jitter))
         batches = self._cut(order)
         batches = _split_to_multiple(batches, self.world)
         shuffled = [batches[i] for i in random.permutation(len(batches))]
-        return shuffled[rank :: self.world]
+        return shuffled + [[] for _ in range(-len(shuffled) % self.world)]
 
     def in_order(self, *, rank: int = 0) -> list[list[int]]:
         """Batches sorted by length, for validation."""
@@ -68,6 +83,7 @@ class BucketSampler:
 
     def padding_share(self, batches: Sequence[Sequence[int]]) -> float:
         """Share of frames in `batches` that are padding."""
+        batches = [batch for batch in batches if batch]
         padded = sum(int(self.lengths[list(b)].max()) * len(b) for b in batches)
         return 1 - sum(int(self.lengths[list(b)].sum()) for b in batches) / max(1, padded)
 
@@ -79,6 +95,6 @@ def _split_to_multiple(batches: list[list[int]], world: int) -> list[list[int]]:
         largest = max(range(len(batches)), key=lambda i: len(batches[i]))
         batch = batches[largest]
         if len(batch) < 2:
-            break  # fewer utterances than processes: the trainer refuses this
+            break
         batches[largest : largest + 1] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
     return batches

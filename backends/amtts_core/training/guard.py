@@ -25,10 +25,11 @@ class LossGuard:
     Args:
         run: `bad_batches.jsonl` is written there.
         limit: bad batches in a row that are skipped before the run stops.
+        rank: number of this process; those after the first write `bad_batches-R.jsonl`.
     """
 
-    def __init__(self, run: Path, *, limit: int) -> None:
-        self._ledger = run / "bad_batches.jsonl"
+    def __init__(self, run: Path, *, limit: int, rank: int = 0) -> None:
+        self._ledger = run / (f"bad_batches-{rank}.jsonl" if rank else "bad_batches.jsonl")
         self._limit = limit
         self.in_a_row = 0
         self.skipped = 0

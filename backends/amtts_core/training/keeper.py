@@ -13,6 +13,14 @@ from amtts_core.checkpoint import CheckpointInfo, checkpoints_of, damage, write_
 from amtts_core.text.tokenizer import TextTokenizer
 
 
+def put_back(run: Path) -> None:
+    """Restores a checkpoint that was being replaced by another of the same step when the process was killed."""
+    for replaced in (run / "checkpoints").glob(".step-*.old"):
+        folder = replaced.with_name(replaced.name.removeprefix(".").removesuffix(".old"))
+        if not folder.exists():
+            replaced.rename(folder)
+
+
 class CheckpointKeeper:
     """Writes the checkpoints of one run and removes old ones, never the best nor the last sound one.
 
@@ -24,8 +32,16 @@ class CheckpointKeeper:
     def __init__(self, run: Path, *, keep: int) -> None:
         self._run = run
         self._keep = keep
+        put_back(run)
         for remains in (run / "checkpoints").glob(".step-*"):  # of a save that was killed
             shutil.rmtree(remains)
+
+    def repair(self, step: int, best_step: int | None) -> None:
+        """Points `latest` and `best` where the state resumed from says: a kill may come before a pointer moves."""
+        for name, number in (("latest", step), ("best", best_step)):
+            folder = self._run / "checkpoints" / f"step-{number or 0:08d}"
+            if number is not None and folder.is_dir():
+                write_pointer(self._run, name, folder)
 
     def save(
         self,

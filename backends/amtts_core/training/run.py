@@ -30,8 +30,10 @@ from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import TextTokenizer, load_tokenizer
 from amtts_core.training.callbacks import Callback, Outcome
+from amtts_core.training.keeper import put_back
 from amtts_core.training.loggers.jsonl import JsonlLogger
 from amtts_core.training.loggers.tensorboard import TensorBoardLogger
+from amtts_core.training.processes import is_main, main_first
 from amtts_core.training.samples import SampleSpeaker
 from amtts_core.training.trainer import Trainer
 
@@ -95,11 +97,13 @@ def train(
     speakers = corpus_speakers(manifest)
     settings = config.model_config_of(backend_class.spec)
     backend = backend_class.build(settings, tokenizer=text, speakers=speakers)
-    train_data = _dataset(backend, manifest, data, config, jobs=jobs, on_progress=on_progress)
+    has_val = (data / "val.jsonl").is_file() and (data / "val.jsonl").stat().st_size > 0
     val_data = None
-    if (data / "val.jsonl").is_file() and (data / "val.jsonl").stat().st_size:
-        val_data = _dataset(backend, data / "val.jsonl", data, config, jobs=jobs, on_progress=on_progress)
-    else:
+    with main_first():  # it makes the feature stores, the others open them
+        train_data = _dataset(backend, manifest, data, config, jobs=jobs, on_progress=on_progress)
+        if has_val:
+            val_data = _dataset(backend, data / "val.jsonl", data, config, jobs=jobs, on_progress=on_progress)
+    if not has_val:
         logger.warning(
             "%s holds no validation utterance: the last checkpoint counts as the best%s",
             data,
@@ -125,7 +129,9 @@ def train(
     if previous is not None:
         trainer.load_state(previous.training_state())
     excluded = [row for dataset in (train_data, val_data) if dataset for row in dataset.excluded]
-    _prepare_folder(run, commented_yaml(config, backend_class), excluded, from_scratch=from_scratch)
+    with main_first():
+        if is_main():
+            _prepare_folder(run, commented_yaml(config, backend_class), excluded, from_scratch=from_scratch)
     return TrainingResult(run, trainer.fit(), len(excluded))
 
 
@@ -186,6 +192,7 @@ def latest_sound_checkpoint(run: Path) -> Checkpoint:
     Raises:
         CheckpointError: the run has none.
     """
+    put_back(run)
     folders = checkpoints_of(run)
     if not folders:
         raise CheckpointError(

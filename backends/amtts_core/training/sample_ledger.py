@@ -21,8 +21,13 @@ class SampleLedger:
     """
 
     def __init__(self, run: Path, *, rank: int) -> None:
+        self._run = run
         self._path = run / ("samples.jsonl" if rank == 0 else f"samples-{rank}.jsonl")
         self._waiting: list[str] = []
+
+    def of(self, rank: int) -> SampleLedger:
+        """The ledger of another process."""
+        return SampleLedger(self._run, rank=rank)
 
     def add(self, step: int, epoch: int, ids: Sequence[str], *, skipped: bool = False) -> None:
         """Remembers the utterances of a step (or of a skipped one)."""

@@ -17,8 +17,15 @@ from torch import Tensor, nn
 from amtts_core.backend import Batch, Learner, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.training.guard import BadBatchError
+from amtts_core.training.processes import Processes
 
 logger = logging.getLogger(__name__)
+FINE, BAD, FULL = 0, 1, 2
+"""How a phase went: its losses are finite, one is not, memory ran out."""
+
+
+class _MemoryFullError(Exception):
+    """Memory ran out on some process."""
 
 
 @dataclass
@@ -58,35 +65,39 @@ class StepRunner:
         self._optimizers = optimizers
         self._clip_norm = clip_norm or math.inf
         self._rebatch = rebatch
+        self._processes = Processes(accelerator)
         self.split = 1
         """Parts that each batch is cut into since memory ran out; the effective batch stays the same."""
 
-    def run(self, group: Sequence[Batch], *, rate: float) -> StepResult:
+    def run(self, group: Sequence[Batch], *, rate: float, batches: int = 0) -> StepResult:
         """One step on a group of batches that count alike.
 
         Args:
-            group: the batches of one optimiser step.
+            group: this process's batches of one optimiser step; may be empty on all but one process.
             rate: learning rate.
+            batches: how many all processes have together; 0 where this is the only process.
 
         Raises:
             BadBatchError: a loss or gradient is not finite; nothing of that phase or a later one was changed.
             AmttsError: not even one utterance fits into memory.
         """
+        share = self._processes.count / (batches or len(group))
         while True:
-            parts = [part for batch in group for part in self._parts(batch)]
+            parts = [part for batch in group for part in self._parts(batch, share)]
             try:
-                return self._step(parts, utterances=sum(len(batch["ids"]) for batch in group), rate=rate)
+                return self._step(parts, rate=rate)
             except BadBatchError:
                 self._clear()
                 raise
-            except torch.OutOfMemoryError:
+            except _MemoryFullError:
                 self._clear()
-                if all(len(part["ids"]) == 1 for part in parts):
-                    raise AmttsError(
-                        "not even one utterance fits into memory",
-                        remedy="Take a smaller preset, or leave long utterances out with `amtts prepare`",
-                    ) from None
-            self.split *= 2  # outside the handler: the exception holds on to the tensors that did not fit
+            smallest = int(any(len(part["ids"]) > 1 for part, _ in parts))
+            if not self._processes.highest(smallest):
+                raise AmttsError(
+                    "not even one utterance fits into memory",
+                    remedy="Take a smaller preset, or leave long utterances out with `amtts prepare`",
+                )
+            self.split *= 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             logger.warning(
@@ -98,38 +109,63 @@ class StepRunner:
         for optimizer in self._optimizers.values():
             optimizer.zero_grad(set_to_none=True)
 
-    def _parts(self, batch: Batch) -> list[Batch]:
-        """The batch in `split` parts of about as many utterances, each collated anew."""
+    def _parts(self, batch: Batch, share: float) -> list[tuple[Batch, float]]:
+        """The batch in `split` parts of about as many utterances, each collated anew, and what each counts."""
         ids = batch["ids"]
         if self.split == 1 or len(ids) == 1:
-            return [batch]
+            return [(batch, share)]
         size = math.ceil(len(ids) / self.split)
-        return [self._rebatch(ids[start : start + size]) for start in range(0, len(ids), size)]
+        cut = [ids[start : start + size] for start in range(0, len(ids), size)]
+        return [(self._rebatch(names), share * len(names) / len(ids)) for names in cut]
 
-    def _step(self, parts: list[Batch], *, utterances: int, rate: float) -> StepResult:
+    def _step(self, parts: list[tuple[Batch, float]], *, rate: float) -> StepResult:
         for module in self._learner.modules.values():
             module.train()
-        # Batches of a group count alike; the parts of a batch that was cut count by their utterances.
-        shares = [1 / len(parts) if self.split == 1 else len(part["ids"]) / utterances for part in parts]
-        streams = [self.losses(self.to_device(part)) for part in parts]
+        streams = [(self.losses(part), share) for part, share in parts]
         result = StepResult()
         for phase in self._learner.phases:
             parameters = self._learner.parameters(phase)
-            for position, (stream, share) in enumerate(zip(streams, shares, strict=True)):
-                loss = next(stream, None)
-                if loss is None or loss.phase != phase:
-                    raise AssertionError(f"learner yielded phase {loss and loss.phase!r}, expected '{phase}'")
-                self._refuse_non_finite(loss)
-                self._backward(loss.total * share, parameters, last=position == len(streams) - 1)
-                self._record(loss, share, result)
+            self._agree(*self._accumulate(phase, streams, parameters, result), phase=phase)
+            self._processes.average(parameters)
             result.add(f"train/grad_norm/{phase}", self._optimize(phase, parameters, rate))
-        if any(next(stream, None) is not None for stream in streams):
+        if any(next(stream, None) is not None for stream, _ in streams):
             raise AssertionError(f"learner yielded more losses than its phases {self._learner.phases}")
         return result
 
+    def _accumulate(
+        self,
+        phase: str,
+        streams: list[tuple[Iterator[PhaseLoss], float]],
+        parameters: list[nn.Parameter],
+        result: StepResult,
+    ) -> tuple[int, str]:
+        """Backward passes of one phase over all parts; how it went and, if badly, why."""
+        for stream, share in streams:
+            try:
+                loss = next(stream, None)
+                if loss is None or loss.phase != phase:
+                    raise AssertionError(f"learner yielded phase {loss and loss.phase!r}, expected '{phase}'")
+                if not bool(torch.isfinite(loss.total)):
+                    terms = ", ".join(f"{name} {float(value):.4g}" for name, value in loss.terms.items())
+                    return BAD, f"the loss of phase '{phase}' is {loss.total.item()} ({terms})"
+                # inputs=: a generator's loss also flows through the discriminator; it must leave no gradient there.
+                self._accelerator.backward(loss.total * share, inputs=parameters)
+            except torch.OutOfMemoryError:  # the exception is let go: it holds on to what did not fit
+                return FULL, ""
+            self._record(loss, share, result)
+        return FINE, ""
+
+    def _agree(self, code: int, reason: str, *, phase: str) -> None:
+        """All processes go on, or all skip the step, or all cut their batches."""
+        worst = self._processes.highest(code)
+        if worst == FULL:
+            raise _MemoryFullError
+        if worst == BAD:
+            raise BadBatchError(reason or f"the loss of phase '{phase}' is not finite on another process")
+
     def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
         """The learner's losses, each computed in the run's precision."""
-        stream = self._learner.losses(batch)
+        stream = self._learner.losses(self.to_device(batch))
         while True:
             with self._accelerator.autocast():
                 try:
@@ -143,29 +179,9 @@ class StepRunner:
         device = self._accelerator.device
         return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
 
-    def agreed(self, asked: bool) -> bool:
-        """True on every process as soon as one of them asks."""
-        if self._accelerator.num_processes == 1:
-            return asked
-        flag = torch.tensor([float(asked)], device=self._accelerator.device)
-        return bool(self._accelerator.reduce(flag, reduction="sum").item() > 0)
-
     def prefix(self, phase: str, stage: str) -> str:
         """Where a phase's terms are logged: "train/" with one phase, "train/<phase>/" with several."""
         return f"{stage}/" if len(self._learner.phases) == 1 else f"{stage}/{phase}/"
-
-    def _refuse_non_finite(self, loss: PhaseLoss) -> None:
-        if self.agreed(not bool(torch.isfinite(loss.total))):
-            terms = ", ".join(f"{name} {float(value):.4g}" for name, value in loss.terms.items())
-            raise BadBatchError(f"the loss of phase '{loss.phase}' is {loss.total.item()} ({terms})")
-
-    def _backward(self, loss: Tensor, parameters: list[nn.Parameter], *, last: bool) -> None:
-        # inputs=: a generator's loss also flows through the discriminator, and must leave no gradient there.
-        if last or self._accelerator.num_processes == 1:
-            self._accelerator.backward(loss, inputs=parameters)
-        else:
-            with self._accelerator.no_sync(*self._learner.modules.values()):
-                self._accelerator.backward(loss, inputs=parameters)
 
     def _record(self, loss: PhaseLoss, share: float, result: StepResult) -> None:
         prefix, total = self.prefix(loss.phase, "train"), float(loss.total.detach()) * share

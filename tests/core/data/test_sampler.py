@@ -28,9 +28,16 @@ def test_every_utterance_exactly_once_over_all_processes(
     shares = [chosen.epoch(epoch, rank=rank) for rank in range(world)]
     seen = [index for batches in shares for batch in batches for index in batch]
     assert sorted(seen) == list(range(len(lengths)))
-    assert all(batch for batches in shares for batch in batches), "no batch is empty"
+    assert len({len(batches) for batches in shares}) == 1, "no process runs out early"
     if len(lengths) >= world:
-        assert len({len(batches) for batches in shares}) == 1, "no process runs out early"
+        assert all(batch for batches in shares for batch in batches), "no batch is empty"
+    positions = len(shares[0])
+    assert chosen.count(epoch, 0, positions) == sum(bool(b) for batches in shares for b in batches)
+
+
+def test_single_utterances_that_do_not_divide_leave_an_empty_batch_at_the_end() -> None:
+    shares = [sampler([900] * 3, batch_frames=500, world=2).epoch(0, rank=rank) for rank in range(2)]
+    assert [[len(batch) for batch in batches] for batches in shares] == [[1, 1], [1, 0]]
 
 
 @settings(max_examples=100, deadline=None)

@@ -24,6 +24,7 @@ class JsonlLogger(Callback):
 
     def _write(self, kind: str, **values: Any) -> None:
         if self._handle is None:
+            cut_half_line(self._path)
             self._handle = self._path.open("a", encoding="utf-8")
         row = {"kind": kind, "time": round(time.time(), 3), **values}
         self._handle.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -53,3 +54,9 @@ class JsonlLogger(Callback):
         if self._handle is not None:
             self._handle.close()
             self._handle = None
+
+
+def cut_half_line(path: Path) -> None:
+    """Removes a last line that a kill left without its end."""
+    if path.exists() and (text := path.read_bytes()) and not text.endswith(b"\n"):
+        path.write_bytes(text[: text.rfind(b"\n") + 1])
