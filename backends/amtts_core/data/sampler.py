@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+JITTER = 0.03
+"""How far lengths are shaken before sorting: more changes the company of utterances, and adds padding."""
+
 
 class BucketSampler:
     """Length-bucketed batches, different every epoch, the same for the same seed.
@@ -54,7 +57,7 @@ class BucketSampler:
 
     def _plan_of(self, epoch: int) -> list[list[int]]:
         random = np.random.default_rng([self.seed, epoch])
-        jitter = random.uniform(0.93, 1.07, len(self.lengths))
+        jitter = random.uniform(1 - JITTER, 1 + JITTER, len(self.lengths))
         order = np.lexsort((random.random(len(self.lengths)), self.lengths * jitter))
         batches = self._cut(order)
         batches = _split_to_multiple(batches, self.world)

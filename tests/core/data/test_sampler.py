@@ -90,12 +90,12 @@ def test_epochs_and_seeds_differ_in_order_and_in_company() -> None:
 
 @pytest.mark.parametrize("world", [1, 4])
 @pytest.mark.parametrize("frames", [4000, 6000, 16000])
-def test_padding_stays_below_eight_percent(frames: int, world: int) -> None:
+def test_padding_stays_below_five_percent(frames: int, world: int) -> None:
     lengths = realistic()
     chosen = sampler(lengths, batch_frames=frames, max_utterances=64, world=world)
     for epoch in range(3):
         batches = [batch for rank in range(world) for batch in chosen.epoch(epoch, rank=rank)]
-        assert chosen.padding_share(batches) < 0.08
+        assert chosen.padding_share(batches) < 0.05
 
 
 def test_padding_share_is_what_it_says() -> None:
