@@ -87,7 +87,7 @@ def train(
             on_progress=progress.features,
         )
     if is_main():
-        _print(result, data)
+        _print(result, data, speaks=bool(chosen.spec.tokenizers))
 
 
 def _options(
@@ -105,7 +105,7 @@ def _options(
     return {key: value for key, value in (("training", training), ("data", data)) if value}
 
 
-def _print(result: TrainingResult, data: Path) -> None:
+def _print(result: TrainingResult, data: Path, *, speaks: bool) -> None:
     outcome = result.outcome
     lines = [
         f"{outcome.reason} at step {outcome.step}, epoch {outcome.epoch}, after {outcome.seconds:.0f} s "
@@ -117,5 +117,7 @@ def _print(result: TrainingResult, data: Path) -> None:
         lines.append(f"best: step {outcome.best_step} ({outcome.best_metric:.4f})")
     if outcome.reason not in ("finished", "early stop"):
         lines.append(f"continue with: amtts train --data {data} --out {result.run} --resume")
-    lines.append(f'speak with: amtts synthesize --checkpoint {result.run} "ሰላም ለዓለም።" --out hello.wav')
+    if speaks:
+        spoken = f'amtts synthesize --checkpoint {result.run} "ሰላም ለዓለም።" --out hello.wav'
+        lines.append(f"speak with: {spoken}")
     console.result({"run": str(result.run), "excluded": result.excluded, **outcome.__dict__}, lines=lines)

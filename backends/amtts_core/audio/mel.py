@@ -63,7 +63,9 @@ def mel_filters(config: MelConfig) -> Tensor:
     edges = mel_to_hz(np.linspace(hz_to_mel(config.fmin), hz_to_mel(config.fmax), config.n_mels + 2))  # type: ignore[arg-type]
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     triangles = np.maximum(0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
-    with torch.inference_mode(False):  # it is kept: a caller that speaks must not spoil it for one that trains
+    with torch.inference_mode(
+        False
+    ):  # it is kept: a caller that speaks must not spoil it for one that trains
         return torch.from_numpy((triangles * (2 / (high - low))).astype(np.float32))
 
 
