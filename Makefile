@@ -52,7 +52,7 @@ wheel: $(STAMP) ## build dist/amtts-*.whl
 	@ls dist/amtts-*.whl
 
 bench: $(STAMP) ## run benchmarks/bench_*.py and print the figures with the machine they hold for
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python scripts/run_benchmarks.py $(BENCH_ARGS)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} $(BIN)/python scripts/run_benchmarks.py $(BENCH_ARGS)
 
 kill-test: $(STAMP) ## kill tiny trainings at random moments and compare the resumed ones bit by bit
 	@OMP_NUM_THREADS=1 $(BIN)/python scripts/kill_test.py $(KILL_ARGS)

@@ -1,6 +1,6 @@
 """Sentences a second and core of the normaliser, one process: typical text with and without digits.
 
-    python benchmarks/bench_normalize.py SENTENCES.tsv [--repeat 3]
+    python benchmarks/bench_normalize.py [SENTENCES.tsv] [--repeat 3]
 
 The file holds one sentence a line, in its last tab-separated column. Sentences with digits are read as they are where
 the file has at least 200; otherwise a year, a date, a price or a time is written into the others.
@@ -31,7 +31,8 @@ def rate(normalizer: Normalizer, sentences: list[str], repeat: int) -> float:
 def main() -> None:
     """Prints one line per kind of text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("sentences", type=Path)
+    default = Path(__file__).parents[1] / "examples" / "corpus" / "sentences.txt"
+    parser.add_argument("sentences", type=Path, nargs="?", default=default)
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
     lines = [

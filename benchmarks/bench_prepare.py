@@ -25,7 +25,8 @@ def timed(source: Path, out: Path) -> tuple[float, PrepareReport]:
 def main() -> None:
     """Prints one line for a first run and one for a rerun; the best of `--repeat` counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("source", type=Path)
+    default = Path(__file__).parents[1] / "examples" / "corpus"
+    parser.add_argument("source", type=Path, nargs="?", default=default)
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
     first, rerun = [], []
