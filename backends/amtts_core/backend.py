@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 
 from pydantic import BaseModel
 
+from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz
 
 if TYPE_CHECKING:
@@ -246,6 +247,20 @@ class ReferenceCheck:
     def ok(self) -> bool:
         """True where the difference is within the tolerance (NaN is not)."""
         return self.max_abs_diff <= self.tolerance
+
+
+def speaker_index(speaker: str, speakers: Sequence[str]) -> int:
+    """Row of a speaker in a checkpoint's table; no name means the first.
+
+    Raises:
+        AmttsError: the checkpoint has no such speaker; names those it has.
+    """
+    if not speaker:
+        return 0
+    if speaker not in speakers:
+        known = ", ".join(speakers) or "one voice without a name"
+        raise AmttsError(f"unknown speaker '{speaker}'; this checkpoint knows: {known}")
+    return list(speakers).index(speaker)
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -23,6 +23,7 @@ from amtts_core.backend import (
     SynthesisRequest,
     TextRows,
     device_of,
+    speaker_index,
 )
 from amtts_core.checkpoint import load_strict
 from amtts_core.codec.protocol import SpeechCodec
@@ -190,7 +191,7 @@ class IndexTTS2Backend:
             "inputs": rows.inputs,
             "targets": rows.targets,
             "row_lengths": rows.lengths,
-            "speakers": torch.tensor([self._speaker_index(e.speaker) for e in examples]),
+            "speakers": torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples]),
         }
 
     def learner(self) -> IndexTTS2Learner:
@@ -214,7 +215,7 @@ class IndexTTS2Backend:
 
     def _prompt(self, request: SynthesisRequest, device: torch.device, *, wanted: int = 0) -> Prompt:
         """A request with its length in frames: `wanted` closely, or about what its text usually lasts."""
-        speaker = torch.tensor([self._speaker_index(request.speaker)], device=device)
+        speaker = torch.tensor([speaker_index(request.speaker, self.speakers)], device=device)
         if not request.tokens:
             raise AmttsError("there is no token to speak")
         shortest, longest = FIXED if wanted else FREE
@@ -264,14 +265,6 @@ class IndexTTS2Backend:
     def export(self, folder: Path, *, format: str) -> None:
         """No foreign format reads this network."""
         raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
-
-    def _speaker_index(self, speaker: str) -> int:
-        if not speaker:
-            return 0
-        if speaker not in self.speakers:
-            known = ", ".join(self.speakers) or "one voice without a name"
-            raise AmttsError(f"unknown speaker '{speaker}'; this checkpoint knows: {known}")
-        return self.speakers.index(speaker)
 
 
 def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:

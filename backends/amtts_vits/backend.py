@@ -19,6 +19,7 @@ from amtts_core.backend import (
     ReferenceCheck,
     SynthesisRequest,
     TextRows,
+    speaker_index,
 )
 from amtts_core.checkpoint import load_strict
 from amtts_core.errors import AmttsError
@@ -149,7 +150,7 @@ class VitsBackend:
         """See `batches.collate`; with several speakers also `speakers` (B,)."""
         batch = collate(examples, self.config)
         if len(self.speakers) > 1:
-            batch["speakers"] = torch.tensor([self._speaker_index(e.speaker) for e in examples])
+            batch["speakers"] = torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples])
         return batch
 
     def learner(self) -> VitsLearner:
@@ -174,7 +175,7 @@ class VitsBackend:
             tokens=with_blanks(request.tokens),
             speed=request.speed,
             seed=request.seed,
-            speaker=self._speaker_index(request.speaker),
+            speaker=speaker_index(request.speaker, self.speakers),
             noise_scale=self.config.noise_scale,
             noise_scale_duration=self.config.noise_scale_duration,
         )
@@ -206,12 +207,3 @@ class VitsBackend:
                 f"backend '{NAME}' cannot be exported as '{format}'; known formats: {', '.join(FORMATS)}"
             )
         FORMATS[format](self.network.generator, self.text_tokenizer, folder, self.speakers)
-
-    def _speaker_index(self, speaker: str) -> int:
-        if not speaker:
-            return 0
-        if speaker not in self.speakers:
-            raise AmttsError(
-                f"unknown speaker '{speaker}'; this checkpoint knows: {', '.join(self.speakers) or 'none'}"
-            )
-        return self.speakers.index(speaker)

@@ -25,6 +25,7 @@ from amtts_core.backend import (
     SynthesisRequest,
     TextRows,
     device_of,
+    speaker_index,
 )
 from amtts_core.checkpoint import load_strict
 from amtts_core.errors import AmttsError
@@ -136,7 +137,7 @@ class ChatterboxMelBackend:
         for row, mel in enumerate(mels):
             batch["mel"][row, : len(mel)] = torch.from_numpy(mel)
         if len(self.speakers) > 1:
-            batch["speakers"] = torch.tensor([self._speaker_index(e.speaker) for e in examples])
+            batch["speakers"] = torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples])
         return batch
 
     def learner(self) -> ChatterboxMelLearner:
@@ -149,7 +150,7 @@ class ChatterboxMelBackend:
         device = device_of(self.network)
         tokens = [self._framed(request.tokens) for request in requests]
         lengths = torch.tensor([len(t) for t in tokens], device=device)
-        indices = [self._speaker_index(request.speaker) for request in requests]
+        indices = [speaker_index(request.speaker, self.speakers) for request in requests]
         speakers = torch.tensor(indices, device=device) if len(self.speakers) > 1 else None
         padded = _padded_tokens(tokens, self.text_tokenizer.pad_id).to(device)
         encoded = self.network.encode(padded, lengths, speakers)
@@ -174,14 +175,6 @@ class ChatterboxMelBackend:
     def _framed(self, tokens: Sequence[int]) -> list[int]:
         """Tokens between start and end, which take the silence at the edges."""
         return [self.text_tokenizer.bos_id, *tokens, self.text_tokenizer.eos_id]
-
-    def _speaker_index(self, speaker: str) -> int:
-        if not speaker:
-            return 0
-        if speaker not in self.speakers:
-            known = ", ".join(self.speakers) or "one voice without a name"
-            raise AmttsError(f"unknown speaker '{speaker}'; this checkpoint knows: {known}")
-        return self.speakers.index(speaker)
 
     def _to_waveform(self, mel: Tensor, seed: int) -> np.ndarray:
         if self.config.vocoder:

@@ -35,6 +35,7 @@ from amtts_core.backend import (
     SynthesisRequest,
     TextRows,
     device_of,
+    speaker_index,
 )
 from amtts_core.checkpoint import load_strict
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec
@@ -154,7 +155,7 @@ class ChatterboxT3Backend:
             [self._framed(e.tokens) for e in examples], self.text_tokenizer.pad_id
         )
         speech, code_lengths = padded_ids(codes, config.stop_speech)
-        speakers = torch.tensor([self._speaker_index(e.speaker) for e in examples])
+        speakers = torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples])
         assert self.network.voices is not None
         vectors = self.network.voices.vectors.cpu()[speakers]
         for row, example in enumerate(examples):
@@ -210,16 +211,8 @@ class ChatterboxT3Backend:
     def _framed(self, tokens: Sequence[int]) -> list[int]:
         return [self.text_tokenizer.bos_id, *tokens, self.text_tokenizer.eos_id]
 
-    def _speaker_index(self, speaker: str) -> int:
-        if not speaker:
-            return 0
-        if speaker not in self.speakers:
-            known = ", ".join(self.speakers) or "one speaker without a name"
-            raise AmttsError(f"unknown speaker '{speaker}'; this checkpoint knows: {known}")
-        return self.speakers.index(speaker)
-
     def _voice(self, speaker: str) -> Voice:
-        voices, index = self.network.voices, self._speaker_index(speaker)
+        voices, index = self.network.voices, speaker_index(speaker, self.speakers)
         assert voices is not None
         prompt = voices.prompts[index, : int(voices.prompt_lengths[index])].tolist()
         return Voice(speaker=voices.vectors[index], prompt=prompt, emotion=self.config.emotion)
