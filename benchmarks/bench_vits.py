@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from support import SENTENCES, backend_of
 
+from amtts_core.adversarial import discriminator_loss
 from amtts_core.backend import Example, SynthesisRequest
 from amtts_core.training.optim import build_optimizer
 from amtts_vits.config import DiscriminatorSettings
-from amtts_vits.discriminator import discriminator_loss
 from amtts_vits.inference import decode_in_chunks, latents
 from amtts_vits.learner import recording_of
 from amtts_vits.losses import generator_losses

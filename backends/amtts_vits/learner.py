@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from amtts_core.adversarial import discriminator_loss, frozen
 from amtts_core.backend import Batch, PhaseLoss
 from amtts_vits.alignment import path_picture
 from amtts_vits.config import VitsSettings
-from amtts_vits.discriminator import discriminator_loss
 from amtts_vits.generator import Draws, Passed, Recording, TrainingPass
 from amtts_vits.losses import generator_losses
 from amtts_vits.network import VitsNetwork
@@ -53,7 +52,7 @@ class VitsLearner:
             yield PhaseLoss(phase="discriminator", total=loss, terms={"loss": loss.detach()})
             with torch.no_grad():
                 real = critics(passed.real)
-            with _frozen(critics):
+            with frozen(critics):
                 fake = critics(passed.fake)
         total, terms = generator_losses(passed, self._settings.mel, self._settings.loss, real=real, fake=fake)
         yield PhaseLoss(phase="generator", total=total, terms={k: v.detach() for k, v in terms.items()})
@@ -95,16 +94,3 @@ def recording_of(batch: Batch) -> Recording:
         waveform=batch["waveform"],
         speakers=batch.get("speakers"),
     )
-
-
-@contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Gradient flows through `module` but not into its parameters, which saves their part of the work."""
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)

@@ -18,13 +18,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import VitsConfig, VitsModel
 
+from amtts_core.adversarial import Critique, discriminator_loss
 from amtts_core.audio.mel import MelConfig, mel_filters
 from amtts_core.backend import ReferenceCheck
 from amtts_core.checkpoint import load_strict
 from amtts_core.errors import AmttsError
 from amtts_vits.alignment import owners
 from amtts_vits.config import LossSettings
-from amtts_vits.discriminator import Critique, Discriminator, discriminator_loss
+from amtts_vits.discriminator import Discriminator
 from amtts_vits.generator import Draws, Passed, Recording, TrainingPass
 from amtts_vits.inference import Utterance, speak
 from amtts_vits.losses import generator_losses
