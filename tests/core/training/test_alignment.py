@@ -86,3 +86,30 @@ def test_a_long_utterance_is_exact_where_the_answer_is_known() -> None:
 def test_impossible_lengths_are_an_error(symbols: int, frames: int) -> None:
     with pytest.raises(ValueError, match="at least as many frames as symbols"):
         monotonic_durations(np.zeros((1, 4, 4)), np.array([symbols]), np.array([frames]))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
+def test_the_published_compiled_search_finds_the_same_paths(scale: float) -> None:
+    torch = pytest.importorskip("torch")
+    compiled = pytest.importorskip("monotonic_alignment_search")
+    random = np.random.default_rng(11)
+    for _ in range(20):
+        batch, symbols, extra = random.integers(1, 9), random.integers(1, 60), random.integers(0, 90)
+        text = random.integers(1, symbols + 1, size=batch)
+        frames = text + random.integers(0, extra + 1, size=batch)
+        score = (random.normal(size=(batch, text.max(), frames.max())) * scale).astype(np.float32)
+        mask = (np.arange(text.max())[:, None] < text[:, None, None]) & (
+            np.arange(frames.max()) < frames[:, None, None]
+        )
+        theirs = compiled.maximum_path(torch.from_numpy(score), torch.from_numpy(mask).float()).sum(2)
+        assert (monotonic_durations(score, text, frames) == theirs.numpy()).all()
+
+
+def test_padding_that_is_no_number_stays_out_of_the_other_items() -> None:
+    score = np.random.default_rng(0).normal(size=(3, 4, 9)).astype(np.float32)
+    text, frames = np.array([2, 4, 3]), np.array([5, 9, 7])
+    clean = monotonic_durations(score, text, frames)
+    for row in range(3):
+        score[row, text[row] :] = np.inf
+        score[row, :, frames[row] :] = np.nan
+    assert (monotonic_durations(score, text, frames) == clean).all()
