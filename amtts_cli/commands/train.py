@@ -49,8 +49,8 @@ def train(
 
     from amtts_cli.training_progress import TrainingProgress
     from amtts_core.config import merged, parse_assignments, read_config_file, resolve_config
+    from amtts_core.training.folder import stored_config
     from amtts_core.training.processes import is_main
-    from amtts_core.training.run import stored_config
     from amtts_core.training.run import train as run_training
 
     if resume and from_scratch:

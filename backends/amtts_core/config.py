@@ -68,7 +68,10 @@ class TrainingConfig(Settings):
     sample_texts: tuple[str, ...] = Field(
         ("ሰላም ለዓለም።",), description="sentences spoken during training, as written by a person"
     )
-    best_by: str = Field("val/total", description="metric of the best checkpoint, smaller is better")
+    best_by: str = Field(
+        "val/total",
+        description="metric that is smallest at the best checkpoint; checked before the first step",
+    )
     patience: int = Field(0, ge=0, description="validations without progress before stopping; 0 never stops")
     min_epochs: int = Field(0, ge=0, description="no early stop before so many epochs")
     min_delta: float = Field(0.0, ge=0, description="progress smaller than this does not count")

@@ -17,7 +17,6 @@ class Clock:
     """Counts of one process since the loop began; times in seconds."""
 
     started: float = 0.0
-    waiting: float = 0.0
     audio: float = 0.0
     utterances: int = 0
     tokens: int = 0
@@ -40,13 +39,13 @@ class Clock:
             epoch=trainer.epoch,
             seconds=seconds,
             steps_per_second=(trainer.step - first) / seconds,
-            data_wait_share=self.waiting / seconds,
+            data_wait_share=trainer.feed.waiting / seconds,
             padding_share=trainer.sampler.padding_share(trainer.sampler.epoch(trainer.epoch)),
             audio_seconds_per_second=total["audio"] / seconds,
             utterances_per_second=total["utterances"] / seconds,
             tokens_per_second=total["tokens"] / seconds,
             skipped_batches=trainer.guard.skipped,
             metrics=metrics,
-            best_metric=trainer.best,
-            best_step=trainer.best_step,
+            best_metric=trainer.judge.best,
+            best_step=trainer.judge.best_step,
         )

@@ -20,9 +20,9 @@ def capture(trainer: Trainer) -> dict[str, Any]:
         "step": trainer.step,
         "epoch": trainer.epoch,
         "batch": trainer.batch,
-        "best": trainer.best,
-        "best_step": trainer.best_step,
-        "stale": trainer.stale,
+        "best": trainer.judge.best,
+        "best_step": trainer.judge.best_step,
+        "stale": trainer.judge.stale,
         "order": trainer.order(),
         "bad_in_a_row": trainer.guard.in_a_row,
         "skipped": trainer.guard.skipped,
@@ -47,8 +47,9 @@ def _of_this_process(trainer: Trainer) -> dict[str, Any]:
 
 def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Puts everything back. What depends on the order of batches is dropped, aloud, where that order changed."""
-    trainer.step, trainer.epoch, trainer.batch = state["step"], state["epoch"], state["batch"]
-    trainer.best, trainer.best_step, trainer.stale = state["best"], state["best_step"], state["stale"]
+    feed, judge = trainer.feed, trainer.judge
+    trainer.step, feed.epoch, feed.batch = state["step"], state["epoch"], state["batch"]
+    judge.best, judge.best_step, judge.stale = state["best"], state["best_step"], state["stale"]
     for phase, optimizer in trainer.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][phase])
     if state["scaler"] is not None and trainer.accelerator.scaler is not None:
@@ -63,7 +64,7 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     changed = [f"{name} was {stored[name]}, is now {own[name]}" for name in own if stored[name] != own[name]]
     if changed and trainer.batch:
         logger.warning("%s: epoch %d begins anew, in another order", ", ".join(changed), trainer.epoch)
-        trainer.batch = trainer.seen = 0
+        feed.batch = trainer.seen = 0
 
 
 def _restore_process(trainer: Trainer, stored: list[dict[str, Any]]) -> None:

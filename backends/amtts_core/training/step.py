@@ -180,8 +180,8 @@ class StepRunner:
         return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
 
     def prefix(self, phase: str, stage: str) -> str:
-        """Where a phase's terms are logged: "train/" with one phase, "train/<phase>/" with several."""
-        return f"{stage}/" if len(self._learner.phases) == 1 else f"{stage}/{phase}/"
+        """Where a phase's terms are logged: "train/" where the only phase is "main", else "train/<phase>/"."""
+        return f"{stage}/" if tuple(self._learner.phases) == ("main",) else f"{stage}/{phase}/"
 
     def _record(self, loss: PhaseLoss, share: float, result: StepResult) -> None:
         prefix, total = self.prefix(loss.phase, "train"), float(loss.total.detach()) * share

@@ -7,28 +7,27 @@ the learner's, which utterances form a batch the sampler's. An exception in a st
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from amtts_core.backend import Backend, Batch
 from amtts_core.checkpoint import CheckpointInfo
 from amtts_core.config import DataConfig, TrainingConfig
-from amtts_core.data.dataset import SpeechDataset, prefetch
+from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
 from amtts_core.training.callbacks import Callback, EpochReport, Outcome, StepReport
 from amtts_core.training.clock import Clock
 from amtts_core.training.control import CHECK_EVERY, ControlFile
 from amtts_core.training.ema import WeightAverage
+from amtts_core.training.feed import Feed, total_steps
 from amtts_core.training.guard import BadBatchError, LossGuard
 from amtts_core.training.keeper import CheckpointKeeper
 from amtts_core.training.optim import build_optimizer, rate_factor
@@ -37,6 +36,7 @@ from amtts_core.training.sample_ledger import SampleLedger
 from amtts_core.training.state import capture, restore
 from amtts_core.training.step import StepRunner
 from amtts_core.training.stop import StopFlag
+from amtts_core.training.validation import Judge, Validator
 
 logger = logging.getLogger(__name__)
 
@@ -87,12 +87,10 @@ class Trainer:
         if len(train_data) < world:
             raise AmttsError(f"{len(train_data)} training utterances are too few for {world} processes")
         self.sampler = _sampler(train_data, data, training.seed, world)
-        self._val_sampler = _sampler(val_data, data, training.seed, world) if val_data else None
-        self.step, self.epoch, self.batch = 0, 0, 0
-        self.best: float | None = None
-        self.best_step: int | None = None
-        self.stale = 0
-        self.total_steps = self._total_steps()
+        self.step = 0
+        self.feed = Feed(train_data, self.sampler, accumulate=training.accumulate, rank=self._rank)
+        self.judge = Judge(training)
+        self.total_steps = total_steps(training, self.sampler, rank=self._rank)
         backend.network.to(self.accelerator.device)
         self.processes.same_start(backend.network)
         if world > 1:  # what is random in a step differs between processes; a single one keeps its stream
@@ -121,42 +119,51 @@ class Trainer:
             clip_norm=training.optim.clip_norm,
             rebatch=lambda ids: train_data.batch([self._rows[i] for i in ids]),
         )
+        self._validator = (
+            Validator(
+                val_data,
+                _sampler(val_data, data, training.seed, world),
+                learner=self.learner,
+                steps=self.steps,
+                processes=self.processes,
+            )
+            if val_data
+            else None
+        )
+        if self._validator is not None:
+            self.judge.check(self._validator.names())
         self.seen = 0
         self._reason = ""
-        self._group_size = 0
 
-    def _total_steps(self) -> int:
-        limit = self.config.max_steps
-        if not limit and not self.config.max_epochs:
-            raise AmttsError(
-                "training.max_steps and training.max_epochs are both 0", remedy="Set one of them"
-            )
-        steps = 0
-        for epoch in range(self.config.max_epochs):  # epochs differ by a batch or so; none stands for another
-            steps += math.ceil(len(self.sampler.epoch(epoch, rank=self._rank)) / self.config.accumulate)
-            if limit and steps >= limit:
-                break
-        return min(limit or steps, steps or limit)
+    @property
+    def epoch(self) -> int:
+        """Epoch of the next batch."""
+        return self.feed.epoch
+
+    @property
+    def batch(self) -> int:
+        """Number of the next batch in its epoch."""
+        return self.feed.batch
 
     # ---- the loop ----
 
     def fit(self) -> Outcome:
         """Runs until the last step, an early stop or a signal; always leaves a checkpoint of the last step."""
-        self._clock = Clock(started=time.monotonic())
+        self._clock, self.feed.waiting = Clock(started=time.monotonic()), 0.0
         self.run.mkdir(parents=True, exist_ok=True)
         if self.processes.main:
             self._keeper = CheckpointKeeper(self.run, keep=self.config.keep)
             self._control = ControlFile(self.run)
             if self.step:
-                self._keeper.repair(self.step, self.best_step)
-        if self.step == 0 and self.batch == 0 and self.epoch == 0:
+                self._keeper.repair(self.step, self.judge.best_step)
+        if (self.step, self.epoch, self.batch) == (0, 0, 0):
             self.ledger.cut(0)  # of an earlier run in this folder
         first = self.step
         self._call("started", self)
         metrics: dict[str, float] = {}
         reason = "finished"
         with StopFlag() as stop:
-            for group in self._batches():
+            for group in self.feed.groups() if self.step < self.total_steps else ():
                 made = self._train_step(group)
                 if self.batch == 0:
                     self._end_epoch()
@@ -164,13 +171,13 @@ class Trainer:
                     due = self.step % self.config.validate_every == 0 or self.step >= self.total_steps
                     if due:
                         metrics = self.validate()
-                        self._judge(metrics)
-                    if self.step % self.config.save_every == 0 or (due and self.best_step == self.step):
+                        self.judge.hear(metrics, self.step)
+                    if self.step % self.config.save_every == 0 or (due and self.judge.best_step == self.step):
                         self.save(metrics)
                 if self._asked(stop, metrics):
                     reason = self._reason or "stopped on another process"
                     break
-                if self._patience_is_over():
+                if self.judge.gives_up(self.epoch):
                     reason = "early stop"
                     break
                 if self.step >= self.total_steps:
@@ -201,35 +208,6 @@ class Trainer:
     def _is_saved(self) -> bool:
         return self._saved_at == (self.step, self.epoch, self.batch)
 
-    def _patience_is_over(self) -> bool:
-        patience = self.config.patience
-        return bool(patience) and self.stale >= patience and self.epoch >= self.config.min_epochs
-
-    def _batches(self) -> Iterator[list[Batch]]:
-        """Groups of `accumulate` batches from `(epoch, batch)` on; moves that position as groups are handed out.
-
-        Every process gets equally many groups; where batches do not divide, the last of some are empty.
-        """
-        while self.step < self.total_steps:
-            left = self.sampler.epoch(self.epoch, rank=self._rank)[self.batch :]
-            group: list[Batch] = []
-            stream = prefetch(self.train_data.batch, [indices for indices in left if indices])
-            taken = 0
-            for position, indices in enumerate(left):
-                if indices:
-                    waited = time.monotonic()
-                    group.append(next(stream))
-                    self._clock.waiting += time.monotonic() - waited
-                taken += 1
-                last = position == len(left) - 1
-                if taken == self.config.accumulate or last:
-                    self._group_size = self.sampler.count(self.epoch, self.batch, self.batch + taken)
-                    self.batch += taken
-                    if last:
-                        self.epoch, self.batch = self.epoch + 1, 0
-                    yield group
-                    group, taken = [], 0
-
     def _train_step(self, group: list[Batch]) -> bool:
         """One step of every optimiser; False where the batch was bad and is skipped."""
         ids = [i for batch in group for i in batch["ids"]]
@@ -237,7 +215,7 @@ class Trainer:
         self.seen += len(ids)
         rate = self.config.optim.learning_rate * rate_factor(self.step, self.total_steps, self.config.optim)
         try:
-            result = self.steps.run(group, rate=rate, batches=self._group_size)
+            result = self.steps.run(group, rate=rate, batches=self.feed.size)
         except BadBatchError as bad:
             self.ledger.add(self.step + 1, epoch, ids, skipped=True)
             self.guard.skip(str(bad), step=self.step + 1, epoch=epoch, ids=ids)
@@ -290,48 +268,15 @@ class Trainer:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Mean losses over the validation set, weighted by utterances; empty where there is none."""
-        if self.val_data is None or self._val_sampler is None:
+        if self._validator is None:
             return {}
         with self.average.applied() if self.average is not None else nullcontext():
-            return self._validate(self.val_data, self._val_sampler)
-
-    def _validate(self, data: SpeechDataset, sampler: BucketSampler) -> dict[str, float]:
-        for module in self.learner.modules.values():
-            module.eval()
-        sums: dict[str, float] = defaultdict(float)
-        pictures: dict[str, Tensor] = {}
-        batches = sampler.in_order(rank=self._rank)
-        for indices in batches:
-            batch = self.steps.to_device(data.batch(indices))
-            for loss in self.steps.losses(batch):
-                prefix = self.steps.prefix(loss.phase, "val")
-                for name, value in {"total": loss.total, **loss.terms}.items():
-                    sums[prefix + name] += float(value) * len(indices)
-            if indices is batches[len(batches) // 2]:
-                pictures = self.learner.pictures(batch)
-        metrics = {name: value / len(data) for name, value in self.processes.total(sums).items()}
-        with torch.random.fork_rng():  # callbacks speak and draw, which must not change what training draws
-            self._call("validated", self.step, metrics, pictures)
+            metrics, pictures = self._validator.measure()
+            with (
+                torch.random.fork_rng()
+            ):  # callbacks speak and draw, which must not change what training draws
+                self._call("validated", self.step, metrics, pictures)
         return metrics
-
-    def _judge(self, metrics: dict[str, float]) -> None:
-        if not metrics:
-            return
-        if self.config.best_by not in metrics:
-            raise AmttsError(
-                f"training.best_by is '{self.config.best_by}', which is not measured; "
-                f"measured: {', '.join(sorted(metrics))}"
-            )
-        value = metrics[self.config.best_by]
-        if not math.isfinite(value):
-            logger.warning(
-                "step %d: %s is %s, which counts as no progress", self.step, self.config.best_by, value
-            )
-            self.stale += 1
-        elif self.best is None or value < self.best - self.config.min_delta:
-            self.best, self.best_step, self.stale = value, self.step, 0
-        else:
-            self.stale += 1
 
     def save(self, metrics: dict[str, float]) -> None:
         """Writes a checkpoint of this step, moves the pointers and removes old ones. All processes call it."""
@@ -341,14 +286,14 @@ class Trainer:
         if not self.processes.main:
             return
         info = self.info.model_copy(update={"step": self.step, "epoch": self.epoch, "metrics": metrics})
-        own = self.backend.network.state_dict()
+        own, best = self.backend.network.state_dict(), self.judge.best_step
         folder = self._keeper.save(
             info,
             own if self.average is None else self.average.average,
             tokenizer=self.backend.text_tokenizer,
             state=state,
-            best_step=self.best_step,
-            is_best=self.best_step == self.step or (self.best_step is None and self.val_data is None),
+            best_step=best,
+            is_best=best == self.step or (best is None and self.val_data is None),
         )
         self._call("saved", self.step, folder)
 

@@ -25,7 +25,8 @@ from amtts_core.data.manifest import read_manifest, write_jsonl
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.text.fidel_tokenizer import FidelTokenizer
 from amtts_core.training.callbacks import Callback, Outcome, StepReport
-from amtts_core.training.run import latest_sound_checkpoint, stored_config, train
+from amtts_core.training.folder import latest_sound_checkpoint, stored_config
+from amtts_core.training.run import train
 from amtts_core.training.trainer import Trainer
 
 
@@ -302,6 +303,7 @@ def test_the_best_metric_can_be_chosen(corpus: Path, tmp_path: Path) -> None:
         AmttsError, match="best_by is 'val/mell', which is not measured; measured: val/duration"
     ):
         train_tiny(corpus, tmp_path / "other", training={"best_by": "val/mell"})
+    assert not (tmp_path / "other").exists(), "told before the first step, with nothing written"
 
 
 def test_without_validation_the_last_checkpoint_is_the_best(

@@ -1,0 +1,97 @@
+"""What a checkpoint says about how it was made, and which of it a resumed run has to share."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from amtts_core.backend import Backend
+from amtts_core.checkpoint import CheckpointInfo
+from amtts_core.config import RunConfig
+from amtts_core.data.dataset import SpeechDataset
+from amtts_core.errors import CheckpointError
+from amtts_core.text.normalize import Normalizer
+from amtts_core.text.tokenizer import TextTokenizer
+
+
+def describe(
+    backend: Backend,
+    config: RunConfig,
+    tokenizer: TextTokenizer | None,
+    normalizer: Normalizer,
+    speakers: Sequence[str],
+    data: SpeechDataset,
+) -> CheckpointInfo:
+    """What every checkpoint of a run says about itself, before the first step."""
+    digest = hashlib.sha256()
+    for utterance in data.utterances:
+        digest.update(f"{utterance.id}|{utterance.duration}|{utterance.spoken_text()}\n".encode())
+    return CheckpointInfo(
+        backend=backend.spec.name,
+        backend_config=config.model,
+        sample_rate=backend.spec.sample_rate,
+        normalizer=normalizer.settings.model_dump(mode="json"),
+        tokenizer_kind=tokenizer.kind if tokenizer else "",
+        tokenizer_hash=tokenizer.fingerprint() if tokenizer else "",
+        vocab_size=tokenizer.vocab_size if tokenizer else 0,
+        untrained_tokens=_untrained(tokenizer, data),
+        speakers=list(speakers),
+        dataset_hash=digest.hexdigest(),
+        base_weights_licence=backend.spec.weights_licence,
+        git_revision=_git_revision(),
+        versions={
+            name: importlib.metadata.version(name) for name in ("amtts", "torch", "numpy", "accelerate")
+        },
+    )
+
+
+def _untrained(tokenizer: TextTokenizer | None, data: SpeechDataset) -> list[int]:
+    """Token ids that no training text holds, apart from the special ones."""
+    if tokenizer is None:
+        return []
+    met = {token for tokens in data.tokens for token in tokens}
+    met |= {tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id}
+    return [token for token in range(tokenizer.vocab_size) if token not in met]
+
+
+def _git_revision() -> str:
+    """Revision of the amtts checkout this code runs from; empty for an installed package."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+CONTRACT = (
+    "backend",
+    "backend_config",
+    "tokenizer_hash",
+    "vocab_size",
+    "dataset_hash",
+    "normalizer",
+    "speakers",
+)
+
+
+def check_contract(stored: CheckpointInfo, current: CheckpointInfo, folder: Path) -> None:
+    """Refuses to resume with other data, text or network than the run was started with."""
+    for name in CONTRACT:
+        before, now = getattr(stored, name), getattr(current, name)
+        while isinstance(before, dict) and isinstance(now, dict) and before != now:
+            key = next(k for k in {**before, **now} if before.get(k, name) != now.get(k, name))
+            name, before, now = f"{name}.{key}", before.get(key), now.get(key)
+        if before != now:
+            raise CheckpointError(
+                f"cannot resume from {folder}: {name} was {_short(before)}, is now {_short(now)}",
+                remedy="Use the data and tokenizer it was started with, or start a new run",
+            )
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else text[:40] + "…"
