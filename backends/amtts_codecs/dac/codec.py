@@ -13,9 +13,10 @@ from transformers import DacModel
 
 from amtts_codecs.dac.weights import load_dac
 from amtts_core.backend import ReferenceCheck
+from amtts_core.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
 from amtts_core.codec.protocol import kept_codebooks
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, CheckpointError
 
 
 class DacCodec:
@@ -41,8 +42,8 @@ class DacCodec:
 
     @classmethod
     def open(cls, weights: Path, *, num_codebooks: int = 0) -> DacCodec:
-        """The codec of an official `.pth` file or a Hugging Face folder."""
-        network = load_dac(weights)
+        """The codec of an official `.pth` file, a Hugging Face folder, or a run or checkpoint of the backend `dac`."""
+        network = _of_checkpoint(weights) if _is_ours(weights) else load_dac(weights)
         kept = kept_codebooks(num_codebooks, int(network.config.n_codebooks), weights=weights)
         return cls(network, num_codebooks=kept)
 
@@ -116,6 +117,24 @@ class DacCodec:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def _is_ours(weights: Path) -> bool:
+    """True for a folder that is not one of `transformers`."""
+    return weights.is_dir() and not (weights / "config.json").is_file()
+
+
+def _of_checkpoint(weights: Path) -> DacModel:
+    from amtts_codecs.dac.network import DacNetwork, plain_codec
+
+    checkpoint = read_checkpoint(weights)
+    if checkpoint.info.backend != DacCodec.name:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.folder} is of backend '{checkpoint.info.backend}', expected 'dac'"
+        )
+    network = checkpoint.load_backend().network
+    assert isinstance(network, DacNetwork)
+    return plain_codec(network)
 
 
 def _without_tail(waveform: Tensor, lengths: list[int]) -> Tensor:

@@ -14,6 +14,7 @@ from amtts_codecs.mel_codes.codec import NAME, MelCodesCodec
 from amtts_codecs.mel_codes.config import PRESETS, SAMPLE_RATE, MelCodesConfig
 from amtts_codecs.mel_codes.learner import MelCodesLearner
 from amtts_codecs.mel_codes.network import MelCodes
+from amtts_codecs.requests import codes_of
 from amtts_core.audio.mel import log_mel
 from amtts_core.backend import (
     BackendSpec,
@@ -131,14 +132,8 @@ class MelCodesBackend:
         codec, books = self.speech_codec(), self.config.num_codebooks
         waves = []
         for request in requests:
-            if request.speaker:
-                raise AmttsError(f"unknown speaker '{request.speaker}'; codes carry their own voice")
-            if request.speed != 1.0:
-                raise AmttsError(f"speed {request.speed:g}: a codec speaks codes at their own pace")
-            if not request.tokens or len(request.tokens) % books:
-                raise AmttsError(f"{len(request.tokens)} codes are no whole frames of {books}")
-            codes = torch.tensor(list(request.tokens), device=device_of(self.network))
-            mel = codec.decode_mel(codes.reshape(1, -1, books).transpose(1, 2))[0]
+            codes = codes_of(request, books).to(device_of(self.network))
+            mel = codec.decode_mel(codes)[0]
             waves.append(codec.speak(mel, seed=request.seed).numpy())
         return waves
 
