@@ -178,7 +178,7 @@ def _start(network: DacNetwork, config: DacSettings) -> None:
         if there != here:
             raise AmttsError(
                 f"model.start {config.start} has {setting} {there}, the settings say {here}",
-                remedy=f"Set model.{setting}={there}".replace(" ", ""),
+                remedy=f"Set model.{setting}={str(there).replace(' ', '')}",
             )
     if given.config.sampling_rate != SAMPLE_RATE:
         raise AmttsError(

@@ -44,7 +44,11 @@ class CodebookUse(nn.Module):
 
     @torch.no_grad()
     def restart(self, book: int, entries: nn.Parameter, latents: Tensor) -> None:
-        """Sets the entries (V, D) of codebook `book` that are out of use to values among `latents` (B, D, L)."""
+        """Turns the entries (V, D) of codebook `book` that are out of use towards values among `latents` (B, D, L).
+
+        Entries are looked up by direction alone, so they keep the codebook's usual length: values of a young
+        encoder are tiny, and entries as small let it grow without bound.
+        """
         unused = self.uses[book] < self.restart_below
         number = int(unused.sum())
         if not number:
@@ -53,7 +57,8 @@ class CodebookUse(nn.Module):
         picked = values[torch.randint(len(values), (number,), device=values.device)].to(entries.dtype)
         if _several():  # all processes must hold the same codebook
             torch.distributed.broadcast(picked, 0)
-        entries.data[unused] = picked
+        usual = entries.data.norm(dim=1).median()
+        entries.data[unused] = nn.functional.normalize(picked) * usual
         self.uses[book, unused] = max(0.5, 2 * self.restart_below)
 
 
