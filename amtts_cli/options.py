@@ -26,3 +26,10 @@ Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Override one key, e.g. --set training.max_steps=100.")
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=0, help="Worker processes; 0 uses every core.")]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Who does the work: local processes, or ray (pip install 'amtts[ray]'; RAY_ADDRESS names a cluster).",
+    ),
+]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from amtts_cli import console
-from amtts_cli.options import Json, OutDir
+from amtts_cli.options import ExecutorName, Json, OutDir
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def encode_codes(
     ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Encode this shard again from the start.")] = False,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
+    executor: ExecutorName = "local",
     json: Json = False,
 ) -> None:
     """Encode a corpus into codes. Run again, it does only what is missing. Exit code 1 if --verify fails.
@@ -50,7 +52,9 @@ def encode_codes(
     """
     from amtts_core.codec.encode import encode_manifest
     from amtts_core.codec.registry import open_codec
+    from amtts_core.data.executors import choose_executor
 
+    chosen = choose_executor(executor, gpus=int(device != "cpu"), together=1)
     path = manifest / "manifest.jsonl" if manifest.is_dir() else manifest
     opened = open_codec(codec, weights, num_codebooks=num_codebooks)
     with console.progress() as bar:
@@ -70,7 +74,9 @@ def encode_codes(
             num_shards=num_shards,
             shard_index=shard_index,
             force=force,
-            device=_checked(device),
+            device=_checked(device) if executor == "local" else device,
+            executor=None if executor == "local" else chosen,
+            reopen=partial(open_codec, codec, weights.resolve(), num_codebooks=num_codebooks),
             on_progress=show,
         )
     found = _verify(out, path, opened, verify, num_shards, device) if verify else []

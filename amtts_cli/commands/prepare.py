@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amtts_cli import console
-from amtts_cli.options import Jobs, Json, OutDir
+from amtts_cli.options import ExecutorName, Jobs, Json, OutDir
 
 if TYPE_CHECKING:
     from amtts_core.data.prepare import PrepareReport
@@ -62,6 +62,7 @@ def prepare(
     force: Annotated[
         bool, typer.Option("--force", help="Redo everything in --out, also with other settings.")
     ] = False,
+    executor: ExecutorName = "local",
     jobs: Jobs = 0,
     json: Json = False,
 ) -> None:
@@ -108,12 +109,27 @@ def prepare(
         if num_shards > 1 or shard_index:
             shard = Shard(shard_index, num_shards)
             part = prepare_shard(
-                source, out, chosen, shard, importer=importer, jobs=jobs, force=force, on_progress=show
+                source,
+                out,
+                chosen,
+                shard,
+                importer=importer,
+                jobs=jobs,
+                executor=executor,
+                force=force,
+                on_progress=show,
             )
             console.result(part.model_dump(), lines=_shard_lines(part))
             return
         report = prepare_corpus(
-            source, out, chosen, importer=importer, jobs=jobs, force=force, on_progress=show
+            source,
+            out,
+            chosen,
+            importer=importer,
+            jobs=jobs,
+            executor=executor,
+            force=force,
+            on_progress=show,
         )
     for warning in report.warnings:
         console.warn(warning)

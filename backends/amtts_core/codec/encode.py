@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ import torch
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec
 from amtts_core.codec.store import ShardWriter, shard_folder
 from amtts_core.data.dataset import prefetch
+from amtts_core.data.executors import Executor
 from amtts_core.data.features import load_utterance
 from amtts_core.data.manifest import Utterance, read_manifest
 from amtts_core.data.sampler import BucketSampler
@@ -53,6 +55,8 @@ def encode_manifest(
     shard_index: int = 0,
     force: bool = False,
     device: str = "cpu",
+    executor: Executor | None = None,
+    reopen: Callable[[], SpeechCodec] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> EncodeReport:
     """Encodes the utterances of a manifest (of this shard) whose codes are not there yet.
@@ -66,6 +70,8 @@ def encode_manifest(
         shard_index: which of them this is.
         force: delete this shard's codes and encode everything again.
         device: where the codec runs.
+        executor: does the batches elsewhere; None encodes here.
+        reopen: opens the codec where the executor works; picklable.
         on_progress: called with (utterances done, utterances of this shard).
 
     Raises:
@@ -82,19 +88,18 @@ def encode_manifest(
     writer = ShardWriter.open(folder, identity)
     _refuse_strangers(writer, stamps)
     left = [u for u in utterances if u.id not in writer.done]
-    codec.to(device)
     began, done = time.monotonic(), len(utterances) - len(left)
     if on_progress:
         on_progress(done, len(utterances))
-
-    def load(indices: list[int]) -> dict[str, object]:
-        chosen = [left[i] for i in indices]
-        waves = [load_utterance(u, manifest, codec.sample_rate) for u in chosen]
-        return {"utterances": chosen, "waves": waves}
-
-    for batch in prefetch(load, _batches(left, batch_seconds)):
-        codes = _encode(codec, batch["waves"], batch["utterances"], device)
-        writer.append((u.id, stamps[u.id], c) for u, c in zip(batch["utterances"], codes, strict=True))
+    batches = _batches(left, batch_seconds)
+    if executor is None:
+        encoded = _here(codec, manifest, device, left, batches)
+    else:
+        assert reopen is not None, "an executor opens the codec itself"
+        work = BatchEncoder(reopen, manifest.resolve(), device)
+        encoded = executor(work, (([left[i] for i in batch], None) for batch in batches))
+    for chosen, codes in encoded:
+        writer.append((u.id, stamps[u.id], c) for u, c in zip(chosen, codes, strict=True))
         done += len(codes)
         if on_progress:
             on_progress(done, len(utterances))
@@ -107,6 +112,46 @@ def encode_manifest(
         speech=sum(u.duration for u in left),
         took=time.monotonic() - began,
     )
+
+
+def _here(
+    codec: SpeechCodec, manifest: Path, device: str, left: list[Utterance], batches: list[list[int]]
+) -> Iterator[tuple[list[Utterance], list[np.ndarray]]]:
+    """Encodes in this process, reading one batch ahead."""
+    codec.to(device)
+
+    def load(indices: list[int]) -> dict[str, Any]:
+        chosen = [left[i] for i in indices]
+        return {"utterances": chosen, "waves": _load(chosen, manifest, codec)}
+
+    for batch in prefetch(load, batches):
+        yield batch["utterances"], _encode(codec, batch["waves"], batch["utterances"], device)
+
+
+class BatchEncoder:
+    """Encodes a batch of utterances in whatever process it is unpickled in; opens the codec there, once.
+
+    Args:
+        reopen: opens the codec.
+        manifest: absolute path.
+        device: where the codec runs.
+    """
+
+    def __init__(self, reopen: Callable[[], SpeechCodec], manifest: Path, device: str) -> None:
+        self._reopen, self._manifest, self._device = reopen, manifest, device
+        self._codec: SpeechCodec | None = None
+
+    def __call__(self, utterances: list[Utterance]) -> list[np.ndarray]:
+        """(L, K) uint16 of each utterance."""
+        if self._codec is None:
+            self._codec = self._reopen()
+            self._codec.to(self._device)
+        waves = _load(utterances, self._manifest, self._codec)
+        return _encode(self._codec, waves, utterances, self._device)
+
+
+def _load(utterances: list[Utterance], manifest: Path, codec: SpeechCodec) -> list[np.ndarray]:
+    return [load_utterance(u, manifest, codec.sample_rate) for u in utterances]
 
 
 def _unique(manifest: Path) -> list[Utterance]:

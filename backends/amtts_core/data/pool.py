@@ -53,7 +53,7 @@ def run_ordered(
     jobs = jobs or cores()
     if jobs == 1:
         for task, known in tasks:
-            yield task, _noted(work, task) if known is None else known
+            yield task, noted(work, task) if known is None else known
         return
     pool = ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(pickle.dumps(work),)
@@ -126,10 +126,10 @@ def _leave_with_parent() -> None:
 
 def _do(task: Any) -> Any:
     assert _work is not None
-    return _noted(_work, task)
+    return noted(_work, task)
 
 
-def _noted(work: Callable[[T], R], task: T) -> R:
+def noted(work: Callable[[T], R], task: T) -> R:
     """The result; a bug's traceback says which task met it."""
     try:
         return work(task)

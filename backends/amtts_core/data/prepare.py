@@ -16,11 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from amtts_core.data.executors import choose_executor
 from amtts_core.data.filters import Finding
 from amtts_core.data.importers import Clip, Fault, Reading, choose_importer
 from amtts_core.data.journal import Journal
 from amtts_core.data.ledger import LEDGER, CorpusFiles
-from amtts_core.data.pool import run_ordered
 from amtts_core.data.prepare_report import PrepareReport, make_report
 from amtts_core.data.process import ClipProcessor, ClipTask, Outcome, audio_name
 from amtts_core.data.report.build import write_report
@@ -48,6 +48,7 @@ def prepare_corpus(
     *,
     importer: str = "",
     jobs: int = 0,
+    executor: str = "local",
     force: bool = False,
     on_progress: Callable[[PrepareProgress], None] | None = None,
 ) -> PrepareReport:
@@ -60,6 +61,7 @@ def prepare_corpus(
         importer: name of an importer; empty finds it by looking.
         jobs: processes; 0 takes every core. With more than one, a script that calls this needs the usual
             `if __name__ == "__main__":`, because the processes are spawned.
+        executor: "local", or "ray", which gives the same corpus.
         force: do everything again, whatever settings and source `out` was made with.
         on_progress: called at the start and after each clip.
 
@@ -67,6 +69,7 @@ def prepare_corpus(
         AmttsError: source or out cannot be used, nothing is left, or more than `settings.max_rejected` is rejected
             (the ledger is written then, the manifests stay as they were).
     """
+    run_ordered = choose_executor(executor)
     processor = ClipProcessor(
         settings, Path(os.path.realpath(out))
     )  # refuses unknown languages before anything is written

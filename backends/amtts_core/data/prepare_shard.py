@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from amtts_core.data.executors import choose_executor
 from amtts_core.data.journal import Journal
-from amtts_core.data.pool import run_ordered
 from amtts_core.data.prepare import PrepareProgress, open_source
 from amtts_core.data.process import ClipProcessor
 from amtts_core.data.settings import PrepareSettings
@@ -42,6 +42,7 @@ def prepare_shard(
     *,
     importer: str = "",
     jobs: int = 0,
+    executor: str = "local",
     force: bool = False,
     on_progress: Callable[[PrepareProgress], None] | None = None,
 ) -> ShardReport:
@@ -50,6 +51,7 @@ def prepare_shard(
     Raises:
         AmttsError: source or out cannot be used, or another process works on the same shard.
     """
+    run_ordered = choose_executor(executor)
     processor = ClipProcessor(
         settings, Path(os.path.realpath(out))
     )  # refuses unknown languages before anything is written

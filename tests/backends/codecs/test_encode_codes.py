@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ from tiny_voice import make_corpus
 from amtts_cli.app import main
 from amtts_codecs.dac.codec import DacCodec
 from amtts_core.codec.encode import encode_manifest
+from amtts_core.codec.registry import open_codec
 from amtts_core.codec.store import CodeStore, ShardWriter
 from amtts_core.codec.verify import verify_codes
+from amtts_core.data.executors import choose_executor
 from amtts_core.data.features import load_utterance
 from amtts_core.data.manifest import read_manifest
 from amtts_core.errors import AmttsError
@@ -53,6 +57,41 @@ def test_stored_codes_are_those_of_every_file_alone(corpus: Path, codec: DacCode
         assert store.get(utterance.id).dtype == np.uint16
     again = encode_manifest(manifest, codec, tmp_path)
     assert (again.encoded, again.reused) == (0, 7)
+
+
+def test_an_executor_that_opens_the_codec_itself_makes_the_same_codes(
+    corpus: Path, codec: DacCodec, weights: Path, tmp_path: Path
+) -> None:
+    manifest = corpus / "train.jsonl"
+    encode_manifest(manifest, codec, tmp_path / "here", batch_seconds=3)
+    reopen = pickle.loads(pickle.dumps(partial(open_codec, "dac", weights)))
+    executor = choose_executor("local")
+    report = encode_manifest(
+        manifest,
+        codec,
+        tmp_path / "there",
+        batch_seconds=3,
+        executor=partial(executor, jobs=1),
+        reopen=reopen,
+    )
+    assert (report.encoded, report.reused) == (7, 0)
+    here, there = CodeStore.open(tmp_path / "here"), CodeStore.open(tmp_path / "there")
+    for utterance in read_manifest(manifest):
+        np.testing.assert_array_equal(here.get(utterance.id), there.get(utterance.id))
+
+
+@pytest.mark.slow
+def test_ray_makes_the_same_codes(corpus: Path, weights: Path, tmp_path: Path, amtts) -> None:
+    pytest.importorskip("ray", reason="the extra amtts[ray] is not installed")
+    for executor in ("local", "ray"):
+        arguments = ("--weights", weights, "--batch-seconds", 3, "--executor", executor)
+        done = amtts(
+            "encode-codes", corpus / "train.jsonl", *arguments, "--out", tmp_path / executor, timeout=400
+        )
+        assert done.returncode == 0, done.stderr
+    here, there = CodeStore.open(tmp_path / "local"), CodeStore.open(tmp_path / "ray")
+    for utterance in read_manifest(corpus / "train.jsonl"):
+        np.testing.assert_array_equal(here.get(utterance.id), there.get(utterance.id))
 
 
 def test_a_killed_run_goes_on_where_it_stopped(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
