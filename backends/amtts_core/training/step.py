@@ -34,6 +34,14 @@ class StepResult:
 
     total: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
+    """Phases whose optimiser has stepped."""
+
+    def take(self, phase: str, other: StepResult) -> None:
+        """Adds what a phase that is now done has measured."""
+        self.done.append(phase)
+        self.total += other.total
+        self.metrics |= other.metrics
 
     def add(self, name: str, value: float) -> None:
         """Adds to a metric."""
@@ -82,10 +90,12 @@ class StepRunner:
             AmttsError: not even one utterance fits into memory.
         """
         share = self._processes.count / (batches or len(group))
+        result = StepResult()
         while True:
             parts = [part for batch in group for part in self._parts(batch, share)]
             try:
-                return self._step(parts, rate=rate)
+                self._step(parts, result, rate=rate)
+                return result
             except BadBatchError:
                 self._clear()
                 raise
@@ -118,19 +128,32 @@ class StepRunner:
         cut = [ids[start : start + size] for start in range(0, len(ids), size)]
         return [(self._rebatch(names), share * len(names) / len(ids)) for names in cut]
 
-    def _step(self, parts: list[tuple[Batch, float]], *, rate: float) -> StepResult:
+    def _step(self, parts: list[tuple[Batch, float]], result: StepResult, *, rate: float) -> None:
+        """Every phase that `result` does not hold yet: one whose optimiser has stepped does not step again."""
         for module in self._learner.modules.values():
             module.train()
         streams = [(self.losses(part), share) for part, share in parts]
-        result = StepResult()
         for phase in self._learner.phases:
             parameters = self._learner.parameters(phase)
-            self._agree(*self._accumulate(phase, streams, parameters, result), phase=phase)
+            if phase in result.done:
+                self._agree(*self._pass_by(streams), phase=phase)
+                continue
+            measured = StepResult()
+            self._agree(*self._accumulate(phase, streams, parameters, measured), phase=phase)
             self._processes.average(parameters)
-            result.add(f"train/grad_norm/{phase}", self._optimize(phase, parameters, rate))
+            measured.add(f"train/grad_norm/{phase}", self._optimize(phase, parameters, rate))
+            result.take(phase, measured)
         if any(next(stream, None) is not None for stream, _ in streams):
             raise AssertionError(f"learner yielded more losses than its phases {self._learner.phases}")
-        return result
+
+    def _pass_by(self, streams: list[tuple[Iterator[PhaseLoss], float]]) -> tuple[int, str]:
+        """Takes the streams past a phase that is done; its losses are made again and nothing is learnt from them."""
+        try:
+            for stream, _ in streams:
+                next(stream)
+        except torch.OutOfMemoryError:
+            return FULL, ""
+        return FINE, ""
 
     def _accumulate(
         self,

@@ -175,6 +175,32 @@ def test_accumulation_equals_one_big_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(weights(small)[name], tensor, rtol=1e-4, atol=1e-6)
 
 
+def test_memory_that_runs_out_in_the_second_phase_does_not_repeat_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step is that of an undisturbed run: the discriminator steps once, the generator from halves."""
+    plain = trainer_of(tmp_path / "plain", size=4)
+    plain.fit()
+    tight = trainer_of(tmp_path / "tight", size=4)
+    losses, steps = ToyGanLearner.losses, []
+
+    def small_generator_only(self: ToyGanLearner, batch: Batch) -> Iterator[PhaseLoss]:
+        for loss in losses(self, batch):
+            if loss.phase == "generator" and len(batch["ids"]) > 2:
+                raise torch.OutOfMemoryError("pretended")
+            yield loss
+
+    monkeypatch.setattr(ToyGanLearner, "losses", small_generator_only)
+    optimizer = tight.optimizers["discriminator"]
+    step = optimizer.step
+    monkeypatch.setattr(optimizer, "step", lambda: (steps.append(1), step())[1])
+    tight.fit()
+    assert tight.steps.split == 2
+    assert len(steps) == 6
+    for name, tensor in weights(plain).items():
+        torch.testing.assert_close(weights(tight)[name], tensor, rtol=1e-4, atol=1e-6)
+
+
 def test_every_phase_is_logged_under_its_name(tmp_path: Path) -> None:
     reports: list[StepReport] = []
 
