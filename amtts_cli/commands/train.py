@@ -34,6 +34,10 @@ def train(
     ] = None,
     assignments: Assignments = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="With --resume: go on with other data or settings where that is safe."),
+    ] = False,
     from_scratch: Annotated[
         bool,
         typer.Option("--from-scratch", help="Begin again in --out; earlier checkpoints are moved aside."),
@@ -55,6 +59,8 @@ def train(
 
     if resume and from_scratch:
         raise AmttsError("--resume and --from-scratch exclude each other")
+    if force and not resume:
+        raise AmttsError("--force belongs to --resume", remedy="Begin anew in a folder with --from-scratch")
     overrides = merged(
         parse_assignments(assignments or []),
         _options(max_steps=max_steps, max_epochs=max_epochs, max_samples=max_samples, seed=seed),
@@ -81,6 +87,7 @@ def train(
             run=out,
             tokenizer=tokenizer,
             resume=resume,
+            force=force,
             from_scratch=from_scratch,
             jobs=jobs or os.cpu_count() or 1,
             callbacks=[progress],

@@ -44,6 +44,9 @@ class BackendSpec:
     """Tokenizer kinds it accepts, the recommended one first; empty where it learns without text."""
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Values that replace the defaults of `TrainingConfig` for this backend."""
+    adjustable: tuple[str, ...] = ()
+    """Settings of the network that say how it learns or speaks and not what its weights mean (dropout, loss weights):
+    `--resume --force` may change them. A section's name stands for all of it."""
     weights_licence: str = "none: trained from scratch"
     """Licence of the published weights it can start from."""
 

@@ -57,6 +57,7 @@ class IndexTTS2Backend:
         sample_rate=SAMPLE_RATE,
         learns_from="codes",
         config=IndexTTS2Config,
+        adjustable=("dropout", "text_weight", "text_drop", "free_length", "sampling", "int8"),
         presets=PRESETS,
         training_defaults={
             "data": {"batch_frames": 6000},

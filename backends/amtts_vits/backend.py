@@ -44,6 +44,14 @@ class VitsBackend:
         sample_rate=SAMPLE_RATE,
         learns_from="waveform",
         config=VitsSettings,
+        adjustable=(
+            "hidden_dropout",
+            "duration_predictor_dropout",
+            "loss",
+            "noise_scale",
+            "noise_scale_duration",
+            "segment_frames",
+        ),
         presets=PRESETS,
         training_defaults={
             "data": {"batch_frames": 4000, "max_utterances": 32},

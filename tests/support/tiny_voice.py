@@ -130,6 +130,7 @@ def train_tiny(
     *,
     callbacks: Sequence[Callback] = (),
     resume: bool = False,
+    force: bool = False,
     from_scratch: bool = False,
     **sections: Any,
 ) -> TrainingResult:
@@ -141,6 +142,7 @@ def train_tiny(
         data=corpus,
         run=run,
         resume=resume,
+        force=force,
         from_scratch=from_scratch,
         jobs=1,
         callbacks=callbacks,

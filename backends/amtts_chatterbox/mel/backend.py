@@ -43,6 +43,7 @@ class ChatterboxMelBackend:
         sample_rate=SAMPLE_RATE,
         learns_from="mel",
         config=ChatterboxMelConfig,
+        adjustable=("dropout", "duration_weight", "prior_weight", "griffin_lim_iterations", "vocoder"),
         presets=PRESETS,
         training_defaults={
             "data": {"batch_frames": 4000},

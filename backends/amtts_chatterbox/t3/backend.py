@@ -56,6 +56,14 @@ class ChatterboxT3Backend:
         sample_rate=SAMPLE_RATE,
         learns_from="codes",
         config=T3Config,
+        adjustable=(
+            "text_weight",
+            "text_dropout",
+            "voice_dropout",
+            "perceiver_dropout",
+            "loss_chunk",
+            "sampling",
+        ),
         presets=PRESETS,
         training_defaults={
             "data": {"batch_frames": 4000},

@@ -40,6 +40,14 @@ class MelCodesBackend:
         sample_rate=SAMPLE_RATE,
         learns_from="mel",
         config=MelCodesConfig,
+        adjustable=(
+            "segment",
+            "commitment_weight",
+            "codebook_decay",
+            "restart_below",
+            "griffin_lim_iterations",
+            "vocoder",
+        ),
         presets=PRESETS,
         tokenizers=(),
         training_defaults={

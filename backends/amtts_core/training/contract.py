@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import logging
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amtts_core.backend import Backend
@@ -16,6 +17,8 @@ from amtts_core.data.dataset import SpeechDataset
 from amtts_core.errors import CheckpointError
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import TextTokenizer
+
+logger = logging.getLogger(__name__)
 
 
 def describe(
@@ -78,18 +81,68 @@ CONTRACT = (
 )
 
 
-def check_contract(stored: CheckpointInfo, current: CheckpointInfo, folder: Path) -> None:
-    """Refuses to resume with other data, text or network than the run was started with."""
-    for name in CONTRACT:
-        before, now = getattr(stored, name), getattr(current, name)
-        while isinstance(before, dict) and isinstance(now, dict) and before != now:
-            key = next(k for k in {**before, **now} if before.get(k, name) != now.get(k, name))
-            name, before, now = f"{name}.{key}", before.get(key), now.get(key)
-        if before != now:
+FORCEABLE = ("dataset_hash", "normalizer")
+"""What `--force` may change besides `BackendSpec.adjustable`: other data and other reading of text teach the same
+network on; ids, sizes and rows of the network would mean something else."""
+
+
+def check_contract(
+    stored: CheckpointInfo,
+    current: CheckpointInfo,
+    folder: Path,
+    *,
+    adjustable: Sequence[str] = (),
+    force: bool = False,
+) -> list[str]:
+    """Refuses to resume with other data, text or network than the run was started with.
+
+    Args:
+        stored: of the checkpoint.
+        current: of what is there now.
+        folder: of the checkpoint, for the message.
+        adjustable: settings of the network that do not change what its weights mean.
+        force: accept what is safe to change, and say what it was.
+
+    Returns:
+        The fields that were overridden.
+
+    Raises:
+        CheckpointError: names the first field that differs and may not, with both values.
+    """
+    safe = (*FORCEABLE, *(f"backend_config.{name}" for name in adjustable))
+    differences = [
+        difference
+        for name in CONTRACT
+        for difference in _differences(name, getattr(stored, name), getattr(current, name))
+    ]
+    differences.sort(
+        key=lambda difference: _is_within(difference[0], safe)
+    )  # what cannot be mended comes first
+    for name, before, now in differences:
+        forceable = _is_within(name, safe)
+        if not (force and forceable):
             raise CheckpointError(
                 f"cannot resume from {folder}: {name} was {_short(before)}, is now {_short(now)}",
-                remedy="Use the data and tokenizer it was started with, or start a new run",
+                remedy="Go on all the same with --force, or use what it was started with"
+                if forceable
+                else "Use the data and tokenizer it was started with, or start a new run"
+                + (" (--force cannot override this)" if force else ""),
             )
+        logger.warning("--force: %s was %s, is now %s", name, _short(before), _short(now))
+    return [name for name, _, _ in differences]
+
+
+def _differences(name: str, before: object, now: object) -> Iterator[tuple[str, object, object]]:
+    """Dotted name, stored and present value of everything that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from _differences(f"{name}.{key}", before.get(key), now.get(key))
+    elif before != now:
+        yield name, before, now
+
+
+def _is_within(name: str, prefixes: Sequence[str]) -> bool:
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
 
 
 def _short(value: object) -> str:

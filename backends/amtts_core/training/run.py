@@ -48,6 +48,7 @@ def train(
     run: Path,
     tokenizer: Path | None = None,
     resume: bool = False,
+    force: bool = False,
     from_scratch: bool = False,
     jobs: int = 2,
     callbacks: Sequence[Callback] = (),
@@ -62,6 +63,7 @@ def train(
         run: folder of the run.
         tokenizer: tokenizer folder; None takes `data/tokenizer`.
         resume: continue the run in `run` from its latest sound checkpoint.
+        force: resume although data or settings changed, where that is safe; it is said what was overridden.
         from_scratch: allow a new run in a folder that holds one (its checkpoints are moved aside, not deleted).
         jobs: threads for feature computation.
         callbacks: besides the loggers and the sample speaker.
@@ -76,6 +78,7 @@ def train(
             f"{data} is not a prepared corpus: {manifest.name} is missing",
             remedy="Make one with: amtts prepare SOURCE --out DIR",
         )
+    overridden: list[str] = []
     previous = open_run(run, resume=resume, from_scratch=from_scratch)
     if not manifest.stat().st_size:
         raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
@@ -101,7 +104,8 @@ def train(
     normalizer = corpus_normalizer(data)
     info = describe(backend, config, text, normalizer, speakers, train_data)
     if previous is not None:
-        check_contract(previous.info, info, previous.folder)
+        adjustable = backend_class.spec.adjustable
+        overridden = check_contract(previous.info, info, previous.folder, adjustable=adjustable, force=force)
         load_strict(backend.network, previous.weights(), backend=backend.spec.name)
     else:
         backend.fit(train_data.statistics())
@@ -116,7 +120,7 @@ def train(
         callbacks=[*_loggers(run, config, normalizer), *callbacks],
     )
     if previous is not None:
-        trainer.load_state(previous.training_state())
+        trainer.load_state(previous.training_state(), same_data="dataset_hash" not in overridden)
     excluded = [row for dataset in (train_data, val_data) if dataset for row in dataset.excluded]
     with main_first():
         if is_main():

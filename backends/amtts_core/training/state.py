@@ -45,7 +45,7 @@ def _of_this_process(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def restore(trainer: Trainer, state: dict[str, Any]) -> None:
+def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None:
     """Puts everything back. What depends on the order of batches is dropped, aloud, where that order changed."""
     feed, judge = trainer.feed, trainer.judge
     trainer.step, feed.epoch, feed.batch = state["step"], state["epoch"], state["batch"]
@@ -62,6 +62,8 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
         trainer.backend.network.load_state_dict(state["weights"])
     own, stored = trainer.order(), state["order"]
     changed = [f"{name} was {stored[name]}, is now {own[name]}" for name in own if stored[name] != own[name]]
+    if not same_data:
+        changed.append("other data")
     if changed and trainer.batch:
         logger.warning("%s: epoch %d begins anew, in another order", ", ".join(changed), trainer.epoch)
         feed.batch = trainer.seen = 0

@@ -297,9 +297,9 @@ class Trainer:
         )
         self._call("saved", self.step, folder)
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Continues where `state` was taken; the weights are loaded by the caller."""
-        restore(self, state)
+    def load_state(self, state: dict[str, Any], *, same_data: bool = True) -> None:
+        """Continues where `state` was taken; the caller has loaded the weights. Other data begin an epoch anew."""
+        restore(self, state, same_data=same_data)
         self._saved_at = (self.step, self.epoch, self.batch)
 
     def order(self) -> dict[str, int]:
