@@ -43,11 +43,18 @@ class OptimConfig(Settings):
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW moment decay")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay; norms and biases have none")
-    schedule: Literal["cosine", "linear", "exponential", "inverse-sqrt", "constant"] = Field(
-        "cosine", description="decay after the warm-up"
+    schedule: Literal["cosine", "linear", "exponential", "inverse-sqrt", "plateau", "constant"] = Field(
+        "cosine", description="decay after the warm-up; plateau waits for training.best_by to stand still"
     )
+    plateau_patience: int = Field(3, gt=0, description="validations without progress before plateau acts")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="what plateau multiplies the rate with")
     warmup_steps: int = Field(100, ge=0, description="steps from 0 to the peak")
-    final_ratio: float = Field(0.02, ge=0, le=1, description="last learning rate over the peak")
+    final_ratio: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="last learning rate over the peak; inverse-sqrt and plateau stay above it",
+    )
     clip_norm: float = Field(1.0, ge=0, description="largest gradient norm; 0 does not clip")
 
 

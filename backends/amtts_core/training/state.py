@@ -23,6 +23,7 @@ def capture(trainer: Trainer) -> dict[str, Any]:
         "best": trainer.judge.best,
         "best_step": trainer.judge.best_step,
         "stale": trainer.judge.stale,
+        "schedule": trainer.schedule.state(),
         "order": trainer.order(),
         "bad_in_a_row": trainer.guard.in_a_row,
         "skipped": trainer.guard.skipped,
@@ -50,6 +51,9 @@ def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None
     feed, judge = trainer.feed, trainer.judge
     trainer.step, feed.epoch, feed.batch = state["step"], state["epoch"], state["batch"]
     judge.best, judge.best_step, judge.stale = state["best"], state["best_step"], state["stale"]
+    trainer.schedule.restore(
+        state.get("schedule") or trainer.schedule.state()
+    )  # absent before there was plateau
     for phase, optimizer in trainer.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][phase])
     if state["scaler"] is not None and trainer.accelerator.scaler is not None:

@@ -30,7 +30,7 @@ from amtts_core.training.ema import WeightAverage
 from amtts_core.training.feed import Feed, total_steps
 from amtts_core.training.guard import BadBatchError, LossGuard
 from amtts_core.training.keeper import CheckpointKeeper
-from amtts_core.training.optim import build_optimizer, rate_factor
+from amtts_core.training.optim import Schedule, build_optimizer
 from amtts_core.training.processes import Processes, on_cpus
 from amtts_core.training.sample_ledger import SampleLedger
 from amtts_core.training.state import capture, restore
@@ -91,6 +91,12 @@ class Trainer:
         self.feed = Feed(train_data, self.sampler, accumulate=training.accumulate, rank=self._rank)
         self.judge = Judge(training)
         self.total_steps = total_steps(training, self.sampler, rank=self._rank)
+        if training.optim.schedule == "plateau" and not val_data:
+            raise AmttsError(
+                "training.optim.schedule plateau waits for validations, and there is no validation utterance",
+                remedy="Use another schedule, such as cosine",
+            )
+        self.schedule = Schedule(training.optim, self.total_steps, min_delta=training.min_delta)
         backend.network.to(self.accelerator.device)
         self.processes.same_start(backend.network)
         if world > 1:  # what is random in a step differs between processes; a single one keeps its stream
@@ -172,6 +178,8 @@ class Trainer:
                     if due:
                         metrics = self.validate()
                         self.judge.hear(metrics, self.step)
+                        if metrics:
+                            self.schedule.hear(metrics[self.config.best_by])
                     if self.step % self.config.save_every == 0 or (due and self.judge.best_step == self.step):
                         self.save(metrics)
                 if self._asked(stop, metrics):
@@ -213,7 +221,7 @@ class Trainer:
         ids = [i for batch in group for i in batch["ids"]]
         epoch = self.epoch if self.batch else self.epoch - 1  # the position already stands behind the group
         self.seen += len(ids)
-        rate = self.config.optim.learning_rate * rate_factor(self.step, self.total_steps, self.config.optim)
+        rate = self.schedule.rate(self.step)
         try:
             result = self.steps.run(group, rate=rate, batches=self.feed.size)
         except BadBatchError as bad:

@@ -207,6 +207,20 @@ def test_the_learning_rate_follows_the_schedule(corpus: Path, tmp_path: Path) ->
     assert rates == pytest.approx([0.002, 0.004, 0.004, 0.003, 0.002, 0.001])
 
 
+def test_a_plateau_lowers_the_rate_at_the_same_step_after_a_resume(corpus: Path, tmp_path: Path) -> None:
+    optim = {"schedule": "plateau", "plateau_patience": 2, "warmup_steps": 1}
+    training = {"max_steps": 8, "validate_every": 1, "min_delta": 1000.0, "optim": optim}
+    whole, first, second = Watch(), Watch(signal_at=3), Watch()
+    train_tiny(corpus, tmp_path / "whole", callbacks=[whole], training=training)
+    train_tiny(corpus, tmp_path / "parts", callbacks=[first], training=training)
+    train_tiny(corpus, tmp_path / "parts", callbacks=[second], resume=True, training=training)
+    rates = [report.metrics["train/learning_rate"] for report in whole.reports]
+    assert [round(0.002 / rate) for rate in rates] == [1, 1, 1, 2, 2, 4, 4, 8]
+    parts = [*first.reports, *second.reports]
+    assert rates == [report.metrics["train/learning_rate"] for report in parts]
+    assert_equal(weights_of(tmp_path / "whole", 8), weights_of(tmp_path / "parts", 8))
+
+
 def test_the_run_says_how_it_was_made(learnt: tuple[Path, Watch], corpus: Path) -> None:
     run, _ = learnt
     config, kind = stored_config(run, {})
