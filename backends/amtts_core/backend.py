@@ -238,6 +238,19 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class HasBlocks(Protocol):
+    """A backend that says what its network is stacked from; without it some settings of the loop are refused."""
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """Modules that training calls as modules and that hold most of the work: what is recomputed or compiled.
+
+        Each is a function of its inputs and weights alone (dropout aside): it changes no buffer, and whether a
+        parameter needs a gradient is the same in the forward and in the backward pass.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class ReferenceCheck:
     """One tensor or number held against a stored one."""

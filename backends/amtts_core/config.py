@@ -66,6 +66,12 @@ class TrainingConfig(Settings):
     max_epochs: int = Field(0, ge=0, description="passes over the data; 0 leaves the end to max_steps")
     accumulate: int = Field(1, gt=0, description="batches per optimiser step")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="autocast precision")
+    gradient_checkpointing: bool = Field(
+        False, description="compute blocks again in the backward pass: less memory, about a third more time"
+    )
+    compile: Literal["off", "inductor", "aot_eager", "eager"] = Field(
+        "off", description="torch.compile of the blocks; the last two are for finding faults"
+    )
     optim: OptimConfig = Field(default_factory=OptimConfig, description="optimiser and schedule")
     validate_every: int = Field(200, gt=0, description="steps between validations")
     save_every: int = Field(200, gt=0, description="steps between checkpoints")

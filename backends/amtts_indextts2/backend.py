@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amtts_core.backend import (
     BackendSpec,
@@ -194,6 +194,10 @@ class IndexTTS2Backend:
             "row_lengths": rows.lengths,
             "speakers": torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples]),
         }
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """The trunk's blocks."""
+        return list(self.network.trunk.blocks)
 
     def learner(self) -> IndexTTS2Learner:
         """The training view."""

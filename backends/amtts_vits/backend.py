@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import VitsModel
 
 from amtts_core.backend import (
@@ -160,6 +160,11 @@ class VitsBackend:
         if len(self.speakers) > 1:
             batch["speakers"] = torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples])
         return batch
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """The wide parts of the generator."""
+        model = self.network.generator  # not the critics: whether they learn differs within a step
+        return [model.posterior_encoder.wavenet, *model.flow.flows, *model.decoder.resblocks]
 
     def learner(self) -> VitsLearner:
         """The training view."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amtts_chatterbox.mel.config import PRESETS, SAMPLE_RATE, ChatterboxMelConfig
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
@@ -140,6 +140,11 @@ class ChatterboxMelBackend:
         if len(self.speakers) > 1:
             batch["speakers"] = torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples])
         return batch
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """Convolutions over symbols and frames."""
+        stacks = self.network.encoder, self.network.duration, self.network.decoder
+        return [block for stack in stacks for block in stack.blocks]
 
     def learner(self) -> ChatterboxMelLearner:
         """The training view."""

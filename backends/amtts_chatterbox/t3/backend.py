@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amtts_chatterbox.t3.config import PRESETS, T3Config
 from amtts_chatterbox.t3.export import export_chatterbox
@@ -178,6 +178,10 @@ class ChatterboxT3Backend:
             "speakers": speakers,
             "speaker_vectors": vectors,
         }
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """The trunk's blocks."""
+        return self.network.trunk.layers
 
     def learner(self) -> T3Learner:
         """The training view."""

@@ -23,6 +23,7 @@ from amtts_core.config import DataConfig, TrainingConfig
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
+from amtts_core.training.blocks import prepare_blocks
 from amtts_core.training.callbacks import Callback, EpochReport, Outcome, StepReport
 from amtts_core.training.clock import Clock
 from amtts_core.training.control import CHECK_EVERY, ControlFile
@@ -101,6 +102,7 @@ class Trainer:
         self.processes.same_start(backend.network)
         if world > 1:  # what is random in a step differs between processes; a single one keeps its stream
             torch.manual_seed(training.seed + self._rank)
+        prepare_blocks(backend, training)
         self.learner = backend.learner()
         self.optimizers = {
             phase: self.accelerator.prepare(build_optimizer(self.learner.parameters(phase), training.optim))
