@@ -1,4 +1,4 @@
-"""VITS on one thread, side by side in one run: our speech and transformers', our training step and the published order.
+"""VITS on one thread, side by side in one run: our speech and transformers', our training step and the published one.
 
 CPU seconds, the least of a few runs: other work on the machine does not count.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from support import SENTENCES, backend_of
+from vits_published import published_step
 
 from amtts_core.adversarial import discriminator_loss
 from amtts_core.backend import Example, SynthesisRequest
@@ -24,7 +25,7 @@ from amtts_vits.losses import generator_losses
 
 FRAMES_A_SYMBOL = 3.0
 """An untrained network speaks at no sensible pace; blanks count as symbols."""
-BATCH, SECONDS = 4, 3.2
+BATCH, SECONDS, ROUNDS = 4, 3.2, 3
 
 
 def main() -> None:
@@ -104,35 +105,55 @@ def training(preset: str, *, critics: bool = False) -> None:
     learner: Any = backend.learner()
     optimizers = {p: build_optimizer(learner.parameters(p), config.training.optim) for p in learner.phases}
 
-    def ours() -> None:
-        for loss in learner.losses(batch):
-            parameters = learner.parameters(loss.phase)
-            optimizers[loss.phase].zero_grad(set_to_none=True)
-            loss.total.backward(inputs=parameters)
-            optimizers[loss.phase].step()
+    recording = recording_of(batch)
+    draws = learner._draws(recording)
+    network = backend.network
+    _same_losses(learner, recording, draws, backend)
+
+    def ours(precision: torch.dtype | None = None) -> None:
+        stream = learner.losses(batch)
+        for phase in learner.phases:
+            with torch.autocast("cpu", dtype=precision, enabled=precision is not None):
+                loss = next(stream)
+            optimizers[phase].zero_grad(set_to_none=True)
+            loss.total.backward(inputs=learner.parameters(phase))
+            optimizers[phase].step()
 
     def published() -> None:
-        for loss, phase in _published_order(backend, learner, batch):
+        steps = published_step(
+            network.generator, network.discriminator, recording, learner._draws(recording), backend.config
+        )
+        for loss, phase in steps:
             optimizers[phase].zero_grad(set_to_none=True)
             loss.backward()
             optimizers[phase].step()
 
-    own, theirs = least(ours, 3), least(published, 3)
+    own, theirs, half = [], [], []
+    for _ in range(ROUNDS):  # taken in turns: a busy machine slows all alike
+        own.append(least(ours, 1))
+        theirs.append(least(published, 1))
+        half.append(least(lambda: ours(torch.bfloat16), 1))
+    fast, slow, low = min(own), min(theirs), min(half)
     print(
-        f"{preset}: {own:.2f} s a step of {BATCH} x {SECONDS:g} s; published order {theirs:.2f} s, {theirs / own:.2f} x"
+        f"{preset}: a step of {BATCH} x {SECONDS:g} s: published {slow:.2f} s, ours {fast:.2f} s "
+        f"({slow / fast:.2f} x), with bf16 {low:.2f} s ({slow / low:.2f} x)"
     )
 
 
-def _published_order(backend: Any, learner: Any, batch: Any) -> Iterator[tuple[torch.Tensor, str]]:
-    """Real and fake judged apart, the discriminator's gradients made and thrown away in the generator's step."""
-    recording, critics = recording_of(batch), backend.network.discriminator
-    passed = learner.modules["generator"](recording, learner._draws(recording))
-    yield discriminator_loss(critics(passed.real), critics(passed.fake.detach())), "discriminator"
-    settings = backend.config
-    total, _ = generator_losses(
-        passed, settings.mel, settings.loss, real=critics(passed.real), fake=critics(passed.fake)
-    )
-    yield total, "generator"
+def _same_losses(learner: Any, recording: Any, draws: Any, backend: Any) -> None:
+    """Stops where both steps do not compute the same losses of the same draws."""
+    network = backend.network.eval()
+    with torch.no_grad():
+        passed = learner.modules["generator"](recording, draws)
+        critics = network.discriminator
+        real, fake = critics(passed.real), critics(passed.fake)
+        total, _ = generator_losses(passed, backend.config.mel, backend.config.loss, real=real, fake=fake)
+        ours = [float(discriminator_loss(real, fake)), float(total)]
+        steps = published_step(network.generator, critics, recording, draws, backend.config)
+        theirs = [float(loss) for loss, _ in steps]
+    network.train()
+    if not np.allclose(ours, theirs, rtol=1e-4):
+        raise SystemExit(f"the losses differ: ours {ours}, published {theirs}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from amtts_vits.layers import channels_last, conv, separable_pass
 from amtts_vits.spline import spline
 
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -70,8 +71,8 @@ def _negative_log_likelihood(
 ) -> Tensor:
     """Variational bound on -log p(durations), (B,): dequantised by u in [0, 1), augmented by a second channel."""
     condition = _condition(predictor, hidden, mask, speaker)
-    given = predictor.post_conv_dds(predictor.post_conv_pre(durations), mask)
-    given = predictor.post_conv_proj(given) * mask
+    given = separable_pass(predictor.post_conv_dds, predictor.post_conv_pre(durations), mask)
+    given = conv(predictor.post_conv_proj, given) * mask
     drawn = noise * mask
     latent, log_det = _through(predictor.post_flows, drawn, mask, condition + given)
     raw, second = latent[:, :1], latent[:, 1:]
@@ -87,10 +88,10 @@ def _negative_log_likelihood(
 
 
 def _condition(predictor: Any, hidden: Tensor, mask: Tensor, speaker: Tensor | None) -> Tensor:
-    out: Tensor = predictor.conv_pre(hidden.detach())
+    out = conv(predictor.conv_pre, channels_last(hidden.detach()))
     if speaker is not None:
         out = out + predictor.cond(speaker.detach())
-    return predictor.conv_proj(predictor.conv_dds(out, mask)) * mask
+    return conv(predictor.conv_proj, separable_pass(predictor.conv_dds, out, mask)) * mask
 
 
 def _through(flows: Any, latent: Tensor, mask: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,7 +112,7 @@ def _apply(
         moved = (flow.translate + torch.exp(flow.log_scale) * latent) * mask
         return moved, (flow.log_scale * mask).sum((1, 2))
     kept, changed = latent[:, : flow.half_channels], latent[:, flow.half_channels :]
-    shape = flow.conv_proj(flow.conv_dds(flow.conv_pre(kept), mask, condition)) * mask
+    shape = conv(flow.conv_proj, separable_pass(flow.conv_dds, flow.conv_pre(kept), mask, condition)) * mask
     batch, channels, length = kept.shape
     shape = shape.reshape(batch, channels, -1, length).transpose(2, 3)  # (B, 1, N, 3K - 1)
     bins, scale = flow.num_bins, math.sqrt(flow.filter_channels)

@@ -15,6 +15,7 @@ from transformers import VitsModel
 from amtts_core.audio.mel import MelConfig
 from amtts_vits.alignment import alignment_score, best_durations, expanded, owners
 from amtts_vits.duration import duration_loss
+from amtts_vits.layers import decoder_pass, flow_pass, posterior_pass
 from amtts_vits.spectrogram import mel_of_linear
 
 
@@ -181,13 +182,10 @@ class TrainingPass(nn.Module):
         prior = prior_of(model, recording.tokens, recording.token_lengths)
         mask = length_mask(recording.frame_lengths, frames)
 
-        encoder = model.posterior_encoder
-        stats = encoder.conv_proj(
-            encoder.wavenet(encoder.conv_pre(recording.spectrogram) * mask, mask, speaker)
-        )
-        mean_q, log_std_q = (stats * mask).float().chunk(2, dim=1)
+        stats = posterior_pass(model.posterior_encoder, recording.spectrogram, mask, speaker)
+        mean_q, log_std_q = stats.float().chunk(2, dim=1)
         z = (mean_q + draws.posterior * torch.exp(log_std_q)) * mask
-        z_p = model.flow(z, mask, speaker)
+        z_p = flow_pass(model.flow, z, mask, speaker)
 
         score = alignment_score(z_p.detach(), prior.mean.detach(), prior.log_std.detach())
         durations = best_durations(score, recording.token_lengths, recording.frame_lengths)
@@ -196,7 +194,7 @@ class TrainingPass(nn.Module):
         starts, size = draws.starts, self.segment_frames
         heard = stretches(mask, starts, size)
         audible = heard.repeat_interleave(hop, dim=2)
-        fake = model.decoder(stretches(z, starts, size), speaker) * audible
+        fake = decoder_pass(model.decoder, stretches(z, starts, size), speaker) * audible
         return Passed(
             prior=prior,
             mean_q=mean_q,

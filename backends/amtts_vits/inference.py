@@ -17,6 +17,7 @@ from transformers import VitsModel
 from amtts_vits.alignment import expanded, owners
 from amtts_vits.duration import sampled_log_durations
 from amtts_vits.generator import length_mask, prior_of, speaker_vectors
+from amtts_vits.layers import decoder_pass, flow_pass
 
 PART = 384
 """Frames decoded in one go: what a processor's cache still holds, which is a tenth faster than all at once, and the
@@ -67,7 +68,7 @@ def _in_parts(model: VitsModel, latent: Latent) -> Iterator[Tensor]:
 @torch.inference_mode()
 def decode(model: VitsModel, frames: Tensor, speaker: Tensor | None) -> Tensor:
     """(C, L) -> (L x hop,) samples."""
-    waveform: Tensor = model.decoder(frames[None], None if speaker is None else speaker[None])
+    waveform = decoder_pass(model.decoder, frames[None], None if speaker is None else speaker[None])
     return waveform[0, 0]
 
 
@@ -93,7 +94,7 @@ def latents(model: VitsModel, utterances: Sequence[Utterance]) -> list[Latent]:
     scales = [u.noise_scale for u in utterances]
     noise = _noise(random, prior.mean.shape[1], frames.tolist(), scales).to(device)
     z_p = expanded(prior.mean, owner) + noise * torch.exp(expanded(prior.log_std, owner))
-    z = model.flow(z_p, mask, speaker, reverse=True) * mask
+    z = flow_pass(model.flow, z_p, mask, speaker, reverse=True) * mask
     return [
         Latent(
             z[row, :, : int(frames[row])],
