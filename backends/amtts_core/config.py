@@ -28,6 +28,11 @@ class DataConfig(Settings):
     batch_frames: int = Field(4000, gt=0, description="frames of one batch, padding included")
     max_utterances: int = Field(64, gt=0, description="utterances of one batch at most")
     max_samples: int = Field(0, ge=0, description="use only the first N training utterances; 0 uses all")
+    overfit: int = Field(
+        0,
+        ge=0,
+        description="learn only the first N by heart and validate on them: a check, no voice; 0 is off",
+    )
     max_excluded: float = Field(
         0.02,
         ge=0,

@@ -24,7 +24,7 @@ FINE, BAD, FULL = 0, 1, 2
 """How a phase went: its losses are finite, one is not, memory ran out."""
 
 
-class _MemoryFullError(Exception):
+class MemoryFullError(Exception):
     """Memory ran out on some process."""
 
 
@@ -74,6 +74,8 @@ class StepRunner:
         self._clip_norm = clip_norm or math.inf
         self._rebatch = rebatch
         self._processes = Processes(accelerator)
+        self.may_split = True
+        """False raises `MemoryFullError` in place of cutting batches."""
         self.split = 1
         """Parts that each batch is cut into since memory ran out; the effective batch stays the same."""
 
@@ -99,7 +101,10 @@ class StepRunner:
             except BadBatchError:
                 self._clear()
                 raise
-            except _MemoryFullError:
+            except MemoryFullError:
+                if not self.may_split:
+                    self._clear()
+                    raise
                 self._clear()
             smallest = int(any(len(part["ids"]) > 1 for part, _ in parts))
             if not self._processes.highest(smallest):
@@ -182,7 +187,7 @@ class StepRunner:
         """All processes go on, or all skip the step, or all cut their batches."""
         worst = self._processes.highest(code)
         if worst == FULL:
-            raise _MemoryFullError
+            raise MemoryFullError
         if worst == BAD:
             raise BadBatchError(reason or f"the loss of phase '{phase}' is not finite on another process")
 
