@@ -50,7 +50,11 @@ def remove_rumble(samples: np.ndarray, rate: Hertz, cutoff: float) -> np.ndarray
         return centred
     window, hop = _window(cutoff, rate)
     spans, half = -(-count // hop), len(window) // 2
-    mirrored = np.pad(centred, (half, half + (spans + 1) * hop - count), mode="reflect")
+    after = half + (spans + 1) * hop - count
+    if max(half, after) < count - 1:
+        mirrored = np.concatenate((centred[half:0:-1], centred, centred[-2 : -2 - after : -1]))
+    else:  # the same, mirrored over and over
+        mirrored = np.pad(centred, (half, after), mode="reflect")
     views = np.lib.stride_tricks.sliding_window_view(mirrored, len(window))[::hop][: spans + 1]
     points = np.einsum("ij,j->i", views, window)
     lines = np.multiply.outer(np.diff(points), np.arange(hop, dtype=np.float32) / np.float32(hop))
