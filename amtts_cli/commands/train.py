@@ -22,7 +22,15 @@ def train(
     backend: Annotated[str, typer.Option("--backend", help="Backend name, see `amtts backends`.")] = "",
     preset: Annotated[str, typer.Option("--preset", help="Named size of the network.")] = "",
     config: ConfigFile = None,
-    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", help="Default: DATA/tokenizer.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Weights to start from: a run, a checkpoint, or a folder of `amtts extend-vocab`."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", help="Default: that of --from, else DATA/tokenizer.")
+    ] = None,
     max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, help="Optimiser steps.")] = None,
     max_epochs: Annotated[
         int | None, typer.Option("--max-epochs", min=1, help="Passes over the data.")
@@ -73,6 +81,7 @@ def train(
     from amtts_core.training.folder import stored_config
     from amtts_core.training.processes import is_main
     from amtts_core.training.run import train as run_training
+    from amtts_core.training.start import open_start
 
     if resume and from_scratch:
         raise AmttsError("--resume and --from-scratch exclude each other")
@@ -87,6 +96,10 @@ def train(
         raise AmttsError("--dry-run tries one process only", remedy="Start it without torchrun")
     if force and not resume:
         raise AmttsError("--force belongs to --resume", remedy="Begin anew in a folder with --from-scratch")
+    if start and (resume or preset):
+        other = "--resume" if resume else "--preset"
+        why = "a resumed run goes on by itself" if resume else "the weights fix the sizes"
+        raise AmttsError(f"--from and {other} exclude each other: {why}", remedy=f"Leave {other} out")
     overrides = merged(
         parse_assignments(assignments or []),
         _options(
@@ -96,6 +109,7 @@ def train(
     for key, value in (("backend", backend), ("preset", preset)):
         if value:
             overrides[key] = value
+    origin = None
     if resume and config is None:
         resolved, chosen = stored_config(out, overrides)
         stored, _ = stored_config(out, {})
@@ -106,6 +120,10 @@ def train(
             )
     else:
         values = read_config_file(config) if config else {}
+        if start:
+            named = str(overrides.get("backend") or values.get("backend") or "")
+            origin = open_start(start, backend=named, tokenizer=tokenizer)
+            values = merged({"backend": origin.backend, "model": origin.model}, values)
         resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
     if dry:
         with TrainingProgress() as progress:
@@ -114,6 +132,7 @@ def train(
                 chosen,
                 data=data,
                 tokenizer=tokenizer,
+                start=origin,
                 jobs=jobs or os.cpu_count() or 1,
                 on_progress=progress.features,
             )
@@ -130,6 +149,7 @@ def train(
             force=force,
             from_scratch=from_scratch,
             auto_batch=auto_batch,
+            start=origin,
             jobs=jobs or os.cpu_count() or 1,
             callbacks=[progress],
             on_progress=progress.features,

@@ -49,6 +49,12 @@ class BackendSpec:
     `--resume --force` may change them. A section's name stands for all of it."""
     weights_licence: str = "none: trained from scratch"
     """Licence of the published weights it can start from."""
+    lora_targets: tuple[str, ...] = ()
+    """Layers that get adapters in LoRA training: ends of their names, or whole-name regular expressions."""
+    speaker_rows: tuple[str, ...] = ()
+    """Tensors whose first axis is indexed by speakers."""
+    without_start: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that name weights to begin with, with the values that name none: for a network that gets its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

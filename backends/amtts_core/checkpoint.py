@@ -47,6 +47,14 @@ class CheckpointInfo(BaseModel):
     backend_config: dict[str, Any]
     sample_rate: int
     training_type: str = "full"
+    lora: dict[str, Any] = Field(default_factory=dict)
+    """What `vocab.lora.merge_stored` needs; empty where the weights hold no adapters."""
+    freeze: dict[str, Any] = Field(default_factory=dict)
+    """`training.freeze` of the run."""
+    new_tokens: list[int] = Field(default_factory=list)
+    """Token ids that `amtts extend-vocab` added to the vocabulary this voice started from."""
+    started_from: str = ""
+    """The weights its run started from; empty where it began from scratch."""
     step: int = 0
     epoch: int = 0
     metrics: dict[str, float] = Field(default_factory=dict)
@@ -72,7 +80,16 @@ class Checkpoint:
     info: CheckpointInfo
 
     def weights(self) -> dict[str, Tensor]:
-        """The network's tensors, on the CPU."""
+        """The network's tensors, on the CPU; LoRA adapters are merged into their layers."""
+        stored = self.stored_weights()
+        if not self.info.lora:
+            return stored
+        from amtts_core.vocab.lora import merge_stored
+
+        return merge_stored(stored, self.info.lora)
+
+    def stored_weights(self) -> dict[str, Tensor]:
+        """The tensors as training left them: with adapters, layers and adapters apart."""
         from safetensors.torch import load_file
 
         return load_file(self.folder / "model.safetensors")
@@ -84,6 +101,11 @@ class Checkpoint:
         from amtts_core.text.tokenizer import load_tokenizer
 
         tokenizer = load_tokenizer(self.folder / "tokenizer")
+        if tokenizer.vocab_size != self.info.vocab_size:
+            raise CheckpointError(
+                f"checkpoint {self.folder}: its tokenizer has {tokenizer.vocab_size} symbols, "
+                f"the weights were trained with {self.info.vocab_size}"
+            )
         if tokenizer.fingerprint() != self.info.tokenizer_hash:
             raise CheckpointError(
                 f"checkpoint {self.folder}: its tokenizer has hash {tokenizer.fingerprint()[:12]}, "
@@ -132,7 +154,7 @@ class Checkpoint:
         if not (self.folder / "training.json").exists():
             raise CheckpointError(
                 f"checkpoint {self.folder} holds no training state, so it cannot be resumed",
-                remedy="Start a new run from it instead",
+                remedy="Start a new run from it instead: amtts train --from DIR",
             )
         from safetensors.torch import load_file
 
@@ -276,8 +298,11 @@ def damage(folder: Path) -> str:
             size = path.stat().st_size
             if size != expected["bytes"]:
                 return f"{name} has {size} bytes, expected {expected['bytes']}"
-            if _describe(path)["sha256"] != expected["sha256"]:
-                return f"{name} does not match its checksum"
+            found = _describe(path)["sha256"]
+            if found != expected["sha256"]:
+                return (
+                    f"{name} does not match its checksum ({found[:12]}, expected {expected['sha256'][:12]})"
+                )
         if "checkpoint.json" not in sums:
             return "files.json does not list checkpoint.json"
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -24,6 +24,7 @@ from amtts_core.backend import (
 from amtts_core.checkpoint import load_strict
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.training.start import PublishedStart
 from amtts_vits.batches import collate, to_stored, with_blanks
 from amtts_vits.config import PRESETS, SAMPLE_RATE, VitsSettings
 from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak
@@ -70,6 +71,9 @@ class VitsBackend:
                 },
             },
         },
+        lora_targets=(r"generator\.text_encoder\..*\.(q_proj|k_proj|v_proj|out_proj)",),
+        speaker_rows=("generator.embed_speaker.weight",),
+        without_start={"start": "", "start_discriminator": ""},
         weights_licence="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",
     )
 
@@ -203,6 +207,13 @@ class VitsBackend:
             fold_norm(model)
             self._folded = (state, model)
         return self._folded[1]
+
+    @classmethod
+    def published_start(cls, path: Path) -> PublishedStart:
+        """A Hugging Face VITS folder; see `start`."""
+        from amtts_vits.start import published_start
+
+        return published_start(path)
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:

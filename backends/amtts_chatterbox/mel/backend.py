@@ -49,6 +49,8 @@ class ChatterboxMelBackend:
             "data": {"batch_frames": 4000},
             "training": {"max_steps": 900, "optim": {"learning_rate": 2e-3, "weight_decay": 1e-4}},
         },
+        lora_targets=("widen", "narrow"),
+        speaker_rows=("speaker_embedding.weight",),
     )
 
     def __init__(

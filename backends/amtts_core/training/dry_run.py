@@ -19,6 +19,7 @@ from amtts_core.data.manifest import Utterance, read_manifest
 from amtts_core.errors import AmttsError, ManifestError
 from amtts_core.training.callbacks import Callback, Outcome, StepReport
 from amtts_core.training.datasets import Progress, training_manifest
+from amtts_core.training.start import Start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,7 @@ def dry_run(
     *,
     data: Path,
     tokenizer: Path | None = None,
+    start: Start | None = None,
     jobs: int = 2,
     on_progress: Progress | None = None,
 ) -> DryRun:
@@ -69,7 +71,8 @@ def dry_run(
         config: resolved settings of the run to be.
         backend_class: what `config.backend` names.
         data: corpus folder.
-        tokenizer: tokenizer folder; None takes `data/tokenizer`.
+        tokenizer: tokenizer folder; None takes that of `start`, or `data/tokenizer`.
+        start: weights to begin with.
         jobs: threads for feature computation.
         on_progress: told how far feature computation is.
 
@@ -89,6 +92,7 @@ def dry_run(
                 data=data,
                 run=Path(place) / "run",
                 tokenizer=tokenizer,
+                start=start,
                 jobs=jobs,
                 select=lambda utterances: sorted(utterances, key=lambda u: -u.duration)[:most],
                 callbacks=[watch],

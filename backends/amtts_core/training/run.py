@@ -16,14 +16,16 @@ from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import load_tokenizer
 from amtts_core.training.auto_batch import with_largest_batch
 from amtts_core.training.callbacks import Callback, Outcome
-from amtts_core.training.contract import check_contract, describe
+from amtts_core.training.contract import check_contract, describe, tell_normalizer
 from amtts_core.training.datasets import Progress, Select, load_data, training_manifest
 from amtts_core.training.folder import open_run, prepare_folder
 from amtts_core.training.loggers.jsonl import JsonlLogger
 from amtts_core.training.loggers.tensorboard import TensorBoardLogger
 from amtts_core.training.processes import is_main, main_first
 from amtts_core.training.samples import SampleSpeaker
+from amtts_core.training.start import Origin, Start
 from amtts_core.training.trainer import Trainer
+from amtts_core.training.types import choose_parameters
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def train(
     force: bool = False,
     from_scratch: bool = False,
     auto_batch: bool = False,
+    start: Start | None = None,
     jobs: int = 2,
     select: Select | None = None,
     callbacks: Sequence[Callback] = (),
@@ -58,11 +61,12 @@ def train(
         backend_class: what `config.backend` names.
         data: folder with train.jsonl (and val.jsonl), made by `amtts prepare`.
         run: folder of the run.
-        tokenizer: tokenizer folder; None takes `data/tokenizer`.
+        tokenizer: tokenizer folder; None takes that of `start`, or `data/tokenizer`.
         resume: continue the run in `run` from its latest sound checkpoint.
         force: resume although data or settings changed, where that is safe; it is said what was overridden.
         from_scratch: allow a new run in a folder that holds one (its checkpoints are moved aside, not deleted).
         auto_batch: looks for the largest `data.batch_frames` that fits into memory.
+        start: weights to begin with, see `open_start`; None begins from scratch. A resumed run goes on by itself.
         jobs: threads for feature computation.
         select: takes some utterances of each set; None takes all.
         callbacks: besides the loggers and the sample speaker.
@@ -77,20 +81,38 @@ def train(
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     torch.manual_seed(config.training.seed)
-    text = load_tokenizer(tokenizer or data / "tokenizer") if backend_class.spec.tokenizers else None
+    origin = Origin.of(start, previous)
+    text = None
+    if backend_class.spec.tokenizers:
+        text = (None if tokenizer else origin.tokenizer) or load_tokenizer(tokenizer or data / "tokenizer")
     speakers = corpus_speakers(manifest)
     settings = config.model_config_of(backend_class.spec)
+    if origin.own_weights:
+        settings = settings.model_copy(update=dict(backend_class.spec.without_start))
     backend = backend_class.build(settings, tokenizer=text, speakers=speakers)
     with main_first():  # it makes the feature stores, the others open them
         sets = load_data(backend, data, config, jobs=jobs, select=select, on_progress=on_progress)
     normalizer = corpus_normalizer(data)
-    info = describe(backend, config, text, normalizer, speakers, sets.train)
+    info = describe(backend, config, text, normalizer, speakers, sets.train, origin)
     if previous is not None:
         adjustable = backend_class.spec.adjustable
         overridden = check_contract(previous.info, info, previous.folder, adjustable=adjustable, force=force)
-        load_strict(backend.network, previous.weights(), backend=backend.spec.name)
-    else:
+    elif start is not None:
+        tell_normalizer(start, info)
+        start.fill(backend)
+        backend.speech_codec()  # refuses another codec than the one whose codes the weights know
+    if previous is None and not (start and start.statistics):
         backend.fit(sets.train.statistics())
+    named = any(config.model.get(key) != none for key, none in backend_class.spec.without_start.items())
+    info.lora = choose_parameters(
+        backend,
+        config.training,
+        new_tokens=info.new_tokens,
+        pretrained=named or bool(info.started_from),
+    )
+    if previous is not None:
+        check_contract(previous.info, info, previous.folder, names=("lora",))
+        load_strict(backend.network, previous.stored_weights(), backend=backend.spec.name)
     if auto_batch:
         config = with_largest_batch(config, backend, sets.train, run=run, info=info)
     trainer = Trainer(

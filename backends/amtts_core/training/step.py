@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -48,6 +49,18 @@ class StepResult:
         self.metrics[name] = self.metrics.get(name, 0.0) + value
 
 
+class StepRule(Protocol):
+    """What must hold of some parameters at every step of their optimiser, such as that they stay."""
+
+    def before_step(self) -> None:
+        """Gradients are complete and not clipped yet."""
+        ...
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """The optimiser has moved its parameters."""
+        ...
+
+
 class StepRunner:
     """Makes the steps of one learner.
 
@@ -57,6 +70,7 @@ class StepRunner:
         optimizers: one per phase.
         clip_norm: largest gradient norm; 0 does not clip.
         rebatch: makes a batch of the given utterance ids, for when memory runs out.
+        rules: phase -> what holds of its steps.
     """
 
     def __init__(
@@ -67,12 +81,14 @@ class StepRunner:
         *,
         clip_norm: float,
         rebatch: Callable[[Sequence[str]], Batch],
+        rules: Mapping[str, Sequence[StepRule]] | None = None,
     ) -> None:
         self._accelerator = accelerator
         self._learner = learner
         self._optimizers = optimizers
         self._clip_norm = clip_norm or math.inf
         self._rebatch = rebatch
+        self._rules = rules or {}
         self._processes = Processes(accelerator)
         self.may_split = True
         """False raises `MemoryFullError` in place of cutting batches."""
@@ -220,13 +236,17 @@ class StepRunner:
 
     def _optimize(self, phase: str, parameters: list[nn.Parameter], rate: float) -> float:
         """Clips and steps; returns the gradient norm before clipping."""
-        optimizer = self._optimizers[phase]
+        optimizer, rules = self._optimizers[phase], self._rules.get(phase, ())
+        for rule in rules:
+            rule.before_step()
         norm = self._accelerator.clip_grad_norm_(parameters, self._clip_norm)
         # With a gradient scaler infinite gradients are its daily business: it skips the step and scales down.
         if norm is not None and not torch.isfinite(norm) and self._accelerator.scaler is None:
             raise BadBatchError(f"the gradient norm of phase '{phase}' is {float(norm)}")
         for settings in optimizer.param_groups:
-            settings["lr"] = rate
+            settings["lr"] = rate * settings.get("rate", 1.0)
         optimizer.step()
+        for rule in rules:
+            rule.after_step(optimizer)
         optimizer.zero_grad(set_to_none=True)
         return float(norm) if norm is not None else 0.0
