@@ -26,10 +26,12 @@ from amtts_core.backend import (
     speaker_index,
 )
 from amtts_core.checkpoint import load_strict
-from amtts_core.codec.protocol import SpeechCodec
+from amtts_core.codec.protocol import SpeechCodec, VectorCodec
 from amtts_core.codec.registry import open_codec
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.training.near_codes import code_rows as code_rows_of
+from amtts_core.training.near_codes import near_targets
 from amtts_core.training.start import PublishedStart
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.decoding import Decoded, Prompt, decode
@@ -37,6 +39,7 @@ from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
 from amtts_indextts2.quantize import QuantizedCopy
+from amtts_indextts2.trunk import INITIAL_DEVIATION
 from amtts_indextts2.weights import LICENCE
 
 logger = logging.getLogger(__name__)
@@ -84,6 +87,7 @@ class IndexTTS2Backend:
         self.speakers = list(speakers)
         self.network = network
         self._small = QuantizedCopy()
+        self._fresh = True
 
     @classmethod
     def build(
@@ -117,6 +121,7 @@ class IndexTTS2Backend:
         """The network with `weights` loaded strictly."""
         backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
         load_strict(backend.network, weights, backend=NAME)
+        backend._fresh = False
         return backend
 
     def text_rows(self) -> tuple[TextRows, ...]:
@@ -172,9 +177,16 @@ class IndexTTS2Backend:
         )
 
     def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Remembers which codec's codes it learns; codes have no scale."""
+        """Remembers which codec's codes it learns; with `codec_start` new code rows begin as its entries."""
         digest = bytes.fromhex(self.speech_codec().weights_hash)
         self.network.codec_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
+        if not self.config.codec_start or not self._fresh:
+            return
+        vectors = code_vectors_of(self.config)
+        for table in (self.network.speech.embedding.weight, self.network.speech.head.weight):
+            rows = code_rows_of(vectors, table.shape[1], deviation=INITIAL_DEVIATION)
+            with torch.no_grad():
+                table[: len(rows)] = rows.to(table)
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Code frames."""
@@ -204,7 +216,11 @@ class IndexTTS2Backend:
 
     def learner(self) -> IndexTTS2Learner:
         """The training view."""
-        return IndexTTS2Learner(self.network)
+        head, shares = self.config.head, None
+        if self.config.code_smoothing and isinstance(head, SemanticHeadConfig):
+            vectors = code_vectors_of(self.config)
+            shares = near_targets(vectors, self.config.code_smoothing, rows=head.num_codes)
+        return IndexTTS2Learner(self.network, shares)
 
     @torch.inference_mode()
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
@@ -308,6 +324,22 @@ def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:
             f"codec '{codec.name}' speaks at {codec.sample_rate} Hz, '{NAME}' at {SAMPLE_RATE} Hz"
         )
     return codec
+
+
+def code_vectors_of(config: IndexTTS2Config) -> Tensor:
+    """(V, D) entries of the first codebook of the codec that a configuration names.
+
+    Raises:
+        AmttsError: the codec has no codebook to look at.
+    """
+    codec = codec_of(config)
+    if not isinstance(codec, VectorCodec):
+        raise AmttsError(
+            f"codec '{codec.name}' does not show the entries of its codebook, which model.codec_start and "
+            "model.code_smoothing need",
+            remedy="Give --set model.codec_start=false --set model.code_smoothing=0",
+        )
+    return codec.code_vectors()[0]
 
 
 @lru_cache(maxsize=4)

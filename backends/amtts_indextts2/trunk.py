@@ -7,11 +7,15 @@ is padded at the front and masked. B items, T rows, D channels, H heads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+INITIAL_DEVIATION = 0.02
+"""Of the weights of a new network, as GPT-2."""
 
 
 @dataclass
@@ -109,10 +113,21 @@ class Trunk(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.final_norm = nn.LayerNorm(dim)
 
-    def forward(self, rows: Tensor, cache: Cache | None = None) -> Tensor:
-        """(B, T, D) -> (B, T, D); a given cache is filled and its length moved."""
+    def forward(
+        self,
+        rows: Tensor,
+        cache: Cache | None = None,
+        *,
+        watch: Callable[[int, Tensor], None] | None = None,
+    ) -> Tensor:
+        """(B, T, D) -> (B, T, D); a given cache is filled and its length moved.
+
+        `watch` is told the number and the input of every block.
+        """
         hidden = self.dropout(rows)
         for layer, block in enumerate(self.blocks):
+            if watch is not None:
+                watch(layer, hidden)
             hidden = block(hidden, cache, layer)
         if cache is not None:
             cache.length += rows.shape[1]
@@ -131,4 +146,7 @@ class Trunk(nn.Module):
                 nn.init.zeros_(parameter)
             elif parameter.ndim == 2:
                 residual = name.endswith(("attention.out.weight", "down.weight"))
-                nn.init.normal_(parameter, std=0.02 / (2 * len(self.blocks)) ** 0.5 if residual else 0.02)
+                nn.init.normal_(
+                    parameter,
+                    std=INITIAL_DEVIATION / (2 * len(self.blocks)) ** 0.5 if residual else INITIAL_DEVIATION,
+                )

@@ -138,12 +138,9 @@ class _Run:
     def take(self, task: ClipTask, outcome: Outcome) -> None:
         """Keeps or rejects a clip, given what became of it and of all clips before it."""
         finding = outcome.finding or self._repetition(task, outcome)
-        if finding is None and task.known and audio_size(self.workspace.out, task) is None:
-            outcome = self.processor(task)
-            task = replace(task, known=False)
-            finding = outcome.finding
         if finding is None:
-            self.files.keep(task, outcome)
+            gone = task.known and audio_size(self.workspace.out, task) is None
+            self.files.keep(task, outcome, remake=gone)
         else:
             self.files.reject(task, finding)
         if task.path:
@@ -174,7 +171,7 @@ class _Run:
             warnings: of the importer.
         """
         files, out = self.files, self.workspace.name
-        files.settle(self.journal.reject)
+        files.settle(self.journal.reject, self.processor)
         assert total == files.kept + files.dropped, f"{total} in, {files.kept} kept, {files.dropped} dropped"
         aside = files.reasons[OTHER_SUBTITLES]  # files that were not wanted, and no clips
         if not files.kept or files.dropped - aside > self.settings.max_rejected * (total - aside):
