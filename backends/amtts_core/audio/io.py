@@ -44,7 +44,7 @@ MEDIA_SUFFIXES = frozenset(
 _BLOCK = 1 << 20  # samples over all channels that are decoded at a time
 _CUT_SHORT: Seconds = 0.1  # a file may lack this much of what its header announces
 _UNKNOWN_LENGTH = 1 << 60
-_FLAC_EFFORT = 0.4  # level 3 of 8: a fifth less work than the usual 5 for 1 to 3 % larger files
+_FLAC_EFFORT = 0.4  # level 3 of 8: a tenth less work than the usual 5 for 1 to 3 % larger files
 _FULL_SCALE = {"PCM_U8": 0.99, "PCM_S8": 0.99, "ULAW": 0.98, "ALAW": 0.98}
 
 
