@@ -143,7 +143,7 @@ def resample(samples: np.ndarray, rate: Hertz, to: Hertz) -> np.ndarray:
     return out
 
 
-class _Unsynced(soundfile.SoundFile):  # type: ignore[misc]
+class _Unsynced(soundfile.SoundFile):
     """A file that is closed without waiting for the disk.
 
     A killed process loses nothing by that. After a power cut a file may be short or empty; whoever relies on it
