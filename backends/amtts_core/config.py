@@ -22,6 +22,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ReplayConfig(Settings):
+    """Data of an earlier training mixed in, so that what was learnt from it is not lost."""
+
+    data: str = Field("", description="prepared corpus to mix in; empty mixes nothing in")
+    ratio: float = Field(0.2, ge=0, lt=1, description="share of an epoch's utterances that comes from it")
+
+
 class DataConfig(Settings):
     """How utterances become batches."""
 
@@ -40,6 +47,7 @@ class DataConfig(Settings):
         description="share of utterances that may be unreadable before training refuses to start",
     )
     cache: str = Field("", description="folder of precomputed features; empty puts it beside the manifest")
+    replay: ReplayConfig = Field(default_factory=ReplayConfig, description="old data against forgetting")
 
 
 class RatesConfig(Settings):

@@ -12,6 +12,7 @@ from amtts_core.config import RunConfig
 from amtts_core.data.dataset import Excluded, SpeechDataset, load_dataset
 from amtts_core.data.manifest import Utterance
 from amtts_core.errors import AmttsError
+from amtts_core.training.replay import MixedDataset
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
@@ -64,7 +65,7 @@ def load_data(
     Args:
         backend: whose features and tokens are wanted.
         data: corpus folder.
-        config: `data.max_samples` and `data.overfit` cut the training set.
+        config: `data.max_samples` and `data.overfit` cut the training set, `data.replay` adds to it.
         jobs: threads.
         select: takes some utterances of a set; None takes all.
         on_progress: told how far feature computation is.
@@ -73,9 +74,16 @@ def load_data(
         AmttsError: see `load_dataset`.
     """
 
-    def load(name: str, most: int) -> SpeechDataset:
+    def load(name: str, most: int, folder: Path = data) -> SpeechDataset:
         return _dataset(
-            backend, data / name, data, config, most=most, jobs=jobs, select=select, on_progress=on_progress
+            backend,
+            folder / name,
+            folder,
+            config,
+            most=most,
+            jobs=jobs,
+            select=select,
+            on_progress=on_progress,
         )
 
     few = config.data.overfit
@@ -87,6 +95,10 @@ def load_data(
             len(train),
         )
         return RunData(train, train)
+    replay = config.data.replay
+    if replay.data and replay.ratio:
+        old = load(training_manifest(Path(replay.data)).name, 0, Path(replay.data))
+        train = MixedDataset.of(train, old, ratio=replay.ratio)
     path = data / "val.jsonl"
     if path.is_file() and path.stat().st_size:
         return RunData(train, load(path.name, 0))

@@ -11,7 +11,7 @@ import torch
 from amtts_core.backend import Backend
 from amtts_core.checkpoint import load_strict
 from amtts_core.config import RunConfig, commented_yaml
-from amtts_core.data.corpus import corpus_normalizer, corpus_speakers
+from amtts_core.data.corpus import corpus_normalizer
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import load_tokenizer
 from amtts_core.training.auto_batch import with_largest_batch
@@ -22,6 +22,7 @@ from amtts_core.training.folder import open_run, prepare_folder
 from amtts_core.training.loggers.jsonl import JsonlLogger
 from amtts_core.training.loggers.tensorboard import TensorBoardLogger
 from amtts_core.training.processes import is_main, main_first
+from amtts_core.training.replay import speakers_of
 from amtts_core.training.samples import SampleSpeaker
 from amtts_core.training.start import Origin, Start
 from amtts_core.training.trainer import Trainer
@@ -85,7 +86,7 @@ def train(
     text = None
     if backend_class.spec.tokenizers:
         text = (None if tokenizer else origin.tokenizer) or load_tokenizer(tokenizer or data / "tokenizer")
-    speakers = corpus_speakers(manifest)
+    speakers = speakers_of(manifest, config.data.replay)
     settings = config.model_config_of(backend_class.spec)
     if origin.own_weights:
         settings = settings.model_copy(update=dict(backend_class.spec.without_start))

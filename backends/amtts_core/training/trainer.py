@@ -33,6 +33,7 @@ from amtts_core.training.guard import BadBatchError, LossGuard
 from amtts_core.training.keeper import CheckpointKeeper
 from amtts_core.training.optim import Schedule, build_optimizer
 from amtts_core.training.processes import Processes, on_cpus
+from amtts_core.training.replay import MixedDataset
 from amtts_core.training.sample_ledger import SampleLedger
 from amtts_core.training.state import capture, restore
 from amtts_core.training.step import StepRunner
@@ -277,7 +278,7 @@ class Trainer:
         report = EpochReport(
             epoch=self.epoch - 1,
             seen=round(self.processes.total({"seen": self.seen})["seen"]),
-            expected=len(self.train_data),
+            expected=self.sampler.size(self.epoch - 1),
             skipped_batches=self.guard.skipped,
             unreadable=len(self.train_data.excluded),
         )
@@ -337,7 +338,12 @@ class Trainer:
             "data.batch_frames": self.sampler.batch_frames,
             "data.max_utterances": self.sampler.max_utterances,
             "processes": self.sampler.world,
-        }
+        } | self._replayed()
+
+    def _replayed(self) -> dict[str, int]:
+        if not isinstance(self.train_data, MixedDataset):
+            return {}
+        return {"replayed utterances": self.train_data.draw(0).count}
 
     def _call(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
@@ -347,6 +353,7 @@ class Trainer:
 def _sampler(dataset: SpeechDataset, data: DataConfig, seed: int, world: int) -> BucketSampler:
     return BucketSampler(
         dataset.frames(),
+        members=dataset.draw(seed) if isinstance(dataset, MixedDataset) else None,
         batch_frames=data.batch_frames,
         max_utterances=data.max_utterances,
         seed=seed,

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -15,7 +13,7 @@ from amtts_core.backend import TextRows
 from amtts_core.config import OptimConfig, RatesConfig
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.training.optim import build_optimizer
-from amtts_core.vocab.forgetting import ForgettingGuard, compare_scores, mix_replay, text_cross_entropy
+from amtts_core.vocab.forgetting import ForgettingGuard, compare_scores, text_cross_entropy
 from amtts_core.vocab.freeze import FrozenRows, freeze_modules, freeze_original_rows
 from amtts_core.vocab.lora import (
     add_lora,
@@ -250,25 +248,3 @@ def test_the_guard_stops_above_its_limit() -> None:
             guard.check(after)
     with pytest.raises(AmttsError, match="2 scores before, 1 after"):
         compare_scores([1, 2], [1])
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(0, 60), st.integers(1, 20), st.floats(0, 0.9), st.integers(0, 3))
-def test_replay_brings_every_new_item_and_the_share_of_old(
-    new: int, old: int, ratio: float, epoch: int
-) -> None:
-    fresh, known = [f"n{n}" for n in range(new)], [f"o{n}" for n in range(old)]
-    mixed = list(mix_replay(fresh, known, ratio=ratio, seed=1, epoch=epoch))
-    drawn = [item for item in mixed if item in set(known)]
-    assert sorted(set(mixed) - set(known)) == sorted(fresh)
-    assert len(drawn) == round(new * ratio / (1 - ratio))
-    counts = [drawn.count(item) for item in known]
-    assert max(counts) - min(counts) <= 1  # none twice before all came once
-    assert mixed == list(mix_replay(fresh, known, ratio=ratio, seed=1, epoch=epoch))
-
-
-def test_replay_needs_old_data() -> None:
-    with pytest.raises(AmttsError, match="no old data"):
-        list(mix_replay(["a"], [], ratio=0.1, seed=0, epoch=0))
-    with pytest.raises(AmttsError, match="replay ratio 1"):
-        list(mix_replay(["a"], ["b"], ratio=1.0, seed=0, epoch=0))
