@@ -49,12 +49,6 @@ class BackendSpec:
     `--resume --force` may change them. A section's name stands for all of it."""
     weights_licence: str = "none: trained from scratch"
     """Licence of the published weights it can start from."""
-    lora_targets: tuple[str, ...] = ()
-    """Layers that get adapters in LoRA training: ends of their names, or whole-name regular expressions."""
-    speaker_rows: tuple[str, ...] = ()
-    """Tensors whose first axis is indexed by speakers."""
-    without_start: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that name weights to begin with, with the values that name none: for a network that gets its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +263,20 @@ class ReferenceCheck:
     def ok(self) -> bool:
         """True where the difference is within the tolerance (NaN is not)."""
         return self.max_abs_diff <= self.tolerance
+
+
+def required_tokenizer(tokenizer: TextTokenizer | None, *, backend: str) -> TextTokenizer:
+    """The tokenizer of a backend that learns from text.
+
+    Raises:
+        AmttsError: there is none.
+    """
+    if tokenizer is None:
+        raise AmttsError(
+            f"backend '{backend}' learns from text and needs a tokenizer",
+            remedy="Make one with: amtts tokenize --data DIR",
+        )
+    return tokenizer
 
 
 def speaker_index(speaker: str, speakers: Sequence[str]) -> int:

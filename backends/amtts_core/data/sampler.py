@@ -5,7 +5,7 @@ Its whole state is therefore two numbers, `(epoch, batch)`: resuming replays not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,7 +22,6 @@ class BucketSampler:
         max_utterances: utterances of one batch at most.
         seed: of the order.
         world: processes that share the epoch; each gets equally many batches.
-        members: epoch -> numbers of its utterances, (N,); None takes all every time.
     """
 
     def __init__(
@@ -33,14 +32,13 @@ class BucketSampler:
         max_utterances: int,
         seed: int,
         world: int = 1,
-        members: Callable[[int], np.ndarray] | None = None,
     ) -> None:
         self.lengths = np.asarray(lengths, dtype=np.int64)
         self.batch_frames = batch_frames
         self.max_utterances = max_utterances
         self.seed = seed
         self.world = world
-        self._members = members
+
         self._plan: tuple[int, list[list[int]]] = (-1, [])
 
     def epoch(self, epoch: int, *, rank: int = 0) -> list[list[int]]:
@@ -52,10 +50,6 @@ class BucketSampler:
             self._plan = (epoch, self._plan_of(epoch))
         return self._plan[1][rank :: self.world]
 
-    def size(self, epoch: int) -> int:
-        """Utterances of an epoch."""
-        return len(self._members(epoch)) if self._members else len(self.lengths)
-
     def count(self, epoch: int, start: int, stop: int) -> int:
         """Batches that all processes have together at the positions from `start` to before `stop`."""
         self.epoch(epoch)
@@ -63,11 +57,9 @@ class BucketSampler:
 
     def _plan_of(self, epoch: int) -> list[list[int]]:
         random = np.random.default_rng([self.seed, epoch])
-        members = self._members(epoch) if self._members else np.arange(len(self.lengths))
-        lengths = self.lengths[members]
-        jitter = random.uniform(1 - JITTER, 1 + JITTER, len(lengths))
-        order = np.lexsort((random.random(len(lengths)), lengths * jitter))
-        batches = self._cut(members[order])
+        jitter = random.uniform(1 - JITTER, 1 + JITTER, len(self.lengths))
+        order = np.lexsort((random.random(len(self.lengths)), self.lengths * jitter))
+        batches = self._cut(order)
         batches = _split_to_multiple(batches, self.world)
         shuffled = [batches[i] for i in random.permutation(len(batches))]
         return shuffled + [[] for _ in range(-len(shuffled) % self.world)]

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from amtts_core.errors import CheckpointError
-
 if TYPE_CHECKING:
     from amtts_core.training.trainer import Trainer
 
@@ -57,7 +55,7 @@ def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None
         state.get("schedule") or trainer.schedule.state()
     )  # absent before there was plateau
     for phase, optimizer in trainer.optimizers.items():
-        _restore_optimizer(optimizer, state["optimizers"][phase], phase)
+        optimizer.load_state_dict(state["optimizers"][phase])
     if state["scaler"] is not None and trainer.accelerator.scaler is not None:
         trainer.accelerator.scaler.load_state_dict(state["scaler"])
     trainer.guard.in_a_row, trainer.guard.skipped = state["bad_in_a_row"], state["skipped"]
@@ -67,32 +65,12 @@ def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None
         trainer.average.restore(trainer.backend.network.state_dict(), state["average_updates"])
         trainer.backend.network.load_state_dict(state["weights"])
     own, stored = trainer.order(), state["order"]
-    changed = [
-        f"{name} was {stored.get(name)}, is now {own.get(name)}"
-        for name in {**stored, **own}
-        if stored.get(name) != own.get(name)
-    ]
+    changed = [f"{name} was {stored[name]}, is now {own[name]}" for name in own if stored[name] != own[name]]
     if not same_data:
         changed.append("other data")
     if changed and trainer.batch:
         logger.warning("%s: epoch %d begins anew, in another order", ", ".join(changed), trainer.epoch)
         feed.batch = trainer.seen = 0
-
-
-def _restore_optimizer(optimizer: Any, stored: dict[str, Any], phase: str) -> None:
-    """Moments and counts are the stored ones, the parts' rates those of today's settings."""
-    groups = optimizer.param_groups
-    sizes = [len(group["params"]) for group in groups]
-    before = [len(group["params"]) for group in stored["param_groups"]]
-    if sizes != before:
-        raise CheckpointError(
-            f"the optimiser of phase '{phase}' was stored with groups of {before} parameters, has {sizes} now",
-            remedy="Resume with the training.optim.rates and training.freeze it was started with",
-        )
-    rates = [group.get("rate", 1.0) for group in groups]
-    optimizer.load_state_dict(stored)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["rate"] = rate
 
 
 def _restore_process(trainer: Trainer, stored: list[dict[str, Any]]) -> None:

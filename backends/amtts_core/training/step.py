@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -25,7 +24,7 @@ FINE, BAD, FULL = 0, 1, 2
 """How a phase went: its losses are finite, one is not, memory ran out."""
 
 
-class MemoryFullError(Exception):
+class _MemoryFullError(Exception):
     """Memory ran out on some process."""
 
 
@@ -49,18 +48,6 @@ class StepResult:
         self.metrics[name] = self.metrics.get(name, 0.0) + value
 
 
-class StepRule(Protocol):
-    """What must hold of some parameters at every step of their optimiser, such as that they stay."""
-
-    def before_step(self) -> None:
-        """Gradients are complete and not clipped yet."""
-        ...
-
-    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """The optimiser has moved its parameters."""
-        ...
-
-
 class StepRunner:
     """Makes the steps of one learner.
 
@@ -70,7 +57,6 @@ class StepRunner:
         optimizers: one per phase.
         clip_norm: largest gradient norm; 0 does not clip.
         rebatch: makes a batch of the given utterance ids, for when memory runs out.
-        rules: phase -> what holds of its steps.
     """
 
     def __init__(
@@ -81,17 +67,13 @@ class StepRunner:
         *,
         clip_norm: float,
         rebatch: Callable[[Sequence[str]], Batch],
-        rules: Mapping[str, Sequence[StepRule]] | None = None,
     ) -> None:
         self._accelerator = accelerator
         self._learner = learner
         self._optimizers = optimizers
         self._clip_norm = clip_norm or math.inf
         self._rebatch = rebatch
-        self._rules = rules or {}
         self._processes = Processes(accelerator)
-        self.may_split = True
-        """False raises `MemoryFullError` in place of cutting batches."""
         self.split = 1
         """Parts that each batch is cut into since memory ran out; the effective batch stays the same."""
 
@@ -117,10 +99,7 @@ class StepRunner:
             except BadBatchError:
                 self._clear()
                 raise
-            except MemoryFullError:
-                if not self.may_split:
-                    self._clear()
-                    raise
+            except _MemoryFullError:
                 self._clear()
             smallest = int(any(len(part["ids"]) > 1 for part, _ in parts))
             if not self._processes.highest(smallest):
@@ -203,7 +182,7 @@ class StepRunner:
         """All processes go on, or all skip the step, or all cut their batches."""
         worst = self._processes.highest(code)
         if worst == FULL:
-            raise MemoryFullError
+            raise _MemoryFullError
         if worst == BAD:
             raise BadBatchError(reason or f"the loss of phase '{phase}' is not finite on another process")
 
@@ -236,17 +215,13 @@ class StepRunner:
 
     def _optimize(self, phase: str, parameters: list[nn.Parameter], rate: float) -> float:
         """Clips and steps; returns the gradient norm before clipping."""
-        optimizer, rules = self._optimizers[phase], self._rules.get(phase, ())
-        for rule in rules:
-            rule.before_step()
+        optimizer = self._optimizers[phase]
         norm = self._accelerator.clip_grad_norm_(parameters, self._clip_norm)
         # With a gradient scaler infinite gradients are its daily business: it skips the step and scales down.
         if norm is not None and not torch.isfinite(norm) and self._accelerator.scaler is None:
             raise BadBatchError(f"the gradient norm of phase '{phase}' is {float(norm)}")
         for settings in optimizer.param_groups:
-            settings["lr"] = rate * settings.get("rate", 1.0)
+            settings["lr"] = rate
         optimizer.step()
-        for rule in rules:
-            rule.after_step(optimizer)
         optimizer.zero_grad(set_to_none=True)
         return float(norm) if norm is not None else 0.0

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,11 @@ from amtts_core.training.guard import BadBatchError, LossGuard
 from amtts_core.training.keeper import CheckpointKeeper
 from amtts_core.training.optim import Schedule, build_optimizer
 from amtts_core.training.processes import Processes, on_cpus
-from amtts_core.training.replay import MixedDataset
 from amtts_core.training.sample_ledger import SampleLedger
 from amtts_core.training.state import capture, restore
 from amtts_core.training.step import StepRunner
 from amtts_core.training.stop import StopFlag
-from amtts_core.training.types import frozen_names, parameter_kinds, put_back, step_rules
 from amtts_core.training.validation import Judge, Validator
-from amtts_core.vocab.lora import merged
 
 logger = logging.getLogger(__name__)
 
@@ -107,14 +104,10 @@ class Trainer:
             torch.manual_seed(training.seed + self._rank)
         prepare_blocks(backend, training)
         self.learner = backend.learner()
-        kinds = parameter_kinds(backend, training)
         self.optimizers = {
-            phase: self.accelerator.prepare(
-                build_optimizer(self.learner.parameters(phase), training.optim, kinds=kinds)
-            )
+            phase: self.accelerator.prepare(build_optimizer(self.learner.parameters(phase), training.optim))
             for phase in self.learner.phases
         }
-        self._rules = step_rules(backend, self.learner, training, info.new_tokens)
         for name, module in self.learner.modules.items():
             # evaluation_mode: precision without DistributedDataParallel, see `processes`
             self.learner.modules[name] = self.accelerator.prepare_model(module, evaluation_mode=True)
@@ -125,10 +118,7 @@ class Trainer:
         self._saved_at: tuple[int, int, int] | None = None
         self._rows = {utterance.id: row for row, utterance in enumerate(train_data.utterances)}
         self.guard = LossGuard(run, limit=training.max_bad_batches, rank=self._rank)
-        self.average: WeightAverage | None = None
-        if training.ema_decay:
-            still = frozen_names(backend.network)
-            self.average = WeightAverage(backend.network, training.ema_decay, still=still)
+        self.average = WeightAverage(backend.network, training.ema_decay) if training.ema_decay else None
         self.ledger = SampleLedger(run, rank=self._rank)
         self.steps = StepRunner(
             self.accelerator,
@@ -136,7 +126,6 @@ class Trainer:
             self.optimizers,
             clip_norm=training.optim.clip_norm,
             rebatch=lambda ids: train_data.batch([self._rows[i] for i in ids]),
-            rules=self._rules,
         )
         self._validator = (
             Validator(
@@ -245,7 +234,6 @@ class Trainer:
         self.processes.average_buffers(self.backend.network)
         if self.average is not None:
             self.average.update()
-            put_back(self._rules, self.backend.network, self.average.average)
         self.ledger.add(self.step, epoch, ids)
         if group:
             self.guard.good(self.step, result.total)
@@ -278,7 +266,7 @@ class Trainer:
         report = EpochReport(
             epoch=self.epoch - 1,
             seen=round(self.processes.total({"seen": self.seen})["seen"]),
-            expected=self.sampler.size(self.epoch - 1),
+            expected=len(self.train_data),
             skipped_batches=self.guard.skipped,
             unreadable=len(self.train_data.excluded),
         )
@@ -292,20 +280,13 @@ class Trainer:
         """Mean losses over the validation set, weighted by utterances; empty where there is none."""
         if self._validator is None:
             return {}
-        with self.as_spoken():
+        with self.average.applied() if self.average is not None else nullcontext():
             metrics, pictures = self._validator.measure()
             with (
                 torch.random.fork_rng()
             ):  # callbacks speak and draw, which must not change what training draws
                 self._call("validated", self.step, metrics, pictures)
         return metrics
-
-    @contextmanager
-    def as_spoken(self) -> Iterator[None]:
-        """Inside, the network is what a checkpoint speaks with: the average, adapters merged into their layers."""
-        averaged = self.average.applied() if self.average is not None else nullcontext()
-        with averaged, merged(self.backend.network):
-            yield
 
     def save(self, metrics: dict[str, float]) -> None:
         """Writes a checkpoint of this step, moves the pointers and removes old ones. All processes call it."""
@@ -338,12 +319,7 @@ class Trainer:
             "data.batch_frames": self.sampler.batch_frames,
             "data.max_utterances": self.sampler.max_utterances,
             "processes": self.sampler.world,
-        } | self._replayed()
-
-    def _replayed(self) -> dict[str, int]:
-        if not isinstance(self.train_data, MixedDataset):
-            return {}
-        return {"replayed utterances": self.train_data.draw(0).count}
+        }
 
     def _call(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
@@ -353,7 +329,6 @@ class Trainer:
 def _sampler(dataset: SpeechDataset, data: DataConfig, seed: int, world: int) -> BucketSampler:
     return BucketSampler(
         dataset.frames(),
-        members=dataset.draw(seed) if isinstance(dataset, MixedDataset) else None,
         batch_frames=data.batch_frames,
         max_utterances=data.max_utterances,
         seed=seed,

@@ -10,17 +10,45 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_t3 import CODES, ToneCodec, build, config
-from tiny_voice import overfit, tiny_examples
+from tiny_voice import fidel_tokenizer, overfit, tiny_examples
+from torch import Tensor
 
 from amtts_chatterbox.t3 import backend as module
 from amtts_chatterbox.t3.backend import SAMPLE_RATE, ChatterboxT3Backend
 from amtts_chatterbox.t3.bundle import bundle_config
+from amtts_chatterbox.t3.config import PRESETS, T3Config
 from amtts_chatterbox.t3.names import DUMMY, to_published
 from amtts_chatterbox.t3.voice_encoder import VoiceEncoder
 from amtts_chatterbox.t3.weights import load_published
 from amtts_core.backend import Backend, Example, SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
+
+CODES = 24
+
+
+class ToneCodec:
+    """16 kHz, 25 frames a second: the code is the band of the strongest frequency; decoding plays its tone."""
+
+    name, licence, weights_hash = "tones", "", "0" * 64
+    sample_rate, frame_rate, num_codebooks, cardinality = 16000, 25.0, 1, CODES
+    _hop = 640
+
+    def num_frames(self, num_samples: int) -> int:
+        return -(-num_samples // self._hop)
+
+    def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        padded = torch.nn.functional.pad(waveform, (0, -waveform.shape[1] % self._hop))
+        frames = padded.unflatten(1, (-1, self._hop))
+        power = torch.fft.rfft(frames).abs()[..., 4 : 4 + 2 * CODES].unflatten(-1, (CODES, 2)).sum(-1)
+        return power.argmax(-1)[:, None]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        time = torch.arange(self._hop) / self.sample_rate
+        hertz = (codes[:, 0] * 2 + 4.5) * self.frame_rate
+        return (0.3 * torch.sin(2 * torch.pi * hertz[..., None] * time)).flatten(1)
+
+    def to(self, device: object) -> ToneCodec:
+        return self
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +57,16 @@ def _codec(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "open_codec", lambda name, weights, num_codebooks: ToneCodec())
     yield
     module._opened.cache_clear()
+
+
+def config(**changes: object) -> T3Config:
+    sizes = {"speech_codes": CODES, "start_speech": CODES, "stop_speech": CODES + 1, "speech_rows": CODES + 2}
+    return T3Config.model_validate(PRESETS["tiny"] | sizes | {"codec": "tones"} | changes)
+
+
+def build(speakers: tuple[str, ...] = (), **changes: object) -> ChatterboxT3Backend:
+    torch.manual_seed(7)
+    return ChatterboxT3Backend.build(config(**changes), tokenizer=fidel_tokenizer(), speakers=speakers)
 
 
 def total(backend: ChatterboxT3Backend, examples: list[Example]) -> float:
@@ -239,7 +277,7 @@ def test_an_export_has_the_published_names_and_loads_again(
     code = readme.split("```python\n")[1].split("```")[0]
     compile(code, "README.md", "exec")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "README.md", "config.json", "t3_cfg.safetensors",
+        "README.md", "config.json", "t3_cfg.safetensors", "tokenizer.json",
     ]  # fmt: skip
     with pytest.raises(AmttsError, match="known formats: chatterbox"):
         backend.export(tmp_path, format="onnx")
