@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from amtts_core.backend import Batch, PhaseLoss
+from amtts_core.backend import Batch, PhaseLoss, Reduction
 from amtts_indextts2.losses import CodeRows, book_losses, text_loss, weighted
 from amtts_indextts2.network import IndexTTS2Gpt
 
@@ -58,6 +58,16 @@ class IndexTTS2Learner:
             total=spoken + config.text_weight * read,
             terms={name: value.detach() for name, value in terms.items()},
         )
+
+    def begin_step(self) -> None:
+        """The pace of the speech is watched from nothing."""
+        if hasattr(self._network, "pace"):
+            self._network.pace.begin_step()
+
+    def end_step(self, reduction: Reduction) -> None:
+        """The pace takes in what it saw."""
+        if hasattr(self._network, "pace"):
+            self._network.pace.end_step(reduction)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """None: codes are no picture."""
