@@ -74,4 +74,4 @@ def _lines(report: MergeReport) -> list[str]:
     ]
     if renamed:
         lines.append(f"speakers renamed: {renamed}")
-    return [*lines, f"corpus: {report.out}"]
+    return [*lines, f"corpus: {report.out} (manifest.jsonl, rejected.jsonl, report.html)"]

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    source: Annotated[Path, typer.Argument(help="Corpus folder, or its table, manifest or recording.")],
+    source: Annotated[
+        list[Path],
+        typer.Argument(help="Corpus folder, or its table, manifest or recording; or several of them."),
+    ],
     out: OutDir,
     importer: Annotated[
         str,
@@ -74,6 +77,8 @@ def prepare(
     With --num-shards each machine does its share of the source into the same --out; a last run without it joins them.
 
     Example: amtts prepare examples/corpus --out demo/corpus
+
+    Example: amtts prepare talks/*.mp4 more/recordings --out talks-corpus
     """
     from amtts_core.config import parse_assignments
     from amtts_core.data.prepare import PrepareProgress, prepare_corpus

@@ -15,8 +15,11 @@ def report(
     folder: Annotated[Path, typer.Argument(help="Corpus folder made by `amtts prepare` or `amtts merge`.")],
     embed_audio: Annotated[
         bool,
-        typer.Option("--embed-audio", help="Put the worst utterances' audio inside, to send the page alone."),
-    ] = False,
+        typer.Option(
+            "--embed-audio/--link-audio",
+            help="Put the worst utterances' audio inside (up to 12 MB), or play it from the corpus folder.",
+        ),
+    ] = True,
     json: Json = False,
 ) -> None:
     """Write report.html and report.json into a corpus folder anew.

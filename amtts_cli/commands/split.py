@@ -38,4 +38,5 @@ def split(
     ]
     if report.left_out:
         lines.append(f"left out: {report.left_out}, see {data}/split-rejected.jsonl")
+    lines.append(f"report: {data / 'report.html'}, made anew")
     console.result(report.model_dump(), lines=lines)

@@ -12,6 +12,7 @@ from amtts_cli.options import Assignments, ConfigFile, Jobs, Json
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
+    from amtts_core.training.dry_run import DryRun
     from amtts_core.training.run import TrainingResult
 
 
@@ -21,7 +22,15 @@ def train(
     backend: Annotated[str, typer.Option("--backend", help="Backend name, see `amtts backends`.")] = "",
     preset: Annotated[str, typer.Option("--preset", help="Named size of the network.")] = "",
     config: ConfigFile = None,
-    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", help="Default: DATA/tokenizer.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Weights to start from: a run, a checkpoint, or a folder of `amtts extend-vocab`."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", help="Default: that of --from, else DATA/tokenizer.")
+    ] = None,
     max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, help="Optimiser steps.")] = None,
     max_epochs: Annotated[
         int | None, typer.Option("--max-epochs", min=1, help="Passes over the data.")
@@ -42,6 +51,21 @@ def train(
         bool,
         typer.Option("--from-scratch", help="Begin again in --out; earlier checkpoints are moved aside."),
     ] = False,
+    overfit: Annotated[
+        int | None,
+        typer.Option("--overfit", min=1, help="Learn N utterances by heart: can this set-up learn at all?"),
+    ] = None,
+    dry: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Two steps of everything on the longest utterances: memory and time; no file is left.",
+        ),
+    ] = False,
+    auto_batch: Annotated[
+        bool,
+        typer.Option("--auto-batch", help="Look for the largest data.batch_frames that fits into memory."),
+    ] = False,
     jobs: Jobs = 0,
     json: Json = False,
 ) -> None:
@@ -53,21 +77,39 @@ def train(
 
     from amtts_cli.training_progress import TrainingProgress
     from amtts_core.config import merged, parse_assignments, read_config_file, resolve_config
+    from amtts_core.training.dry_run import dry_run
     from amtts_core.training.folder import stored_config
     from amtts_core.training.processes import is_main
     from amtts_core.training.run import train as run_training
+    from amtts_core.training.start import open_start
 
     if resume and from_scratch:
         raise AmttsError("--resume and --from-scratch exclude each other")
+    if resume and (dry or auto_batch):
+        raise AmttsError(
+            f"{'--dry-run' if dry else '--auto-batch'} belongs to a new run, --resume to one that has begun",
+            remedy="Leave one of them out; --set data.batch_frames=N changes batches on resume",
+        )
+    if dry and auto_batch:
+        raise AmttsError("--dry-run and --auto-batch exclude each other", remedy="Use one after the other")
+    if dry and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise AmttsError("--dry-run tries one process only", remedy="Start it without torchrun")
     if force and not resume:
         raise AmttsError("--force belongs to --resume", remedy="Begin anew in a folder with --from-scratch")
+    if start and (resume or preset):
+        other = "--resume" if resume else "--preset"
+        why = "a resumed run goes on by itself" if resume else "the weights fix the sizes"
+        raise AmttsError(f"--from and {other} exclude each other: {why}", remedy=f"Leave {other} out")
     overrides = merged(
         parse_assignments(assignments or []),
-        _options(max_steps=max_steps, max_epochs=max_epochs, max_samples=max_samples, seed=seed),
+        _options(
+            max_steps=max_steps, max_epochs=max_epochs, max_samples=max_samples, seed=seed, overfit=overfit
+        ),
     )
     for key, value in (("backend", backend), ("preset", preset)):
         if value:
             overrides[key] = value
+    origin = None
     if resume and config is None:
         resolved, chosen = stored_config(out, overrides)
         stored, _ = stored_config(out, {})
@@ -78,7 +120,24 @@ def train(
             )
     else:
         values = read_config_file(config) if config else {}
+        if start:
+            named = str(overrides.get("backend") or values.get("backend") or "")
+            origin = open_start(start, backend=named, tokenizer=tokenizer)
+            values = merged({"backend": origin.backend, "model": origin.model}, values)
         resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
+    if dry:
+        with TrainingProgress() as progress:
+            tried = dry_run(
+                resolved,
+                chosen,
+                data=data,
+                tokenizer=tokenizer,
+                start=origin,
+                jobs=jobs or os.cpu_count() or 1,
+                on_progress=progress.features,
+            )
+        console.result(tried.__dict__, lines=_told(tried))
+        return
     with TrainingProgress() as progress:
         result = run_training(
             resolved,
@@ -89,6 +148,8 @@ def train(
             resume=resume,
             force=force,
             from_scratch=from_scratch,
+            auto_batch=auto_batch,
+            start=origin,
             jobs=jobs or os.cpu_count() or 1,
             callbacks=[progress],
             on_progress=progress.features,
@@ -98,7 +159,12 @@ def train(
 
 
 def _options(
-    *, max_steps: int | None, max_epochs: int | None, max_samples: int | None, seed: int | None
+    *,
+    max_steps: int | None,
+    max_epochs: int | None,
+    max_samples: int | None,
+    seed: int | None,
+    overfit: int | None,
 ) -> dict[str, Any]:
     training: dict[str, Any] = {}
     if max_epochs is not None:
@@ -108,8 +174,26 @@ def _options(
         training["max_steps"] = max_steps
     if seed is not None:
         training["seed"] = seed
-    data = {} if max_samples is None else {"max_samples": max_samples}
+    data = {"max_samples": max_samples, "overfit": overfit}
+    data = {key: value for key, value in data.items() if value is not None}
     return {key: value for key, value in (("training", training), ("data", data)) if value}
+
+
+def _told(tried: DryRun) -> list[str]:
+    lines = [
+        f"a step {tried.step:.2f} s, a validation {tried.validation:.2f} s, a checkpoint {tried.checkpoint:.2f} s "
+        f"({tried.checkpoint_bytes / 1e6:.0f} MB), a round of samples {tried.sample:.2f} s",
+        f"memory at most {tried.memory / 2**30:.2f} GiB {'on the GPU' if tried.on_gpu else 'in this process'}, "
+        f"with the {tried.utterances} longest utterances",
+        f"about {_hours(tried.estimate)} for {tried.total_steps} steps, features aside; nothing was kept",
+    ]
+    return lines
+
+
+def _hours(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
 def _print(result: TrainingResult, data: Path, *, speaks: bool) -> None:

@@ -49,6 +49,12 @@ class BackendSpec:
     `--resume --force` may change them. A section's name stands for all of it."""
     weights_licence: str = "none: trained from scratch"
     """Licence of the published weights it can start from."""
+    lora_targets: tuple[str, ...] = ()
+    """Layers that get adapters in LoRA training: ends of their names, or whole-name regular expressions."""
+    speaker_rows: tuple[str, ...] = ()
+    """Tensors whose first axis is indexed by speakers."""
+    without_start: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that name weights to begin with, with the values that name none: for a network that gets its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,35 +121,6 @@ class Learner(Protocol):
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Name -> (H, W) picture of the batch's first utterance (mel, alignment), for people to look at."""
-        ...
-
-
-class Reduction(Protocol):
-    """What all processes of a run do with a tensor together, in place; alone it stays as it is."""
-
-    def sum(self, tensor: Tensor) -> None:
-        """The sum over all processes."""
-        ...
-
-    def maximum(self, tensor: Tensor) -> None:
-        """The elementwise maximum over all processes."""
-        ...
-
-
-@runtime_checkable
-class KeepsStatistics(Protocol):
-    """A learner whose network also moves by what its batches look like (a codebook's running means).
-
-    A forward pass only gathers; the network moves once a step, when all batches of all processes are in. So a step
-    does not depend on how many processes share it, and a skipped step leaves no trace.
-    """
-
-    def begin_step(self) -> None:
-        """Forgets what an unfinished step gathered, and gathers from now on."""
-        ...
-
-    def end_step(self, reduction: Reduction) -> None:
-        """Moves the network; every process calls it, also one that had no batch."""
         ...
 
 
@@ -292,20 +269,6 @@ class ReferenceCheck:
     def ok(self) -> bool:
         """True where the difference is within the tolerance (NaN is not)."""
         return self.max_abs_diff <= self.tolerance
-
-
-def required_tokenizer(tokenizer: TextTokenizer | None, *, backend: str) -> TextTokenizer:
-    """The tokenizer of a backend that learns from text.
-
-    Raises:
-        AmttsError: there is none.
-    """
-    if tokenizer is None:
-        raise AmttsError(
-            f"backend '{backend}' learns from text and needs a tokenizer",
-            remedy="Make one with: amtts tokenize --data DIR",
-        )
-    return tokenizer
 
 
 def speaker_index(speaker: str, speakers: Sequence[str]) -> int:

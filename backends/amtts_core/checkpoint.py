@@ -16,12 +16,11 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FORMAT = 1
-Built = TypeVar("Built")
 
 
 class CheckpointInfo(BaseModel):
@@ -49,6 +47,14 @@ class CheckpointInfo(BaseModel):
     backend_config: dict[str, Any]
     sample_rate: int
     training_type: str = "full"
+    lora: dict[str, Any] = Field(default_factory=dict)
+    """What `vocab.lora.merge_stored` needs; empty where the weights hold no adapters."""
+    freeze: dict[str, Any] = Field(default_factory=dict)
+    """`training.freeze` of the run."""
+    new_tokens: list[int] = Field(default_factory=list)
+    """Token ids that `amtts extend-vocab` added to the vocabulary this voice started from."""
+    started_from: str = ""
+    """The weights its run started from; empty where it began from scratch."""
     step: int = 0
     epoch: int = 0
     metrics: dict[str, float] = Field(default_factory=dict)
@@ -74,8 +80,19 @@ class Checkpoint:
     info: CheckpointInfo
 
     def weights(self) -> dict[str, Tensor]:
-        """The network's tensors, on the CPU."""
-        return _tensors(self.folder / "model.safetensors")
+        """The network's tensors, on the CPU; LoRA adapters are merged into their layers."""
+        stored = self.stored_weights()
+        if not self.info.lora:
+            return stored
+        from amtts_core.vocab.lora import merge_stored
+
+        return merge_stored(stored, self.info.lora)
+
+    def stored_weights(self) -> dict[str, Tensor]:
+        """The tensors as training left them: with adapters, layers and adapters apart."""
+        from safetensors.torch import load_file
+
+        return load_file(self.folder / "model.safetensors")
 
     def tokenizer(self) -> TextTokenizer | None:
         """The tokenizer it was trained with; its hash is checked."""
@@ -84,6 +101,11 @@ class Checkpoint:
         from amtts_core.text.tokenizer import load_tokenizer
 
         tokenizer = load_tokenizer(self.folder / "tokenizer")
+        if tokenizer.vocab_size != self.info.vocab_size:
+            raise CheckpointError(
+                f"checkpoint {self.folder}: its tokenizer has {tokenizer.vocab_size} symbols, "
+                f"the weights were trained with {self.info.vocab_size}"
+            )
         if tokenizer.fingerprint() != self.info.tokenizer_hash:
             raise CheckpointError(
                 f"checkpoint {self.folder}: its tokenizer has hash {tokenizer.fingerprint()[:12]}, "
@@ -132,29 +154,12 @@ class Checkpoint:
         if not (self.folder / "training.json").exists():
             raise CheckpointError(
                 f"checkpoint {self.folder} holds no training state, so it cannot be resumed",
-                remedy="Start a new run from it instead",
+                remedy="Start a new run from it instead: amtts train --from DIR",
             )
-        try:
-            tree = json.loads((self.folder / "training.json").read_text(encoding="utf-8"))
-            return unflatten(tree, self.training_tensors())
-        except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"checkpoint {self.folder}: training.json cannot be read ({type(error).__name__}: {error})"
-            ) from None
+        from safetensors.torch import load_file
 
-    def training_tensors(self) -> dict[str, Tensor]:
-        """The tensors of the training state by their names in the file."""
-        return _tensors(self.folder / "training.safetensors")
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} is no safetensors file ({error})") from None
+        tree = json.loads((self.folder / "training.json").read_text(encoding="utf-8"))
+        return unflatten(tree, load_file(self.folder / "training.safetensors"))
 
 
 def flatten(value: Any, tensors: dict[str, Tensor], path: str = "") -> Any:
@@ -283,10 +288,7 @@ def write_pointer(run: Path, name: str, folder: Path) -> None:
 
 
 def damage(folder: Path) -> str:
-    """What is wrong with a checkpoint folder, or an empty string.
-
-    That is a missing, truncated, altered or unlisted file (hidden ones do not count), or the name of another step.
-    """
+    """What is wrong with a checkpoint folder (missing, truncated or altered file), or an empty string."""
     try:
         sums = json.loads((folder / "files.json").read_text(encoding="utf-8"))
         for name, expected in sums.items():
@@ -296,29 +298,15 @@ def damage(folder: Path) -> str:
             size = path.stat().st_size
             if size != expected["bytes"]:
                 return f"{name} has {size} bytes, expected {expected['bytes']}"
-            if _describe(path)["sha256"] != expected["sha256"]:
-                return f"{name} does not match its checksum"
+            found = _describe(path)["sha256"]
+            if found != expected["sha256"]:
+                return (
+                    f"{name} does not match its checksum ({found[:12]}, expected {expected['sha256'][:12]})"
+                )
         if "checkpoint.json" not in sums:
             return "files.json does not list checkpoint.json"
-        extra = {str(p.relative_to(folder)) for p in folder.rglob("[!.]*") if not p.is_dir()} - {
-            *sums,
-            "files.json",
-        }
-        if extra:
-            return f"{min(extra)} is not listed in files.json"
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         return f"files.json cannot be read ({type(error).__name__})"
-    return _other_step(folder)
-
-
-def _other_step(folder: Path) -> str:
-    """Tells of a folder that has another step's name; one whose description cannot be read is told elsewhere."""
-    try:
-        step = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["step"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return ""
-    if re.fullmatch(r"step-\d+", folder.name) and int(folder.name.removeprefix("step-")) != step:
-        return f"it holds step {step}, not the one of its name"
     return ""
 
 
@@ -334,7 +322,7 @@ def _pointed(run: Path, name: str) -> Path | None:
     try:
         target = (run / name).read_text(encoding="utf-8").strip()
         folder = run / "checkpoints" / target
-        if re.fullmatch(r"step-\d+", target) and folder.is_dir():
+        if target and Path(target).name == target and folder.is_dir():
             return folder
     except (OSError, ValueError):
         target = ""
@@ -396,17 +384,6 @@ def read_checkpoint(path: Path, *, prefer: str = "best") -> Checkpoint:
         raise CheckpointError(f"checkpoint {folder}: checkpoint.json: {where}: {fault['msg']}") from None
     except ValueError as error:
         raise CheckpointError(f"checkpoint {folder}: checkpoint.json is not JSON ({error})") from None
-
-
-def loaded(backend: Built, weights: Mapping[str, Tensor]) -> Built:
-    """A backend that was built, with weights loaded strictly.
-
-    Raises:
-        CheckpointError: as `load_strict`.
-    """
-    built: Any = backend  # a `Backend`; its own type is what the caller gets back
-    load_strict(built.network, weights, backend=built.spec.name)
-    return backend
 
 
 def load_strict(network: Any, weights: Mapping[str, Tensor], *, backend: str) -> None:

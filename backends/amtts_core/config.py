@@ -22,12 +22,24 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ReplayConfig(Settings):
+    """Data of an earlier training mixed in, so that what was learnt from it is not lost."""
+
+    data: str = Field("", description="prepared corpus to mix in; empty mixes nothing in")
+    ratio: float = Field(0.2, ge=0, lt=1, description="share of an epoch's utterances that comes from it")
+
+
 class DataConfig(Settings):
     """How utterances become batches."""
 
     batch_frames: int = Field(4000, gt=0, description="frames of one batch, padding included")
     max_utterances: int = Field(64, gt=0, description="utterances of one batch at most")
     max_samples: int = Field(0, ge=0, description="use only the first N training utterances; 0 uses all")
+    overfit: int = Field(
+        0,
+        ge=0,
+        description="learn only the first N by heart and validate on them: a check, no voice; 0 is off",
+    )
     max_excluded: float = Field(
         0.02,
         ge=0,
@@ -35,6 +47,20 @@ class DataConfig(Settings):
         description="share of utterances that may be unreadable before training refuses to start",
     )
     cache: str = Field("", description="folder of precomputed features; empty puts it beside the manifest")
+    replay: ReplayConfig = Field(default_factory=ReplayConfig, description="old data against forgetting")
+
+
+class RatesConfig(Settings):
+    """Learning rates of parts, as factors of `learning_rate`; one needs a text vocabulary, the others do not."""
+
+    new_rows: float = Field(
+        1.0, ge=0, description="text embeddings: the rows of new tokens, or all without such"
+    )
+    old_rows: float = Field(
+        1.0, ge=0, description="rows of tokens that were there before, embeddings and heads"
+    )
+    heads: float = Field(1.0, ge=0, description="heads that predict text")
+    trunk: float = Field(1.0, ge=0, description="everything else, adapters too")
 
 
 class OptimConfig(Settings):
@@ -56,10 +82,40 @@ class OptimConfig(Settings):
         description="last learning rate over the peak; inverse-sqrt and plateau stay above it",
     )
     clip_norm: float = Field(1.0, ge=0, description="largest gradient norm; 0 does not clip")
+    rates: RatesConfig = Field(default_factory=RatesConfig, description="learning rates of parts")
+
+
+TrainingType = Literal["full", "lora", "lora+new-rows", "embeddings-only"]
+
+
+class LoraConfig(Settings):
+    """Low-rank adapters, for the types `lora` and `lora+new-rows`."""
+
+    rank: int = Field(16, gt=0, description="inner size of an adapter")
+    alpha: float = Field(32.0, gt=0, description="an adapter's output is scaled by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout of an adapter's input")
+    targets: tuple[str, ...] = Field(
+        (), description="ends of layer names, or regular expressions; empty takes the backend's own"
+    )
+
+
+class FreezeConfig(Settings):
+    """What stays as it is, bit for bit."""
+
+    original_text_rows: bool = Field(
+        False, description="freeze the text rows of all tokens that `amtts extend-vocab` did not add"
+    )
+    modules: tuple[str, ...] = Field((), description="names of modules or parameters to freeze")
 
 
 class TrainingConfig(Settings):
     """The training loop; the same for every backend."""
+
+    type: TrainingType = Field(
+        "full", description="what learns: full, lora, lora+new-rows or embeddings-only"
+    )
+    lora: LoraConfig = Field(default_factory=LoraConfig, description="adapters of the types with lora")
+    freeze: FreezeConfig = Field(default_factory=FreezeConfig, description="what stays as it is")
 
     seed: int = Field(1234, ge=0, lt=2**63, description="of initialisation, batch order and dropout")
     max_steps: int = Field(1000, ge=0, description="optimiser steps; 0 leaves the end to max_epochs")

@@ -23,19 +23,23 @@ from amtts_core.backend import (
     SynthesisRequest,
     TextRows,
     device_of,
-    required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import loaded
-from amtts_core.codec.protocol import SpeechCodec
+from amtts_core.checkpoint import load_strict
+from amtts_core.codec.protocol import SpeechCodec, VectorCodec
 from amtts_core.codec.registry import open_codec
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.training.near_codes import code_rows as code_rows_of
+from amtts_core.training.near_codes import near_targets
+from amtts_core.training.start import PublishedStart
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.decoding import Decoded, Prompt, decode
 from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
+from amtts_indextts2.quantize import QuantizedCopy
+from amtts_indextts2.trunk import INITIAL_DEVIATION
 from amtts_indextts2.weights import LICENCE
 
 logger = logging.getLogger(__name__)
@@ -66,6 +70,8 @@ class IndexTTS2Backend:
                 "optim": {"learning_rate": 5e-4, "warmup_steps": 300, "weight_decay": 0.01},
             },
         },
+        lora_targets=(r"trunk\.blocks\.\d+\.(attention\.qkv|attention\.out|up|down)",),
+        speaker_rows=("speaker_table.weight",),
         weights_licence=f"none: trained from scratch; published weights: {LICENCE}",
     )
 
@@ -80,13 +86,19 @@ class IndexTTS2Backend:
         self.text_tokenizer = tokenizer
         self.speakers = list(speakers)
         self.network = network
+        self._small = QuantizedCopy()
+        self._fresh = True
 
     @classmethod
     def build(
         cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
     ) -> IndexTTS2Backend:
         """A fresh network; its text tables have one row per token of `tokenizer` and one more."""
-        tokenizer = required_tokenizer(tokenizer, backend=NAME)
+        if tokenizer is None:
+            raise AmttsError(
+                f"backend '{NAME}' learns from text and needs a tokenizer",
+                remedy="Make one with: amtts tokenize --data DIR",
+            )
         if config.conditioning != "table":
             raise AmttsError(
                 f"model.conditioning is '{config.conditioning}'; only 'table' can be trained here so far",
@@ -107,7 +119,10 @@ class IndexTTS2Backend:
         speakers: Sequence[str] = (),
     ) -> IndexTTS2Backend:
         """The network with `weights` loaded strictly."""
-        return loaded(cls.build(config, tokenizer=tokenizer, speakers=speakers), weights)
+        backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
+        load_strict(backend.network, weights, backend=NAME)
+        backend._fresh = False
+        return backend
 
     def text_rows(self) -> tuple[TextRows, ...]:
         """Embedding, head and its bias; each has one row more than tokens."""
@@ -162,9 +177,16 @@ class IndexTTS2Backend:
         )
 
     def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Remembers which codec's codes it learns; codes have no scale."""
+        """Remembers which codec's codes it learns; with `codec_start` new code rows begin as its entries."""
         digest = bytes.fromhex(self.speech_codec().weights_hash)
         self.network.codec_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
+        if not self.config.codec_start or not self._fresh:
+            return
+        vectors = code_vectors_of(self.config)
+        for table in (self.network.speech.embedding.weight, self.network.speech.head.weight):
+            rows = code_rows_of(vectors, table.shape[1], deviation=INITIAL_DEVIATION)
+            with torch.no_grad():
+                table[: len(rows)] = rows.to(table)
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Code frames."""
@@ -194,7 +216,11 @@ class IndexTTS2Backend:
 
     def learner(self) -> IndexTTS2Learner:
         """The training view."""
-        return IndexTTS2Learner(self.network)
+        head, shares = self.config.head, None
+        if self.config.code_smoothing and isinstance(head, SemanticHeadConfig):
+            vectors = code_vectors_of(self.config)
+            shares = near_targets(vectors, self.config.code_smoothing, rows=head.num_codes)
+        return IndexTTS2Learner(self.network, shares)
 
     @torch.inference_mode()
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
@@ -235,14 +261,16 @@ class IndexTTS2Backend:
     def _speak(self, prompts: Sequence[Prompt]) -> list[Decoded]:
         """Codes of each prompt; what ran on to its limit is tried again with another seed, and told."""
         small = self.config.int8 and device_of(self.network).type == "cpu"
-        options: dict[str, Any] = {"sampling": self.config.sampling, "int8": small}
-        spoken = decode(self.network, prompts, **options)
+        network = self._small.of(self.network) if small else self.network
+        spoken = decode(network, prompts, sampling=self.config.sampling)
         for attempt in range(1, RETRIES + 1):
             running = [number for number, item in enumerate(spoken) if not item.ended]
             if not running or self.config.sampling.temperature == 0:
                 break
             again = [replace(prompts[n], seed=prompts[n].seed + 7919 * attempt) for n in running]
-            for number, item in zip(running, decode(self.network, again, **options), strict=True):
+            for number, item in zip(
+                running, decode(network, again, sampling=self.config.sampling), strict=True
+            ):
                 spoken[number] = item
         for item, prompt in zip(spoken, prompts, strict=True):
             if not item.ended:
@@ -250,6 +278,13 @@ class IndexTTS2Backend:
                     "speech of %d tokens ran on and was cut at %d frames", len(prompt.text), len(item.codes)
                 )
         return spoken
+
+    @classmethod
+    def published_start(cls, path: Path) -> PublishedStart:
+        """Published GPT weights, such as `amtts extend-vocab` writes; see `start`."""
+        from amtts_indextts2.start import published_start
+
+        return published_start(path)
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
@@ -289,6 +324,22 @@ def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:
             f"codec '{codec.name}' speaks at {codec.sample_rate} Hz, '{NAME}' at {SAMPLE_RATE} Hz"
         )
     return codec
+
+
+def code_vectors_of(config: IndexTTS2Config) -> Tensor:
+    """(V, D) entries of the first codebook of the codec that a configuration names.
+
+    Raises:
+        AmttsError: the codec has no codebook to look at.
+    """
+    codec = codec_of(config)
+    if not isinstance(codec, VectorCodec):
+        raise AmttsError(
+            f"codec '{codec.name}' does not show the entries of its codebook, which model.codec_start and "
+            "model.code_smoothing need",
+            remedy="Give --set model.codec_start=false --set model.code_smoothing=0",
+        )
+    return codec.code_vectors()[0]
 
 
 @lru_cache(maxsize=4)

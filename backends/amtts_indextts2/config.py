@@ -114,6 +114,24 @@ class IndexTTS2Config(Settings):
     text_drop: float = Field(
         0.1, ge=0, lt=1, description="share of utterances trained without text, for guidance"
     )
+    code_noise: float = Field(
+        0.0, ge=0, lt=1, description="share of the codes heard in training that are random"
+    )
+    code_smoothing: float = Field(
+        0.0, ge=0, description="share of a target given to codes that sound alike (semantic head); 1 is much"
+    )
+    codec_start: bool = Field(
+        False, description="a new network's code rows begin as the codec's entries (semantic head)"
+    )
+    pace_start: float = Field(
+        0.0,
+        ge=0,
+        description="code rows a text token lasts about; a new network's position rows begin as sines that meet "
+        "at this pace instead of by lot; 0 as published",
+    )
+    alignment_weight: float = Field(
+        0.0, ge=0, description="weight of the loss that makes one head follow the text; 0 as published"
+    )
     free_length: float = Field(
         0.3, ge=0, le=1, description="share of utterances trained without a wanted length"
     )
@@ -122,6 +140,10 @@ class IndexTTS2Config(Settings):
     def _plausible(self) -> IndexTTS2Config:
         if self.model_dim % self.heads:
             raise ValueError(f"model_dim {self.model_dim} does not divide by {self.heads} heads")
+        if self.head.kind != "semantic" and (self.code_smoothing or self.codec_start):
+            raise ValueError(
+                f"code_smoothing and codec_start are for the semantic head, head.kind is '{self.head.kind}'"
+            )
         return self
 
 
@@ -134,6 +156,23 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_latents": 8,
         "conditioning": "table",
         "head": {"kind": "dac", "num_codebooks": 8},
+    },
+    "small": {
+        "model_dim": 192,
+        "layers": 6,
+        "heads": 4,
+        "max_text_tokens": 400,
+        "max_mel_tokens": 800,
+        "num_latents": 2,
+        "conditioning": "table",
+        "codec": "mel-codes",
+        "head": {"kind": "semantic", "num_codes": 1026, "start": 1024, "stop": 1025},
+        "dropout": 0.0,
+        "code_noise": 0.08,
+        "code_smoothing": 0.5,
+        "codec_start": True,
+        "pace_start": 2.3,
+        "alignment_weight": 0.1,
     },
     "tiny": {
         "model_dim": 64,

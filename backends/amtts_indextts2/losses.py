@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from amtts_core.training.near_codes import soft_cross_entropy
 from amtts_indextts2.config import DelayedHeadConfig, SemanticHeadConfig
 from amtts_indextts2.delay import IGNORED, to_grid
 
@@ -64,13 +65,17 @@ def text_loss(logits: Tensor, marked: Tensor, lengths: Tensor) -> Tensor:
     return _mean(logits[:, :-1], following)
 
 
-def book_losses(logits: Tensor, targets: Tensor) -> Tensor:
+def book_losses(logits: Tensor, targets: Tensor, shares: Tensor | None = None) -> Tensor:
     """Mean cross entropy of each codebook, (K,).
 
     Args:
         logits: (B, S, codes) or (B, S, K, V + 1).
         targets: (B, S) or (B, S, K).
+        shares: (codes, codes) distribution that each target of the semantic head stands for; None means itself.
     """
+    if shares is not None:
+        counts = targets != IGNORED
+        return (soft_cross_entropy(logits[counts], targets[counts], shares) / counts.sum().clamp(min=1))[None]
     if targets.ndim == 2:
         return _mean(logits, targets)[None]
     return torch.stack([_mean(logits[:, :, book], targets[:, :, book]) for book in range(targets.shape[2])])

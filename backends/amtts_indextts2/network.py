@@ -7,18 +7,19 @@ B items, N text tokens, S code rows, P = latents + 2 prefix rows, D channels.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amtts_core.backend import Reduction
 from amtts_indextts2.codes import DelayedCodes, SemanticCodes
 from amtts_indextts2.config import EMOTION_SIZE, ConformerConfig, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.conformer import Conformer
 from amtts_indextts2.perceiver import Perceiver
-from amtts_indextts2.trunk import Trunk
+from amtts_indextts2.trunk import INITIAL_DEVIATION, Trunk
 
 
 @dataclass(frozen=True)
@@ -90,27 +91,14 @@ class Pace(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("sums", torch.zeros(5))  # means of 1, n, n^2, f, n * f
-        self._seen = torch.zeros(6)
-
-    def begin_step(self) -> None:
-        """Forgets the batches of an unfinished step."""
-        self._seen = torch.zeros(6, device=self.sums.device)  # of each batch its five means, and a one
 
     @torch.no_grad()
     def watch(self, tokens: Tensor, frames: Tensor) -> None:
-        """A batch of this step: text tokens (B,) and code rows (B,)."""
+        """Takes in a batch: text tokens (B,) and code rows (B,)."""
         n, f = tokens.float(), frames.float()
-        means = torch.stack([torch.ones_like(n), n, n * n, f, n * f]).mean(dim=1)
-        self._seen += torch.cat([means, means.new_ones(1)]).to(self._seen)
-
-    @torch.no_grad()
-    def end_step(self, reduction: Reduction) -> None:
-        """Takes in the mean of the step's batches."""
-        reduction.sum(self._seen)
-        if bool(self._seen[5]):
-            mean = self._seen[:5] / self._seen[5]
-            self.sums.lerp_(mean, 1.0 if not bool(self.sums[0]) else self.FORGET)
-        self.begin_step()
+        seen = torch.stack([torch.ones_like(n), n, n * n, f, n * f]).mean(dim=1)
+        if self.training:
+            self.sums.lerp_(seen, 1.0 if not bool(self.sums[0]) else self.FORGET)
 
     def frames(self, tokens: int) -> float:
         """Code rows that `tokens` tokens should last; 0 before any training."""
@@ -121,6 +109,18 @@ class Pace(nn.Module):
         slope = (nf - n * f) / spread if spread > 0.5 else f / n
         slope = min(max(slope, 0.5 * f / n), 2 * f / n)  # few lengths tell little about a slope
         return max(1.0, f + slope * (tokens - n))
+
+
+def sines(rows: int, dim: int, *, rate: float) -> Tensor:
+    """Sines and cosines of row x rate (rows, dim), standard deviation 0.02 (Vaswani et al. 2017).
+
+    With the text at the rate of its pace, text and speech that belong together have like rows, which an attention can
+    find from the first step on (Ping et al. 2018, Deep Voice 3, section 3.5).
+    """
+    waves = 2 * math.pi / torch.logspace(math.log10(6), math.log10(2000), dim // 2, dtype=torch.float64)
+    angles = torch.arange(rows, dtype=torch.float64)[:, None] * rate * waves
+    table = torch.cat([angles.sin(), angles.cos(), angles.new_zeros(rows, dim % 2)], dim=1)
+    return (INITIAL_DEVIATION * math.sqrt(2) * table).float()
 
 
 class IndexTTS2Gpt(nn.Module):
@@ -167,6 +167,10 @@ class IndexTTS2Gpt(nn.Module):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
         nn.init.zeros_(self.speed.weight)
+        if self.config.pace_start:
+            for table, rate in ((self.text.positions, self.config.pace_start), (self.speech.positions, 1.0)):
+                with torch.no_grad():
+                    table.weight.copy_(sines(len(table.weight), table.embedding_dim, rate=rate))
 
     def latents_of(self, speakers: Tensor) -> Tensor:
         """Rows (B,) of the speaker table -> (B, latents, D)."""
@@ -201,7 +205,14 @@ class IndexTTS2Gpt(nn.Module):
         return marked.masked_fill(beyond, self.text_ids.stop)
 
     def forward(
-        self, prefix: Tensor, text: Tensor, text_lengths: Tensor, inputs: Tensor, input_lengths: Tensor
+        self,
+        prefix: Tensor,
+        text: Tensor,
+        text_lengths: Tensor,
+        inputs: Tensor,
+        input_lengths: Tensor,
+        *,
+        watch: Callable[[int, Tensor], None] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Training's pass: `hidden` and the heads.
 
@@ -209,11 +220,20 @@ class IndexTTS2Gpt(nn.Module):
             Text logits (B, N + 2, vocabulary) and code logits (B, S, codes) or (B, S, K, V + 1); what stands beyond
             `text_lengths + 2` and `input_lengths` means nothing.
         """
-        text_hidden, speech_hidden = self.hidden(prefix, text, text_lengths, inputs, input_lengths)
+        text_hidden, speech_hidden = self.hidden(
+            prefix, text, text_lengths, inputs, input_lengths, watch=watch
+        )
         return self.text.head(text_hidden), self.speech.logits(speech_hidden)
 
     def hidden(
-        self, prefix: Tensor, text: Tensor, text_lengths: Tensor, inputs: Tensor, input_lengths: Tensor
+        self,
+        prefix: Tensor,
+        text: Tensor,
+        text_lengths: Tensor,
+        inputs: Tensor,
+        input_lengths: Tensor,
+        *,
+        watch: Callable[[int, Tensor], None] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What the heads see.
 
@@ -223,6 +243,7 @@ class IndexTTS2Gpt(nn.Module):
             text_lengths: (B,).
             inputs: code rows, (B, S) or (B, S, K), anything valid beyond the lengths.
             input_lengths: (B,).
+            watch: told the number and the input of every block, (B, L, D), rows moved together.
 
         Returns:
             (B, N + 2, D) of the text's rows and (B, S, D) of the code rows.
@@ -236,13 +257,13 @@ class IndexTTS2Gpt(nn.Module):
         valid = torch.cat(
             [torch.arange(n, device=rows.device) < length[:, None] for n, length in parts], dim=1
         )
-        _, text_hidden, speech_hidden = self._packed(rows, valid).split(spans, dim=1)
+        _, text_hidden, speech_hidden = self._packed(rows, valid, watch).split(spans, dim=1)
         return text_hidden, speech_hidden
 
-    def _packed(self, rows: Tensor, valid: Tensor) -> Tensor:
+    def _packed(self, rows: Tensor, valid: Tensor, watch: Callable[[int, Tensor], None] | None) -> Tensor:
         """Runs the trunk over each item's valid rows moved together; the result stands where the rows stood."""
         order = torch.argsort(~valid, dim=1, stable=True)  # valid rows first, in their order
         longest = int(valid.sum(dim=1).max())
         index = order[:, :longest, None].expand(-1, -1, rows.shape[2])
-        hidden = self.trunk(rows.gather(1, index))
+        hidden = self.trunk(rows.gather(1, index), watch=watch)
         return torch.zeros_like(rows, dtype=hidden.dtype).scatter(1, index, hidden)

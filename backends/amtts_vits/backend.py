@@ -19,12 +19,12 @@ from amtts_core.backend import (
     ReferenceCheck,
     SynthesisRequest,
     TextRows,
-    required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import loaded
+from amtts_core.checkpoint import load_strict
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.training.start import PublishedStart
 from amtts_vits.batches import collate, to_stored, with_blanks
 from amtts_vits.config import PRESETS, SAMPLE_RATE, VitsSettings
 from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak
@@ -71,6 +71,9 @@ class VitsBackend:
                 },
             },
         },
+        lora_targets=(r"generator\.text_encoder\..*\.(q_proj|k_proj|v_proj|out_proj)",),
+        speaker_rows=("generator.embed_speaker.weight",),
+        without_start={"start": "", "start_discriminator": ""},
         weights_licence="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",
     )
 
@@ -103,7 +106,11 @@ class VitsBackend:
     def _fresh(
         cls, config: VitsSettings, *, tokenizer: TextTokenizer | None, speakers: Sequence[str]
     ) -> VitsBackend:
-        tokenizer = required_tokenizer(tokenizer, backend=NAME)
+        if tokenizer is None:
+            raise AmttsError(
+                f"backend '{NAME}' learns from text and needs a tokenizer",
+                remedy="Make one with: amtts tokenize --data DIR",
+            )
         network = VitsNetwork(config, vocab_size=tokenizer.vocab_size, num_speakers=len(speakers))
         return cls(config, tokenizer, speakers, network)
 
@@ -117,7 +124,9 @@ class VitsBackend:
         speakers: Sequence[str] = (),
     ) -> VitsBackend:
         """The network with `weights` loaded strictly."""
-        return loaded(cls._fresh(config, tokenizer=tokenizer, speakers=speakers), weights)
+        backend = cls._fresh(config, tokenizer=tokenizer, speakers=speakers)
+        load_strict(backend.network, weights, backend=NAME)
+        return backend
 
     def text_rows(self) -> tuple[TextRows, ...]:
         """The text embedding; there is no head."""
@@ -198,6 +207,13 @@ class VitsBackend:
             fold_norm(model)
             self._folded = (state, model)
         return self._folded[1]
+
+    @classmethod
+    def published_start(cls, path: Path) -> PublishedStart:
+        """A Hugging Face VITS folder; see `start`."""
+        from amtts_vits.start import published_start
+
+        return published_start(path)
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from transformers import VitsConfig
 from amtts_core.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
 from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.training.start import PublishedStart
 from amtts_vits.config import SAMPLE_RATE, VitsSettings
 from amtts_vits.discriminator import Discriminator
 from amtts_vits.network import SIZES, VitsNetwork, model_config
@@ -31,6 +33,7 @@ from amtts_vits.weights import (
 
 logger = logging.getLogger(__name__)
 
+LICENCE = "that of the weights it started from; MMS-TTS (facebook/mms-tts-*): CC-BY-NC 4.0"
 VOCODER = ("decoder.", "posterior_encoder.", "flow.")
 """What knows sound and no text; starts a voice of another language or script."""
 EMBEDDING = "text_encoder.embed_tokens.weight"
@@ -46,6 +49,16 @@ _FIXED = (
     "duration_predictor_tail_bound",
 )
 """What every published checkpoint has alike, so that no setting is needed for it."""
+
+
+def published_start(path: Path) -> PublishedStart:
+    """See `amtts_core.training.start.ReadsPublished`: the settings that fit, `model.start` among them."""
+    theirs = _config(path)
+    mel = VitsSettings().mel.model_dump(mode="json")
+    mel |= {"n_fft": 2 * (theirs.spectrogram_bins - 1), "hop": math.prod(theirs.upsample_rates)}
+    model: dict[str, Any] = {"start": str(path), "mel": mel}
+    model |= {name: _plain(getattr(theirs, name)) for name in SIZES}
+    return PublishedStart(model=model, fill=None, licence=LICENCE)
 
 
 def start_generator(network: VitsNetwork, settings: VitsSettings, tokenizer: TextTokenizer) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Done, call
+from extended import extended
 from tiny_voice import make_corpus
 
 from amtts_core.checkpoint import checkpoints_of, find_checkpoint, read_checkpoint
@@ -239,3 +240,53 @@ def test_a_signal_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path, numb
     last = read_checkpoint(find_checkpoint(run, prefer="latest"))
     assert f"{number.name} at step {last.info.step}," in out
     assert last.training_state()["step"] == last.info.step
+
+
+def test_from_extended_weights_to_speech(corpus: Path, tmp_path: Path) -> None:
+    """Extend, train adapters and new rows, resume, speak, export; each by its command alone."""
+    start, run = extended(tmp_path, "vits"), tmp_path / "run"
+    quick = ("--data", corpus, "--out", run, "--jobs", 1, *QUICK)
+    lora = ("--set", "training.type=lora+new-rows", "--set", "training.lora.rank=2")
+    small = ("--set", "model.discriminator={periods: [2], period_channels: [4, 8], scale_channels: [4, 16]}")
+    done = call("train", *quick, "--from", start, "--max-steps", 2, *lora, *small)
+    assert done.code == 0, done.err
+    shutil.rmtree(start)
+    done = call("train", *quick, "--resume", "--max-steps", 3)
+    assert done.code == 0, done.err
+    wav = tmp_path / "hello.wav"
+    assert call("synthesize", "--checkpoint", run, "ሰላም።", "--out", wav).code == 0
+    assert wav.is_file()
+    assert call("export", "--checkpoint", run, "--format", "hf", "--out", tmp_path / "hf").code == 0
+    info = read_checkpoint(run).info
+    assert info.training_type == "lora+new-rows"
+    assert info.started_from == str(start)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--from", "DATA"), "no checkpoint of amtts and holds no vocab_report.json"),
+        (("--from", "RUN", "--backend", "vits"), "is of backend 'chatterbox-mel', not 'vits'"),
+        (("--from", "RUN", "--preset", "tiny"), "--from and --preset exclude each other"),
+        (("--from", "RUN", "--resume"), "--from and --resume exclude each other"),
+        (("--from", "RUN", "--set", "model.hidden=48"), "tensor 'text_embedding.weight' has shape"),
+        (("--from", "RUN", "--set", "training.type=lorra"), "training.type"),
+    ],
+)
+def test_wrong_starts_are_refused(
+    trained: Path, corpus: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    named = {"DATA": str(corpus), "RUN": str(trained)}
+    told = [named.get(option, option) for option in options]
+    done = call("train", "--data", corpus, "--out", tmp_path / "new", "--jobs", 1, "--max-steps", 1, *told)
+    assert done.code == 2, done.err
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("trained") / "run"
+    assert learn(corpus, run, steps=1).code == 0
+    return run

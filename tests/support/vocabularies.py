@@ -117,7 +117,9 @@ def indextts2_weights(text_tokens: int, *, seed: int = 0) -> dict[str, torch.Ten
     }
 
 
-def write_gpt(folder: Path, text_tokens: int, *, seed: int = 0) -> Path:
+def write_gpt(
+    folder: Path, text_tokens: int, *, seed: int = 0, text_positions: int = 30, code_positions: int = 20
+) -> Path:
     """A tiny IndexTTS2 with published names, `gpt.pth` as the original saves it."""
     from amtts_indextts2.config import ConformerConfig, IndexTTS2Config, SemanticHeadConfig
     from amtts_indextts2.network import IndexTTS2Gpt, TextIds
@@ -128,7 +130,8 @@ def write_gpt(folder: Path, text_tokens: int, *, seed: int = 0) -> Path:
         output_size=8, linear_units=8, attention_heads=2, num_blocks=1, perceiver_mult=0.1
     )
     config = IndexTTS2Config(
-        model_dim=16, layers=2, heads=2, max_text_tokens=30, max_mel_tokens=20, num_latents=4, speaker=conformer,
+        model_dim=16, layers=2, heads=2, max_text_tokens=text_positions, max_mel_tokens=code_positions,
+        num_latents=4, speaker=conformer,
         emotion=conformer, head=SemanticHeadConfig(num_codes=18, start=16, stop=17),
     )  # fmt: skip
     network = IndexTTS2Gpt(config, TextIds(text_tokens))

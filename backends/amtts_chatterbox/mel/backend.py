@@ -25,10 +25,9 @@ from amtts_core.backend import (
     SynthesisRequest,
     TextRows,
     device_of,
-    required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import loaded
+from amtts_core.checkpoint import load_strict
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 
@@ -50,6 +49,8 @@ class ChatterboxMelBackend:
             "data": {"batch_frames": 4000},
             "training": {"max_steps": 900, "optim": {"learning_rate": 2e-3, "weight_decay": 1e-4}},
         },
+        lora_targets=("widen", "narrow"),
+        speaker_rows=("speaker_embedding.weight",),
     )
 
     def __init__(
@@ -70,7 +71,11 @@ class ChatterboxMelBackend:
         cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
     ) -> ChatterboxMelBackend:
         """A fresh network; its embedding has one row per token of `tokenizer`."""
-        tokenizer = required_tokenizer(tokenizer, backend=NAME)
+        if tokenizer is None:
+            raise AmttsError(
+                f"backend '{NAME}' learns from text and needs a tokenizer",
+                remedy="Make one with: amtts tokenize --data DIR",
+            )
         network = ChatterboxMel(config, num_tokens=tokenizer.vocab_size, num_speakers=len(speakers))
         return cls(config, tokenizer, speakers, network)
 
@@ -84,7 +89,9 @@ class ChatterboxMelBackend:
         speakers: Sequence[str] = (),
     ) -> ChatterboxMelBackend:
         """The network with `weights` loaded strictly."""
-        return loaded(cls.build(config, tokenizer=tokenizer, speakers=speakers), weights)
+        backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
+        load_strict(backend.network, weights, backend=NAME)
+        return backend
 
     def text_rows(self) -> tuple[TextRows, ...]:
         """The text embedding; there is no head."""

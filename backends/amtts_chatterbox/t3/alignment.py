@@ -10,10 +10,49 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from amtts_chatterbox.t3.network import T3
-from amtts_chatterbox.t3.packing import Lengths, Widths, plan_packing
+from amtts_chatterbox.t3.packing import Lengths, Packing, Widths, plan_packing
 from amtts_chatterbox.t3.rope import rotate
+
+
+def alignment_layer(layers: int) -> int:
+    """Number of the block at 0.4 of the depth, where the alignments of published weights were found."""
+    return round(0.4 * (layers - 1))
+
+
+def text_log_shares(
+    network: T3, hidden: Tensor, packing: Packing, symbols: int, codes: int, *, head: int = 0
+) -> Tensor:
+    """What one head of the alignment layer looks at in a packed batch, with gradients.
+
+    Args:
+        network: the network.
+        hidden: (R, L, D), what enters that layer.
+        packing: how the rows were packed.
+        symbols: text positions N of the longest utterance.
+        codes: speech positions S.
+        head: which head.
+
+    Returns:
+        (B, S, N) log of the attention from speech to text, float32; meaningless beyond an utterance's lengths.
+    """
+    attention = network.trunk.layers[alignment_layer(network.config.layers)]
+    both = attention.attention.qkv.weight.unflatten(0, (3, network.config.heads, -1))[:2, head]
+    query, key = functional.linear(attention.attention_norm(hidden), both.flatten(0, 1)).float().chunk(2, -1)
+    turn = network.trunk.turns(packing.positions)
+    scores = rotate(query, *turn) @ rotate(key, *turn).transpose(1, 2) * network.config.head_dim**-0.5
+    mask = packing.mask()
+    order = torch.arange(hidden.shape[1], device=hidden.device)
+    visible = order[:, None] >= order if mask is None else mask[:, 0]
+    shares = scores.masked_fill(~visible, -torch.inf).log_softmax(-1)
+    places = torch.tensor([(p.row, p.speech, p.text) for p in packing.places], device=hidden.device)
+    row, speech, text = places.T[..., None, None]  # (B, 1, 1) each
+    speech = speech + network.config.start_tokens - 1  # the last start is what the first code follows
+    at = (speech + torch.arange(codes, device=hidden.device)[:, None]).clamp(max=len(order) - 1)
+    seen = (text + torch.arange(symbols, device=hidden.device)).clamp(max=len(order) - 1)
+    return shares[row, at, seen]
 
 
 @torch.no_grad()
@@ -42,7 +81,7 @@ def attention_map(
         (S, N) shares of attention; a row sums to what the text gets of it.
     """
     config, device = network.config, text.device
-    layer = round(0.4 * (config.layers - 1)) if layer < 0 else layer
+    layer = alignment_layer(config.layers) if layer < 0 else layer
     conditioning = network.embed_conditioning(
         speaker[None],
         torch.tensor([config.emotion], device=device),

@@ -15,17 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from amtts_chatterbox.t3.config import PRESETS, T3Config
+from amtts_chatterbox.t3.config import PRESETS, SamplingConfig, T3Config
 from amtts_chatterbox.t3.export import export_chatterbox
 from amtts_chatterbox.t3.front_ends import VOICE_RATE
 from amtts_chatterbox.t3.generate import Utterance, Voice, speak
 from amtts_chatterbox.t3.learner import T3Learner, padded_ids
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.reference import reference_checks
+from amtts_chatterbox.t3.start import published_start
+from amtts_chatterbox.t3.stretch import stretch
+from amtts_chatterbox.t3.trunk import INITIAL_DEVIATION
 from amtts_chatterbox.t3.voice_encoder import VoiceEncoder, load_voice_encoder
 from amtts_chatterbox.t3.weights import LICENCE
 from amtts_core.audio.io import resample
-from amtts_core.audio.stretch import stretch
 from amtts_core.backend import (
     BackendSpec,
     Batch,
@@ -35,17 +37,20 @@ from amtts_core.backend import (
     SynthesisRequest,
     TextRows,
     device_of,
-    required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import loaded
-from amtts_core.codec.protocol import CodecIdentity, SpeechCodec
+from amtts_core.checkpoint import load_strict
+from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, VectorCodec
 from amtts_core.codec.registry import open_codec
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.training.near_codes import code_rows, near_targets
+from amtts_core.training.start import PublishedStart
 
 NAME = "chatterbox"
 SAMPLE_RATE = 24000
+PACE_SLACK = 1.1
+"""How far speech may leave the codes per token that training saw, as a factor both ways."""
 
 
 class ChatterboxT3Backend:
@@ -70,6 +75,8 @@ class ChatterboxT3Backend:
             "data": {"batch_frames": 4000},
             "training": {"optim": {"learning_rate": 3e-4, "betas": (0.9, 0.95), "weight_decay": 0.05}},
         },
+        lora_targets=("attention.qkv", "attention.out", "feed.gate_up", "feed.down"),
+        speaker_rows=("voices.vectors", "voices.prompts", "voices.prompt_lengths"),
         weights_licence=LICENCE,
     )
 
@@ -80,13 +87,18 @@ class ChatterboxT3Backend:
         self.text_tokenizer = tokenizer
         self.speakers = list(speakers)
         self.network = network
+        self._fresh = True
 
     @classmethod
     def build(
         cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
     ) -> ChatterboxT3Backend:
         """A fresh network; text embedding and head have one row per token of `tokenizer`."""
-        tokenizer = required_tokenizer(tokenizer, backend=NAME)
+        if tokenizer is None:
+            raise AmttsError(
+                f"backend '{NAME}' learns from text and needs a tokenizer",
+                remedy="Make one with: amtts tokenize --data DIR",
+            )
         network = T3(config, num_text_tokens=tokenizer.vocab_size, num_voices=max(1, len(speakers)))
         return cls(config, tokenizer, speakers, network)
 
@@ -100,7 +112,10 @@ class ChatterboxT3Backend:
         speakers: Sequence[str] = (),
     ) -> ChatterboxT3Backend:
         """The network with `weights` loaded strictly."""
-        return loaded(cls.build(config, tokenizer=tokenizer, speakers=speakers), weights)
+        backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
+        load_strict(backend.network, weights, backend=NAME)
+        backend._fresh = False
+        return backend
 
     def text_rows(self) -> tuple[TextRows, ...]:
         """Embedding and head; neither has a bias."""
@@ -139,7 +154,14 @@ class ChatterboxT3Backend:
         return "" if lengths["codes"] else "no speech code"
 
     def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Nothing: codes have no mean."""
+        """Codes have no mean; with `codec_start` a new network's speech rows begin as the codec's entries."""
+        if not self.config.codec_start or not self._fresh:
+            return
+        vectors = code_vectors_of(self.config)
+        for table in (self.network.speech_embedding.weight, self.network.speech_head.weight):
+            rows = code_rows(vectors, table.shape[1], deviation=INITIAL_DEVIATION)
+            with torch.no_grad():
+                table[: len(rows)] = rows.to(table)
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Speech codes."""
@@ -180,7 +202,11 @@ class ChatterboxT3Backend:
 
     def learner(self) -> T3Learner:
         """The training view."""
-        return T3Learner(self.network, self.config)
+        shares = None
+        if self.config.code_smoothing:
+            vectors = code_vectors_of(self.config)
+            shares = near_targets(vectors, self.config.code_smoothing, rows=self.config.speech_rows)
+        return T3Learner(self.network, self.config, shares)
 
     @torch.inference_mode()
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
@@ -196,12 +222,17 @@ class ChatterboxT3Backend:
             for request in requests
         ]
         self.network.eval()
-        spoken = speak(self.network, utterances)
+        spoken = speak(self.network, utterances, sampling=self._sampling())
         waveforms = [self._to_waveform(one.codes, codec) for one in spoken]
         return [
             wave if request.speed == 1 else stretch(wave, SAMPLE_RATE, speed=request.speed)
             for wave, request in zip(waveforms, requests, strict=True)
         ]
+
+    @classmethod
+    def published_start(cls, path: Path) -> PublishedStart:
+        """Published T3 weights, such as `amtts extend-vocab` writes; see `start`."""
+        return published_start(path)
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
@@ -213,12 +244,23 @@ class ChatterboxT3Backend:
         if format != "chatterbox":
             raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: chatterbox")
         start, stop = self.text_tokenizer.bos_id, self.text_tokenizer.eos_id
-        export_chatterbox(
-            self.network, folder, start_text=start, stop_text=stop, tokenizer=self.text_tokenizer
-        )
+        export_chatterbox(self.network, folder, start_text=start, stop_text=stop)
 
     def _framed(self, tokens: Sequence[int]) -> list[int]:
         return [self.text_tokenizer.bos_id, *tokens, self.text_tokenizer.eos_id]
+
+    def _sampling(self) -> SamplingConfig:
+        """The settings, with the bounds of the length drawn in to what training saw, and a little beyond."""
+        sampling, voices = self.config.sampling, self.network.voices
+        seen = voices.codes_per_token if voices is not None else None
+        if seen is None:
+            return sampling
+        return sampling.model_copy(
+            update={
+                "least_per_symbol": max(sampling.least_per_symbol, seen[0] / PACE_SLACK),
+                "most_per_symbol": min(sampling.most_per_symbol, seen[1] * PACE_SLACK),
+            }
+        )
 
     def _voice(self, speaker: str) -> Voice:
         voices, index = self.network.voices, speaker_index(speaker, self.speakers)
@@ -254,6 +296,22 @@ def codec_of(config: T3Config) -> SpeechCodec:
             f"model.stop_speech={stop} and model.speech_rows={stop + 1}",
         )
     return codec
+
+
+def code_vectors_of(config: T3Config) -> Tensor:
+    """(V, D) entries of the codec that the settings name.
+
+    Raises:
+        AmttsError: it has no codebook to look at.
+    """
+    codec = codec_of(config)
+    if not isinstance(codec, VectorCodec):
+        raise AmttsError(
+            f"codec '{codec.name}' does not show the entries of its codebook, which model.codec_start and "
+            "model.code_smoothing need",
+            remedy="Give --set model.codec_start=false --set model.code_smoothing=0",
+        )
+    return codec.code_vectors()[0]
 
 
 @lru_cache(maxsize=2)

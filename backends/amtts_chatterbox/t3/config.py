@@ -99,6 +99,18 @@ class T3Config(Settings):
     text_weight: float = Field(0.1, ge=0, description="weight of the text loss beside the speech loss")
     text_dropout: float = Field(0.15, ge=0, lt=1, description="share of utterances learnt without their text")
     voice_dropout: float = Field(0.1, ge=0, lt=1, description="share of utterances learnt without a prompt")
+    code_noise: float = Field(
+        0.0, ge=0, lt=1, description="share of the codes heard in training that are random; 0 as published"
+    )
+    code_smoothing: float = Field(
+        0.0, ge=0, description="share of a target given to codes that sound alike; 0 as published, 1 is much"
+    )
+    codec_start: bool = Field(
+        False, description="a new network's speech rows begin as the codec's entries instead of by lot"
+    )
+    alignment_weight: float = Field(
+        0.0, ge=0, description="weight of the loss that makes one head follow the text; 0 as published"
+    )
     row_tokens: int = Field(
         0, ge=0, description="pack several utterances into rows of this length; 0 packs none"
     )
@@ -143,6 +155,23 @@ PRESETS: dict[str, dict[str, Any]] = {
         "layers": 10,
         "heads": 8,
         "head_dim": 64,
+    },
+    "small": {
+        **OWN,
+        "hidden": 192,
+        "intermediate": 512,
+        "layers": 6,
+        "heads": 4,
+        "head_dim": 48,
+        "perceiver_queries": 4,
+        "prompt_tokens": 64,
+        "text_positions": 402,
+        "speech_positions": 802,
+        "text_dropout": 0.1,
+        "code_noise": 0.08,
+        "code_smoothing": 0.5,
+        "codec_start": True,
+        "alignment_weight": 0.1,
     },
     "tiny": {
         **OWN,

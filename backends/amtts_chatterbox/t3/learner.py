@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from amtts_chatterbox.t3.alignment import attention_map
+from amtts_chatterbox.t3.alignment import alignment_layer, attention_map, text_log_shares
 from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.losses import stream_losses
 from amtts_chatterbox.t3.network import T3
-from amtts_core.backend import Batch, PhaseLoss, Reduction
+from amtts_core.backend import Batch, PhaseLoss
+from amtts_core.training.monotonic import forward_sum_loss
 
 PHASE = "main"
 _LEAST_PROMPT = 1 / 3
@@ -26,21 +27,34 @@ _LEAST_PROMPT = 1 / 3
 class TrainingPass(nn.Module):
     """A batch to two losses in one `forward`, heads included, so that it can be wrapped (DDP)."""
 
-    def __init__(self, network: T3, config: T3Config) -> None:
+    shares: Tensor | None
+
+    def __init__(self, network: T3, config: T3Config, shares: Tensor | None = None) -> None:
         super().__init__()
         self.network = network
         self._config = config
+        self.register_buffer("shares", shares, persistent=False)
 
     def forward(
-        self, batch: Batch, prompt: Tensor, prompt_lengths: Tensor, keep_text: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Mean loss per token of the text and of the speech."""
+        self, batch: Batch, heard: Tensor, prompt: Tensor, prompt_lengths: Tensor, keep_text: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Mean loss per token of the text, of the speech, and of the alignment where it has a weight.
+
+        `heard` (B, S) are the codes that go in, `batch["codes"]` those that are to come out.
+        """
         text = batch["tokens"], batch["token_lengths"]
         speech = batch["codes"], batch["code_lengths"]
         starts = self._config.start_tokens
+        layer, entering = alignment_layer(self._config.layers), list[Tensor]()
+
+        def watch(number: int, hidden: Tensor) -> None:
+            if number == layer:
+                entering.append(hidden)
+
         hidden, packing = self.network(
             *text,
-            *speech,
+            heard,
+            speech[1],
             batch["speaker_vectors"],
             torch.full_like(prompt_lengths, self._config.emotion, dtype=torch.float32),
             prompt,
@@ -48,22 +62,45 @@ class TrainingPass(nn.Module):
             keep_text,
             start_tokens=starts,
             row_tokens=self._config.row_tokens,
+            watch=watch if self._config.alignment_weight else None,
         )
         heads = self.network.text_head.weight, self.network.speech_head.weight
         found = stream_losses(
-            hidden, packing, heads, text, speech, start_tokens=starts, chunk=self._config.loss_chunk
+            hidden,
+            packing,
+            heads,
+            text,
+            speech,
+            start_tokens=starts,
+            chunk=self._config.loss_chunk,
+            shares=self.shares if self.training else None,
         )
-        return found[0].mean, found[1].mean
+        if not entering:
+            return found[0].mean, found[1].mean, None
+        shares = text_log_shares(
+            self.network, entering[0], packing, text[0].shape[1], speech[0].shape[1] - starts
+        )
+        kept = torch.ones_like(text[1]) if keep_text is None else keep_text
+        aligned = forward_sum_loss(shares, (speech[1] - starts) * kept, text[1] * kept)
+        return found[0].mean, found[1].mean, aligned
 
 
 class T3Learner:
-    """Loss = speech cross-entropy + `text_weight` x text cross-entropy, both in nats per token."""
+    """Loss = speech cross-entropy + `text_weight` x text cross-entropy, both in nats per token.
+
+    With `alignment_weight` a third term makes one head walk through the text.
+
+    Args:
+        network: is trained in place.
+        config: its settings.
+        shares: (V, V) distribution that each speech token stands for as a target in training; None means itself.
+    """
 
     phases = (PHASE,)
 
-    def __init__(self, network: T3, config: T3Config) -> None:
+    def __init__(self, network: T3, config: T3Config, shares: Tensor | None = None) -> None:
         self._network, self._config = network, config
-        self.modules: dict[str, nn.Module] = {"network": TrainingPass(network, config)}
+        self.modules: dict[str, nn.Module] = {"network": TrainingPass(network, config, shares)}
 
     def parameters(self, phase: str) -> list[nn.Parameter]:
         """All that are not frozen; there is one phase."""
@@ -74,16 +111,21 @@ class T3Learner:
         training = self._network.training
         keep = None
         if training:
-            self._meet(batch)
+            self._remember(batch)
             prompt, lengths = self._other_clips(batch)
             if self._config.text_dropout:
                 keep = torch.rand(len(lengths)) >= self._config.text_dropout
                 keep = keep.to(batch["tokens"].device)
         else:
             prompt, lengths = self._remembered(batch)
-        text, speech = self.modules["network"](batch, prompt, lengths, keep)
+        heard = self._noisy(batch) if training and self._config.code_noise else batch["codes"]
+        text, speech, aligned = self.modules["network"](batch, heard, prompt, lengths, keep)
         total = speech + self._config.text_weight * text
-        yield PhaseLoss(phase=PHASE, total=total, terms={"speech": speech.detach(), "text": text.detach()})
+        terms = {"speech": speech.detach(), "text": text.detach()}
+        if aligned is not None:
+            total = total + self._config.alignment_weight * aligned
+            terms["alignment"] = aligned.detach()
+        yield PhaseLoss(phase=PHASE, total=total, terms=terms)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Where the speech of the first utterance looks in its text, (text, speech), low rows first."""
@@ -94,25 +136,23 @@ class T3Learner:
         found = attention_map(self._network, text, speech, batch["speaker_vectors"][0], heard)
         return {"alignment": found.T}
 
+    def _noisy(self, batch: Batch) -> Tensor:
+        """The codes (B, S) with a share of them drawn anew, so that it learns to go on after its own mistakes."""
+        codes, known = batch["codes"], self._config.speech_codes
+        hit = (torch.rand(codes.shape) < self._config.code_noise).to(codes.device) & (codes < known)
+        return torch.where(hit, torch.randint(known, codes.shape).to(codes.device), codes)
+
     def _codes_of(self, batch: Batch, row: int) -> Tensor:
         """Codes between start and end."""
         return batch["codes"][row, self._config.start_tokens : int(batch["code_lengths"][row]) - 1]
 
-    def begin_step(self) -> None:
-        """No clip was met yet."""
-        if self._network.voices is not None:
-            self._network.voices.begin_step()
-
-    def end_step(self, reduction: Reduction) -> None:
-        """The speakers' prompts are kept."""
-        if self._network.voices is not None:
-            self._network.voices.end_step(reduction)
-
-    def _meet(self, batch: Batch) -> None:
+    def _remember(self, batch: Batch) -> None:
         if self._network.voices is None:
             return
+        marks = self._config.start_tokens + 1
+        self._network.voices.watch_pace(batch["code_lengths"] - marks, batch["token_lengths"])
         for row, speaker in enumerate(batch["speakers"].tolist()):
-            self._network.voices.meet(speaker, self._codes_of(batch, row), batch["speaker_vectors"][row])
+            self._network.voices.remember(speaker, self._codes_of(batch, row), batch["speaker_vectors"][row])
 
     def _remembered(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The speakers' kept prompts (B, P) and their lengths (B,)."""

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from amtts_chatterbox.t3.packing import Packing
+from amtts_core.training.near_codes import soft_cross_entropy
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ def _shifted(begins: list[int], tokens: Tensor, lengths: Tensor, *, skip: int) -
     return where[predicts], tokens[:, 1:][predicts]
 
 
-def chunked_cross_entropy(hidden: Tensor, head: Tensor, targets: Tensor, *, chunk: int) -> TokenLoss:
+def chunked_cross_entropy(
+    hidden: Tensor, head: Tensor, targets: Tensor, *, chunk: int, shares: Tensor | None = None
+) -> TokenLoss:
     """Summed cross-entropy of a bias-free head.
 
     Args:
@@ -58,19 +61,24 @@ def chunked_cross_entropy(hidden: Tensor, head: Tensor, targets: Tensor, *, chun
         head: (V, D).
         targets: (M,) int64.
         chunk: positions whose logits (chunk, V) exist at a time.
+        shares: (V, V) distribution that each target stands for; None means the target alone.
     """
     total = hidden.new_zeros((), dtype=torch.float32)
     recompute = torch.is_grad_enabled() and len(targets) > chunk
     for piece, wanted in zip(hidden.split(chunk), targets.split(chunk), strict=True):
         if recompute:
-            part = checkpoint(_summed, piece, head, wanted, use_reentrant=False, preserve_rng_state=False)
+            part = checkpoint(
+                _summed, piece, head, wanted, shares, use_reentrant=False, preserve_rng_state=False
+            )
         else:
-            part = _summed(piece, head, wanted)
+            part = _summed(piece, head, wanted, shares)
         total = total + part
     return TokenLoss(total, len(targets))
 
 
-def _summed(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+def _summed(hidden: Tensor, head: Tensor, targets: Tensor, shares: Tensor | None) -> Tensor:
+    if shares is not None:
+        return soft_cross_entropy(functional.linear(hidden, head), targets, shares)
     return functional.cross_entropy(functional.linear(hidden, head).float(), targets, reduction="sum")
 
 
@@ -83,6 +91,7 @@ def stream_losses(
     *,
     start_tokens: int = 1,
     chunk: int = 2048,
+    shares: Tensor | None = None,
 ) -> tuple[TokenLoss, TokenLoss]:
     """Loss of the text and of the speech.
 
@@ -94,11 +103,12 @@ def stream_losses(
         speech: tokens (B, S) and lengths (B,).
         start_tokens: starts before the first code.
         chunk: as in `chunked_cross_entropy`.
+        shares: of the speech tokens, as there.
     """
     flat = hidden.flatten(0, 1)
     text_at, text_wanted = text_targets(packing, *text)
     speech_at, speech_wanted = speech_targets(packing, *speech, start_tokens=start_tokens)
     return (
         chunked_cross_entropy(flat[text_at], heads[0], text_wanted, chunk=chunk),
-        chunked_cross_entropy(flat[speech_at], heads[1], speech_wanted, chunk=chunk),
+        chunked_cross_entropy(flat[speech_at], heads[1], speech_wanted, chunk=chunk, shares=shares),
     )

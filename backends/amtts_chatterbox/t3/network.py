@@ -7,6 +7,8 @@ P prompt tokens, D channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -102,6 +104,7 @@ class T3(nn.Module):
         *,
         start_tokens: int = 1,
         row_tokens: int = 0,
+        watch: Callable[[int, Tensor], None] | None = None,
     ) -> tuple[Tensor, Packing]:
         """The training pass over packed rows.
 
@@ -112,6 +115,7 @@ class T3(nn.Module):
             keep_text: as in `embed_text`.
             start_tokens: how many starts each row of `speech` begins with.
             row_tokens: as in `plan_packing`.
+            watch: told the number and the input of every block.
 
         Returns:
             hidden states (R, L, D) after the final norm, and where each utterance lies in them.
@@ -130,4 +134,5 @@ class T3(nn.Module):
             self.embed_text(text, keep_text),
             self.embed_speech(speech, start_tokens=start_tokens),
         )
-        return self.trunk(rows, positions=packing.positions, mask=packing.mask()), packing
+        hidden = self.trunk(rows, positions=packing.positions, mask=packing.mask(), watch=watch)
+        return hidden, packing

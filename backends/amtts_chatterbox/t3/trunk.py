@@ -5,6 +5,7 @@ Query, key and value are one matrix, gate and up another. R rows, L positions, D
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -89,7 +90,12 @@ class Trunk(nn.Module):
             return rotation(positions, frequencies(self.config.rope, self.config.head_dim))
 
     def forward(
-        self, hidden: Tensor, *, positions: Tensor | None = None, mask: Tensor | None = None
+        self,
+        hidden: Tensor,
+        *,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        watch: Callable[[int, Tensor], None] | None = None,
     ) -> Tensor:
         """Runs over whole rows.
 
@@ -97,6 +103,7 @@ class Trunk(nn.Module):
             hidden: (R, L, D).
             positions: (R, L) int64; None counts from 0.
             mask: (R, 1, L, L) bool, true where the key may be seen; None is plain causal.
+            watch: told the number and the input (R, L, D) of every block.
 
         Returns:
             (R, L, D) after the final norm.
@@ -105,6 +112,8 @@ class Trunk(nn.Module):
             positions = torch.arange(hidden.shape[1], device=hidden.device)[None]
         cosine, sine = self.turns(positions)
         turn = cosine[:, None], sine[:, None]
-        for block in self.layers:
+        for number, block in enumerate(self.layers):
+            if watch is not None:
+                watch(number, hidden)
             hidden = block(hidden, turn, mask)
         return self.norm(hidden)

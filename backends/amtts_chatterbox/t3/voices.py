@@ -1,18 +1,16 @@
-"""What a checkpoint remembers of its speakers: a vector and a prompt each, so that it can speak without a recording.
+"""What a checkpoint remembers of its speakers: a vector and a prompt each, so that it can speak without a recording,
+and how many codes a text token took at least and at most, so that it notices a speech of implausible length.
 
 V speakers, E channels of a vector, P prompt tokens.
 """
 
 from __future__ import annotations
 
-import zlib
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from amtts_chatterbox.t3.config import T3Config
-from amtts_core.backend import Reduction
 
 
 def fixed_vectors(count: int, size: int) -> Tensor:
@@ -22,54 +20,41 @@ def fixed_vectors(count: int, size: int) -> Tensor:
 
 
 class VoiceTable(nn.Module):
-    """Buffers only; nothing here is trained."""
+    """Buffers only; nothing here is trained. `pace` is in thousandths: an average of weights leaves integers alone."""
 
     vectors: Tensor
     prompts: Tensor
     prompt_lengths: Tensor
+    pace: Tensor
 
     def __init__(self, config: T3Config, count: int) -> None:
         super().__init__()
         self.register_buffer("vectors", fixed_vectors(count, config.speaker_size))
         self.register_buffer("prompts", torch.zeros(count, config.prompt_tokens, dtype=torch.long))
         self.register_buffer("prompt_lengths", torch.zeros(count, dtype=torch.long))
-        self._met: dict[int, tuple[int, Tensor, Tensor]] = {}
-        """Speaker -> rank, codes and vector of the best clip of this step."""
-
-    def begin_step(self) -> None:
-        """Forgets the clips of an unfinished step."""
-        self._met = {}
-
-    def meet(self, speaker: int, codes: Tensor, vector: Tensor) -> None:
-        """A clip of this step; it is kept if it is longer than the one kept, as far as a prompt goes."""
-        length = min(len(codes), self.prompts.shape[1])
-        if length > int(self.prompt_lengths[speaker]):
-            codes = codes[:length].detach().cpu()
-            # Of equally long clips the checksum decides: the same one in whichever order processes meet them.
-            rank = (length << 32) + zlib.crc32(codes.numpy().tobytes())
-            if rank > self._met.get(speaker, (0,))[0]:
-                self._met[speaker] = (rank, codes, vector.detach())
+        self.register_buffer("pace", torch.zeros(2, dtype=torch.long))
 
     @torch.no_grad()
-    def end_step(self, reduction: Reduction) -> None:
-        """Keeps the longest clip of each speaker, and that clip's vector."""
-        ranks = torch.zeros_like(self.prompt_lengths)
-        for speaker, (rank, _, _) in self._met.items():
-            ranks[speaker] = rank
-        own = ranks.clone()
-        reduction.maximum(ranks)
-        changed = ranks > 0
-        if bool(changed.any()):
-            prompts, vectors = torch.zeros_like(self.prompts), torch.zeros_like(self.vectors)
-            for speaker, (rank, codes, vector) in self._met.items():
-                if rank == int(ranks[speaker]):
-                    prompts[speaker, : len(codes)] = codes.to(prompts)
-                    vectors[speaker] = vector.to(vectors)
-            holders = (changed & (own == ranks)).long()  # a clip that two processes met counts once
-            for tensor in (holders, prompts, vectors):
-                reduction.sum(tensor)
-            holders = holders.clamp(min=1)[:, None]
-            self.prompts[changed] = torch.div(prompts, holders, rounding_mode="floor")[changed]
-            self.vectors[changed] = (vectors / holders)[changed]
-            self.prompt_lengths[changed] = ranks[changed] >> 32
-        self._met = {}
+    def remember(self, speaker: int, codes: Tensor, vector: Tensor | None = None) -> None:
+        """Keeps the beginning of the longest clip of a speaker, as far as a prompt goes, and that clip's vector."""
+        length = min(len(codes), self.prompts.shape[1])
+        if length > int(self.prompt_lengths[speaker]):
+            self.prompts[speaker, :length] = codes[:length]
+            self.prompt_lengths[speaker] = length
+            if vector is not None:
+                self.vectors[speaker] = vector.to(self.vectors)
+
+    @torch.no_grad()
+    def watch_pace(self, codes: Tensor, tokens: Tensor) -> None:
+        """Takes in utterances: speech codes (B,) and text tokens with their marks (B,)."""
+        ratios = (1000 * codes / tokens).long()
+        least, most = int(ratios.min()), int(ratios.max())
+        known = bool(self.pace[1])
+        self.pace[0] = min(int(self.pace[0]), least) if known else least
+        self.pace[1] = max(int(self.pace[1]), most)
+
+    @property
+    def codes_per_token(self) -> tuple[float, float] | None:
+        """Fewest and most codes a token of a text with its marks took in training; None before any."""
+        least, most = (value / 1000 for value in self.pace.tolist())
+        return (least, most) if most else None

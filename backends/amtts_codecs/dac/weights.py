@@ -94,7 +94,7 @@ def _from_published(path: Path) -> DacModel:
             if is_packaged(path)
             else torch.load(path, map_location="cpu", weights_only=True)
         )
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"DAC weights {path} cannot be read safely: {first}") from None
     try:

@@ -67,6 +67,10 @@ class MelCodesCodec:
         """Always an error: nobody else's numbers exist."""
         raise AmttsError(f"codec '{NAME}' defines no reference bundle, so {folder} cannot be compared")
 
+    def code_vectors(self) -> Tensor:
+        """(K, V, D) entries of the codebooks that `encode` uses."""
+        return self.network.quantizer.codebook[: self.num_codebooks].detach().float().cpu()
+
     def num_frames(self, num_samples: int) -> int:
         """Frames of a waveform; the last one may be partly padding."""
         return -(-num_samples // self.config.hop)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from amtts_core.units import Decibels, Hertz, Seconds
@@ -11,6 +13,11 @@ _FRAMES = 64  # spread over the clip; more change the estimate by less than a bi
 _FLOOR: Decibels = -75.0
 """Below the strongest part; speech and room noise stay above it, a resampler's stop band and 16-bit steps below."""
 _SMOOTH = 5  # bins
+
+
+@lru_cache(maxsize=16)
+def _window(size: int) -> np.ndarray:
+    return np.hanning(size).astype(np.float32)
 
 
 def bandwidth(samples: np.ndarray, rate: Hertz) -> float:
@@ -26,9 +33,10 @@ def bandwidth(samples: np.ndarray, rate: Hertz) -> float:
     starts = np.linspace(0, len(samples) - size, min(_FRAMES, max(1, len(samples) // size))).astype(int)
     from scipy.fft import rfft  # keeps float32, unlike numpy's
 
-    frames = samples.astype(np.float32)[starts[:, None] + np.arange(size)]
-    spectra = rfft(frames * np.hanning(size).astype(np.float32))
-    power = np.sum(np.square(np.abs(spectra), dtype=np.float64), axis=0)
+    frames = samples.astype(np.float32, copy=False)[starts[:, None] + np.arange(size)]
+    frames *= _window(size)
+    parts = rfft(frames).view(np.float32)
+    power = np.einsum("ij,ij->j", parts, parts).reshape(-1, 2).sum(axis=1, dtype=np.float64)
     smooth = np.convolve(power, np.ones(_SMOOTH) / _SMOOTH, mode="same")
     if smooth.max() <= 0:
         return 0.0

@@ -22,7 +22,8 @@ def flat_share(samples: np.ndarray) -> float:
     reach = (high - low) / 2
     if reach < _LOUD_ENOUGH:
         return 0.0
-    extreme = np.flatnonzero(np.abs(samples[1:] - middle) >= _NEAR_PEAK * reach)
+    later, edge = samples[1:], _NEAR_PEAK * reach
+    extreme = np.flatnonzero((later >= middle + edge) | (later <= middle - edge))
     if len(extreme) < _RUN - 1:
         return 0.0
     still = extreme[samples[extreme + 1] == samples[extreme]]

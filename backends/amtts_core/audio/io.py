@@ -44,6 +44,7 @@ MEDIA_SUFFIXES = frozenset(
 _BLOCK = 1 << 20  # samples over all channels that are decoded at a time
 _CUT_SHORT: Seconds = 0.1  # a file may lack this much of what its header announces
 _UNKNOWN_LENGTH = 1 << 60
+_FLAC_EFFORT = 0.4  # level 3 of 8: a tenth less work than the usual 5 for 1 to 3 % larger files
 _FULL_SCALE = {"PCM_U8": 0.99, "PCM_S8": 0.99, "ULAW": 0.98, "ALAW": 0.98}
 
 
@@ -142,6 +143,17 @@ def resample(samples: np.ndarray, rate: Hertz, to: Hertz) -> np.ndarray:
     return out
 
 
+class _Unsynced(soundfile.SoundFile):
+    """A file that is closed without waiting for the disk.
+
+    A killed process loses nothing by that. After a power cut a file may be short or empty; whoever relies on it
+    compares its size with the one that was noted.
+    """
+
+    def flush(self) -> None:
+        """Leaves it to closing, which hands everything to the system."""
+
+
 def write_flac(path: Path, samples: np.ndarray, sample_rate: Hertz) -> int:
     """Writes mono 16-bit FLAC so that the file appears whole or not at all.
 
@@ -156,11 +168,15 @@ def write_flac(path: Path, samples: np.ndarray, sample_rate: Hertz) -> int:
     Raises:
         AmttsError: the file cannot be written.
     """
-    values = np.rint(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
-    temporary = path.with_name(path.name + ".part")
+    values = np.clip(samples, -1.0, 1.0) * np.float32(32767)
+    np.rint(values, out=values)
+    temporary = f"{path}.part"
     try:
-        soundfile.write(temporary, values, sample_rate, format="FLAC", subtype="PCM_16")
-        size = temporary.stat().st_size
+        with _Unsynced(
+            temporary, "w", sample_rate, 1, format="FLAC", subtype="PCM_16", compression_level=_FLAC_EFFORT
+        ) as file:
+            file.write(values.astype(np.int16))
+        size = os.stat(temporary).st_size
         os.replace(temporary, path)
     except (soundfile.SoundFileError, OSError) as error:
         why = getattr(error, "strerror", None) or str(error)
@@ -214,12 +230,15 @@ def _decode(
         if not len(block):
             break
         got += len(block)
-        loud += int(np.count_nonzero(np.abs(block) >= level))
-        blocks.append(block[:, 0].copy() if channels == 1 else block.mean(axis=1))
+        if not -level < block.min() <= block.max() < level:  # NaN, or something to count
+            loud += int(np.count_nonzero(np.abs(block) >= level))
+        blocks.append(block[:, 0] if channels == 1 else block.mean(axis=1))
     if got > max_duration * rate:
         raise AudioTooLongError(got / rate, max_duration)
     if wanted is not None and got + _CUT_SHORT * rate < wanted:
         raise AudioError(f"is cut short: {got / rate:.2f} s of {wanted / rate:.2f} s")
     if not blocks:
         raise AudioError("holds no samples")
-    return Decoded(np.concatenate(blocks), rate, channels, loud / (got * channels))
+    return Decoded(
+        blocks[0] if len(blocks) == 1 else np.concatenate(blocks), rate, channels, loud / (got * channels)
+    )

@@ -58,6 +58,15 @@ class SpeechCodec(Protocol):
 
 
 @runtime_checkable
+class VectorCodec(Protocol):
+    """A codec whose codes are entries of codebooks that can be looked at."""
+
+    def code_vectors(self) -> Tensor:
+        """(K, V, D) float32 on the CPU: what each code of each codebook stands for; neighbours sound alike."""
+        ...
+
+
+@runtime_checkable
 class CodecClass(Protocol):
     """What an entry point of the group `amtts.codecs` leads to."""
 

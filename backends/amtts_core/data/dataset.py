@@ -77,6 +77,7 @@ def load_dataset(
     *,
     max_samples: int = 0,
     max_excluded: float = 0.0,
+    select: Callable[[list[Utterance]], list[Utterance]] | None = None,
     jobs: int = 2,
     on_progress: Callable[[int], None] | None = None,
 ) -> SpeechDataset:
@@ -88,6 +89,7 @@ def load_dataset(
         cache: folder of feature stores.
         max_samples: take the first N utterances only; 0 takes all.
         max_excluded: share of lines that may be unusable (bad line, audio missing or damaged) before this fails.
+        select: takes some of them; None takes all.
         jobs: threads.
         on_progress: called with 1 after each utterance.
 
@@ -98,6 +100,8 @@ def load_dataset(
     utterances = list(read_manifest(manifest, bad_lines=faults))
     if max_samples:
         utterances = utterances[:max_samples]
+    if select:
+        utterances = select(utterances)
     if not utterances and faults:
         raise faults[0]
     if not utterances:

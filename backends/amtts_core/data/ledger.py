@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -73,8 +74,14 @@ class CorpusFiles:
         """Clips in the ledger."""
         return self.reasons.total()
 
-    def keep(self, task: ClipTask, outcome: Outcome) -> None:
-        """First pass: a clip that can be kept by itself waits for those that its speaker's habit is drawn from."""
+    def keep(self, task: ClipTask, outcome: Outcome, *, remake: bool = False) -> None:
+        """First pass: a clip that can be kept by itself waits for those that its speaker's habit is drawn from.
+
+        Args:
+            task: of the clip.
+            outcome: of the clip.
+            remake: its audio is not there any more; it is made again if the second pass keeps the clip.
+        """
         settings = self._settings
         span = (
             {}
@@ -98,27 +105,34 @@ class CorpusFiles:
                 "measures": outcome.measures(),
             }
         )
-        waiting = row.model_dump(exclude_none=True) | {_ASIDE: [task.where, outcome.leftovers]}
+        waiting = row.model_dump(exclude_none=True) | {
+            _ASIDE: [task.where, outcome.leftovers, _without_audio(task) if remake else None]
+        }
         self._write(_WAITING, json_line(waiting))
         self.kept += 1
         self._pace.add(task.speaker, outcome.letters_per_second)
 
-    def settle(self, on_reject: Callable[[str], None]) -> None:
+    def settle(self, on_reject: Callable[[str], None], make: Callable[[ClipTask], Outcome]) -> None:
         """Second pass: judges the waiting clips by their speakers' pace and writes manifest and splits.
 
         Args:
+            make: called for each kept clip whose audio is missing.
             on_reject: called with the id of each clip that is not kept after all.
         """
         self._handles[_WAITING].close()
         with self._temporary(_WAITING).open(encoding="utf-8") as waiting:
             for line in waiting:
                 row = json.loads(line)
-                where, leftovers = row.pop(_ASIDE)
+                where, leftovers, task = row.pop(_ASIDE)
                 measures = row["measures"]
                 ratio = self._pace.ratio(row["speaker"], measures["letters_per_second"])
                 measures["pace"] = round(ratio, 3)
                 finding = None if self._settings.pace == "off" else judge_pace(ratio, self._settings)
-                if finding is not None and self._settings.pace == "reject":
+                reject = finding is not None and self._settings.pace == "reject"
+                if task is not None and not reject:
+                    missing = make(ClipTask(**task)).finding
+                    finding, reject = missing or finding, missing is not None
+                if finding is not None and reject:
                     self.kept -= 1
                     self._reject(row, where, finding)
                     on_reject(row["id"])
@@ -161,3 +175,10 @@ class CorpusFiles:
 
     def _temporary(self, name: str) -> Path:
         return self._out / (name + ".tmp")
+
+
+def _without_audio(task: ClipTask) -> dict[str, Any]:
+    """The task as JSON can hold it; one that carries its audio is never remade."""
+    fields = asdict(task)
+    assert not fields.pop("data"), "such a task is done anew by the executor"
+    return fields

@@ -26,6 +26,7 @@ from amtts_core.data.manifest import Utterance, json_line
 from amtts_core.data.merge_sources import MADE_BY, STATE, Source, claim_folder, inspect_sources
 from amtts_core.data.naming import unique_id
 from amtts_core.data.prepare_report import SplitReport
+from amtts_core.data.report.build import write_report
 from amtts_core.data.split_corpus import split_corpus
 from amtts_core.data.workspace import writing
 from amtts_core.errors import AmttsError
@@ -96,7 +97,7 @@ def merge_corpora(folders: Sequence[Path], out: Path, settings: MergeSettings) -
             merge.finish()
     for left in out.glob("journal.sqlite*"):
         left.unlink()
-    split = split_corpus(out, val=settings.val, test=settings.test)
+    split = split_corpus(out, val=settings.val, test=settings.test, report=False)
     report = MergeReport(
         out=str(out),
         total=merge.total,
@@ -117,8 +118,10 @@ def merge_corpora(folders: Sequence[Path], out: Path, settings: MergeSettings) -
         "licences": report.licences,
         "total": report.total,
         "kept": report.kept,
+        "warnings": report.warnings,
     }
     _write_state(out, state)
+    write_report(out)
     return report
 
 

@@ -12,13 +12,14 @@ import hashlib
 import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amtts_core.data.executors import choose_executor
 from amtts_core.data.filters import Finding
-from amtts_core.data.importers import Clip, Fault, Reading, choose_importer
+from amtts_core.data.importers import Clip, Fault, Reading, choose_importer, read_sources
+from amtts_core.data.importers.subtitles import OTHER_SUBTITLES
 from amtts_core.data.journal import Journal
 from amtts_core.data.ledger import LEDGER, CorpusFiles
 from amtts_core.data.prepare_report import PrepareReport, make_report
@@ -42,7 +43,7 @@ class PrepareProgress:
 
 
 def prepare_corpus(
-    source: Path,
+    source: Path | Sequence[Path],
     out: Path,
     settings: PrepareSettings,
     *,
@@ -55,7 +56,7 @@ def prepare_corpus(
     """Makes a corpus of `source` in `out`; a run over an earlier one does only what is new.
 
     Args:
-        source: folder or file.
+        source: folder or file, or several of them.
         out: folder; created, or left by an earlier run with the same settings.
         settings: all choices.
         importer: name of an importer; empty finds it by looking.
@@ -81,7 +82,7 @@ def prepare_corpus(
             journal.forget_all()
         left = [] if workspace.redo else shard_journals(workspace.out)
         others = [stack.enter_context(Journal(workspace.out, shard)) for shard in left]
-        run = _Run(source, name, settings, workspace, journal, files, processor)
+        run = _Run(name, settings, workspace, journal, files, processor)
         tasks = TaskStream(reading, journal, workspace, settings, others=others)
         if on_progress is not None:
             on_progress(PrepareProgress(0, reading.total, 0, 0))
@@ -95,40 +96,37 @@ def prepare_corpus(
 
 
 def open_source(
-    source: Path, out: Path, settings: PrepareSettings, *, importer: str, force: bool
+    source: Path | Sequence[Path], out: Path, settings: PrepareSettings, *, importer: str, force: bool
 ) -> tuple[str, Reading, Workspace]:
     """The importer's name, what it reads, and the output folder, which is this run's from now on.
 
     Raises:
-        AmttsError: source or out cannot be used; nothing is written then.
+        AmttsError: source or out cannot be used, or the source is empty; nothing is written then.
     """
-    chosen = choose_importer(source, importer)
-    reading = chosen.read(source)
+    given = [source] if isinstance(source, Path) else list(source)
+    name, sources, reading = read_sources(given, lambda one: choose_importer(one, importer))
     workspace = Workspace(
-        out, source=source, root=reading.root, settings=settings, importer=chosen.name, force=force
+        out, sources=sources, root=reading.root, settings=settings, importer=name, force=force
     )
-    reading = _checked(reading, workspace)
-    workspace.claim()
-    return chosen.name, reading, workspace
-
-
-def _checked(reading: Reading, workspace: Workspace) -> Reading:
-    """The same reading, after a look at its first clips: do they lie where the corpus would be written?"""
     first: list[Clip | Fault] = []
     for entry in itertools.islice(reading.entries, 16):
         first.append(entry)
         if isinstance(entry, Clip):
-            workspace.refuse_overlap(entry.path)
+            workspace.refuse_overlap(entry.path)  # do they lie where the corpus would be written?
             if entry.data:
                 break  # such clips stand in one file, and may be large
-    return replace(reading, entries=itertools.chain(first, reading.entries))
+    if not first:
+        raise AmttsError(
+            f"{', '.join(map(str, sources))} holds no clip", remedy="Write one line a clip: audio_file|text"
+        )
+    workspace.claim()
+    return name, replace(reading, entries=itertools.chain(first, reading.entries)), workspace
 
 
 @dataclass
 class _Run:
     """What depends on more than one clip; `take` gets the results in the source's order."""
 
-    source: Path
     importer: str
     settings: PrepareSettings
     workspace: Workspace
@@ -140,12 +138,9 @@ class _Run:
     def take(self, task: ClipTask, outcome: Outcome) -> None:
         """Keeps or rejects a clip, given what became of it and of all clips before it."""
         finding = outcome.finding or self._repetition(task, outcome)
-        if finding is None and task.known and audio_size(self.workspace.out, task) is None:
-            outcome = self.processor(task)
-            task = replace(task, known=False)
-            finding = outcome.finding
         if finding is None:
-            self.files.keep(task, outcome)
+            gone = task.known and audio_size(self.workspace.out, task) is None
+            self.files.keep(task, outcome, remake=gone)
         else:
             self.files.reject(task, finding)
         if task.path:
@@ -176,12 +171,10 @@ class _Run:
             warnings: of the importer.
         """
         files, out = self.files, self.workspace.name
-        files.settle(self.journal.reject)
+        files.settle(self.journal.reject, self.processor)
         assert total == files.kept + files.dropped, f"{total} in, {files.kept} kept, {files.dropped} dropped"
-        if not total:
-            self.workspace.write_state("failed")
-            raise AmttsError(f"{self.source} holds no clip", remedy="Write one line a clip: audio_file|text")
-        if not files.kept or files.dropped > self.settings.max_rejected * total:
+        aside = files.reasons[OTHER_SUBTITLES]  # files that were not wanted, and no clips
+        if not files.kept or files.dropped - aside > self.settings.max_rejected * (total - aside):
             files.publish(LEDGER)
             self.workspace.write_state("failed", total=total, kept=files.kept, dropped=files.dropped)
             raise self._too_many_rejected(total)

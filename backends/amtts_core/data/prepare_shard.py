@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -35,7 +35,7 @@ class ShardReport(BaseModel):
 
 
 def prepare_shard(
-    source: Path,
+    source: Path | Sequence[Path],
     out: Path,
     settings: PrepareSettings,
     shard: Shard,

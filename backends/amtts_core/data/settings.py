@@ -13,7 +13,7 @@ from amtts_core.errors import ConfigError, nearest
 from amtts_core.text.settings import NormalizerSettings
 from amtts_core.units import Decibels, Hertz, Seconds
 
-PROCESSING_VERSION = 2
+PROCESSING_VERSION = 3
 """Raise it when the same settings make other audio or text, so that old results are not taken for new ones."""
 
 _JUDGEMENT = ("val", "test", "max_rejected", "repeated_text", "pace", "min_pace", "max_pace")

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from amtts_core.data.filters import Finding
 from amtts_core.data.manifest import Utterance, json_line, read_manifest
 from amtts_core.data.prepare_report import SplitReport
+from amtts_core.data.report.build import write_report
 from amtts_core.data.split import SPLITS, Split, sentence_key, split_of
 from amtts_core.data.workspace import writing
 from amtts_core.errors import AmttsError
@@ -42,7 +43,9 @@ class CorpusSplit(BaseModel):
     warnings: list[str]
 
 
-def split_corpus(data: Path, *, val: float, test: float, by: str = "sentence") -> CorpusSplit:
+def split_corpus(
+    data: Path, *, val: float, test: float, by: str = "sentence", report: bool = True
+) -> CorpusSplit:
     """Writes `train.jsonl`, `val.jsonl`, `test.jsonl` and the `split` of each row of the manifest, all or none.
 
     Args:
@@ -50,6 +53,7 @@ def split_corpus(data: Path, *, val: float, test: float, by: str = "sentence") -
         val: share of the sentences, or of the speakers, for validation.
         test: share for the test set.
         by: "sentence", or "speaker" for both.
+        report: write report.html and report.json anew.
 
     Raises:
         AmttsError: shares or folder cannot be used, or speakers cannot be held out.
@@ -68,7 +72,10 @@ def split_corpus(data: Path, *, val: float, test: float, by: str = "sentence") -
             remedy="Give a corpus folder made by `amtts prepare` or `amtts merge`",
         )
     sides = _SpeakerSides(manifest, val, test) if by == "speaker" else None
-    return _write(data, manifest, sides, val=val, test=test)
+    result = _write(data, manifest, sides, val=val, test=test)
+    if report:
+        write_report(data)
+    return result
 
 
 class _SpeakerSides:

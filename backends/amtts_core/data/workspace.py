@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Workspace:
 
     Args:
         out: created where it does not exist.
-        source: what is prepared; a folder or a file.
+        sources: what is prepared: folders or files.
         root: the corpus folder that holds the source's audio.
         settings: of this run.
         importer: name of the importer.
@@ -44,15 +44,23 @@ class Workspace:
     """
 
     def __init__(
-        self, out: Path, *, source: Path, root: Path, settings: PrepareSettings, importer: str, force: bool
+        self,
+        out: Path,
+        *,
+        sources: Sequence[Path],
+        root: Path,
+        settings: PrepareSettings,
+        importer: str,
+        force: bool,
     ) -> None:
         self.out = Path(os.path.realpath(out))
         self.name = out
         self._root = root
+        names = [_relative(Path(os.path.realpath(source)), self.out) for source in sources]
         self._head: dict[str, Any] = {
             "made_by": _MADE_BY,
             "importer": importer,
-            "source": _relative(Path(os.path.realpath(source)), self.out),
+            "source": names[0] if len(names) == 1 else names,
             "settings": settings.model_dump(mode="json"),
         }
         self._parents: set[Path] = set()
@@ -125,9 +133,11 @@ class Workspace:
     def _refuse_changes(self, old: dict[str, Any]) -> None:
         new = self._head
         changed = [d for d in differences(old["settings"], new["settings"]) if d[0] not in _FREE]
-        changed += [
-            (key, old.get(key), new[key]) for key in ("source", "importer") if old.get(key) != new[key]
-        ]
+        was, now = _listed(old.get("source")), _listed(new["source"])
+        if now[: len(was)] != was:  # more sources may be added
+            changed.append(("source", old.get("source"), new["source"]))
+        if now == was and old.get("importer") != new["importer"]:
+            changed.append(("importer", old.get("importer"), new["importer"]))
         if changed:
             told = "; ".join(
                 f"{name} is {_shown(was)} there and {_shown(now)} here" for name, was, now in changed
@@ -155,6 +165,10 @@ def _relative(path: Path, start: Path) -> str:
         return Path(os.path.relpath(path, start)).as_posix()
     except ValueError:  # another drive
         return path.as_posix()
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _shown(value: object) -> str:

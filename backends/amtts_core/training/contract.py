@@ -17,6 +17,7 @@ from amtts_core.data.dataset import SpeechDataset
 from amtts_core.errors import CheckpointError
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.training.start import Origin, Start
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ def describe(
     normalizer: Normalizer,
     speakers: Sequence[str],
     data: SpeechDataset,
+    origin: Origin,
 ) -> CheckpointInfo:
     """What every checkpoint of a run says about itself, before the first step."""
     digest = hashlib.sha256()
@@ -36,6 +38,10 @@ def describe(
     return CheckpointInfo(
         backend=backend.spec.name,
         backend_config=config.model,
+        training_type=config.training.type,
+        freeze=config.training.freeze.model_dump(mode="json", exclude_defaults=True),
+        new_tokens=list(origin.new_tokens),
+        started_from=origin.source,
         sample_rate=backend.spec.sample_rate,
         normalizer=normalizer.settings.model_dump(mode="json"),
         tokenizer_kind=tokenizer.kind if tokenizer else "",
@@ -44,7 +50,7 @@ def describe(
         untrained_tokens=_untrained(tokenizer, data),
         speakers=list(speakers),
         dataset_hash=digest.hexdigest(),
-        base_weights_licence=backend.spec.weights_licence,
+        base_weights_licence=origin.licence or backend.spec.weights_licence,
         git_revision=_git_revision(),
         versions={
             name: importlib.metadata.version(name) for name in ("amtts", "torch", "numpy", "accelerate")
@@ -73,12 +79,15 @@ def _git_revision() -> str:
 CONTRACT = (
     "backend",
     "backend_config",
+    "training_type",
+    "freeze",
     "tokenizer_hash",
     "vocab_size",
     "dataset_hash",
     "normalizer",
     "speakers",
 )
+"""Fields of `CheckpointInfo` that a resumed run shares with the one it goes on from."""
 
 
 FORCEABLE = ("dataset_hash", "normalizer")
@@ -91,6 +100,7 @@ def check_contract(
     current: CheckpointInfo,
     folder: Path,
     *,
+    names: Sequence[str] = CONTRACT,
     adjustable: Sequence[str] = (),
     force: bool = False,
 ) -> list[str]:
@@ -100,6 +110,7 @@ def check_contract(
         stored: of the checkpoint.
         current: of what is there now.
         folder: of the checkpoint, for the message.
+        names: fields that are compared.
         adjustable: settings of the network that do not change what its weights mean.
         force: accept what is safe to change, and say what it was.
 
@@ -112,7 +123,7 @@ def check_contract(
     safe = (*FORCEABLE, *(f"backend_config.{name}" for name in adjustable))
     differences = [
         difference
-        for name in CONTRACT
+        for name in names
         for difference in _differences(name, getattr(stored, name), getattr(current, name))
     ]
     differences.sort(
@@ -143,6 +154,19 @@ def _differences(name: str, before: object, now: object) -> Iterator[tuple[str, 
 
 def _is_within(name: str, prefixes: Sequence[str]) -> bool:
     return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+def tell_normalizer(start: Start, info: CheckpointInfo) -> None:
+    """Says where the corpus' text was normalised otherwise than that of the weights it starts from."""
+    for key, before in start.normalizer.items():
+        if key in info.normalizer and info.normalizer[key] != before:
+            logger.warning(
+                "normalizer.%s was %s for %s, is %s for this corpus",
+                key,
+                _short(before),
+                start.source,
+                _short(info.normalizer[key]),
+            )
 
 
 def _short(value: object) -> str:

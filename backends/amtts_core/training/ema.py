@@ -6,7 +6,7 @@ not dominated by the weights it started from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -19,11 +19,13 @@ class WeightAverage:
     Args:
         network: is followed, and lent the average inside `applied`.
         decay: of the average, below 1.
+        still: tensors that never change; they are not averaged.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: nn.Module, decay: float, *, still: Collection[str] = ()) -> None:
         self._network = network
         self._decay = decay
+        self._still = frozenset(still)
         self.updates = 0
         self.average: dict[str, Tensor] = {k: v.detach().clone() for k, v in network.state_dict().items()}
 
@@ -33,6 +35,8 @@ class WeightAverage:
         self.updates += 1
         decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
         for name, value in self._network.state_dict().items():
+            if name in self._still:
+                continue
             if value.is_floating_point():
                 self.average[name].lerp_(value.to(self.average[name].device), 1 - decay)
             else:

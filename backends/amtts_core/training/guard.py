@@ -16,16 +16,7 @@ STILL = 50
 
 
 class BadBatchError(Exception):
-    """A batch whose loss or gradient is not finite; the step has to be skipped.
-
-    Args:
-        reason: what was not finite.
-        elsewhere: it was another process that saw it, which knows more.
-    """
-
-    def __init__(self, reason: str, *, elsewhere: bool = False) -> None:
-        super().__init__(reason)
-        self.elsewhere = elsewhere
+    """A batch whose loss or gradient is not finite; the step has to be skipped."""
 
 
 class LossGuard:
@@ -34,12 +25,11 @@ class LossGuard:
     Args:
         run: `bad_batches.jsonl` is written there.
         limit: bad batches in a row that are skipped before the run stops.
-        writes: one process of a run does.
+        rank: number of this process; those after the first write `bad_batches-R.jsonl`.
     """
 
-    def __init__(self, run: Path, *, limit: int, writes: bool = True) -> None:
-        self._ledger = run / "bad_batches.jsonl"
-        self._writes = writes
+    def __init__(self, run: Path, *, limit: int, rank: int = 0) -> None:
+        self._ledger = run / (f"bad_batches-{rank}.jsonl" if rank else "bad_batches.jsonl")
         self._limit = limit
         self.in_a_row = 0
         self.skipped = 0
@@ -59,9 +49,8 @@ class LossGuard:
             AmttsError: it is one too many in a row.
         """
         row = {"step": step, "epoch": epoch, "reason": reason, "ids": list(ids)}
-        if self._writes:
-            with self._ledger.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+        with self._ledger.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.in_a_row += 1
         self.skipped += 1
         if self.in_a_row > self._limit:

@@ -7,7 +7,7 @@ its state is part of every checkpoint.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,19 +16,36 @@ from torch import nn
 from amtts_core.config import OptimConfig
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW; biases, norms and other vectors are not decayed."""
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], config: OptimConfig, *, kinds: Mapping[int, str] | None = None
+) -> torch.optim.AdamW:
+    """AdamW; biases, norms and other vectors are not decayed.
+
+    Args:
+        parameters: what it moves.
+        config: rates and decay.
+        kinds: `id` of a parameter -> its field of `config.rates`; those without are `trunk`. A group's factor is
+            its value `rate`.
+    """
     parameters = list(parameters)
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    chosen: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for decayed in (True, False):
+        for parameter in parameters:
+            if (parameter.ndim >= 2) == decayed:
+                kind = (kinds or {}).get(id(parameter), "trunk")
+                chosen.setdefault((kind, decayed), []).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {
+            "params": members,
+            "weight_decay": config.weight_decay if decayed else 0.0,
+            "rate": float(getattr(config.rates, kind)),
+        }
+        for (kind, decayed), members in chosen.items()
     ]
     fused = bool(parameters) and all(
         p.device.type in ("cuda", "cpu") for p in parameters
     )  # 3 to 5 times as fast
-    return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=config.learning_rate, betas=config.betas, fused=fused
-    )
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=fused)
 
 
 def rate_factor(step: int, total: int, config: OptimConfig) -> float:

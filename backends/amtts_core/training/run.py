@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,23 +11,22 @@ import torch
 from amtts_core.backend import Backend
 from amtts_core.checkpoint import load_strict
 from amtts_core.config import RunConfig, commented_yaml
-from amtts_core.data.corpus import corpus_normalizer, corpus_speakers
-from amtts_core.data.dataset import SpeechDataset, load_dataset
-from amtts_core.errors import AmttsError
+from amtts_core.data.corpus import corpus_normalizer
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import load_tokenizer
+from amtts_core.training.auto_batch import with_largest_batch
 from amtts_core.training.callbacks import Callback, Outcome
-from amtts_core.training.contract import check_contract, describe
+from amtts_core.training.contract import check_contract, describe, tell_normalizer
+from amtts_core.training.datasets import Progress, Select, load_data, training_manifest
 from amtts_core.training.folder import open_run, prepare_folder
 from amtts_core.training.loggers.jsonl import JsonlLogger
 from amtts_core.training.loggers.tensorboard import TensorBoardLogger
 from amtts_core.training.processes import is_main, main_first
+from amtts_core.training.replay import speakers_of
 from amtts_core.training.samples import SampleSpeaker
+from amtts_core.training.start import Origin, Start
 from amtts_core.training.trainer import Trainer
-
-logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
-"""(what, done, total), e.g. ("features", 12, 380)."""
+from amtts_core.training.types import choose_parameters
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,10 @@ def train(
     resume: bool = False,
     force: bool = False,
     from_scratch: bool = False,
+    auto_batch: bool = False,
+    start: Start | None = None,
     jobs: int = 2,
+    select: Select | None = None,
     callbacks: Sequence[Callback] = (),
     on_progress: Progress | None = None,
 ) -> TrainingResult:
@@ -61,58 +62,64 @@ def train(
         backend_class: what `config.backend` names.
         data: folder with train.jsonl (and val.jsonl), made by `amtts prepare`.
         run: folder of the run.
-        tokenizer: tokenizer folder; None takes `data/tokenizer`.
+        tokenizer: tokenizer folder; None takes that of `start`, or `data/tokenizer`.
         resume: continue the run in `run` from its latest sound checkpoint.
         force: resume although data or settings changed, where that is safe; it is said what was overridden.
         from_scratch: allow a new run in a folder that holds one (its checkpoints are moved aside, not deleted).
+        auto_batch: looks for the largest `data.batch_frames` that fits into memory.
+        start: weights to begin with, see `open_start`; None begins from scratch. A resumed run goes on by itself.
         jobs: threads for feature computation.
+        select: takes some utterances of each set; None takes all.
         callbacks: besides the loggers and the sample speaker.
         on_progress: told how far feature computation is.
 
     Raises:
         AmttsError: anything the user can mend; nothing is half-written then.
     """
-    manifest = data / "train.jsonl"
-    if not manifest.is_file():
-        raise AmttsError(
-            f"{data} is not a prepared corpus: {manifest.name} is missing",
-            remedy="Make one with: amtts prepare SOURCE --out DIR",
-        )
+    manifest = training_manifest(data)
     overridden: list[str] = []
     previous = open_run(run, resume=resume, from_scratch=from_scratch)
-    if not manifest.stat().st_size:
-        raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     torch.manual_seed(config.training.seed)
-    text = load_tokenizer(tokenizer or data / "tokenizer") if backend_class.spec.tokenizers else None
-    speakers = corpus_speakers(manifest)
+    origin = Origin.of(start, previous)
+    text = None
+    if backend_class.spec.tokenizers:
+        text = (None if tokenizer else origin.tokenizer) or load_tokenizer(tokenizer or data / "tokenizer")
+    speakers = speakers_of(manifest, config.data.replay)
     settings = config.model_config_of(backend_class.spec)
+    if origin.own_weights:
+        settings = settings.model_copy(update=dict(backend_class.spec.without_start))
     backend = backend_class.build(settings, tokenizer=text, speakers=speakers)
-    has_val = (data / "val.jsonl").is_file() and (data / "val.jsonl").stat().st_size > 0
-    val_data = None
     with main_first():  # it makes the feature stores, the others open them
-        train_data = _dataset(backend, manifest, data, config, jobs=jobs, on_progress=on_progress)
-        if has_val:
-            val_data = _dataset(backend, data / "val.jsonl", data, config, jobs=jobs, on_progress=on_progress)
-    if not has_val:
-        logger.warning(
-            "%s holds no validation utterance: the last checkpoint counts as the best%s",
-            data,
-            ", and training.patience has nothing to watch" if config.training.patience else "",
-        )
+        sets = load_data(backend, data, config, jobs=jobs, select=select, on_progress=on_progress)
     normalizer = corpus_normalizer(data)
-    info = describe(backend, config, text, normalizer, speakers, train_data)
+    info = describe(backend, config, text, normalizer, speakers, sets.train, origin)
     if previous is not None:
         adjustable = backend_class.spec.adjustable
         overridden = check_contract(previous.info, info, previous.folder, adjustable=adjustable, force=force)
-        load_strict(backend.network, previous.weights(), backend=backend.spec.name)
-    else:
-        backend.fit(train_data.statistics())
+    elif start is not None:
+        tell_normalizer(start, info)
+        start.fill(backend)
+        backend.speech_codec()  # refuses another codec than the one whose codes the weights know
+    if previous is None and not (start and start.statistics):
+        backend.fit(sets.train.statistics())
+    named = any(config.model.get(key) != none for key, none in backend_class.spec.without_start.items())
+    info.lora = choose_parameters(
+        backend,
+        config.training,
+        new_tokens=info.new_tokens,
+        pretrained=named or bool(info.started_from),
+    )
+    if previous is not None:
+        check_contract(previous.info, info, previous.folder, names=("lora",))
+        load_strict(backend.network, previous.stored_weights(), backend=backend.spec.name)
+    if auto_batch:
+        config = with_largest_batch(config, backend, sets.train, run=run, info=info)
     trainer = Trainer(
         backend,
-        train_data=train_data,
-        val_data=val_data,
+        train_data=sets.train,
+        val_data=sets.val,
         data=config.data,
         training=config.training,
         run=run,
@@ -121,43 +128,11 @@ def train(
     )
     if previous is not None:
         trainer.load_state(previous.training_state(), same_data="dataset_hash" not in overridden)
-    excluded = [row for dataset in (train_data, val_data) if dataset for row in dataset.excluded]
+    excluded = sets.excluded
     with main_first():
         if is_main():
             prepare_folder(run, commented_yaml(config, backend_class), excluded, from_scratch=from_scratch)
     return TrainingResult(run, trainer.fit(), len(excluded))
-
-
-def _dataset(
-    backend: Backend,
-    manifest: Path,
-    data: Path,
-    config: RunConfig,
-    *,
-    jobs: int,
-    on_progress: Progress | None,
-) -> SpeechDataset:
-    most = config.data.max_samples if manifest.name == "train.jsonl" else 0
-    done = 0
-    with manifest.open("rb") as lines:
-        total = sum(1 for line in lines if line.strip())
-    total = min(total, most or total)
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if on_progress:
-            on_progress(f"features of {manifest.name}", done, total)
-
-    return load_dataset(
-        backend,
-        manifest,
-        Path(config.data.cache) if config.data.cache else data / "features",
-        max_samples=most,
-        max_excluded=config.data.max_excluded,
-        jobs=jobs,
-        on_progress=advance,
-    )
 
 
 def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callback]:

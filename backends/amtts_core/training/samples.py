@@ -51,7 +51,7 @@ class SampleSpeaker(Callback):
         network.eval()
         synthesizer = Synthesizer(trainer.backend, self._normalizer)
         try:
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(), trainer.as_spoken():
                 for index, text in enumerate(trainer.config.sample_texts):
                     self._speak_one(synthesizer, trainer, step, index, text)
         finally:

@@ -1,18 +1,15 @@
 """One optimiser step of every phase: forward, backward, clip, step, in as many parts as memory allows.
 
-What is random in a batch (dropout, noise, which stretch is learnt) follows from the run's seed, the step and the
-batch's utterances, not from what was drawn before: it is the same on whichever process the batch is.
 Knows nothing of epochs, logs or checkpoints.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -22,14 +19,13 @@ from amtts_core.backend import Batch, Learner, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.training.guard import BadBatchError
 from amtts_core.training.processes import Processes
-from amtts_core.training.statistics import statistics_of
 
 logger = logging.getLogger(__name__)
 FINE, BAD, FULL = 0, 1, 2
 """How a phase went: its losses are finite, one is not, memory ran out."""
 
 
-class _MemoryFullError(Exception):
+class MemoryFullError(Exception):
     """Memory ran out on some process."""
 
 
@@ -53,6 +49,18 @@ class StepResult:
         self.metrics[name] = self.metrics.get(name, 0.0) + value
 
 
+class StepRule(Protocol):
+    """What must hold of some parameters at every step of their optimiser, such as that they stay."""
+
+    def before_step(self) -> None:
+        """Gradients are complete and not clipped yet."""
+        ...
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """The optimiser has moved its parameters."""
+        ...
+
+
 class StepRunner:
     """Makes the steps of one learner.
 
@@ -62,6 +70,7 @@ class StepRunner:
         optimizers: one per phase.
         clip_norm: largest gradient norm; 0 does not clip.
         rebatch: makes a batch of the given utterance ids, for when memory runs out.
+        rules: phase -> what holds of its steps.
     """
 
     def __init__(
@@ -72,24 +81,27 @@ class StepRunner:
         *,
         clip_norm: float,
         rebatch: Callable[[Sequence[str]], Batch],
+        rules: Mapping[str, Sequence[StepRule]] | None = None,
     ) -> None:
         self._accelerator = accelerator
         self._learner = learner
         self._optimizers = optimizers
         self._clip_norm = clip_norm or math.inf
         self._rebatch = rebatch
+        self._rules = rules or {}
         self._processes = Processes(accelerator)
+        self.may_split = True
+        """False raises `MemoryFullError` in place of cutting batches."""
         self.split = 1
         """Parts that each batch is cut into since memory ran out; the effective batch stays the same."""
 
-    def run(self, group: Sequence[Batch], *, rate: float, batches: int = 0, lot: str = "") -> StepResult:
+    def run(self, group: Sequence[Batch], *, rate: float, batches: int = 0) -> StepResult:
         """One step on a group of batches that count alike.
 
         Args:
             group: this process's batches of one optimiser step; may be empty on all but one process.
             rate: learning rate.
             batches: how many all processes have together; 0 where this is the only process.
-            lot: what all randomness of this step follows from, e.g. "seed/step".
 
         Raises:
             BadBatchError: a loss or gradient is not finite; nothing of that phase or a later one was changed.
@@ -100,13 +112,15 @@ class StepRunner:
         while True:
             parts = [part for batch in group for part in self._parts(batch, share)]
             try:
-                with statistics_of(self._learner, self._processes):
-                    self._step(parts, result, rate=rate, lot=lot)
+                self._step(parts, result, rate=rate)
                 return result
             except BadBatchError:
                 self._clear()
                 raise
-            except _MemoryFullError:
+            except MemoryFullError:
+                if not self.may_split:
+                    self._clear()
+                    raise
                 self._clear()
             smallest = int(any(len(part["ids"]) > 1 for part, _ in parts))
             if not self._processes.highest(smallest):
@@ -135,11 +149,11 @@ class StepRunner:
         cut = [ids[start : start + size] for start in range(0, len(ids), size)]
         return [(self._rebatch(names), share * len(names) / len(ids)) for names in cut]
 
-    def _step(self, parts: list[tuple[Batch, float]], result: StepResult, *, rate: float, lot: str) -> None:
+    def _step(self, parts: list[tuple[Batch, float]], result: StepResult, *, rate: float) -> None:
         """Every phase that `result` does not hold yet: one whose optimiser has stepped does not step again."""
         for module in self._learner.modules.values():
             module.train()
-        streams = [(self.losses(part, lot=lot), share) for part, share in parts]
+        streams = [(self.losses(part), share) for part, share in parts]
         for phase in self._learner.phases:
             parameters = self._learner.parameters(phase)
             if phase in result.done:
@@ -189,16 +203,14 @@ class StepRunner:
         """All processes go on, or all skip the step, or all cut their batches."""
         worst = self._processes.highest(code)
         if worst == FULL:
-            raise _MemoryFullError
+            raise MemoryFullError
         if worst == BAD:
-            told = reason or f"the loss of phase '{phase}' is not finite on another process"
-            raise BadBatchError(told, elsewhere=not reason)
+            raise BadBatchError(reason or f"the loss of phase '{phase}' is not finite on another process")
 
-    def losses(self, batch: Batch, *, lot: str) -> Iterator[PhaseLoss]:
-        """The learner's losses, each computed in the run's precision and with its own random numbers."""
+    def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
+        """The learner's losses, each computed in the run's precision."""
         stream = self._learner.losses(self.to_device(batch))
-        for number in itertools.count():
-            torch.manual_seed(_seed(lot, number, batch["ids"]))
+        while True:
             with self._accelerator.autocast():
                 try:
                     loss = next(stream)
@@ -224,19 +236,17 @@ class StepRunner:
 
     def _optimize(self, phase: str, parameters: list[nn.Parameter], rate: float) -> float:
         """Clips and steps; returns the gradient norm before clipping."""
-        optimizer = self._optimizers[phase]
+        optimizer, rules = self._optimizers[phase], self._rules.get(phase, ())
+        for rule in rules:
+            rule.before_step()
         norm = self._accelerator.clip_grad_norm_(parameters, self._clip_norm)
         # With a gradient scaler infinite gradients are its daily business: it skips the step and scales down.
         if norm is not None and not torch.isfinite(norm) and self._accelerator.scaler is None:
             raise BadBatchError(f"the gradient norm of phase '{phase}' is {float(norm)}")
         for settings in optimizer.param_groups:
-            settings["lr"] = rate
+            settings["lr"] = rate * settings.get("rate", 1.0)
         optimizer.step()
+        for rule in rules:
+            rule.after_step(optimizer)
         optimizer.zero_grad(set_to_none=True)
         return float(norm) if norm is not None else 0.0
-
-
-def _seed(lot: str, number: int, ids: Sequence[str]) -> int:
-    """A seed in 0 .. 2^63 - 1 for one loss of one batch."""
-    digest = hashlib.blake2b("\n".join([lot, str(number), *ids]).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

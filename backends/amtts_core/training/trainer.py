@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,14 @@ from amtts_core.training.guard import BadBatchError, LossGuard
 from amtts_core.training.keeper import CheckpointKeeper
 from amtts_core.training.optim import Schedule, build_optimizer
 from amtts_core.training.processes import Processes, on_cpus
+from amtts_core.training.replay import MixedDataset
 from amtts_core.training.sample_ledger import SampleLedger
 from amtts_core.training.state import capture, restore
 from amtts_core.training.step import StepRunner
 from amtts_core.training.stop import StopFlag
+from amtts_core.training.types import frozen_names, parameter_kinds, put_back, step_rules
 from amtts_core.training.validation import Judge, Validator
+from amtts_core.vocab.lora import merged
 
 logger = logging.getLogger(__name__)
 
@@ -84,35 +87,34 @@ class Trainer:
         self.processes = Processes(self.accelerator)
         self.callbacks = list(callbacks) if self.processes.main else []
         self.train_data, self.val_data = train_data, val_data
-        world = self.processes.count
+        world, self._rank = self.processes.count, self.processes.rank
         if len(train_data) < world:
             raise AmttsError(f"{len(train_data)} training utterances are too few for {world} processes")
-        self.sampler = _sampler(train_data, data, training.seed)
+        self.sampler = _sampler(train_data, data, training.seed, world)
         self.step = 0
-        self.origin = (0, 0, 0)
-        """Step, epoch and batch from which on a step has as many batches as now."""
-        self.feed = Feed(
-            train_data,
-            self.sampler,
-            accumulate=training.accumulate,
-            rank=self.processes.rank,
-            world=world,
-        )
+        self.feed = Feed(train_data, self.sampler, accumulate=training.accumulate, rank=self._rank)
         self.judge = Judge(training)
-        self.count_steps(from_here=False)
+        self.total_steps = total_steps(training, self.sampler, rank=self._rank)
         if training.optim.schedule == "plateau" and not val_data:
             raise AmttsError(
                 "training.optim.schedule plateau waits for validations, and there is no validation utterance",
                 remedy="Use another schedule, such as cosine",
             )
+        self.schedule = Schedule(training.optim, self.total_steps, min_delta=training.min_delta)
         backend.network.to(self.accelerator.device)
         self.processes.same_start(backend.network)
+        if world > 1:  # what is random in a step differs between processes; a single one keeps its stream
+            torch.manual_seed(training.seed + self._rank)
         prepare_blocks(backend, training)
         self.learner = backend.learner()
+        kinds = parameter_kinds(backend, training)
         self.optimizers = {
-            phase: self.accelerator.prepare(build_optimizer(self.learner.parameters(phase), training.optim))
+            phase: self.accelerator.prepare(
+                build_optimizer(self.learner.parameters(phase), training.optim, kinds=kinds)
+            )
             for phase in self.learner.phases
         }
+        self._rules = step_rules(backend, self.learner, training, info.new_tokens)
         for name, module in self.learner.modules.items():
             # evaluation_mode: precision without DistributedDataParallel, see `processes`
             self.learner.modules[name] = self.accelerator.prepare_model(module, evaluation_mode=True)
@@ -122,20 +124,24 @@ class Trainer:
         self._clock = Clock()
         self._saved_at: tuple[int, int, int] | None = None
         self._rows = {utterance.id: row for row, utterance in enumerate(train_data.utterances)}
-        self.guard = LossGuard(run, limit=training.max_bad_batches, writes=self.processes.main)
-        self.average = WeightAverage(backend.network, training.ema_decay) if training.ema_decay else None
-        self.ledger = SampleLedger(run)
+        self.guard = LossGuard(run, limit=training.max_bad_batches, rank=self._rank)
+        self.average: WeightAverage | None = None
+        if training.ema_decay:
+            still = frozen_names(backend.network)
+            self.average = WeightAverage(backend.network, training.ema_decay, still=still)
+        self.ledger = SampleLedger(run, rank=self._rank)
         self.steps = StepRunner(
             self.accelerator,
             self.learner,
             self.optimizers,
             clip_norm=training.optim.clip_norm,
             rebatch=lambda ids: train_data.batch([self._rows[i] for i in ids]),
+            rules=self._rules,
         )
         self._validator = (
             Validator(
                 val_data,
-                _sampler(val_data, data, training.seed),
+                _sampler(val_data, data, training.seed, world),
                 learner=self.learner,
                 steps=self.steps,
                 processes=self.processes,
@@ -158,19 +164,6 @@ class Trainer:
         """Number of the next batch in its epoch."""
         return self.feed.batch
 
-    def count_steps(self, *, from_here: bool) -> None:
-        """Sets `total_steps` and the schedule over them.
-
-        Args:
-            from_here: the number of batches in a step has changed at this position.
-        """
-        if from_here:
-            self.origin = (self.step, self.epoch, self.batch)
-        self.total_steps = total_steps(
-            self.config, self.sampler, per_step=self.feed.per_step, origin=self.origin
-        )
-        self.schedule = Schedule(self.config.optim, self.total_steps, min_delta=self.config.min_delta)
-
     # ---- the loop ----
 
     def fit(self) -> Outcome:
@@ -182,8 +175,8 @@ class Trainer:
             self._control = ControlFile(self.run)
             if self.step:
                 self._keeper.repair(self.step, self.judge.best_step)
-            if (self.step, self.epoch, self.batch) == (0, 0, 0):
-                self.ledger.cut(0)  # of an earlier run in this folder
+        if (self.step, self.epoch, self.batch) == (0, 0, 0):
+            self.ledger.cut(0)  # of an earlier run in this folder
         first = self.step
         self._call("started", self)
         metrics: dict[str, float] = {}
@@ -238,35 +231,30 @@ class Trainer:
 
     def _train_step(self, group: list[Batch]) -> bool:
         """One step of every optimiser; False where the batch was bad and is skipped."""
-        own = [i for batch in group for i in batch["ids"]]
-        ids = [self.train_data.utterances[row].id for rows in self.feed.handed for row in rows]
+        ids = [i for batch in group for i in batch["ids"]]
         epoch = self.epoch if self.batch else self.epoch - 1  # the position already stands behind the group
         self.seen += len(ids)
         rate = self.schedule.rate(self.step)
         try:
-            result = self.steps.run(
-                group, rate=rate, batches=len(self.feed.handed), lot=f"{self.config.seed}/{self.step}"
-            )
+            result = self.steps.run(group, rate=rate, batches=self.feed.size)
         except BadBatchError as bad:
-            reasons = sorted(
-                self.processes.gather((bad.elsewhere, str(bad)))
-            )  # a process that knows comes first
             self.ledger.add(self.step + 1, epoch, ids, skipped=True)
-            self.guard.skip(reasons[0][1], step=self.step + 1, epoch=epoch, ids=ids)
+            self.guard.skip(str(bad), step=self.step + 1, epoch=epoch, ids=ids)
             return False
         self.step += 1
         self.processes.average_buffers(self.backend.network)
         if self.average is not None:
             self.average.update()
+            put_back(self._rules, self.backend.network, self.average.average)
         self.ledger.add(self.step, epoch, ids)
         if group:
             self.guard.good(self.step, result.total)
         for name, value in result.metrics.items():
             self._sums[name] += value
         self._count += 1
-        self._clock.audio += sum(self._seconds[i] for i in own)
-        self._clock.utterances += len(own)
-        self._clock.tokens += sum(len(self.train_data.tokens[self._rows[i]]) for i in own)
+        self._clock.audio += sum(self._seconds[i] for i in ids)
+        self._clock.utterances += len(ids)
+        self._clock.tokens += sum(len(self.train_data.tokens[self._rows[i]]) for i in ids)
         self._report(rate)
         return True
 
@@ -289,8 +277,8 @@ class Trainer:
         """Tells what the epoch that just ended has seen."""
         report = EpochReport(
             epoch=self.epoch - 1,
-            seen=self.seen,
-            expected=len(self.train_data),
+            seen=round(self.processes.total({"seen": self.seen})["seen"]),
+            expected=self.sampler.size(self.epoch - 1),
             skipped_batches=self.guard.skipped,
             unreadable=len(self.train_data.excluded),
         )
@@ -304,7 +292,7 @@ class Trainer:
         """Mean losses over the validation set, weighted by utterances; empty where there is none."""
         if self._validator is None:
             return {}
-        with self.average.applied() if self.average is not None else nullcontext():
+        with self.as_spoken():
             metrics, pictures = self._validator.measure()
             with (
                 torch.random.fork_rng()
@@ -312,13 +300,20 @@ class Trainer:
                 self._call("validated", self.step, metrics, pictures)
         return metrics
 
+    @contextmanager
+    def as_spoken(self) -> Iterator[None]:
+        """Inside, the network is what a checkpoint speaks with: the average, adapters merged into their layers."""
+        averaged = self.average.applied() if self.average is not None else nullcontext()
+        with averaged, merged(self.backend.network):
+            yield
+
     def save(self, metrics: dict[str, float]) -> None:
-        """Writes a checkpoint of this step, moves the pointers and removes old ones. Only the main process writes."""
+        """Writes a checkpoint of this step, moves the pointers and removes old ones. All processes call it."""
         self._saved_at = (self.step, self.epoch, self.batch)
-        if not self.processes.main:
-            return
         self.ledger.flush()
         state = capture(self)
+        if not self.processes.main:
+            return
         info = self.info.model_copy(update={"step": self.step, "epoch": self.epoch, "metrics": metrics})
         own, best = self.backend.network.state_dict(), self.judge.best_step
         folder = self._keeper.save(
@@ -342,17 +337,25 @@ class Trainer:
             "training.seed": self.sampler.seed,
             "data.batch_frames": self.sampler.batch_frames,
             "data.max_utterances": self.sampler.max_utterances,
-        }
+            "processes": self.sampler.world,
+        } | self._replayed()
+
+    def _replayed(self) -> dict[str, int]:
+        if not isinstance(self.train_data, MixedDataset):
+            return {}
+        return {"replayed utterances": self.train_data.draw(0).count}
 
     def _call(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, event)(*arguments)
 
 
-def _sampler(dataset: SpeechDataset, data: DataConfig, seed: int) -> BucketSampler:
+def _sampler(dataset: SpeechDataset, data: DataConfig, seed: int, world: int) -> BucketSampler:
     return BucketSampler(
         dataset.frames(),
+        members=dataset.draw(seed) if isinstance(dataset, MixedDataset) else None,
         batch_frames=data.batch_frames,
         max_utterances=data.max_utterances,
         seed=seed,
+        world=world,
     )

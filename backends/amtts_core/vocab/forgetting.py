@@ -1,19 +1,15 @@
-"""What the old languages lost: text scores before and after, a guard that stops a run, and a mix that prevents it."""
+"""What the old languages lost: text scores before and after, and a guard that stops a run."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from amtts_core.errors import AmttsError
-
-Item = TypeVar("Item")
 
 
 def text_cross_entropy(logits: Tensor, tokens: Tensor, lengths: Tensor, *, rows: int = 0) -> Tensor:
@@ -96,32 +92,3 @@ class ForgettingGuard:
                 remedy="Freeze the original text rows, raise the replay ratio, or lower the learning rate",
             )
         return found
-
-
-def mix_replay(
-    new: Sequence[Item], old: Sequence[Item], *, ratio: float, seed: int, epoch: int
-) -> Iterator[Item]:
-    """One epoch of new items in random order with old ones mixed in.
-
-    Args:
-        new: every one of them comes once.
-        old: drawn without repeats, then again from the start.
-        ratio: share of the result that is old, 0 up to less than 1.
-        seed: with `epoch` decides the order.
-        epoch: counts from 0.
-
-    Raises:
-        AmttsError: a ratio out of range, or one above 0 without old items.
-    """
-    if not 0 <= ratio < 1:
-        raise AmttsError(f"replay ratio {ratio:g}: expected 0 up to less than 1")
-    if ratio and not old:
-        raise AmttsError(f"replay ratio {ratio:g}, but there is no old data")
-    count = round(len(new) * ratio / (1 - ratio))
-    source = random.Random(f"{seed} {epoch}")
-    drawn: list[Item] = []
-    while len(drawn) < count:
-        drawn += source.sample(list(old), min(len(old), count - len(drawn)))
-    mixed = [*new, *drawn]
-    source.shuffle(mixed)
-    yield from mixed

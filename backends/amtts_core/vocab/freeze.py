@@ -64,6 +64,13 @@ class FrozenRows:
                     state[frozen.rows] = 0
 
     @torch.no_grad()
+    def write_into(self, copies: Mapping[int, Tensor]) -> None:
+        """Puts the values into copies of the parameters, by the parameter's `id`."""
+        for frozen in self._frozen:
+            copy = copies[id(frozen.parameter)]
+            copy[frozen.rows.to(copy.device)] = frozen.values.to(copy)
+
+    @torch.no_grad()
     def largest_change(self) -> float:
         """Largest difference of a frozen value from where it must be; 0 unless something else writes there."""
         changes = [

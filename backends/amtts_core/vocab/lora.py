@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, get_args
 
+import torch
 from torch import Tensor, nn
 
 from amtts_core.backend import TextRows
-from amtts_core.errors import AmttsError, ConfigError, nearest
+from amtts_core.config import TrainingType
+from amtts_core.errors import AmttsError, CheckpointError, ConfigError, nearest
 
-TrainingType = Literal["full", "lora", "lora+new-rows", "embeddings-only"]
-TRAINING_TYPES: tuple[TrainingType, ...] = ("full", "lora", "lora+new-rows", "embeddings-only")
+TRAINING_TYPES: tuple[TrainingType, ...] = get_args(TrainingType)
+ADAPTER = "default"
+"""The name that peft gives an adapter."""
 
 
 def lora_targets(network: nn.Module, patterns: Sequence[str]) -> list[str]:
@@ -95,25 +99,71 @@ def _inject(network: nn.Module, **settings: Any) -> None:
         inject_adapter_in_model(LoraConfig(**settings), network)
 
 
-def merged_state(network: nn.Module) -> dict[str, Tensor]:
-    """The state of a network with adapters as one without: merged weights under the layers' own names.
+def describe_adapters(
+    network: nn.Module, targets: Sequence[str], *, rank: int, alpha: float
+) -> dict[str, Any]:
+    """What `merge_stored` needs: the layers, their scale, and those whose weights stand the other way round."""
+    from transformers.pytorch_utils import Conv1D
 
-    The network itself stays as it is.
+    modules = dict(network.named_modules())
+    turned = [name for name in targets if isinstance(modules[name].base_layer, Conv1D)]
+    return {"rank": rank, "alpha": alpha, "targets": list(targets), "transposed": turned}
+
+
+def merge_stored(weights: Mapping[str, Tensor], adapters: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A stored state with adapters as one without: merged weights under the layers' own names. Needs no peft.
+
+    Args:
+        weights: as `write_checkpoint` stored them.
+        adapters: as `describe_adapters` told.
+
+    Raises:
+        CheckpointError: an adapter is missing or does not fit its layer.
     """
-    from peft.tuners.lora import LoraLayer
+    state = dict(weights)
+    scale = float(adapters["alpha"]) / int(adapters["rank"])
+    for name in adapters["targets"]:
+        base = state.pop(f"{name}.base_layer.weight", None)
+        down = state.pop(f"{name}.lora_A.{ADAPTER}.weight", None)  # (r, in)
+        up = state.pop(f"{name}.lora_B.{ADAPTER}.weight", None)  # (out, r)
+        if base is None or down is None or up is None:
+            raise CheckpointError(f"the checkpoint names an adapter on '{name}', its weights hold none")
+        product = up @ down
+        if name in adapters["transposed"]:
+            product = product.T
+        if product.shape != base.shape:
+            raise CheckpointError(
+                f"the adapter on '{name}' gives {list(product.shape)}, the layer has {list(base.shape)}"
+            )
+        state[f"{name}.weight"] = base + (scale * product).to(base.dtype)
+        if f"{name}.base_layer.bias" in state:
+            state[f"{name}.bias"] = state.pop(f"{name}.base_layer.bias")
+    return state
 
-    state = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    for prefix, module in network.named_modules():
-        if not isinstance(module, LoraLayer):
-            continue
-        weight = state.pop(f"{prefix}.base_layer.weight")
+
+@contextmanager
+def merged(network: nn.Module) -> Iterator[None]:
+    """Inside, the network has plain layers with the adapters in their weights; outside all is as before, bit by bit.
+
+    For code that reads weights or names of layers itself, as decoders and exports do. Without adapters nothing happens.
+    """
+    layers = [(name, module) for name, module in network.named_modules() if hasattr(module, "base_layer")]
+    before = []
+    for name, module in layers:
         layer: Any = module
-        for adapter in layer.active_adapters:
-            weight += layer.get_delta_weight(adapter).detach().to(weight.dtype)
-        state[f"{prefix}.weight"] = weight
-        if f"{prefix}.base_layer.bias" in state:
-            state[f"{prefix}.bias"] = state.pop(f"{prefix}.base_layer.bias")
-    return {name: value for name, value in state.items() if ".lora_" not in name}
+        before.append(layer.base_layer.weight.detach().clone())
+        with torch.no_grad():
+            for adapter in layer.active_adapters:
+                layer.base_layer.weight += layer.get_delta_weight(adapter).to(layer.base_layer.weight.dtype)
+        network.set_submodule(name, layer.base_layer)
+    try:
+        yield
+    finally:
+        for (name, module), weight in zip(layers, before, strict=True):
+            layer = module
+            with torch.no_grad():
+                layer.base_layer.weight.copy_(weight)
+            network.set_submodule(name, layer)
 
 
 def choose_trainable(

@@ -10,46 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_voice import fidel_tokenizer, overfit, tiny_examples
-from torch import Tensor
+from tiny_t3 import CODES, ToneCodec, build, config
+from tiny_voice import overfit, tiny_examples
 
 from amtts_chatterbox.t3 import backend as module
 from amtts_chatterbox.t3.backend import SAMPLE_RATE, ChatterboxT3Backend
 from amtts_chatterbox.t3.bundle import bundle_config
-from amtts_chatterbox.t3.config import PRESETS, T3Config
 from amtts_chatterbox.t3.names import DUMMY, to_published
 from amtts_chatterbox.t3.voice_encoder import VoiceEncoder
 from amtts_chatterbox.t3.weights import load_published
 from amtts_core.backend import Backend, Example, SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.training.statistics import statistics_of
-
-CODES = 24
-
-
-class ToneCodec:
-    """16 kHz, 25 frames a second: the code is the band of the strongest frequency; decoding plays its tone."""
-
-    name, licence, weights_hash = "tones", "", "0" * 64
-    sample_rate, frame_rate, num_codebooks, cardinality = 16000, 25.0, 1, CODES
-    _hop = 640
-
-    def num_frames(self, num_samples: int) -> int:
-        return -(-num_samples // self._hop)
-
-    def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
-        padded = torch.nn.functional.pad(waveform, (0, -waveform.shape[1] % self._hop))
-        frames = padded.unflatten(1, (-1, self._hop))
-        power = torch.fft.rfft(frames).abs()[..., 4 : 4 + 2 * CODES].unflatten(-1, (CODES, 2)).sum(-1)
-        return power.argmax(-1)[:, None]
-
-    def decode(self, codes: Tensor) -> Tensor:
-        time = torch.arange(self._hop) / self.sample_rate
-        hertz = (codes[:, 0] * 2 + 4.5) * self.frame_rate
-        return (0.3 * torch.sin(2 * torch.pi * hertz[..., None] * time)).flatten(1)
-
-    def to(self, device: object) -> ToneCodec:
-        return self
 
 
 @pytest.fixture(autouse=True)
@@ -58,16 +29,6 @@ def _codec(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "open_codec", lambda name, weights, num_codebooks: ToneCodec())
     yield
     module._opened.cache_clear()
-
-
-def config(**changes: object) -> T3Config:
-    sizes = {"speech_codes": CODES, "start_speech": CODES, "stop_speech": CODES + 1, "speech_rows": CODES + 2}
-    return T3Config.model_validate(PRESETS["tiny"] | sizes | {"codec": "tones"} | changes)
-
-
-def build(speakers: tuple[str, ...] = (), **changes: object) -> ChatterboxT3Backend:
-    torch.manual_seed(7)
-    return ChatterboxT3Backend.build(config(**changes), tokenizer=fidel_tokenizer(), speakers=speakers)
 
 
 def total(backend: ChatterboxT3Backend, examples: list[Example]) -> float:
@@ -230,8 +191,7 @@ def test_it_remembers_a_prompt_of_each_speaker(trained: tuple[ChatterboxT3Backen
     longest = max((e.features["codes"] for e in examples), key=len)
     kept = min(len(longest), backend.config.prompt_tokens)
     assert int(voices.prompt_lengths[0]) == kept
-    beginnings = [e.features["codes"][:kept].tolist() for e in examples if len(e.features["codes"]) >= kept]
-    assert voices.prompts[0, :kept].tolist() in beginnings
+    assert voices.prompts[0, :kept].tolist() == longest[:kept].tolist()
 
 
 def test_requests_it_cannot_meet_are_told() -> None:
@@ -258,9 +218,7 @@ def test_speaker_vectors_come_from_a_voice_encoder(tmp_path: Path) -> None:
         assert example.features["speaker"].shape == (1, 256)
         np.testing.assert_array_equal(batch["speaker_vectors"][row], example.features["speaker"][0])
     backend.network.train()
-    learner = backend.learner()
-    with statistics_of(learner):
-        next(learner.losses(batch))
+    next(backend.learner().losses(batch))
     assert backend.network.voices is not None
     longest = max(range(2), key=lambda row: int(batch["code_lengths"][row]))
     assert torch.equal(backend.network.voices.vectors[0], batch["speaker_vectors"][longest])
@@ -281,7 +239,7 @@ def test_an_export_has_the_published_names_and_loads_again(
     code = readme.split("```python\n")[1].split("```")[0]
     compile(code, "README.md", "exec")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "README.md", "config.json", "t3_cfg.safetensors", "tokenizer.json",
+        "README.md", "config.json", "t3_cfg.safetensors",
     ]  # fmt: skip
     with pytest.raises(AmttsError, match="known formats: chatterbox"):
         backend.export(tmp_path, format="onnx")

@@ -188,3 +188,24 @@ def test_a_kill_before_anything_was_done(tmp_path: Path):
     assert run(source, out).kept == 2
     (out / "journal.sqlite").unlink()
     assert run(source, out).reused == 0
+
+
+def test_clips_off_pace_are_not_made_again_unless_they_are_kept_after_all(tmp_path: Path, counted: list[str]):
+    source, out = make_corpus(tmp_path / "in", 8), tmp_path / "out"
+    add_line(source, f"slow.wav|{'ለመሆኑ ' * 12}")
+    write_wav(source / "slow.wav", speech(400))
+    strict = PrepareSettings(pace="reject", max_rejected=1)
+    assert run(source, out, strict).reasons == {"pace": 1}
+    before = contents(out)
+    counted.clear()
+    assert run(source, out, strict).reused == 9
+    assert counted == []
+    assert contents(out) == before
+    for number in range(12):  # from now on its pace is the usual one
+        add_line(source, f"fast{number}.wav|{'ለመሆኑ ' * 12}{'ሀለመሠረሰ'[number % 6] * (1 + number // 6)}")
+        write_wav(source / f"fast{number}.wav", speech(500 + number))
+    run(source, out, strict)
+    assert "slow" in counted
+    assert any(row["id"] == "slow" for row in rows(out / "manifest.jsonl"))
+    run(source, tmp_path / "fresh", strict)
+    assert contents(out) == contents(tmp_path / "fresh")

@@ -13,6 +13,7 @@ from command_line import call
 from prepared import contents, rows, run
 from recordings import SENTENCES, add_line, make_corpus, speech, write_wav
 
+from amtts_core.data.report import page as page_module
 from amtts_core.data.report.build import write_report
 from amtts_core.data.report.model import CorpusReport, Histogram
 from amtts_core.data.report.suspects import suspicion
@@ -72,19 +73,25 @@ def test_the_page_needs_nothing_else(corpus: Path):
     assert "link" not in page.tags
     assert not re.search(r"https?://|url\(|@import", text)
     assert page.tags.count("audio") == len(page.addresses) >= 1
-    assert all((corpus / address).is_file() for address in page.addresses)
+    assert all(address.startswith("data:audio/flac;base64,") for address in page.addresses)
     assert "&lt;script&gt;" in text
     assert page.tags.count("td") >= 231
     for part in ("missing-file", "prefers-color-scheme: dark", "viewport"):
         assert part in text
 
 
-def test_a_page_to_send_alone(corpus: Path):
-    report = write_report(corpus, embed_audio=True)
-    embedded = Page((corpus / "report.html").read_text(encoding="utf-8")).addresses
-    assert len(embedded) == len(report.worst)
-    assert all(address.startswith("data:audio/flac;base64,") for address in embedded)
-    write_report(corpus)
+def test_a_page_without_audio_inside_plays_it_from_the_folder(corpus: Path, monkeypatch: pytest.MonkeyPatch):
+    def addresses(**how: bool) -> list[str]:
+        write_report(corpus, **how)
+        return Page((corpus / "report.html").read_text(encoding="utf-8")).addresses
+
+    linked = addresses(embed_audio=False)
+    assert linked
+    assert all((corpus / address).is_file() for address in linked)
+    monkeypatch.setattr(page_module, "_ALL", 10)  # the page stays small, whatever the corpus
+    assert addresses() == linked
+    monkeypatch.undo()
+    assert len(addresses()) == len(linked)
 
 
 def test_the_command_writes_the_same_page(corpus: Path):

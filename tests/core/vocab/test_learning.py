@@ -6,17 +6,24 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from amtts_core.backend import TextRows
-from amtts_core.errors import AmttsError, ConfigError
-from amtts_core.vocab.forgetting import ForgettingGuard, compare_scores, mix_replay, text_cross_entropy
+from amtts_core.config import OptimConfig, RatesConfig
+from amtts_core.errors import AmttsError, CheckpointError, ConfigError
+from amtts_core.training.optim import build_optimizer
+from amtts_core.vocab.forgetting import ForgettingGuard, compare_scores, text_cross_entropy
 from amtts_core.vocab.freeze import FrozenRows, freeze_modules, freeze_original_rows
-from amtts_core.vocab.lora import add_lora, choose_trainable, lora_targets, merged_state
-from amtts_core.vocab.rates import Rates, ScaledRows, parameter_groups
+from amtts_core.vocab.lora import (
+    add_lora,
+    choose_trainable,
+    describe_adapters,
+    lora_targets,
+    merge_stored,
+    merged,
+)
+from amtts_core.vocab.rates import ScaledRows
 
 ROWS = (
     TextRows("embedding.weight", "embedding"),
@@ -135,24 +142,21 @@ def test_slower_rows_take_a_share_of_the_step() -> None:
     torch.testing.assert_close(network.embedding.weight[9:], other.embedding.weight[9:])
 
 
-def test_groups_hold_every_trainable_parameter_once() -> None:
+def test_groups_hold_every_parameter_once_at_its_rate() -> None:
     network = Toy()
-    network.norm.bias.requires_grad_(False)
-    rates = Rates(text_tables=5, text_heads=2)
-    groups = parameter_groups(network, ROWS, learning_rate=1e-4, weight_decay=0.1, rates=rates)
+    kinds = {id(network.embedding.weight): "new_rows"}
+    kinds |= {id(parameter): "heads" for parameter in (network.head.weight, network.head.bias)}
+    config = OptimConfig(weight_decay=0.1, rates=RatesConfig(new_rows=5, heads=2, trunk=0.5))
+    groups = build_optimizer(network.parameters(), config, kinds=kinds).param_groups
     found = {id(parameter): group for group in groups for parameter in group["params"]}
-    assert sum(len(group["params"]) for group in groups) == len(found) == len(list(network.parameters())) - 1
-    table = found[id(network.embedding.weight)]
-    assert (table["lr"], table["weight_decay"]) == (5e-4, 0.0)
-    assert (found[id(network.head.weight)]["lr"], found[id(network.head.weight)]["weight_decay"]) == (
-        2e-4,
-        0.1,
-    )
-    assert (found[id(network.head.bias)]["lr"], found[id(network.head.bias)]["weight_decay"]) == (2e-4, 0.0)
-    assert (found[id(network.up.weight)]["lr"], found[id(network.norm.weight)]["weight_decay"]) == (1e-4, 0.0)
-    torch.optim.AdamW(groups)
-    with pytest.raises(ConfigError, match="no parameter 'text'"):
-        parameter_groups(network, [TextRows("text", "head")], learning_rate=1, weight_decay=0, rates=rates)
+    assert sum(len(group["params"]) for group in groups) == len(found) == len(list(network.parameters()))
+    told = lambda p: (found[id(p)]["rate"], found[id(p)]["weight_decay"])  # noqa: E731
+    assert told(network.embedding.weight) == (5, 0.1)
+    assert told(network.head.weight) == (2, 0.1)
+    assert told(network.head.bias) == (2, 0.0)
+    assert told(network.up.weight) == (0.5, 0.1)
+    assert told(network.norm.weight) == (0.5, 0.0)
+    assert len(build_optimizer(network.parameters(), config).param_groups) == 2
 
 
 def test_lora_adapts_conv1d_and_linear_and_merges_back() -> None:
@@ -160,6 +164,8 @@ def test_lora_adapts_conv1d_and_linear_and_merges_back() -> None:
     ids = torch.arange(12)[None]
     before, names = network(ids).detach(), set(network.state_dict())
     assert add_lora(network, ["c_attn", "up"], rank=4) == ["c_attn", "up"]
+    told = describe_adapters(network, ["c_attn", "up"], rank=4, alpha=32)
+    assert told["transposed"] == ["c_attn"]
     torch.testing.assert_close(network(ids), before)
     learning = choose_trainable(network, "lora", ROWS)
     assert all(".lora_" in name for name in learning)
@@ -171,8 +177,19 @@ def test_lora_adapts_conv1d_and_linear_and_merges_back() -> None:
         optimizer.step()
     after = network(ids).detach()
     assert not torch.allclose(after, before, atol=1e-3)
-    state = merged_state(network)
+    stored = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    state = merge_stored(stored, told)
     assert set(state) == names
+    with merged(network):
+        assert set(network.state_dict()) == names
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(value, state[name])
+    again = network.state_dict()
+    assert set(again) == set(stored)
+    assert all(again[name].numpy().tobytes() == stored[name].numpy().tobytes() for name in stored)
+    del stored["up.lora_A.default.weight"]
+    with pytest.raises(CheckpointError, match="names an adapter on 'up', its weights hold none"):
+        merge_stored(stored, told)
     plain = Toy()
     plain.load_state_dict(state, strict=True)
     torch.testing.assert_close(plain(ids), after)
@@ -231,25 +248,3 @@ def test_the_guard_stops_above_its_limit() -> None:
             guard.check(after)
     with pytest.raises(AmttsError, match="2 scores before, 1 after"):
         compare_scores([1, 2], [1])
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(0, 60), st.integers(1, 20), st.floats(0, 0.9), st.integers(0, 3))
-def test_replay_brings_every_new_item_and_the_share_of_old(
-    new: int, old: int, ratio: float, epoch: int
-) -> None:
-    fresh, known = [f"n{n}" for n in range(new)], [f"o{n}" for n in range(old)]
-    mixed = list(mix_replay(fresh, known, ratio=ratio, seed=1, epoch=epoch))
-    drawn = [item for item in mixed if item in set(known)]
-    assert sorted(set(mixed) - set(known)) == sorted(fresh)
-    assert len(drawn) == round(new * ratio / (1 - ratio))
-    counts = [drawn.count(item) for item in known]
-    assert max(counts) - min(counts) <= 1  # none twice before all came once
-    assert mixed == list(mix_replay(fresh, known, ratio=ratio, seed=1, epoch=epoch))
-
-
-def test_replay_needs_old_data() -> None:
-    with pytest.raises(AmttsError, match="no old data"):
-        list(mix_replay(["a"], [], ratio=0.1, seed=0, epoch=0))
-    with pytest.raises(AmttsError, match="replay ratio 1"):
-        list(mix_replay(["a"], ["b"], ratio=1.0, seed=0, epoch=0))

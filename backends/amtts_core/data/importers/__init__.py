@@ -14,11 +14,12 @@ from amtts_core.data.importers.layout import detect_layout, metadata_file
 from amtts_core.data.importers.ljspeech import LJSpeech
 from amtts_core.data.importers.metadata_csv import MetadataCsv
 from amtts_core.data.importers.nemo import Nemo
+from amtts_core.data.importers.several import read_sources
 from amtts_core.data.importers.subtitles import Subtitles
 from amtts_core.data.importers.wav_txt import WavTxt
 from amtts_core.errors import AmttsError, nearest
 
-__all__ = ["IMPORTERS", "Clip", "Fault", "Importer", "Reading", "choose_importer"]
+__all__ = ["IMPORTERS", "Clip", "Fault", "Importer", "Reading", "choose_importer", "read_sources"]
 
 _ALL: tuple[Importer, ...] = (
     MetadataCsv(),

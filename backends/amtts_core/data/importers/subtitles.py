@@ -27,6 +27,8 @@ from amtts_core.data.subtitles.untangle import untangle
 from amtts_core.errors import AmttsError
 from amtts_core.text.decoding import decode_text
 
+OTHER_SUBTITLES = "other-subtitles"
+"""The rule of files in another language: listed, but they do not count against `--max-rejected`."""
 _SUBTITLES = (".srt", ".vtt")
 _LARGEST = 64 << 20  # bytes of subtitles
 _OWN = ("am", "amh", "amharic", "am-et")
@@ -80,6 +82,14 @@ def _pairs(source: Path) -> tuple[Path, list[_Pair]]:
     return source.parent, [pair for pair in pairs if source.name in (pair.media, *pair.subtitles)]
 
 
+def recording_of(path: Path) -> Path | None:
+    """The recording that a subtitle file, or the recording itself, belongs to; None for other files."""
+    if path.is_dir():
+        return None
+    folder, pairs = _pairs(path)
+    return next((folder / pair.media for pair in pairs if pair.media), None)
+
+
 def _paired(folder: str, names: list[str]) -> list[_Pair]:
     sounds = {name: _Pair(os.path.join(folder, name)) for name in names if suffix_of(name) in SOUND_SUFFIXES}
     stems = {os.path.splitext(name)[0]: name for name in sounds}
@@ -120,7 +130,7 @@ def _entries(pair: _Pair, locator: AudioLocator, warnings: list[str]) -> Iterato
         return
     for other in pair.subtitles[1:]:
         reason = f"{pair.media} is read with {pair.subtitles[0]}"
-        yield Fault(where=other, finding=Finding(rule="other-subtitles", reason=reason), source=other)
+        yield Fault(where=other, finding=Finding(rule=OTHER_SUBTITLES, reason=reason), source=other)
     found = locator.find(pair.media)
     track = _track(pair.subtitles[0], locator)
     if isinstance(found, Finding) or isinstance(track, Finding):

@@ -12,12 +12,12 @@ from amtts_core.data.workspace import writing
 PAGE, DATA = "report.html", "report.json"
 
 
-def write_report(folder: Path, *, embed_audio: bool = False) -> CorpusReport:
+def write_report(folder: Path, *, embed_audio: bool = True) -> CorpusReport:
     """Reads the corpus once and writes both files; each appears whole or not at all.
 
     Args:
         folder: of the corpus.
-        embed_audio: puts the audio of the worst utterances inside the page.
+        embed_audio: puts the audio of the worst utterances inside the page, up to 12 MB, so that it can be sent around.
 
     Raises:
         AmttsError: the folder is no corpus, or cannot be written.

@@ -57,7 +57,7 @@ def gather(folder: Path) -> CorpusReport:
     state = _state(folder)
     source, warnings = state.get("source"), state.get("warnings")
     report = CorpusReport(  # named after its source, so that the folder can be copied and compared
-        corpus=Path(source).name if isinstance(source, str) else folder.resolve().name,
+        corpus=_title(source) or folder.resolve().name,
         histograms=_histograms(),
         warnings=[str(warning) for warning in warnings] if isinstance(warnings, list) else [],
     )
@@ -176,6 +176,11 @@ def _ledger(path: Path) -> Iterator[dict[str, Any]]:
             if not isinstance(row, dict):
                 raise AmttsError(f"{path}, line {number}: expected a JSON object", remedy="Prepare it again")
             yield row
+
+
+def _title(source: object) -> str:
+    names = [Path(str(name)).name for name in (source if isinstance(source, list) else [source]) if name]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import unicodedata
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +16,7 @@ from amtts_core.units import Seconds
 
 _TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
 _LARGEST = 2_000_000  # bytes of a file that is put inside the page
+_ALL = 12_000_000  # bytes of all of them; the rest is played from the corpus folder
 
 
 def render(report: CorpusReport, folder: Path, *, embed_audio: bool = False) -> str:
@@ -146,23 +148,29 @@ def _visible(character: str) -> str:
 def _worst(report: CorpusReport, folder: Path, embed_audio: bool) -> str:
     if not report.worst:
         return '<h2>Listen to these first</h2><p class="soft">No utterance stands out.</p>'
+    sources = _sources(report.worst, folder, embed_audio)
     rows = "".join(
         '<li class="card"><div><p>'
         + "".join(f'<span class="tag">{escape(reason)}</span>' for reason in suspect.reasons)
         + f"</p><p>{escape(suspect.text)}</p>"
         + f'<p class="soft">{escape(suspect.id)}{escape(", " + suspect.speaker if suspect.speaker else "")}, '
         + f"{suspect.duration:.1f} s</p></div>"
-        + f'<audio controls preload="none" src="{escape(_source(suspect, folder, embed_audio))}"></audio></li>'
-        for suspect in report.worst
+        + f'<audio controls preload="none" src="{escape(source)}"></audio></li>'
+        for suspect, source in zip(report.worst, sources, strict=True)
     )
     return f'<h2>Listen to these first</h2><ul class="worst">{rows}</ul>'
 
 
-def _source(suspect: Suspect, folder: Path, embed_audio: bool) -> str:
-    path = Path(suspect.audio)
-    kind = _TYPES.get(path.suffix.lower())
-    if embed_audio and kind:
-        file = folder / path
-        if file.is_file() and file.stat().st_size <= _LARGEST:
-            return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
-    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
+def _sources(suspects: Sequence[Suspect], folder: Path, embed_audio: bool) -> list[str]:
+    """Where the players find their audio: in the page itself, as long as that stays small."""
+    left, out = _ALL if embed_audio else 0, []
+    for suspect in suspects:
+        path = Path(suspect.audio)
+        kind, file = _TYPES.get(path.suffix.lower()), folder / path
+        if kind and file.is_file() and file.stat().st_size <= min(left, _LARGEST):
+            content = file.read_bytes()
+            left -= len(content)
+            out.append(f"data:{kind};base64,{base64.b64encode(content).decode()}")
+        else:
+            out.append(path.as_uri() if path.is_absolute() else quote(path.as_posix()))
+    return out

@@ -1,0 +1,55 @@
+"""Published T3 weights as the beginning of a training run: every tensor is carried, only the voices are new.
+
+Their codes are those of S3, which is not part of this project. With another codec of at most as many codes
+(`model.speech_codes`) the rows of the codes stay and take on another meaning.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amtts_chatterbox.t3.bundle import bundle_config
+from amtts_chatterbox.t3.config import PRESETS, T3Config
+from amtts_chatterbox.t3.names import from_published
+from amtts_chatterbox.t3.text_probe import config_of_shapes
+from amtts_chatterbox.t3.weights import LICENCE, PUBLISHED_FILES, read_published
+from amtts_core.checkpoint import load_strict
+from amtts_core.errors import CheckpointError
+from amtts_core.training.start import PublishedStart
+from amtts_core.vocab.config_files import config_files, read_config
+from amtts_core.vocab.families import get_family
+from amtts_core.vocab.weights_file import find_weights
+
+if TYPE_CHECKING:
+    from amtts_core.backend import Backend
+
+_VOICES = "voices."
+
+
+def published_start(path: Path) -> PublishedStart:
+    """See `amtts_core.training.start.ReadsPublished`."""
+    file = find_weights(path, get_family("chatterbox"))
+    published = read_published(file)
+    config = _sizes(file, published)
+
+    def fill(target: Backend) -> None:
+        weights = from_published(published, layers=target.config.layers, source=str(file))
+        own = target.network.state_dict()
+        voices = {name: tensor for name, tensor in own.items() if name.startswith(_VOICES)}
+        load_strict(target.network, {**weights, **voices}, backend="chatterbox")
+
+    return PublishedStart(model=config.model_dump(mode="json"), fill=fill, licence=LICENCE)
+
+
+def _sizes(file: Path, published: dict[str, Any]) -> T3Config:
+    """By the file's name, else by the config beside it, else by the tensors."""
+    if file.stem in PUBLISHED_FILES:
+        return T3Config.model_validate(PRESETS[PUBLISHED_FILES[file.stem]])
+    settings = read_config(config_files(file))
+    try:
+        if "llama" in settings and "t3" in settings:
+            return bundle_config(settings)
+        return config_of_shapes(published, settings.get("llama") or {})
+    except (KeyError, TypeError, ValueError) as fault:
+        raise CheckpointError(f"weights {file} are no T3 of Chatterbox: {fault}") from None

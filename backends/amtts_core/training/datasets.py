@@ -1,0 +1,144 @@
+"""Which utterances a run learns from and which it is measured on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from amtts_core.backend import Backend
+from amtts_core.config import RunConfig
+from amtts_core.data.dataset import Excluded, SpeechDataset, load_dataset
+from amtts_core.data.manifest import Utterance
+from amtts_core.errors import AmttsError
+from amtts_core.training.replay import MixedDataset
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[str, int, int], None]
+"""(what, done, total), e.g. ("features of train.jsonl", 12, 380)."""
+Select = Callable[[list[Utterance]], list[Utterance]]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The utterances of a run; `val` is None where the corpus has none to validate on."""
+
+    train: SpeechDataset
+    val: SpeechDataset | None
+
+    @property
+    def excluded(self) -> list[Excluded]:
+        """What was left out of both."""
+        sets = [self.train] if self.val in (None, self.train) else [self.train, self.val]
+        return [row for dataset in sets if dataset for row in dataset.excluded]
+
+
+def training_manifest(data: Path) -> Path:
+    """`train.jsonl` of a corpus folder.
+
+    Raises:
+        AmttsError: the folder is no prepared corpus.
+    """
+    manifest = data / "train.jsonl"
+    if not manifest.is_file():
+        raise AmttsError(
+            f"{data} is not a prepared corpus: {manifest.name} is missing",
+            remedy="Make one with: amtts prepare SOURCE --out DIR",
+        )
+    if not manifest.stat().st_size:
+        raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
+    return manifest
+
+
+def load_data(
+    backend: Backend,
+    data: Path,
+    config: RunConfig,
+    *,
+    jobs: int,
+    select: Select | None = None,
+    on_progress: Progress | None = None,
+) -> RunData:
+    """Both sets, with their features.
+
+    Args:
+        backend: whose features and tokens are wanted.
+        data: corpus folder.
+        config: `data.max_samples` and `data.overfit` cut the training set, `data.replay` adds to it.
+        jobs: threads.
+        select: takes some utterances of a set; None takes all.
+        on_progress: told how far feature computation is.
+
+    Raises:
+        AmttsError: see `load_dataset`.
+    """
+
+    def load(name: str, most: int, folder: Path = data) -> SpeechDataset:
+        return _dataset(
+            backend,
+            folder / name,
+            folder,
+            config,
+            most=most,
+            jobs=jobs,
+            select=select,
+            on_progress=on_progress,
+        )
+
+    few = config.data.overfit
+    train = load("train.jsonl", few or config.data.max_samples)
+    if few:
+        logger.warning(
+            "data.overfit: %d utterances are learnt by heart and validated on themselves. The losses have to come "
+            "close to their floor; where they do not, data, text or network are at fault. This makes no voice",
+            len(train),
+        )
+        return RunData(train, train)
+    replay = config.data.replay
+    if replay.data and replay.ratio:
+        old = load(training_manifest(Path(replay.data)).name, 0, Path(replay.data))
+        train = MixedDataset.of(train, old, ratio=replay.ratio)
+    path = data / "val.jsonl"
+    if path.is_file() and path.stat().st_size:
+        return RunData(train, load(path.name, 0))
+    logger.warning(
+        "%s holds no validation utterance: the last checkpoint counts as the best%s",
+        data,
+        ", and training.patience has nothing to watch" if config.training.patience else "",
+    )
+    return RunData(train, None)
+
+
+def _dataset(
+    backend: Backend,
+    manifest: Path,
+    data: Path,
+    config: RunConfig,
+    *,
+    most: int,
+    jobs: int,
+    select: Select | None,
+    on_progress: Progress | None,
+) -> SpeechDataset:
+    done = 0
+    with manifest.open("rb") as lines:
+        total = sum(1 for line in lines if line.strip())
+    total = min(total, most or total)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress:
+            on_progress(f"features of {manifest.name}", done, total)
+
+    return load_dataset(
+        backend,
+        manifest,
+        Path(config.data.cache) if config.data.cache else data / "features",
+        max_samples=most,
+        max_excluded=config.data.max_excluded,
+        select=select,
+        jobs=jobs,
+        on_progress=advance,
+    )
