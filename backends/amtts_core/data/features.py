@@ -9,22 +9,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import platform
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from amtts_core.audio.io import read_audio
 from amtts_core.backend import Backend
 from amtts_core.data.manifest import Utterance
 from amtts_core.errors import AmttsError
 
+logger = logging.getLogger(__name__)
 FORMAT = 1
+TAIL = 0.05
+"""Seconds that a file may go on behind its only utterance and still be taken whole: durations are rounded."""
 STORED = {"float32": "float16", "float64": "float16"}
 """Floats are stored in half precision: a log-mel keeps three digits, which is finer than its own noise."""
 
@@ -108,6 +115,7 @@ class FeatureStore:
 def store_key(backend: type[Backend], config: Any, manifest: Path, utterances: Sequence[Utterance]) -> str:
     """Hash of everything the features depend on: maths, sample rate, and every audio file's size, time and stretch."""
     digest = hashlib.sha256(f"{FORMAT}|{backend.spec.name}|{backend.feature_key(config)}".encode())
+    shared = Counter(utterance.audio_filepath for utterance in utterances)
     for utterance in utterances:
         path = utterance.audio_path(manifest)
         try:
@@ -115,10 +123,14 @@ def store_key(backend: type[Backend], config: Any, manifest: Path, utterances: S
             state = f"{stat.st_size}|{stat.st_mtime_ns}"
         except OSError as error:  # told when it is read, as a problem of this utterance
             state = f"error {error.errno}"
-        stretch = f"{utterance.offset}+{utterance.duration}" if utterance.offset else ""
+        stretch = f"{utterance.offset}+{utterance.duration}" if _is_cut(utterance, shared) else ""
         where = os.path.abspath(path)  # the same from every working folder
         digest.update(f"{utterance.id}|{where}|{state}|{stretch}".encode())
     return digest.hexdigest()[:16]
+
+
+def _is_cut(utterance: Utterance, shared: Mapping[str, int]) -> bool:
+    return bool(utterance.offset) or shared[utterance.audio_filepath] > 1
 
 
 def build_store(
@@ -150,7 +162,8 @@ def build_store(
     folder = cache / f"{backend.spec.name}-{store_key(backend, config, manifest, utterances)}"
     if (folder / "store.json").exists():
         return FeatureStore.open(folder)
-    temporary = folder.with_name(f"{folder.name}.tmp{os.getpid()}")
+    _remove_remains(cache)
+    temporary = folder.with_name(f"{folder.name}.tmp{os.getpid()}-{platform.node()}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
@@ -165,6 +178,15 @@ def build_store(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return FeatureStore.open(folder)
+
+
+def _remove_remains(cache: Path) -> None:
+    """Removes half-made stores of processes of this machine that are no more; others may still be at work."""
+    for remains in cache.glob("*.tmp*"):
+        number, _, host = remains.name.rpartition(".tmp")[2].partition("-")
+        if host == platform.node() and number.isdigit() and not psutil.pid_exists(int(number)):
+            logger.warning("removing %s, left by a process that was killed", remains)
+            shutil.rmtree(remains, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -209,7 +231,9 @@ def _stored(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def load_utterance(utterance: Utterance, manifest: Path, sample_rate: int) -> np.ndarray:
-    """The utterance's waveform, (T,) float32 mono at `sample_rate`.
+    """The utterance's waveform, (T,) float32 mono at `sample_rate`: `duration` seconds from `offset` on.
+
+    A file that ends with its utterance, give or take `TAIL`, is taken to its end.
 
     Raises:
         AmttsError: missing, unreadable, or with samples that are not finite; names the utterance.
@@ -223,6 +247,8 @@ def load_utterance(utterance: Utterance, manifest: Path, sample_rate: int) -> np
         )
     except AmttsError as fault:
         raise AmttsError(f"utterance '{utterance.id}': {fault.message}", remedy=fault.remedy) from None
+    if len(waveform) > (utterance.duration + TAIL) * sample_rate:
+        waveform = waveform[: round(utterance.duration * sample_rate)]
     if not np.isfinite(waveform).all():
         raise AmttsError(f"audio of utterance '{utterance.id}' holds samples that are not finite")
     return waveform

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import platform
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ import soundfile
 
 from amtts_core.backend import BackendSpec, Features
 from amtts_core.config import Settings
-from amtts_core.data.features import FeatureStore, build_store, load_utterance
+from amtts_core.data.features import FeatureStore, _remove_remains, build_store, load_utterance
 from amtts_core.data.manifest import Utterance
 from amtts_core.errors import AmttsError
 
@@ -243,7 +244,7 @@ def test_a_cache_that_is_a_file_is_told(corpus: tuple[Path, list[Utterance]]) ->
 
 def test_what_a_killed_run_left_does_not_count(corpus: tuple[Path, list[Utterance]]) -> None:
     store = build(corpus)
-    left = store.folder.with_name(store.folder.name + f".tmp{os.getpid()}")
+    left = store.folder.with_name(store.folder.name + f".tmp{os.getpid()}-{platform.node()}")
     store.folder.rename(left)
     (left / "store.json").unlink()
     assert len(build(corpus)) == 5
@@ -264,3 +265,28 @@ def test_stores_are_read_only_views(corpus: tuple[Path, list[Utterance]]) -> Non
     assert dataclasses.is_dataclass(store)
     with pytest.raises(ValueError, match="read-only"):
         store.arrays["rows"][0] = 1
+
+
+def test_the_first_stretch_of_a_long_file_ends_where_it_should(tmp_path: Path) -> None:
+    """NeMo's segments: the first starts at 0 and is no whole file."""
+    wave = np.linspace(-0.5, 0.5, 32000, dtype=np.float32)
+    soundfile.write(tmp_path / "long.wav", wave, 16000, subtype="FLOAT")
+    first = Utterance(id="first", audio_filepath="long.wav", duration=0.25, offset=0.0, text="ሀ")
+    manifest = tmp_path / "train.jsonl"
+    np.testing.assert_array_equal(load_utterance(first, manifest, 16000), wave[:4000])
+    assert len(load_utterance(first, manifest, 8000)) == 2000
+    whole = first.model_copy(update={"duration": 1.97})
+    assert len(load_utterance(whole, manifest, 16000)) == 32000, "a duration that was rounded loses no end"
+    longer = first.model_copy(update={"duration": 5.0})
+    assert len(load_utterance(longer, manifest, 16000)) == 32000
+
+
+def test_what_a_killed_process_left_in_the_cache_is_removed(tmp_path: Path) -> None:
+    host = platform.node()
+    gone, here, elsewhere = (
+        tmp_path / n for n in (f"a.tmp99999999-{host}", f"a.tmp{os.getpid()}-{host}", "a.tmp7-far")
+    )
+    for folder in (gone, here, elsewhere):
+        folder.mkdir()
+    _remove_remains(tmp_path)
+    assert [folder.exists() for folder in (gone, here, elsewhere)] == [False, True, True]
