@@ -64,6 +64,7 @@ class TrainingProgress(Callback):
                 n.removeprefix("train/"): v for n, v in report.metrics.items() if n.startswith("train/")
             }
             shown = " ".join(f"{n} {v:.3g}" for n, v in losses.items())
+            shown += f" {report.speed.get('speed/audio_seconds_per_second', 0.0):.0f} s of speech/s"
             note = f"{speed:.2f} steps/s  total {losses.get('total', float('nan')):.3f}"
             self._display.update(self._task, note=note)
             if not self._live:

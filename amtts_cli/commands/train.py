@@ -196,12 +196,22 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
+def _pace(speed: dict[str, float]) -> str:
+    busy = f", {speed['speed/mfu']:.1%} of the GPU's peak" if "speed/mfu" in speed else ""
+    return (
+        f"while learning: {speed['speed/utterances_per_second']:.1f} utterances/s, "
+        f"{speed['speed/audio_seconds_per_second']:.0f} s of speech per second, "
+        f"{speed['speed/tokens_per_second']:.0f} tokens/s{busy}"
+    )
+
+
 def _print(result: TrainingResult, data: Path, *, speaks: bool) -> None:
     outcome = result.outcome
     lines = [
         f"{outcome.reason} at step {outcome.step}, epoch {outcome.epoch}, after {outcome.seconds:.0f} s "
         f"({outcome.steps_per_second:.2f} steps/s, {outcome.audio_seconds_per_second:.0f} s of speech per second, "
         f"padding {100 * outcome.padding_share:.1f} %, waiting for data {100 * outcome.data_wait_share:.1f} %)",
+        *([_pace(outcome.speed)] if outcome.speed else []),
         *(f"{name} {value:.4f}" for name, value in sorted(outcome.metrics.items())),
     ]
     if outcome.best_step is not None:

@@ -22,6 +22,8 @@ class StepReport:
     metrics: dict[str, float]
     log_due: bool
     """True every `log_every` steps."""
+    speed: dict[str, float] = field(default_factory=dict)
+    """Since the last report, all processes together, where a log is due; see `throughput.speeds`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ class Outcome:
     utterances_per_second: float = 0.0
     tokens_per_second: float = 0.0
     skipped_batches: int = 0
+    speed: dict[str, float] = field(default_factory=dict)
+    """While learning: validation, samples and checkpoints taken off; see `throughput.speeds`."""
     metrics: dict[str, float] = field(default_factory=dict)
     best_metric: float | None = None
     best_step: int | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from amtts_core.training.callbacks import Outcome
+from amtts_core.training.throughput import Meter, speeds
 
 if TYPE_CHECKING:
     from amtts_core.training.trainer import Trainer
@@ -17,9 +18,7 @@ class Clock:
     """Counts of one process since the loop began; times in seconds."""
 
     started: float = 0.0
-    audio: float = 0.0
-    utterances: int = 0
-    tokens: int = 0
+    meter: Meter = field(default_factory=Meter)
 
     def outcome(self, trainer: Trainer, *, reason: str, first: int, metrics: dict[str, float]) -> Outcome:
         """The run's report, summed over all processes (every one has to call this).
@@ -31,8 +30,7 @@ class Clock:
             metrics: of the last validation.
         """
         seconds = max(time.monotonic() - self.started, 1e-9)
-        counts = {"audio": self.audio, "utterances": float(self.utterances), "tokens": float(self.tokens)}
-        total = trainer.processes.total(counts)
+        total = trainer.processes.total(vars(self.meter))
         return Outcome(
             reason=reason,
             step=trainer.step,
@@ -45,6 +43,7 @@ class Clock:
             utterances_per_second=total["utterances"] / seconds,
             tokens_per_second=total["tokens"] / seconds,
             skipped_batches=trainer.guard.skipped,
+            speed=speeds(trainer, self.meter),
             metrics=metrics,
             best_metric=trainer.judge.best,
             best_step=trainer.judge.best_step,

@@ -38,6 +38,7 @@ from amtts_core.training.sample_ledger import SampleLedger
 from amtts_core.training.state import capture, restore
 from amtts_core.training.step import StepRunner
 from amtts_core.training.stop import StopFlag
+from amtts_core.training.throughput import Meter, speeds
 from amtts_core.training.types import frozen_names, parameter_kinds, put_back, step_rules
 from amtts_core.training.validation import Judge, Validator
 from amtts_core.vocab.lora import merged
@@ -122,6 +123,7 @@ class Trainer:
         self._sums: dict[str, float] = defaultdict(float)
         self._count = 0
         self._clock = Clock()
+        self._window, self._waited = Meter(), 0.0
         self._saved_at: tuple[int, int, int] | None = None
         self._rows = {utterance.id: row for row, utterance in enumerate(train_data.utterances)}
         self.guard = LossGuard(run, limit=training.max_bad_batches, rank=self._rank)
@@ -169,6 +171,7 @@ class Trainer:
     def fit(self) -> Outcome:
         """Runs until the last step, an early stop or a signal; always leaves a checkpoint of the last step."""
         self._clock, self.feed.waiting = Clock(started=time.monotonic()), 0.0
+        self._window, self._waited = Meter(), 0.0
         self.run.mkdir(parents=True, exist_ok=True)
         if self.processes.main:
             self._keeper = CheckpointKeeper(self.run, keep=self.config.keep)
@@ -205,6 +208,7 @@ class Trainer:
                     break
             if not self._is_saved():
                 self.save(metrics)
+        self._clock.meter.add(self._window)  # steps since the last report
         outcome = self._clock.outcome(self, reason=reason, first=first, metrics=metrics)
         self._call("finished", outcome)
         return outcome
@@ -234,6 +238,7 @@ class Trainer:
         ids = [i for batch in group for i in batch["ids"]]
         epoch = self.epoch if self.batch else self.epoch - 1  # the position already stands behind the group
         self.seen += len(ids)
+        began = time.monotonic()
         rate = self.schedule.rate(self.step)
         try:
             result = self.steps.run(group, rate=rate, batches=self.feed.size)
@@ -252,9 +257,7 @@ class Trainer:
         for name, value in result.metrics.items():
             self._sums[name] += value
         self._count += 1
-        self._clock.audio += sum(self._seconds[i] for i in ids)
-        self._clock.utterances += len(ids)
-        self._clock.tokens += sum(len(self.train_data.tokens[self._rows[i]]) for i in ids)
+        self._count_up(group, time.monotonic() - began)
         self._report(rate)
         return True
 
@@ -265,11 +268,31 @@ class Trainer:
         metrics = {n: value / self._count / (self.processes.count if due else 1) for n, value in sums.items()}
         metrics["train/learning_rate"] = rate
         report = StepReport(
-            step=self.step, epoch=self.epoch, total_steps=self.total_steps, metrics=metrics, log_due=due
+            step=self.step,
+            epoch=self.epoch,
+            total_steps=self.total_steps,
+            metrics=metrics,
+            log_due=due,
+            speed=speeds(self, self._window) if due else {},
         )
         self._call("stepped", report)
         if due:
-            self._sums, self._count = defaultdict(float), 0
+            self._clock.meter.add(self._window)
+            self._sums, self._count, self._window = defaultdict(float), 0, Meter()
+
+    def _count_up(self, group: list[Batch], seconds: float) -> None:
+        window, waited = self._window, self.feed.waiting - self._waited
+        self._waited = self.feed.waiting
+        window.seconds += seconds + waited
+        window.waiting += waited
+        for batch in group:
+            rows = [self._rows[name] for name in batch["ids"]]
+            lengths = self.sampler.lengths[rows]
+            window.utterances += len(rows)
+            window.audio += sum(self._seconds[name] for name in batch["ids"])
+            window.tokens += sum(len(self.train_data.tokens[row]) for row in rows)
+            window.frames += int(lengths.sum())
+            window.padded += int(lengths.max()) * len(rows)
 
     # ---- losses that cannot lie ----
 

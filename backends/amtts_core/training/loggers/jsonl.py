@@ -35,7 +35,7 @@ class JsonlLogger(Callback):
 
     def stepped(self, report: StepReport) -> None:
         if report.log_due:
-            self._write("step", step=report.step, epoch=report.epoch, **report.metrics)
+            self._write("step", step=report.step, epoch=report.epoch, **report.metrics, **report.speed)
 
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
         self._write("validation", step=step, **metrics)

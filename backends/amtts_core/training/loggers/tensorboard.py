@@ -39,7 +39,7 @@ class TensorBoardLogger(Callback):
 
     def stepped(self, report: StepReport) -> None:
         if report.log_due:
-            for name, value in report.metrics.items():
+            for name, value in {**report.metrics, **report.speed}.items():
                 self._writer.add_scalar(name, value, report.step)
 
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
