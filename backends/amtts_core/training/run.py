@@ -20,6 +20,7 @@ from amtts_core.training.contract import check_contract, describe, tell_normaliz
 from amtts_core.training.datasets import Progress, Select, load_data, training_manifest
 from amtts_core.training.folder import open_run, prepare_folder
 from amtts_core.training.loggers.jsonl import JsonlLogger
+from amtts_core.training.loggers.report import ReportWriter
 from amtts_core.training.loggers.tensorboard import TensorBoardLogger
 from amtts_core.training.processes import is_main, main_first
 from amtts_core.training.replay import speakers_of
@@ -140,4 +141,5 @@ def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callb
     loggers: list[Callback] = [SampleSpeaker(normalizer), JsonlLogger(run / "metrics.jsonl")]
     if config.training.tensorboard:
         loggers.append(TensorBoardLogger(run / "tensorboard"))
+    loggers.append(ReportWriter(run))  # last: it reads what the others wrote
     return loggers

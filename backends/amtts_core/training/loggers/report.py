@@ -1,0 +1,48 @@
+"""`report.html` in the run folder: written at validations and at the end, after the other loggers."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amtts_core.training.callbacks import Callback, Outcome
+from amtts_core.training.loggers.tensorboard import to_image
+from amtts_core.training.report.page import PICTURES, render
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+
+class ReportWriter(Callback):
+    """Keeps the latest pictures as PNG and writes the page; a page that cannot be written ends no training."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+
+    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+        from PIL import Image
+
+        try:
+            folder = self._run / PICTURES
+            folder.mkdir(exist_ok=True)
+            for name, picture in pictures.items():
+                image = Image.fromarray(to_image(picture.float().cpu().numpy()))
+                image.save(folder / f"{name.replace('/', '--')}.png")
+        except OSError as error:
+            logger.warning("pictures cannot be written into %s: %s", self._run, error)
+        self._write()
+
+    def finished(self, outcome: Outcome) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        path = self._run / "report.html"
+        try:
+            temporary = path.with_name(".report.html.tmp")
+            temporary.write_text(render(self._run), encoding="utf-8", errors="backslashreplace")
+            temporary.replace(path)
+        except OSError as error:  # a full disk is the checkpoint's business to tell
+            logger.warning("%s cannot be written: %s", path, error)
