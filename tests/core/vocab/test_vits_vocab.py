@@ -67,7 +67,9 @@ def test_stock_tokenizer_reads_fidel_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "uroman", "cv"),
     [("ሰላም", "salaame", "salaame"), ("ጠራ ተራ", "taraa taraa", "ጥaraa taraa"), ("ጨረሰ", "charasa", "ጭarasa"),
-     ("ቪዲዮ", "vidiyo", "vidiyo"), ("ሀሐኀ", "hahhaxa", "hahhaxa"), ("አ\u135fተ", "ata", "aːta")],
+     ("ቪዲዮ", "vidiyo", "vidiyo"), ("ሀሐኀ", "hahhaxa", "hahhaxa"), ("አ\u135fተ", "ata", "aːta"),
+     ("ሧቿጧ", "szwacwathwa", "szwacwaጥwa"), ("ᎀᎄᎈᎌ", "mwabwafwapwa", "mwabwafwapwa"),
+     ("ሠጠቸ\u135d\u135e", "satacha", "saጥacha")],
 )  # fmt: skip
 def test_spellings(text: str, uroman: str, cv: str) -> None:
     assert spell(text, front_end="uroman") == uroman

@@ -29,8 +29,11 @@ CONTRASTS = {"ጥ": "ጥ", "ጭ": "ጭ", "ጵ": "ጵ", "ጽ": "ጽ", "ፅ": "ጽ
 """Consonants, by sixth order letter, that `cv` writes with a symbol of their own."""
 CV_SYMBOLS = (*dict.fromkeys(CONTRASTS.values()), GEMINATION)
 _MARKS = {"።": ".", "፣": ",", "፤": ",", "፥": ",", "፦": ",", "፧": "?", "፡": " ", "\u135d": "", "\u135e": ""}
-_NAMES = (("GLOTTAL ", ""), ("PHARYNGEAL ", ""), ("SZ", "S"), ("TH", "T"))
-"""Where uroman departs from the Unicode name of a letter; tested on the published measurements only."""
+_EXTRA_NAMES = ("GLOTTAL ", "PHARYNGEAL ", "SEBATBEIT ")
+_CONSONANTS = {"SZ": "S", "TH": "T", "C": "CH"}
+_VOWELS = ("A", "U", "I", "AA", "EE", "E", "O")
+"""Where uroman departs from the Unicode name of a letter: in the seven orders only, so ሠ is "sa" and ሧ "szwa".
+Compared with uroman 1.3.1.1 for every letter of the Ethiopic blocks up to U+AB2F."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,17 +162,16 @@ def spell(text: str, *, front_end: FrontEnd) -> str:
 
 @cache
 def _spellings(front_end: FrontEnd) -> dict[str, str]:
-    found = {"\u135f": GEMINATION if front_end == "cv" else ""}
+    found = {"\u135d": "", "\u135e": "", "\u135f": GEMINATION if front_end == "cv" else ""}
     for letter, (consonant, *_) in spellings().items():
         name = unicodedata.name(letter).removeprefix("ETHIOPIC SYLLABLE ")
-        for old, new in _NAMES:
-            name = (
-                name.removeprefix(old)
-                if not new
-                else (new + name[len(old) :] if name.startswith(old) else name)
-            )
+        for extra in _EXTRA_NAMES:
+            name = name.removeprefix(extra)
+        for old, new in _CONSONANTS.items():
+            if name.startswith(old) and name[len(old) :] in _VOWELS:
+                name = new + name[len(old) :]
+                break
         latin = name.lower().replace(" ", "")
-        latin = f"ch{latin[1:]}" if latin.startswith("c") and not latin.startswith("ch") else latin
         own = CONTRASTS.get(consonant) if front_end == "cv" else None
         found[letter] = own + latin.lstrip("bcdfghjklmnpqrstvxyz") if own else latin
     return found
