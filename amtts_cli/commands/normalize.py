@@ -43,7 +43,10 @@ def normalize(
 ) -> None:
     """Normalise texts: one a line in, one a line out.
 
-    Characters outside the language's symbols are kept and counted on standard error.
+    Characters outside the language's symbols are kept and counted on standard error. A text that begins with a minus
+    sign comes after two of them.
+
+    Example: amtts normalize --explain -- "-5 ዲግሪ"
     """
     from amtts_core.text.normalize import Normalizer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,9 @@ from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
     from amtts_core.synthesis.engine import Speech, Synthesizer
+
+
+_VERSION = re.compile(r"\.v?\d+")  # out.v2 is a folder
 
 
 def synthesize(
@@ -36,7 +40,8 @@ def synthesize(
     from amtts_core.audio.save import FORMATS, check_audio_name
     from amtts_core.synthesis.engine import Synthesizer
 
-    one_file = bool(out.suffix)
+    a_folder = out.is_dir() and out.suffix.lower() not in FORMATS
+    one_file = bool(out.suffix) and not a_folder and not _VERSION.fullmatch(out.suffix)
     if one_file:
         check_audio_name(out)
     elif out.exists() and not out.is_dir():

@@ -199,6 +199,8 @@ def test_bytes_that_are_no_text_on_the_command_line(run: Path, tmp_path: Path) -
 def test_a_line_without_letters_stops_a_folder_before_the_first_file(run: Path, tmp_path: Path) -> None:
     done = speak(run, tmp_path / "out", stdin=f"{TEXT}\n\n***\n{TEXT}")
     done.refused("line 3: nothing to speak in '***'")
+    assert speak(run, tmp_path / "out.v2", TEXT).code == 0  # a number is no audio ending
+    assert (tmp_path / "out.v2/0001.wav").is_file()
     speak(run, tmp_path / "out", stdin=f"{TEXT}\nЖЖ").refused("line 2: no letter of 'ЖЖ' is known")
     assert not (tmp_path / "out").exists()
 
