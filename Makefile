@@ -16,10 +16,10 @@ BENCH_ARGS ?=
 # make kill-test KILL_ARGS="--backend vits --kills 50 --seed 3"
 KILL_ARGS ?=
 
-.PHONY: help setup demo test lint types docs wheel bench kill-test
+.PHONY: help setup demo test test-descript lint types docs wheel bench kill-test
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## make .venv and install amtts with its development tools (the other verbs call this)
 
@@ -34,6 +34,9 @@ demo: $(STAMP) ## prepare, tokenize, train, check and speak with the bundled cor
 test: $(STAMP) ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS) || { code=$$?; \
 	  if [ $$code -eq 5 ]; then echo "error: pytest found no test to run (exit code 5)" >&2; fi; exit $$code; }
+
+test-descript: ## hold the original descript-audio-codec to the same numbers, in an environment of its own
+	@bash scripts/test_descript.sh .venv-descript
 
 lint: $(STAMP) ## ruff check, ruff format --check and the import contracts
 	$(BIN)/ruff check .

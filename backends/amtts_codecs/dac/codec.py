@@ -15,8 +15,8 @@ from amtts_codecs.dac.weights import load_dac
 from amtts_core.backend import ReferenceCheck
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.codec.protocol import kept_codebooks
-from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.codec.protocol import kept_codebooks, require_codes
+from amtts_core.errors import CheckpointError
 
 
 class DacCodec:
@@ -84,12 +84,7 @@ class DacCodec:
     def decode(self, codes: Tensor) -> Tensor:
         """(B, K', L) int64 -> (B, T'), T' up to 8 samples shorter than L * hop at odd rates, as published."""
         books = int(self.network.config.n_codebooks)
-        if codes.ndim != 3 or not 1 <= codes.shape[1] <= books:
-            raise AmttsError(f"codes have shape {list(codes.shape)}, expected (B, 1 to {books}, L)")
-        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.cardinality:
-            raise AmttsError(
-                f"codes range from {int(codes.min())} to {int(codes.max())}, expected 0 to {self.cardinality - 1}"
-            )
+        require_codes(codes, books=books, cardinality=self.cardinality)
         audio: Tensor = self.network.decode(audio_codes=codes).audio_values
         return audio.reshape(len(codes), -1)
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from amtts_codecs.dac.codec import DacCodec
 from amtts_core.backend import ReferenceCheck
+from amtts_core.codec.protocol import SpeechCodec
 from amtts_core.errors import AmttsError
 
 TOLERANCE = 1e-5
@@ -28,33 +29,50 @@ def reference_checks(folder: Path) -> list[ReferenceCheck]:
     Raises:
         AmttsError: the bundle cannot be read.
     """
-    try:
-        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        expected = load_file(folder / "expected.safetensors")
-        audio, codes = expected["audio"][:, 0], expected["codes"]
-        z, decoded, padded = expected["z"], expected["decoded"], expected["audio_padded"][:, 0]
-        settings = {key: float(told[key]) for key in ("num_codebooks", "cardinality", "frame_rate")}
-        hop = int(told["hop_length"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise AmttsError(f"DAC bundle {folder} cannot be read ({type(error).__name__}: {error})") from None
-    codec = DacCodec.open(folder / "weights.pth")
-    found, latents = codec.encode_latents(audio)
-    alone = torch.cat([codec.encode(row[None]) for row in audio])
+    codec, (_, expected) = DacCodec.open(folder / "weights.pth"), _bundle(folder)
+    audio = expected["audio"][:, 0]
     whole = functional.pad(audio, (0, -audio.shape[1] % codec.hop))
-    checks = [_check(key, torch.tensor(value), _setting(codec, key), 0) for key, value in settings.items()]
     return [
-        *checks,
-        _check("hop_length", torch.tensor(hop), torch.tensor(codec.hop), 0),
-        _check("audio_padded", padded, whole, 0),
-        _check("codes", codes, found, 0),
-        _check("codes one by one", codes, alone, 0),
-        _check("z", z, latents, TOLERANCE),
-        _check("decoded", decoded[:, 0], codec.decode(codes), TOLERANCE),
+        *compare(codec, folder),
+        _check("audio_padded", expected["audio_padded"][:, 0], whole, 0),
+        _check("z", expected["z"], codec.encode_latents(audio)[1], TOLERANCE),
     ]
 
 
-def _setting(codec: DacCodec, key: str) -> Tensor:
-    return torch.tensor(float(getattr(codec, key)))
+def compare(codec: SpeechCodec, folder: Path) -> list[ReferenceCheck]:
+    """Compares what every codec has: settings, codes in a batch and one by one, decoded audio.
+
+    Raises:
+        AmttsError: the bundle cannot be read.
+    """
+    told, expected = _bundle(folder)
+    audio, codes = expected["audio"][:, 0], expected["codes"]
+    hop = torch.tensor(round(codec.sample_rate / codec.frame_rate))
+    settings = [
+        _check(key, torch.tensor(float(told[key])), torch.tensor(float(getattr(codec, key))), 0)
+        for key in ("num_codebooks", "cardinality", "frame_rate")
+    ]
+    alone = torch.cat([codec.encode(row[None]) for row in audio])
+    return [
+        *settings,
+        _check("hop_length", torch.tensor(int(told["hop_length"])), hop, 0),
+        _check("codes", codes, codec.encode(audio), 0),
+        _check("codes one by one", codes, alone, 0),
+        _check("decoded", expected["decoded"][:, 0], codec.decode(codes), TOLERANCE),
+    ]
+
+
+def _bundle(folder: Path) -> tuple[dict[str, float], dict[str, Tensor]]:
+    try:
+        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        expected = load_file(folder / "expected.safetensors")
+        for key in ("num_codebooks", "cardinality", "frame_rate", "hop_length"):
+            float(told[key])
+        for key in ("audio", "codes", "z", "decoded", "audio_padded"):
+            expected[key]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise AmttsError(f"DAC bundle {folder} cannot be read ({type(error).__name__}: {error})") from None
+    return told, expected
 
 
 def _check(name: str, expected: Tensor, found: Tensor, tolerance: float) -> ReferenceCheck:

@@ -87,7 +87,12 @@ def load_dac(path: Path) -> DacModel:
     return _from_folder(path) if path.is_dir() else _from_published(path)
 
 
-def _from_published(path: Path) -> DacModel:
+def read_published(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Constructor arguments and weights of a published file, read without executing anything from it.
+
+    Raises:
+        CheckpointError: unreadable, or of another layout.
+    """
     try:
         stored: Any = (
             read_packaged(path)
@@ -98,12 +103,16 @@ def _from_published(path: Path) -> DacModel:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"DAC weights {path} cannot be read safely: {first}") from None
     try:
-        arguments, weights = dict(stored["metadata"]["kwargs"]), dict(stored["state_dict"])
+        return dict(stored["metadata"]["kwargs"]), dict(stored["state_dict"])
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"DAC weights {path}: expected a dictionary with 'state_dict' and 'metadata.kwargs', "
             "as descript-audio-codec saves it"
         ) from None
+
+
+def _from_published(path: Path) -> DacModel:
+    arguments, weights = read_published(path)
     network = _network(_config(arguments, path))
     names = module_names(len(network.config.downsampling_ratios))
     load_strict(network, renamed(fold_weight_norm(weights), names), backend="dac")

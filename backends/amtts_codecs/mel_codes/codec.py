@@ -17,7 +17,7 @@ from amtts_core.audio.mel import log_mel
 from amtts_core.backend import ReferenceCheck
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.codec.protocol import kept_codebooks
+from amtts_core.codec.protocol import kept_codebooks, require_codes
 from amtts_core.errors import AmttsError, CheckpointError
 
 NAME = "mel-codes"
@@ -103,12 +103,7 @@ class MelCodesCodec:
     def decode_mel(self, codes: Tensor) -> Tensor:
         """(B, K', L) int64 -> natural-log mel (B, L * stride, M)."""
         books = self.config.num_codebooks
-        if codes.ndim != 3 or not 1 <= codes.shape[1] <= books:
-            raise AmttsError(f"codes have shape {list(codes.shape)}, expected (B, 1 to {books}, L)")
-        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.cardinality:
-            raise AmttsError(
-                f"codes range from {int(codes.min())} to {int(codes.max())}, expected 0 to {self.cardinality - 1}"
-            )
+        require_codes(codes, books=books, cardinality=self.cardinality)
         values = self.network.quantizer.lookup(codes.transpose(1, 2))
         frames = torch.full((len(codes),), codes.shape[2], device=codes.device)
         return self.network.denormalize(self.network.decode(values, frames))

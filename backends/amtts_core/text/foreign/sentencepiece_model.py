@@ -7,7 +7,6 @@ so that old text is cut exactly as before. IndexTTS2 upper-cases text and puts s
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import VOWELS, spellings
+from amtts_core.text.foreign.sentencepiece_proto import parse_model
 from amtts_core.text.foreign.symbols import SPACE_MARK, Letters
 from amtts_core.text.tokenizer import MODEL_FILE, damaged, write_settings
 
@@ -145,7 +145,7 @@ def append_pieces(
     Raises:
         AmttsError: more pieces than `pad_to`.
     """
-    proto = _parsed(model)
+    proto = parse_model(model)
     old = {piece.piece for piece in proto.pieces}
     known = set("".join(piece.piece for piece in proto.pieces if piece.type in (_NORMAL, _USER_DEFINED)))
     wanted: dict[str, None] = {f"[{language}]": None} if language else {}
@@ -176,15 +176,8 @@ def _in_text(name: str) -> str:
     return "\ue000" + name.replace(SPACE_MARK, " ")
 
 
-def _parsed(model: bytes) -> Any:
-    messages: Any = importlib.import_module("sentencepiece.sentencepiece_model_pb2")
-    proto = messages.ModelProto()
-    proto.ParseFromString(model)
-    return proto
-
-
 def _appended(model: bytes, names: Sequence[str], *, pad_to: int) -> bytes:
-    proto = _parsed(model)
+    proto = parse_model(model)
     lowest = min((piece.score for piece in proto.pieces if piece.type == _NORMAL), default=0.0)
     unigram = proto.trainer_spec.model_type == _UNIGRAM
     longer = sum(len(name) > 1 for name in names)

@@ -1,0 +1,1 @@
+"""The original descript-audio-codec package as a codec (extra `descript`)."""
