@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import DacModel
 
+from amtts_codecs.dac.fast import FastDac
 from amtts_codecs.dac.weights import load_dac
 from amtts_core.backend import ReferenceCheck
 from amtts_core.checkpoint import read_checkpoint
@@ -39,6 +38,7 @@ class DacCodec:
         self.frame_rate = self.sample_rate / self.hop
         self.cardinality = int(network.config.codebook_size)
         self.weights_hash = weights_fingerprint(network.state_dict())
+        self._fast: FastDac | None = None
 
     @classmethod
     def open(cls, weights: Path, *, num_codebooks: int = 0) -> DacCodec:
@@ -61,6 +61,7 @@ class DacCodec:
     def to(self, device: torch.device | str) -> DacCodec:
         """Moves the network."""
         self.network.to(device)  # type: ignore[arg-type]
+        self._fast = None
         return self
 
     @torch.inference_mode()
@@ -75,8 +76,8 @@ class DacCodec:
             raise ValueError(f"expected a waveform (B, T) with samples, got {list(waveform.shape)}")
         samples = [waveform.shape[1]] * len(waveform) if lengths is None else lengths.tolist()
         padded = functional.pad(waveform, (0, -waveform.shape[1] % self.hop))
-        with self._own_edges([self.num_frames(n) * self.hop for n in samples], padded.shape[1]):
-            hidden = self.network.encoder(_without_tail(padded, samples)[:, None])
+        whole = [self.num_frames(n) * self.hop for n in samples]
+        hidden = self._quick().encode(_without_tail(padded, samples), whole)
         latents, codes, *_ = self.network.quantizer(hidden, self.num_codebooks)
         return codes, latents
 
@@ -85,33 +86,13 @@ class DacCodec:
         """(B, K', L) int64 -> (B, T'), T' up to 8 samples shorter than L * hop at odd rates, as published."""
         books = int(self.network.config.n_codebooks)
         require_codes(codes, books=books, cardinality=self.cardinality)
-        audio: Tensor = self.network.decode(audio_codes=codes).audio_values
-        return audio.reshape(len(codes), -1)
+        values = self.network.quantizer.from_codes(codes)[0]
+        return self._quick().decode(values)
 
-    @contextmanager
-    def _own_edges(self, lengths: list[int], padded: int) -> Iterator[None]:
-        """Lets every item of a batch meet zeros where it would meet a convolution's own zero padding alone.
-
-        Args:
-            lengths: samples of each item, whole frames.
-            padded: samples of the batch.
-        """
-        if all(length == padded for length in lengths):
-            yield
-            return
-
-        def cut(module: nn.Module, inputs: tuple[Tensor]) -> None:
-            stride = padded // inputs[0].shape[-1]  # of all the layers before
-            for row, length in enumerate(lengths):
-                inputs[0][row, :, length // stride :] = 0
-
-        convolutions = [m for m in self.network.encoder.modules() if isinstance(m, nn.Conv1d)]
-        handles = [convolution.register_forward_pre_hook(cut) for convolution in convolutions]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    def _quick(self) -> FastDac:
+        if self._fast is None:
+            self._fast = FastDac(self.network)
+        return self._fast
 
 
 def _is_ours(weights: Path) -> bool:
