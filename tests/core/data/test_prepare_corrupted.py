@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from prepared import contents, rows, run
-from recordings import speech
+from recordings import SENTENCES, speech
+from talks import make_spans, make_talk, sentences, srt
+
+from amtts_core.errors import AmttsError
 
 _FORMATS = (
     ("wav", "PCM_16"),
@@ -78,3 +81,33 @@ def test_three_hundred_damaged_files(tmp_path: Path):
         assert all(np.isfinite(value) for value in row["measures"].values())
     run(tmp_path / "in", tmp_path / "two", jobs=2)
     assert contents(tmp_path / "two") == contents(tmp_path / "out")
+
+
+def test_damaged_tables_and_subtitles_end_in_a_ledger_or_one_line(tmp_path: Path):
+    """24 sources: those that can be read still reconcile, the others are refused in one line and leave nothing."""
+    chance, spans = random.Random(11), make_spans(2, seed=1)
+    captions = srt(spans, sentences(2))
+    table = "audio_file|text|speaker\n" + "".join(f"talk.wav|{text}|s\n" for text in SENTENCES[:3])
+    row = '{"audio_filepath": "talk.wav", "text": "%s", "offset": %d, "duration": 1.5}\n'
+    sources = {
+        "metadata.csv": table,
+        "manifest.json": "".join(row % (text, place) for place, text in enumerate(SENTENCES[:3])),
+        "talk.srt": captions,
+        "talk.vtt": "WEBVTT\n\n" + captions.replace(",", "."),
+    }
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in/talk.wav", make_talk(spans), 16000)
+    said: list[str] = []
+    for name, text in sources.items():
+        for number in range(6):
+            out = tmp_path / f"{name}{number}"
+            (tmp_path / "in" / name).write_bytes(_damaged(text.encode(), chance))
+            try:
+                report = run(tmp_path / "in", out)
+                assert report.total == report.kept + report.dropped
+            except AmttsError as error:
+                said.append(str(error))
+            assert not out.exists() or (out / "rejected.jsonl").is_file()
+        (tmp_path / "in" / name).unlink()
+    assert 1 < len(said) < 22
+    assert all("\n" not in line for line in said)
