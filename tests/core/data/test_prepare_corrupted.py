@@ -109,5 +109,5 @@ def test_damaged_tables_and_subtitles_end_in_a_ledger_or_one_line(tmp_path: Path
                 said.append(str(error))
             assert not out.exists() or (out / "rejected.jsonl").is_file()
         (tmp_path / "in" / name).unlink()
-    assert 1 < len(said) < 22
+    assert len(said) < 24
     assert all("\n" not in line for line in said)
