@@ -154,6 +154,9 @@ class TrainingConfig(Settings):
         description="average the weights with this decay, and speak with the average; 0 does not",
     )
     tensorboard: bool = Field(True, description="write TensorBoard events into the run folder")
+    wandb: Literal["off", "offline", "online"] = Field(
+        "off", description="log to Weights & Biases; offline sends nothing, only online does"
+    )
     threads: int = Field(0, ge=0, description="CPU threads of torch; 0 keeps torch's own choice")
 
 

@@ -61,6 +61,38 @@ def test_json(corpus: Path, tmp_path: Path) -> None:
     assert report["metrics"]["val/total"] > 0
 
 
+def test_a_dry_run_tells_time_and_memory_and_makes_no_run(corpus: Path, tmp_path: Path) -> None:
+    done = learn(corpus, tmp_path / "run", "--dry-run", steps=500)
+    assert done.code == 0, done.err
+    assert "GiB in this process, with the 12 longest utterances" in done.out
+    assert "for 500 steps" in done.out
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--force",), "--force belongs to --resume"),
+        (("--resume", "--dry-run"), "--dry-run belongs to a new run"),
+        (("--resume", "--auto-batch"), "--auto-batch belongs to a new run"),
+        (("--dry-run", "--auto-batch"), "exclude each other"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    corpus: Path, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    learn(corpus, tmp_path / "run", *options).refused(said)
+
+
+@pytest.mark.parametrize("engine", ["FSDP", "DEEPSPEED"])
+def test_a_network_that_should_be_split_is_refused(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{engine}", "true")
+    learn(corpus, tmp_path / "run").refused("accelerate was told to use", "MULTI_GPU")
+    assert not (tmp_path / "run").exists()
+
+
 def test_options_reach_the_run(corpus: Path, tmp_path: Path) -> None:
     done = learn(corpus, tmp_path / "run", "--seed", 9, "--max-samples", 3, "--set", "model.hidden=16")
     assert done.code == 0, done.err

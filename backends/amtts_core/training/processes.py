@@ -17,6 +17,8 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
+from amtts_core.errors import AmttsError
+
 BUCKET = 32 * 2**20
 """Bytes of gradient sent at once."""
 
@@ -126,6 +128,29 @@ def is_main() -> bool:
 def on_cpus() -> bool:
     """True where torchrun started several processes without a GPU: accelerate has to be told, or runs each alone."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
+
+
+ENGINES = {
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config",
+}
+"""What `accelerate launch` sets -> the way of splitting a network that its file asks for."""
+
+
+def refuse_split_networks() -> None:
+    """Says so where accelerate's file asks for what amtts does not do, rather than training without a word of it.
+
+    Raises:
+        AmttsError: names the engine.
+    """
+    for variable, engine in ENGINES.items():
+        if os.environ.get(variable, "").lower() in ("true", "1", "yes", "on"):
+            raise AmttsError(
+                f"accelerate was told to use {engine}; every process of amtts holds the whole network",
+                remedy="Use distributed_type MULTI_GPU, and training.gradient_checkpointing=true to save memory",
+            )
 
 
 @contextmanager

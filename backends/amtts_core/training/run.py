@@ -22,7 +22,8 @@ from amtts_core.training.folder import open_run, prepare_folder
 from amtts_core.training.loggers.jsonl import JsonlLogger
 from amtts_core.training.loggers.report import ReportWriter
 from amtts_core.training.loggers.tensorboard import TensorBoardLogger
-from amtts_core.training.processes import is_main, main_first
+from amtts_core.training.loggers.wandb import WandbLogger
+from amtts_core.training.processes import is_main, main_first, refuse_split_networks
 from amtts_core.training.replay import speakers_of
 from amtts_core.training.samples import SampleSpeaker
 from amtts_core.training.start import Origin, Start
@@ -77,6 +78,7 @@ def train(
     Raises:
         AmttsError: anything the user can mend; nothing is half-written then.
     """
+    refuse_split_networks()
     manifest = training_manifest(data)
     overridden: list[str] = []
     previous = open_run(run, resume=resume, from_scratch=from_scratch)
@@ -141,5 +143,7 @@ def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callb
     loggers: list[Callback] = [SampleSpeaker(normalizer), JsonlLogger(run / "metrics.jsonl")]
     if config.training.tensorboard:
         loggers.append(TensorBoardLogger(run / "tensorboard"))
+    if config.training.wandb != "off":
+        loggers.append(WandbLogger(run, config.training.wandb))
     loggers.append(ReportWriter(run))  # last: it reads what the others wrote
     return loggers

@@ -64,7 +64,7 @@ def read_history(run: Path) -> History:
             out.checkpoints.append(step)
         elif kind == "end":
             out.end = row
-    out.curves = {name: sorted(points.items()) for name, points in curves.items()}  # type: ignore[misc]
+    out.curves = {name: sorted(points.items()) for name, points in curves.items()}
     reasons = Counter(_kind_of(str(row.get("reason", ""))) for row in _rows(run / "excluded.jsonl"))
     out.excluded = dict(reasons.most_common())
     return out
