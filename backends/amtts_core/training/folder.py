@@ -54,12 +54,22 @@ def prepare_folder(run: Path, config: str, excluded: Sequence[Excluded], *, from
             logger.warning("the earlier checkpoints of %s are kept in %s", run, aside)
             for name in ("latest", "best"):
                 (run / name).unlink(missing_ok=True)
-        (run / "config.yaml").write_text(config, encoding="utf-8")
+        _replace(run / "config.yaml", config)
         _write_exclusions(run, excluded)
     except OSError as error:
         raise AmttsError(
             f"run folder {run} cannot be written: {error.strerror}", remedy="Choose another --out"
         ) from None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file so that it is the old or the new one, whole, whatever happens."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _free_name(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from amtts_core.backend import Backend
 from amtts_core.checkpoint import load_strict
 from amtts_core.config import RunConfig, commented_yaml
 from amtts_core.data.corpus import corpus_normalizer
+from amtts_core.errors import AmttsError
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import load_tokenizer
 from amtts_core.training.auto_batch import with_largest_batch
@@ -29,6 +31,8 @@ from amtts_core.training.samples import SampleSpeaker
 from amtts_core.training.start import Origin, Start
 from amtts_core.training.trainer import Trainer
 from amtts_core.training.types import choose_parameters
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def train(
     with main_first():
         if is_main():
             prepare_folder(run, commented_yaml(config, backend_class), excluded, from_scratch=from_scratch)
-    return TrainingResult(run, trainer.fit(), len(excluded))
+    return TrainingResult(run, _fitted(trainer), len(excluded))
 
 
 def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callback]:
@@ -147,3 +151,16 @@ def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callb
         loggers.append(WandbLogger(run, config.training.wandb))
     loggers.append(ReportWriter(run))  # last: it reads what the others wrote
     return loggers
+
+
+def _fitted(trainer: Trainer) -> Outcome:
+    """Trains. A disk that fills up is the user's to mend; every other error keeps its traceback."""
+    try:
+        return trainer.fit()
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise AmttsError(
+            f"run folder {trainer.run} cannot be written: {error.strerror}",
+            remedy="Free space, then continue with --resume",
+        ) from error

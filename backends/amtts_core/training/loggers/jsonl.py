@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -58,5 +59,5 @@ class JsonlLogger(Callback):
 
 def cut_half_line(path: Path) -> None:
     """Removes a last line that a kill left without its end."""
-    if path.exists() and (text := path.read_bytes()) and not text.endswith(b"\n"):
-        path.write_bytes(text[: text.rfind(b"\n") + 1])
+    if path.exists() and path.stat().st_size and not (text := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, text.rfind(b"\n") + 1)
