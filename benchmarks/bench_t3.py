@@ -6,9 +6,12 @@ as the published code samples; a token has to be the same. The network is 256 wi
 
 from __future__ import annotations
 
-import time
+import argparse
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from support import side_by_side
 from torch import Tensor
 from transformers import DynamicCache, LlamaConfig, LlamaModel
 from transformers.generation.logits_process import (
@@ -22,17 +25,18 @@ from amtts_chatterbox.t3.generate import Utterance, Voice, token_steps
 from amtts_chatterbox.t3.names import to_published
 from amtts_chatterbox.t3.network import T3
 
-TOKENS = 150
-ROUNDS = 3
+TOKENS, ROUNDS = 150, 5
+TOKENS_FULL, ROUNDS_FULL = 24, 3
 SYMBOLS = 500
 TEXT = [255, *range(1, 41), 0]
 GREEDY = SamplingConfig(cfg_weight=0.5, only_codes=False)
 
 
-def network_of_the_benchmark() -> T3:
+def network_of_the_benchmark(*, full: bool = False) -> T3:
     """Wide enough apart that the likeliest token is clear."""
     torch.manual_seed(0)
-    config = T3Config(hidden=256, intermediate=1024, layers=8, heads=4, head_dim=64)
+    small = {"hidden": 256, "intermediate": 1024, "layers": 8, "heads": 4, "head_dim": 64}
+    config = T3Config.model_validate({} if full else small)
     network = T3(config, num_text_tokens=SYMBOLS).eval()
     for table in (network.speech_head.weight, network.speech_embedding.weight):
         torch.nn.init.normal_(table, std=0.5)
@@ -69,7 +73,9 @@ def plain_trunk(network: T3) -> LlamaModel:
 
 
 @torch.inference_mode()
-def plain_loop(network: T3, trunk: LlamaModel, voice: Voice, *, sample: bool) -> list[int]:
+def plain_loop(
+    network: T3, trunk: LlamaModel, voice: Voice, *, sample: bool, tokens: int = TOKENS
+) -> list[int]:
     """One utterance with guidance, as published."""
     config = network.config
     prompt = torch.tensor([voice.prompt])
@@ -84,7 +90,7 @@ def plain_loop(network: T3, trunk: LlamaModel, voice: Voice, *, sample: bool) ->
     cache = DynamicCache(config=trunk.config)
     out = trunk(inputs_embeds=rows, past_key_values=cache, use_cache=True, output_hidden_states=True)
     ids = torch.full((1, 1), config.start_speech)
-    for step in range(TOKENS):
+    for step in range(tokens):
         logits = network.speech_head(out.last_hidden_state)[:, -1]
         scores: Tensor = logits[:1] + 0.5 * (logits[:1] - logits[1:])
         for process in processors:
@@ -106,48 +112,68 @@ def plain_loop(network: T3, trunk: LlamaModel, voice: Voice, *, sample: bool) ->
 
 
 def our_loop(
-    network: T3, voice: Voice, *, count: int = 1, dtype: torch.dtype | None = None, **changes: float
+    network: T3,
+    voice: Voice,
+    *,
+    count: int = 1,
+    dtype: torch.dtype | None = None,
+    tokens: int = TOKENS,
+    **changes: float,
 ) -> list[list[int]]:
     """The tokens of each utterance of a batch of `count`; greedy without changes of the sampling."""
     sampling = SamplingConfig.model_validate(GREEDY.model_dump() | changes)
     utterances = [Utterance(text=TEXT, voice=voice, seed=number) for number in range(count)]
     found: list[list[int]] = [[] for _ in utterances]
-    steps = token_steps(network, utterances, sampling=sampling, steps=TOKENS, dtype=dtype, greedy=not changes)
-    for tokens in steps:
-        for row, fresh in zip(found, tokens, strict=True):
+    steps = token_steps(network, utterances, sampling=sampling, steps=tokens, dtype=dtype, greedy=not changes)
+    for drawn in steps:
+        for row, fresh in zip(found, drawn, strict=True):
             row += fresh
     return found
 
 
-def main() -> None:
-    """Prints tokens per second of processor time, the best of a few rounds of each, taken in turns."""
-    torch.set_num_threads(1)
-    network = network_of_the_benchmark()
+def compare(*, full: bool) -> None:
+    """Prints tokens per second of processor time of each way."""
+    network = network_of_the_benchmark(full=full)
     trunk = plain_trunk(network)
     voice = Voice(speaker=torch.ones(256) / 16, prompt=list(range(150)))
-    same = [plain_loop(network, trunk, voice, sample=False)] == our_loop(network, voice)
-    bf16 = torch.bfloat16
+    tokens, rounds = (TOKENS_FULL, ROUNDS_FULL) if full else (TOKENS, ROUNDS)
+
+    def ours(count: int = 1, *, bf16: bool = False, cfg: float = 0.5) -> Callable[[], int]:
+        dtype = torch.bfloat16 if bf16 else None
+
+        def run() -> int:
+            options: dict[str, Any] = {"count": count, "dtype": dtype, "tokens": tokens}
+            return sum(map(len, our_loop(network, voice, **options, only_codes=True, cfg_weight=cfg)))
+
+        return run
+
     cases = {
-        "plain loop, guidance": lambda: [plain_loop(network, trunk, voice, sample=True)],
-        "ours, guidance": lambda: our_loop(network, voice, only_codes=True),
-        "ours, guidance, bf16": lambda: our_loop(network, voice, dtype=bf16, only_codes=True),
-        "ours, no guidance": lambda: our_loop(network, voice, only_codes=True, cfg_weight=0.0),
-        "ours, guidance, 8 utterances": lambda: our_loop(network, voice, count=8, only_codes=True),
-        "ours, guidance, 8 utterances, bf16": lambda: our_loop(
-            network, voice, count=8, dtype=bf16, only_codes=True
-        ),
+        "plain loop, guidance": lambda: len(plain_loop(network, trunk, voice, sample=True, tokens=tokens)),
+        "ours, guidance": ours(),
+        "ours, guidance, bf16": ours(bf16=True),
     }
-    best = dict.fromkeys(cases, 0.0)
-    for _ in range(ROUNDS):
-        for name, run in cases.items():
-            began = time.thread_time()
-            spoken = sum(len(row) for row in run())
-            best[name] = max(best[name], spoken / (time.thread_time() - began))
-    plain = best["plain loop, guidance"]
-    print("T3 256 wide, 8 layers, 150 tokens with sampling, prefill included, 1 thread")
-    print(f"greedy tokens of both loops are {'the same' if same else 'NOT the same'}")
-    for name, speed in best.items():
-        print(f"{name:36s} {speed:6.0f} tokens/s  {speed / plain:5.2f} x")
+    if not full:
+        cases |= {
+            "ours, no guidance": ours(cfg=0.0),
+            "ours, guidance, 8 utterances": ours(8),
+            "ours, guidance, 8 utterances, bf16": ours(8, bf16=True),
+        }
+    same = plain_loop(network, trunk, voice, sample=False, tokens=tokens)
+    same_tokens = [same] == our_loop(network, voice, tokens=tokens)
+    found = side_by_side(cases, rounds=rounds)
+    size = "full size (536 M)" if full else "256 wide, 8 layers"
+    print(f"T3 {size}, {tokens} tokens with sampling, prefill included, 1 thread, {rounds} rounds in turns")
+    print(f"greedy tokens of both loops are {'the same' if same_tokens else 'NOT the same'}")
+    for name, (speed, ratio) in found.items():
+        print(f"{name:36s} {speed:6.1f} tokens/s  {ratio:5.2f} x")
+
+
+def main() -> None:
+    """The small size, and with --full the published one (6 GB of memory)."""
+    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="the published size instead; 6 GB of memory")
+    compare(full=parser.parse_args().full)
 
 
 if __name__ == "__main__":

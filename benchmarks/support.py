@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import soundfile
@@ -39,3 +42,28 @@ def write_corpus(folder: Path, *, utterances: int, seconds: float, sample_rate: 
     manifest = folder / "train.jsonl"
     manifest.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
     return manifest
+
+
+def side_by_side(cases: Mapping[str, Callable[[], int]], *, rounds: int) -> dict[str, tuple[float, float]]:
+    """Runs the cases in turns, round after round, so that a busy machine slows all of them alike.
+
+    Args:
+        cases: name -> a function that does its work once and returns how much it did; the first is the yardstick.
+        rounds: how often.
+
+    Returns:
+        name -> (amount per second of processor time, times as fast as the yardstick), medians over the rounds.
+    """
+    for run in cases.values():
+        run()  # what is made once is made here
+    speeds: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, run in cases.items():
+            began = time.thread_time()
+            amount = run()
+            speeds[name].append(amount / (time.thread_time() - began))
+    yardstick = speeds[next(iter(cases))]
+    return {
+        name: (median(found), median(one / other for one, other in zip(found, yardstick, strict=True)))
+        for name, found in speeds.items()
+    }

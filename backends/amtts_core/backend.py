@@ -271,6 +271,20 @@ class ReferenceCheck:
         return self.max_abs_diff <= self.tolerance
 
 
+def required_tokenizer(tokenizer: TextTokenizer | None, *, backend: str) -> TextTokenizer:
+    """The tokenizer of a backend that learns from text.
+
+    Raises:
+        AmttsError: there is none.
+    """
+    if tokenizer is None:
+        raise AmttsError(
+            f"backend '{backend}' learns from text and needs a tokenizer",
+            remedy="Make one with: amtts tokenize --data DIR",
+        )
+    return tokenizer
+
+
 def speaker_index(speaker: str, speakers: Sequence[str]) -> int:
     """Row of a speaker in a checkpoint's table; no name means the first.
 

@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FORMAT = 1
+Built = TypeVar("Built")
 
 
 class CheckpointInfo(BaseModel):
@@ -384,6 +385,17 @@ def read_checkpoint(path: Path, *, prefer: str = "best") -> Checkpoint:
         raise CheckpointError(f"checkpoint {folder}: checkpoint.json: {where}: {fault['msg']}") from None
     except ValueError as error:
         raise CheckpointError(f"checkpoint {folder}: checkpoint.json is not JSON ({error})") from None
+
+
+def loaded(backend: Built, weights: Mapping[str, Tensor]) -> Built:
+    """A backend that was built, with weights loaded strictly.
+
+    Raises:
+        CheckpointError: as `load_strict`.
+    """
+    built: Any = backend  # a `Backend`; its own type is what the caller gets back
+    load_strict(built.network, weights, backend=built.spec.name)
+    return backend
 
 
 def load_strict(network: Any, weights: Mapping[str, Tensor], *, backend: str) -> None:

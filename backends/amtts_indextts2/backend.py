@@ -23,9 +23,10 @@ from amtts_core.backend import (
     SynthesisRequest,
     TextRows,
     device_of,
+    required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import SpeechCodec, VectorCodec
 from amtts_core.codec.registry import open_codec
 from amtts_core.errors import AmttsError
@@ -38,7 +39,6 @@ from amtts_indextts2.decoding import Decoded, Prompt, decode
 from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
-from amtts_indextts2.quantize import QuantizedCopy
 from amtts_indextts2.trunk import INITIAL_DEVIATION
 from amtts_indextts2.weights import LICENCE
 
@@ -86,7 +86,6 @@ class IndexTTS2Backend:
         self.text_tokenizer = tokenizer
         self.speakers = list(speakers)
         self.network = network
-        self._small = QuantizedCopy()
         self._fresh = True
 
     @classmethod
@@ -94,11 +93,7 @@ class IndexTTS2Backend:
         cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
     ) -> IndexTTS2Backend:
         """A fresh network; its text tables have one row per token of `tokenizer` and one more."""
-        if tokenizer is None:
-            raise AmttsError(
-                f"backend '{NAME}' learns from text and needs a tokenizer",
-                remedy="Make one with: amtts tokenize --data DIR",
-            )
+        tokenizer = required_tokenizer(tokenizer, backend=NAME)
         if config.conditioning != "table":
             raise AmttsError(
                 f"model.conditioning is '{config.conditioning}'; only 'table' can be trained here so far",
@@ -119,8 +114,7 @@ class IndexTTS2Backend:
         speakers: Sequence[str] = (),
     ) -> IndexTTS2Backend:
         """The network with `weights` loaded strictly."""
-        backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
-        load_strict(backend.network, weights, backend=NAME)
+        backend = loaded(cls.build(config, tokenizer=tokenizer, speakers=speakers), weights)
         backend._fresh = False
         return backend
 
@@ -261,16 +255,14 @@ class IndexTTS2Backend:
     def _speak(self, prompts: Sequence[Prompt]) -> list[Decoded]:
         """Codes of each prompt; what ran on to its limit is tried again with another seed, and told."""
         small = self.config.int8 and device_of(self.network).type == "cpu"
-        network = self._small.of(self.network) if small else self.network
-        spoken = decode(network, prompts, sampling=self.config.sampling)
+        options: dict[str, Any] = {"sampling": self.config.sampling, "int8": small}
+        spoken = decode(self.network, prompts, **options)
         for attempt in range(1, RETRIES + 1):
             running = [number for number, item in enumerate(spoken) if not item.ended]
             if not running or self.config.sampling.temperature == 0:
                 break
             again = [replace(prompts[n], seed=prompts[n].seed + 7919 * attempt) for n in running]
-            for number, item in zip(
-                running, decode(network, again, sampling=self.config.sampling), strict=True
-            ):
+            for number, item in zip(running, decode(self.network, again, **options), strict=True):
                 spoken[number] = item
         for item, prompt in zip(spoken, prompts, strict=True):
             if not item.ended:

@@ -68,8 +68,13 @@ def draw(logits: Tensor, config: SamplingConfig, generators: Sequence[torch.Gene
     """
     if config.temperature == 0:
         return logits.argmax(dim=-1)
+    if 0 < config.top_k < logits.shape[-1]:  # the rest is cheap for the few that are left
+        logits, ids = logits.topk(config.top_k, dim=-1)
+    else:
+        ids = None
     probability = filtered(logits, config).softmax(dim=-1)
     noise = torch.stack(
         [torch.empty(logits.shape[1:]).exponential_(generator=generator) for generator in generators]
     )
-    return (probability / noise.to(probability.device).clamp(min=1e-10)).argmax(dim=-1)
+    chosen = (probability / noise.to(probability.device).clamp(min=1e-10)).argmax(dim=-1)
+    return chosen if ids is None else ids.gather(-1, chosen[..., None])[..., 0]

@@ -19,9 +19,10 @@ from amtts_core.backend import (
     ReferenceCheck,
     SynthesisRequest,
     TextRows,
+    required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoint import loaded
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.start import PublishedStart
@@ -106,11 +107,7 @@ class VitsBackend:
     def _fresh(
         cls, config: VitsSettings, *, tokenizer: TextTokenizer | None, speakers: Sequence[str]
     ) -> VitsBackend:
-        if tokenizer is None:
-            raise AmttsError(
-                f"backend '{NAME}' learns from text and needs a tokenizer",
-                remedy="Make one with: amtts tokenize --data DIR",
-            )
+        tokenizer = required_tokenizer(tokenizer, backend=NAME)
         network = VitsNetwork(config, vocab_size=tokenizer.vocab_size, num_speakers=len(speakers))
         return cls(config, tokenizer, speakers, network)
 
@@ -124,9 +121,7 @@ class VitsBackend:
         speakers: Sequence[str] = (),
     ) -> VitsBackend:
         """The network with `weights` loaded strictly."""
-        backend = cls._fresh(config, tokenizer=tokenizer, speakers=speakers)
-        load_strict(backend.network, weights, backend=NAME)
-        return backend
+        return loaded(cls._fresh(config, tokenizer=tokenizer, speakers=speakers), weights)
 
     def text_rows(self) -> tuple[TextRows, ...]:
         """The text embedding; there is no head."""

@@ -25,9 +25,10 @@ from amtts_core.backend import (
     SynthesisRequest,
     TextRows,
     device_of,
+    required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoint import loaded
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 
@@ -71,11 +72,7 @@ class ChatterboxMelBackend:
         cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
     ) -> ChatterboxMelBackend:
         """A fresh network; its embedding has one row per token of `tokenizer`."""
-        if tokenizer is None:
-            raise AmttsError(
-                f"backend '{NAME}' learns from text and needs a tokenizer",
-                remedy="Make one with: amtts tokenize --data DIR",
-            )
+        tokenizer = required_tokenizer(tokenizer, backend=NAME)
         network = ChatterboxMel(config, num_tokens=tokenizer.vocab_size, num_speakers=len(speakers))
         return cls(config, tokenizer, speakers, network)
 
@@ -89,9 +86,7 @@ class ChatterboxMelBackend:
         speakers: Sequence[str] = (),
     ) -> ChatterboxMelBackend:
         """The network with `weights` loaded strictly."""
-        backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
-        load_strict(backend.network, weights, backend=NAME)
-        return backend
+        return loaded(cls.build(config, tokenizer=tokenizer, speakers=speakers), weights)
 
     def text_rows(self) -> tuple[TextRows, ...]:
         """The text embedding; there is no head."""

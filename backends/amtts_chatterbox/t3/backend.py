@@ -23,11 +23,11 @@ from amtts_chatterbox.t3.learner import T3Learner, padded_ids
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.reference import reference_checks
 from amtts_chatterbox.t3.start import published_start
-from amtts_chatterbox.t3.stretch import stretch
 from amtts_chatterbox.t3.trunk import INITIAL_DEVIATION
 from amtts_chatterbox.t3.voice_encoder import VoiceEncoder, load_voice_encoder
 from amtts_chatterbox.t3.weights import LICENCE
 from amtts_core.audio.io import resample
+from amtts_core.audio.stretch import stretch
 from amtts_core.backend import (
     BackendSpec,
     Batch,
@@ -37,9 +37,10 @@ from amtts_core.backend import (
     SynthesisRequest,
     TextRows,
     device_of,
+    required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, VectorCodec
 from amtts_core.codec.registry import open_codec
 from amtts_core.errors import AmttsError
@@ -94,11 +95,7 @@ class ChatterboxT3Backend:
         cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
     ) -> ChatterboxT3Backend:
         """A fresh network; text embedding and head have one row per token of `tokenizer`."""
-        if tokenizer is None:
-            raise AmttsError(
-                f"backend '{NAME}' learns from text and needs a tokenizer",
-                remedy="Make one with: amtts tokenize --data DIR",
-            )
+        tokenizer = required_tokenizer(tokenizer, backend=NAME)
         network = T3(config, num_text_tokens=tokenizer.vocab_size, num_voices=max(1, len(speakers)))
         return cls(config, tokenizer, speakers, network)
 
@@ -112,8 +109,7 @@ class ChatterboxT3Backend:
         speakers: Sequence[str] = (),
     ) -> ChatterboxT3Backend:
         """The network with `weights` loaded strictly."""
-        backend = cls.build(config, tokenizer=tokenizer, speakers=speakers)
-        load_strict(backend.network, weights, backend=NAME)
+        backend = loaded(cls.build(config, tokenizer=tokenizer, speakers=speakers), weights)
         backend._fresh = False
         return backend
 
@@ -244,7 +240,9 @@ class ChatterboxT3Backend:
         if format != "chatterbox":
             raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: chatterbox")
         start, stop = self.text_tokenizer.bos_id, self.text_tokenizer.eos_id
-        export_chatterbox(self.network, folder, start_text=start, stop_text=stop)
+        export_chatterbox(
+            self.network, folder, start_text=start, stop_text=stop, tokenizer=self.text_tokenizer
+        )
 
     def _framed(self, tokens: Sequence[int]) -> list[int]:
         return [self.text_tokenizer.bos_id, *tokens, self.text_tokenizer.eos_id]

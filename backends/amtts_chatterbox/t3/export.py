@@ -6,15 +6,21 @@ Nothing of this project is needed to load it. No sampling state is written: only
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from amtts_chatterbox.t3.names import to_published
 from amtts_chatterbox.t3.network import T3
+from amtts_chatterbox.t3.tokenizer_export import stock_tokenizer
 from amtts_core.errors import AmttsError
+from amtts_core.text.tokenizer import TextTokenizer
+
+logger = logging.getLogger(__name__)
 
 FILES = {True: "t3_mtl23ls_v2.safetensors", False: "t3_cfg.safetensors"}
-"""The file name that stock Chatterbox looks for, by whether the network is multilingual."""
+TOKENIZER_FILES = {True: "grapheme_mtl_merged_expanded_v1.json", False: "tokenizer.json"}
+"""The file names that stock Chatterbox looks for, by whether the network is multilingual."""
 
 _README = """# T3 for Chatterbox
 
@@ -24,6 +30,8 @@ _README = """# T3 for Chatterbox
 ```python
 {code}
 ```
+
+{tokenizer}
 
 Text tokens: {text}. Speech codes: {codes}, start {start}, end {stop}. {licence}
 """
@@ -42,15 +50,31 @@ from chatterbox.models.t3.modules.t3_config import T3Config
 sizes, config = json.load(open("config.json")), T3Config()
 vars(config).update(sizes["t3"])
 LLAMA_CONFIGS[config.llama_config_name] = sizes["llama"]
-t3 = T3(config).eval()
+t3 = T3(config)
 t3.cond_enc.perceiver = Perceiver({queries}, {width}, {width}, {heads})
-t3.load_state_dict(safetensors.torch.load_file("{file}"))"""
+t3.load_state_dict(safetensors.torch.load_file("{file}"))
+t3.eval()"""
+
+
+_TOKENIZER = """`{file}` encodes text as in training, with Hugging Face `tokenizers` as Chatterbox' own classes use
+it{tag}:
+`Tokenizer.from_file("{file}").encode(text.replace(" ", "[SPACE]")).ids`. The text has to be written as in training
+(numbers in words, `amtts normalize` shows it); Chatterbox' `punc_norm` changes Amharic punctuation, so leave it out."""
+
+_NO_TOKENIZER = """No tokenizer is here: Chatterbox' format cannot express a '{kind}' tokenizer exactly. Encode text
+with amtts."""
 
 
 def export_chatterbox(
-    network: T3, folder: Path, *, start_text: int = 255, stop_text: int = 0, licence: str = ""
+    network: T3,
+    folder: Path,
+    *,
+    start_text: int = 255,
+    stop_text: int = 0,
+    licence: str = "",
+    tokenizer: TextTokenizer | None = None,
 ) -> Path:
-    """Writes weights, config.json and README.md.
+    """Writes weights, tokenizer, config.json and README.md.
 
     Args:
         network: to write.
@@ -58,6 +82,7 @@ def export_chatterbox(
         start_text: id before the text.
         stop_text: id after it.
         licence: of the weights it was trained from.
+        tokenizer: its text tokenizer, written where Chatterbox' format can express it; otherwise the README says so.
 
     Returns:
         the weights file.
@@ -80,7 +105,19 @@ def export_chatterbox(
         width=config.hidden,
         heads=config.perceiver_heads,
     )
+    vocabulary = None if tokenizer is None else stock_tokenizer(tokenizer)
+    kind = "" if tokenizer is None else tokenizer.kind
+    named = TOKENIZER_FILES[config.multilingual]
+    language = getattr(tokenizer, "language", "")
+    tag = f", after the tag [{language}] before the text" if language else ""
+    if vocabulary is not None:
+        told = _TOKENIZER.format(file=named, tag=tag)
+    else:
+        told = _NO_TOKENIZER.format(kind=kind) if kind else "Text tokens are the caller's."
+    if tokenizer is not None and vocabulary is None:
+        logger.warning("no tokenizer is written: Chatterbox' format cannot express a '%s' tokenizer", kind)
     readme = _README.format(
+        tokenizer=told,
         file=path.name,
         code=code,
         text=f"{text}, start {start_text}, stop {stop_text}",
@@ -93,6 +130,9 @@ def export_chatterbox(
         folder.mkdir(parents=True, exist_ok=True)
         save_file(weights, path, metadata={"format": "pt"})
         (folder / "config.json").write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
+        if vocabulary is not None:
+            content = json.dumps(vocabulary, ensure_ascii=False, indent=1)
+            (folder / named).write_text(content + "\n", encoding="utf-8")
         (folder / "README.md").write_text(readme.rstrip() + "\n", encoding="utf-8")
     except OSError as error:
         raise AmttsError(f"export folder {folder} cannot be written: {error.strerror or error}") from None

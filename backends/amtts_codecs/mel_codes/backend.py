@@ -26,7 +26,7 @@ from amtts_core.backend import (
     TextRows,
     device_of,
 )
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoint import loaded
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 
@@ -82,9 +82,7 @@ class MelCodesBackend:
         speakers: Sequence[str] = (),
     ) -> MelCodesBackend:
         """The network with `weights` loaded strictly."""
-        backend = cls.build(config)
-        load_strict(backend.network, weights, backend=NAME)
-        return backend
+        return loaded(cls.build(config), weights)
 
     def text_rows(self) -> tuple[TextRows, ...]:
         """None: it reads no text."""

@@ -17,9 +17,9 @@ from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.training.run import train
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
 from amtts_indextts2.config import IndexTTS2Config
+from amtts_indextts2.decoder import Decoder
 from amtts_indextts2.decoding import Prompt, decode
 from amtts_indextts2.network import IndexTTS2Gpt, Pace
-from amtts_indextts2.quantize import QuantizedCopy
 from amtts_indextts2.text_probe import config_of_shapes, probe
 from amtts_indextts2.weights import to_published
 
@@ -172,14 +172,15 @@ def test_eight_bits_speak_what_is_known_and_follow_the_network() -> None:
     memorise(network, batch)
     row = network.prefix(network.latents_of(torch.zeros(1, dtype=torch.int64))).detach()[0]
     prompt = Prompt(prefix=row, text=batch[0].text, max_frames=40)
-    small = QuantizedCopy()
-    assert torch.equal(decode(small.of(network), [prompt])[0].codes, batch[0].codes)
-    assert small.of(network) is small.of(network)
-    before = small.of(network)
+    assert torch.equal(decode(network, [prompt], int8=True)[0].codes, batch[0].codes)
+    first, again = (Decoder(network, int8=True)._weights for _ in range(2))
+    assert first is again, "made once"
     with torch.no_grad():
-        network.speech.head.bias.add_(1.0)
-    assert small.of(network) is not before
-    assert isinstance(network.trunk.blocks[0].up, torch.nn.Linear), "the network itself stays as it was"
+        network.speech.head.bias[3] += 1000.0
+    assert Decoder(network, int8=True)._weights is not first
+    assert set(decode(network, [prompt], int8=True)[0].codes[:, 0].tolist()) == {3}, (
+        "the changed network speaks"
+    )
 
 
 def test_the_text_probe_reads_sizes_off_tensors_and_sees_the_text() -> None:

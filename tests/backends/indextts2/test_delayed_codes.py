@@ -11,7 +11,8 @@ from torch import Tensor
 
 from amtts_core.errors import AmttsError, ConfigError
 from amtts_indextts2.config import DelayedHeadConfig, SemanticHeadConfig
-from amtts_indextts2.decoding import Prompt, decode
+from amtts_indextts2.decoder import Decoder
+from amtts_indextts2.decoding import Prompt, decode, stream
 from amtts_indextts2.delay import IGNORED, from_grid, to_grid
 from amtts_indextts2.losses import book_losses, code_rows, weighted
 from amtts_indextts2.network import IndexTTS2Gpt
@@ -120,6 +121,17 @@ def test_a_batch_speaks_as_its_items_do(known: tuple[IndexTTS2Gpt, list[Clip]]) 
             assert alone.ended == found.ended
 
 
+def test_a_stream_hands_over_what_is_spoken(known: tuple[IndexTTS2Gpt, list[Clip]]) -> None:
+    network, batch = known
+    drawn = SamplingConfig(temperature=1.5, top_k=9)
+    for prompt in prompts(network, batch):
+        for sampling in (None, drawn):
+            pieces = list(stream(network, prompt, every=3, sampling=sampling))
+            assert torch.equal(torch.cat(pieces), decode(network, [prompt], sampling=sampling)[0].codes)
+            assert all(len(piece) >= 3 for piece in pieces[:-1])
+            assert len(pieces) > 1
+
+
 def test_cached_steps_equal_the_training_pass(known: tuple[IndexTTS2Gpt, list[Clip]]) -> None:
     network, batch = known
     clip = batch[1]
@@ -127,13 +139,17 @@ def test_cached_steps_equal_the_training_pass(known: tuple[IndexTTS2Gpt, list[Cl
     start = prefix(network, 1)
     with torch.no_grad():
         _, whole = network(start, clip.text[None], torch.tensor([len(clip.text)]), rows.inputs, rows.lengths)
-        cache = network.trunk.new_cache(1, 64)
         marked = network.marked_text(clip.text[None], torch.tensor([len(clip.text)]))
-        network.trunk(torch.cat([start, network.text.rows(marked)], dim=1), cache)
+        first = network.speech.rows(rows.inputs[:, :1], torch.tensor([0]))
+        begin = torch.cat([start, network.text.rows(marked), first], dim=1)
+        decoder = Decoder(network)
+        hidden = decoder.prefill(begin, torch.tensor([begin.shape[1]]), steps=64)
         for row in range(rows.inputs.shape[1]):
-            step = network.speech.rows(rows.inputs[:, row : row + 1], torch.tensor([row]))
-            logits = network.speech.logits(network.trunk(step, cache))
-            torch.testing.assert_close(logits[:, 0], whole[:, row], rtol=1e-4, atol=1e-4)
+            logits = decoder.logits(hidden).view_as(whole[:, row])
+            torch.testing.assert_close(logits, whole[:, row], rtol=1e-4, atol=1e-4)
+            if row + 1 < rows.inputs.shape[1]:
+                place = torch.tensor([row + 1])
+                hidden = decoder.step(network.speech.rows(rows.inputs[:, row + 1 : row + 2], place)[:, 0])
 
 
 @pytest.mark.parametrize("frames", [1, 2, 9])

@@ -140,10 +140,8 @@ def test_a_wrong_norm_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [check for check in reference_checks(BUNDLES / "indextts2") if not check.ok]
 
 
-def _with_one_norm(self: object, rows: torch.Tensor, cache: object = None) -> torch.Tensor:
+def _with_one_norm(self: object, rows: torch.Tensor) -> torch.Tensor:
     hidden = rows
-    for layer, block in enumerate(self.blocks):  # type: ignore[attr-defined]
-        hidden = block(hidden, cache, layer)
-    if cache is not None:
-        cache.length += rows.shape[1]  # type: ignore[attr-defined]
+    for block in self.blocks:  # type: ignore[attr-defined]
+        hidden = block(hidden)
     return self.final_norm(hidden)  # type: ignore[attr-defined]

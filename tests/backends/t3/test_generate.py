@@ -15,11 +15,12 @@ from transformers.generation.logits_process import (
 
 from amtts_chatterbox.t3.alignment import attention_map
 from amtts_chatterbox.t3.config import PRESETS, SamplingConfig, T3Config
-from amtts_chatterbox.t3.decoder import TALL, Decoder
+from amtts_chatterbox.t3.decoder import Decoder
 from amtts_chatterbox.t3.generate import Utterance, Voice, speak, stream, token_steps
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.sampling import choose, draws, keep_nucleus, keep_probable, penalise
 from amtts_core.errors import AmttsError
+from amtts_core.synthesis.products import PACKED_FROM
 
 SMALL = PRESETS["tiny"] | {"speech_codes": 60, "speech_rows": 70, "start_speech": 60, "stop_speech": 61}
 PLAIN = SamplingConfig(cfg_weight=0, repetition_penalty=1, only_codes=False)
@@ -104,7 +105,7 @@ def test_a_batch_speaks_as_its_utterances_do(network: T3, greedy: bool, cfg: flo
     """Rows of different length, with and without a prompt; five copies also take the path of many rows."""
     sampling = SamplingConfig(cfg_weight=cfg, temperature=1.0)
     together = tokens_of(network, BATCH * copies, sampling=sampling, greedy=greedy)
-    assert copies == 1 or len(together) >= TALL
+    assert copies == 1 or len(together) >= PACKED_FROM
     for one, found in zip(BATCH * copies, together, strict=True):
         assert tokens_of(network, [one], sampling=sampling, greedy=greedy) == [found]
 

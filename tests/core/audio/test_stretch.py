@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amtts_chatterbox.t3.stretch import stretch
+from amtts_core.audio.stretch import stretch
 
 RATE = 24000
 
