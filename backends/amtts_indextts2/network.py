@@ -7,7 +7,6 @@ B items, N text tokens, S code rows, P = latents + 2 prefix rows, D channels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from amtts_core.training.monotonic import sine_rows
 from amtts_indextts2.codes import DelayedCodes, SemanticCodes
 from amtts_indextts2.config import EMOTION_SIZE, ConformerConfig, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.conformer import Conformer
 from amtts_indextts2.perceiver import Perceiver
-from amtts_indextts2.trunk import INITIAL_DEVIATION, Trunk
+from amtts_indextts2.trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -111,18 +111,6 @@ class Pace(nn.Module):
         return max(1.0, f + slope * (tokens - n))
 
 
-def sines(rows: int, dim: int, *, rate: float) -> Tensor:
-    """Sines and cosines of row x rate (rows, dim), standard deviation 0.02 (Vaswani et al. 2017).
-
-    With the text at the rate of its pace, text and speech that belong together have like rows, which an attention can
-    find from the first step on (Ping et al. 2018, Deep Voice 3, section 3.5).
-    """
-    waves = 2 * math.pi / torch.logspace(math.log10(6), math.log10(2000), dim // 2, dtype=torch.float64)
-    angles = torch.arange(rows, dtype=torch.float64)[:, None] * rate * waves
-    table = torch.cat([angles.sin(), angles.cos(), angles.new_zeros(rows, dim % 2)], dim=1)
-    return (INITIAL_DEVIATION * math.sqrt(2) * table).float()
-
-
 class IndexTTS2Gpt(nn.Module):
     """UnifiedVoice of IndexTTS2.
 
@@ -170,7 +158,7 @@ class IndexTTS2Gpt(nn.Module):
         if self.config.pace_start:
             for table, rate in ((self.text.positions, self.config.pace_start), (self.speech.positions, 1.0)):
                 with torch.no_grad():
-                    table.weight.copy_(sines(len(table.weight), table.embedding_dim, rate=rate))
+                    table.weight.copy_(sine_rows(len(table.weight), table.embedding_dim, rate=rate))
 
     def latents_of(self, speakers: Tensor) -> Tensor:
         """Rows (B,) of the speaker table -> (B, latents, D)."""

@@ -108,6 +108,12 @@ class T3Config(Settings):
     codec_start: bool = Field(
         False, description="a new network's speech rows begin as the codec's entries instead of by lot"
     )
+    pace_start: float = Field(
+        0.0,
+        ge=0,
+        description="speech tokens a text token lasts about; a new network's position rows begin as sines that meet "
+        "at this pace instead of by lot; 0 as published",
+    )
     alignment_weight: float = Field(
         0.0, ge=0, description="weight of the loss that makes one head follow the text; 0 as published"
     )
@@ -160,7 +166,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **OWN,
         "hidden": 192,
         "intermediate": 512,
-        "layers": 6,
+        "layers": 5,
         "heads": 4,
         "head_dim": 48,
         "perceiver_queries": 4,
@@ -171,6 +177,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "code_noise": 0.08,
         "code_smoothing": 0.5,
         "codec_start": True,
+        "pace_start": 2.3,
         "alignment_weight": 0.1,
     },
     "tiny": {

@@ -17,6 +17,7 @@ from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.packing import Lengths, Packing, Widths, plan_packing
 from amtts_chatterbox.t3.trunk import INITIAL_DEVIATION, Trunk
 from amtts_chatterbox.t3.voices import VoiceTable
+from amtts_core.training.monotonic import sine_rows
 
 
 class T3(nn.Module):
@@ -54,6 +55,10 @@ class T3(nn.Module):
                 nn.init.normal_(last.weight, std=INITIAL_DEVIATION / (2 * self.config.layers) ** 0.5)
         for table in (self.text_embedding, self.speech_embedding, self.text_positions, self.speech_positions):
             nn.init.normal_(table.weight, std=INITIAL_DEVIATION)
+        if self.config.pace_start:
+            for table, rate in ((self.text_positions, self.config.pace_start), (self.speech_positions, 1.0)):
+                with torch.no_grad():
+                    table.weight.copy_(sine_rows(len(table.weight), table.embedding_dim, rate=rate))
 
     def embed_conditioning(
         self, speaker: Tensor, emotion: Tensor, prompt: Tensor, prompt_lengths: Tensor | None = None

@@ -26,9 +26,28 @@ def test_it_sums_every_walk_and_ignores_what_lies_beyond() -> None:
     shares = torch.randn(3, 6, 4).log_softmax(-1)
     speech, text = torch.tensor([6, 5, 4]), torch.tensor([3, 4, 1])
     wanted = [summed_walks(shares[n, : speech[n], : text[n]]) for n in range(3)]
-    assert float(forward_sum_loss(shares, speech, text)) == pytest.approx(sum(wanted) / 15, rel=1e-5)
+    assert float(forward_sum_loss(shares, speech, text, spread=torch.inf)) == pytest.approx(
+        sum(wanted) / 15, rel=1e-5
+    )
     shares[0, :, 3], shares[1, 5], shares[2, 4:] = 7.0, -torch.inf, 3.0
-    assert float(forward_sum_loss(shares, speech, text)) == pytest.approx(sum(wanted) / 15, rel=1e-5)
+    assert float(forward_sum_loss(shares, speech, text, spread=torch.inf)) == pytest.approx(
+        sum(wanted) / 15, rel=1e-5
+    )
+
+
+def test_hurrying_and_waiting_is_no_way_to_walk() -> None:
+    steps, symbols = 40, 10
+    even = torch.arange(steps) * symbols // steps
+    hurried = torch.arange(steps).clamp(max=symbols - 1)
+    late = (torch.arange(steps) - (steps - symbols)).clamp(min=0)
+    lengths = torch.tensor([steps]), torch.tensor([symbols])
+    losses = []
+    for walk in (even, hurried, late):
+        shares = torch.full((1, steps, symbols), -6.0)
+        shares[0, range(steps), walk] = 0.0
+        losses.append(float(forward_sum_loss(shares, *lengths)))
+    assert losses[0] < 0.3
+    assert min(losses[1:]) > 10 * losses[0]
 
 
 def test_items_without_a_walk_count_nothing_and_spoil_nothing() -> None:
@@ -51,6 +70,6 @@ def test_it_teaches_scores_to_walk() -> None:
         loss.backward()
         optimizer.step()
     walked = scores[0].argmax(-1).tolist()
-    assert float(loss.detach()) < 0.1
+    assert float(loss.detach()) < 0.7
     assert walked == sorted(walked)
     assert set(walked) == {0, 1, 2, 3, 4}
