@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,12 +122,13 @@ class Harness:
 
     def _train(self, run: Path, moment: str, number: signal.Signals) -> int:
         """Runs `amtts train` on `run` until it ends or is killed; the exit code, negative for a signal."""
+        from tiny_voice import assignments
+
         arguments = ["train", "--data", str(self._corpus), "--out", str(run), "--backend", self._backend]
         arguments += ["--jobs", "1", "--set", f"data.cache={run.parent / (run.name + '-features')}"]
         for key, value in SETTINGS.items():
             arguments += ["--set", f"{key}={value}"]
-        if preset(self._backend):
-            arguments += ["--preset", preset(self._backend)]
+        arguments += assignments(self._backend)
         if any((run / "checkpoints").glob("step-*")):
             arguments.append("--resume")
         inner = "never" if moment.startswith("time") else moment
@@ -156,13 +157,6 @@ class Harness:
         whole, seen = samples(self._whole), samples(run)
         self.tally.lost += sum((whole - seen).values())
         self.tally.repeated += sum((seen - whole).values())
-
-
-def preset(backend: str) -> str:
-    """The tiny preset, where there is one."""
-    from amtts_core.registry import get_backend
-
-    return "tiny" if "tiny" in get_backend(backend).spec.presets else ""
 
 
 def forked(moment: str, number: int, counts: Path, log: Path, arguments: list[str]) -> int:
@@ -222,13 +216,19 @@ def differences(whole: Path, other: Path) -> list[str]:
     return out
 
 
-def warm_up() -> None:
-    """Imports what a training imports, so that forks start at once. Runs no tensor operation: no threads yet."""
+def warm_up(backends: Sequence[str]) -> None:
+    """Imports what a training imports, so that forks start at once. One thread, no backward pass: nothing to lose."""
     import accelerate  # noqa: F401
+    import torch
+    from tiny_voice import tiny_backend
 
     import amtts_cli.app
     import amtts_cli.commands.train  # noqa: F401
     import amtts_core.training.run  # noqa: F401
+
+    torch.set_num_threads(1)
+    for backend in backends:
+        tiny_backend(backend).learner()
 
 
 def table(tallies: list[Tally]) -> Iterator[str]:
@@ -250,10 +250,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--exec", action="store_true", help="a new Python for every training")
     options = parser.parse_args()
-    warm_up()
+    backends = options.backend or backend_names()
+    if not options.exec:
+        warm_up(backends)
     tallies = []
     with tempfile.TemporaryDirectory() as name:
-        for backend in options.backend or backend_names():
+        for backend in backends:
             began = time.monotonic()
             work = Path(name) / backend
             work.mkdir()

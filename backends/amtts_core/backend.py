@@ -124,6 +124,35 @@ class Learner(Protocol):
         ...
 
 
+class Reduction(Protocol):
+    """What all processes of a run do with a tensor together, in place; alone it stays as it is."""
+
+    def sum(self, tensor: Tensor) -> None:
+        """The sum over all processes."""
+        ...
+
+    def maximum(self, tensor: Tensor) -> None:
+        """The elementwise maximum over all processes."""
+        ...
+
+
+@runtime_checkable
+class KeepsStatistics(Protocol):
+    """A learner whose network also moves by what its batches look like (a codebook's running means).
+
+    A forward pass only gathers; the network moves once a step, when all batches of all processes are in. So a step
+    does not depend on how many processes share it, and a skipped step leaves no trace.
+    """
+
+    def begin_step(self) -> None:
+        """Forgets what an unfinished step gathered, and gathers from now on."""
+        ...
+
+    def end_step(self, reduction: Reduction) -> None:
+        """Moves the network; every process calls it, also one that had no batch."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class SynthesisRequest:
     """One stretch of speech to make.

@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,9 +92,7 @@ class Checkpoint:
 
     def stored_weights(self) -> dict[str, Tensor]:
         """The tensors as training left them: with adapters, layers and adapters apart."""
-        from safetensors.torch import load_file
-
-        return load_file(self.folder / "model.safetensors")
+        return _tensors(self.folder / "model.safetensors")
 
     def tokenizer(self) -> TextTokenizer | None:
         """The tokenizer it was trained with; its hash is checked."""
@@ -157,10 +156,27 @@ class Checkpoint:
                 f"checkpoint {self.folder} holds no training state, so it cannot be resumed",
                 remedy="Start a new run from it instead: amtts train --from DIR",
             )
-        from safetensors.torch import load_file
+        try:
+            tree = json.loads((self.folder / "training.json").read_text(encoding="utf-8"))
+            return unflatten(tree, self.training_tensors())
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"checkpoint {self.folder}: training.json cannot be read ({type(error).__name__}: {error})"
+            ) from None
 
-        tree = json.loads((self.folder / "training.json").read_text(encoding="utf-8"))
-        return unflatten(tree, load_file(self.folder / "training.safetensors"))
+    def training_tensors(self) -> dict[str, Tensor]:
+        """The tensors of the training state by their names in the file."""
+        return _tensors(self.folder / "training.safetensors")
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is no safetensors file ({error})") from None
 
 
 def flatten(value: Any, tensors: dict[str, Tensor], path: str = "") -> Any:
@@ -289,7 +305,10 @@ def write_pointer(run: Path, name: str, folder: Path) -> None:
 
 
 def damage(folder: Path) -> str:
-    """What is wrong with a checkpoint folder (missing, truncated or altered file), or an empty string."""
+    """What is wrong with a checkpoint folder, or an empty string.
+
+    That is a missing, truncated, altered or unlisted file (hidden ones do not count), or the name of another step.
+    """
     try:
         sums = json.loads((folder / "files.json").read_text(encoding="utf-8"))
         for name, expected in sums.items():
@@ -306,8 +325,25 @@ def damage(folder: Path) -> str:
                 )
         if "checkpoint.json" not in sums:
             return "files.json does not list checkpoint.json"
+        extra = {str(p.relative_to(folder)) for p in folder.rglob("[!.]*") if not p.is_dir()} - {
+            *sums,
+            "files.json",
+        }
+        if extra:
+            return f"{min(extra)} is not listed in files.json"
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         return f"files.json cannot be read ({type(error).__name__})"
+    return _other_step(folder)
+
+
+def _other_step(folder: Path) -> str:
+    """Tells of a folder that has another step's name; one whose description cannot be read is told elsewhere."""
+    try:
+        step = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["step"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
+    if re.fullmatch(r"step-\d+", folder.name) and int(folder.name.removeprefix("step-")) != step:
+        return f"it holds step {step}, not the one of its name"
     return ""
 
 
@@ -323,7 +359,7 @@ def _pointed(run: Path, name: str) -> Path | None:
     try:
         target = (run / name).read_text(encoding="utf-8").strip()
         folder = run / "checkpoints" / target
-        if target and Path(target).name == target and folder.is_dir():
+        if re.fullmatch(r"step-\d+", target) and folder.is_dir():
             return folder
     except (OSError, ValueError):
         target = ""

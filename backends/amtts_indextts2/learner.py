@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from amtts_core.backend import Batch, PhaseLoss
+from amtts_core.backend import Batch, PhaseLoss, Reduction
 from amtts_indextts2.alignment import alignment_layer, alignment_loss
 from amtts_indextts2.config import DelayedHeadConfig
 from amtts_indextts2.losses import CodeRows, book_losses, text_loss, weighted
@@ -91,6 +91,16 @@ class IndexTTS2Learner:
         return torch.where(
             hit & (inputs < known), torch.randint(known, inputs.shape).to(inputs.device), inputs
         )
+
+    def begin_step(self) -> None:
+        """The pace of the speech is watched from nothing."""
+        if hasattr(self._network, "pace"):
+            self._network.pace.begin_step()
+
+    def end_step(self, reduction: Reduction) -> None:
+        """The pace takes in what it saw."""
+        if hasattr(self._network, "pace"):
+            self._network.pace.end_step(reduction)
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """None: codes are no picture."""

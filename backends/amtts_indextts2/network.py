@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from amtts_core.backend import Reduction
 from amtts_core.training.monotonic import sine_rows
 from amtts_indextts2.codes import DelayedCodes, SemanticCodes
 from amtts_indextts2.config import EMOTION_SIZE, ConformerConfig, IndexTTS2Config, SemanticHeadConfig
@@ -91,14 +92,27 @@ class Pace(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("sums", torch.zeros(5))  # means of 1, n, n^2, f, n * f
+        self._seen = torch.zeros(6)
+
+    def begin_step(self) -> None:
+        """Forgets the batches of an unfinished step."""
+        self._seen = torch.zeros(6, device=self.sums.device)  # of each batch its five means, and a one
 
     @torch.no_grad()
     def watch(self, tokens: Tensor, frames: Tensor) -> None:
-        """Takes in a batch: text tokens (B,) and code rows (B,)."""
+        """A batch of this step: text tokens (B,) and code rows (B,)."""
         n, f = tokens.float(), frames.float()
-        seen = torch.stack([torch.ones_like(n), n, n * n, f, n * f]).mean(dim=1)
-        if self.training:
-            self.sums.lerp_(seen, 1.0 if not bool(self.sums[0]) else self.FORGET)
+        means = torch.stack([torch.ones_like(n), n, n * n, f, n * f]).mean(dim=1)
+        self._seen += torch.cat([means, means.new_ones(1)]).to(self._seen)
+
+    @torch.no_grad()
+    def end_step(self, reduction: Reduction) -> None:
+        """Takes in the mean of the step's batches."""
+        reduction.sum(self._seen)
+        if bool(self._seen[5]):
+            mean = self._seen[:5] / self._seen[5]
+            self.sums.lerp_(mean, 1.0 if not bool(self.sums[0]) else self.FORGET)
+        self.begin_step()
 
     def frames(self, tokens: int) -> float:
         """Code rows that `tokens` tokens should last; 0 before any training."""

@@ -8,6 +8,7 @@ exported, nothing is rearranged.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -58,7 +59,8 @@ def decoder_pass(decoder: Any, frames: Tensor, speaker: Tensor | None) -> Tensor
         hidden = conv(upsampler, functional.leaky_relu(hidden, slope))
         first = number * decoder.num_kernels
         blocks = decoder.resblocks[first : first + decoder.num_kernels]
-        hidden = sum(_residual(block, hidden, slope) for block in blocks) / len(blocks)
+        parts = [_residual(block, hidden, slope) for block in blocks]
+        hidden = functools.reduce(torch.add, parts) / len(blocks)
     return torch.tanh(conv(decoder.conv_post, functional.leaky_relu(hidden)))
 
 

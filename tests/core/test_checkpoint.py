@@ -76,9 +76,10 @@ def sound(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write(backend: Backend, folder: Path, **changes: Any) -> Path:
+    step = int(folder.name.removeprefix("step-"))
     write_checkpoint(
         folder,
-        describe(backend, **changes),
+        describe(backend, **{"step": step, **changes}),
         backend.network.state_dict(),
         tokenizer=backend.text_tokenizer,
         training_state=STATE,
@@ -395,7 +396,7 @@ def test_another_tokenizer_than_it_was_trained_with_is_told(sound: Path, tmp_pat
 def test_an_export_cannot_be_resumed(backend: Backend, tmp_path: Path) -> None:
     folder = tmp_path / "step-00000001"
     write_checkpoint(
-        folder, describe(backend), backend.network.state_dict(), tokenizer=backend.text_tokenizer
+        folder, describe(backend, step=1), backend.network.state_dict(), tokenizer=backend.text_tokenizer
     )
     with pytest.raises(CheckpointError, match="holds no training state"):
         read_checkpoint(folder).training_state()

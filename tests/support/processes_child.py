@@ -1,7 +1,9 @@
-"""Run by torchrun: `amtts ARGUMENTS` with nothing random in a step, so that one process and two can be compared.
+"""Run by torchrun: `amtts ARGUMENTS`, once or several times, stopped or watched from inside.
 
-Dropout is off and a VITS draws the same noise for the same utterance. `AMTTS_STOP_RANK=R` sends SIGTERM to process R
-after its second step.
+    processes_child.py [--stop-rank R] [--count FILE] ARGUMENTS [// ARGUMENTS ...]
+
+`--stop-rank` sends SIGTERM to process R after its second step. `--count` makes process 0 write a line into FILE
+whenever it sends gradients.
 """
 
 from __future__ import annotations
@@ -10,22 +12,16 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
 from amtts_core.backend import Batch
+from amtts_core.training.processes import Processes
 from amtts_core.training.step import StepResult, StepRunner
 
-
-def no_dropout(module: torch.nn.Dropout, inputs: torch.Tensor) -> torch.Tensor:
-    return inputs
-
-
-def fixed_draws() -> None:
-    from amtts_vits.learner import VitsLearner
-
-    VitsLearner._draws = lambda self, recording: self._pass.draws(recording, fixed=True)  # type: ignore[method-assign]
+RANK = os.environ.get("RANK", "0")
 
 
 def stop_after(steps: int) -> None:
@@ -41,12 +37,37 @@ def stop_after(steps: int) -> None:
     StepRunner.run = counted  # type: ignore[method-assign]
 
 
-if __name__ == "__main__":
-    torch.nn.Dropout.forward = no_dropout  # type: ignore[method-assign, assignment]
-    torch.nn.functional.dropout = lambda inputs, *_, **__: inputs
-    fixed_draws()
-    if os.environ.get("AMTTS_STOP_RANK") == os.environ.get("RANK", "0"):
-        stop_after(2)
+def count_into(path: Path) -> None:
+    plain = Processes.average
+
+    def counted(self: Processes, parameters: Sequence[nn.Parameter]) -> None:
+        with path.open("a") as handle:
+            handle.write(f"{len(parameters)}\n")
+        plain(self, parameters)
+
+    Processes.average = counted  # type: ignore[method-assign]
+
+
+def run(arguments: list[str]) -> None:
     from amtts_cli.app import main
 
-    main(sys.argv[1:])
+    try:
+        main(arguments)
+    except SystemExit as leaving:
+        if leaving.code:
+            raise
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    while words[0].startswith("--"):
+        option, value = words.pop(0), words.pop(0)
+        if option == "--stop-rank" and value == RANK:
+            stop_after(2)
+        if option == "--count" and RANK == "0":
+            count_into(Path(value))
+    while "//" in words:
+        end = words.index("//")
+        run(words[:end])
+        words = words[end + 1 :]
+    run(words)

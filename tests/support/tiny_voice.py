@@ -113,6 +113,16 @@ def tiny_config(backend: str = "chatterbox-mel", **sections: Any) -> tuple[RunCo
     return resolve_config(merged(merged(values, NEEDS.get(backend, {})), sections))
 
 
+def assignments(backend: str) -> list[str]:
+    """Options of `amtts train` for the smallest size of a backend: its preset and what it cannot be built without."""
+    presets = get_backend(backend).spec.presets
+    options = ["--preset", "tiny"] if "tiny" in presets else []
+    for section, values in NEEDS.get(backend, {}).items():
+        for key, value in values.items():
+            options += ["--set", f"{section}.{key}={value}"]
+    return options
+
+
 def tiny_backend(name: str, *, speakers: Sequence[str] = ()) -> Backend:
     """A fresh backend of the smallest size, seeded."""
     import torch
@@ -183,6 +193,7 @@ def overfit(backend: Backend, examples: Sequence[Example], steps: int, *, rate: 
     """Trains on one batch with the backend's own learner; returns the last phase's loss of every step."""
     from amtts_core.config import OptimConfig
     from amtts_core.training.optim import build_optimizer
+    from amtts_core.training.statistics import statistics_of
 
     learner = backend.learner()
     optim = OptimConfig(learning_rate=rate)
@@ -190,10 +201,11 @@ def overfit(backend: Backend, examples: Sequence[Example], steps: int, *, rate: 
     batch, history = backend.collate(examples), []
     backend.network.train()
     for _ in range(steps):
-        for loss in learner.losses(batch):
-            optimizers[loss.phase].zero_grad(set_to_none=True)
-            loss.total.backward(inputs=learner.parameters(loss.phase))
-            optimizers[loss.phase].step()
+        with statistics_of(learner):
+            for loss in learner.losses(batch):
+                optimizers[loss.phase].zero_grad(set_to_none=True)
+                loss.total.backward(inputs=learner.parameters(loss.phase))
+                optimizers[loss.phase].step()
         history.append(float(loss.total.detach()))
     backend.network.eval()
     return history

@@ -16,7 +16,7 @@ from amtts_chatterbox.t3.alignment import alignment_layer, attention_map, text_l
 from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.losses import stream_losses
 from amtts_chatterbox.t3.network import T3
-from amtts_core.backend import Batch, PhaseLoss
+from amtts_core.backend import Batch, PhaseLoss, Reduction
 from amtts_core.training.monotonic import forward_sum_loss
 
 PHASE = "main"
@@ -111,7 +111,7 @@ class T3Learner:
         training = self._network.training
         keep = None
         if training:
-            self._remember(batch)
+            self._meet(batch)
             prompt, lengths = self._other_clips(batch)
             if self._config.text_dropout:
                 keep = torch.rand(len(lengths)) >= self._config.text_dropout
@@ -146,13 +146,23 @@ class T3Learner:
         """Codes between start and end."""
         return batch["codes"][row, self._config.start_tokens : int(batch["code_lengths"][row]) - 1]
 
-    def _remember(self, batch: Batch) -> None:
+    def begin_step(self) -> None:
+        """No clip was met yet."""
+        if self._network.voices is not None:
+            self._network.voices.begin_step()
+
+    def end_step(self, reduction: Reduction) -> None:
+        """The speakers' prompts are kept."""
+        if self._network.voices is not None:
+            self._network.voices.end_step(reduction)
+
+    def _meet(self, batch: Batch) -> None:
         if self._network.voices is None:
             return
         marks = self._config.start_tokens + 1
         self._network.voices.watch_pace(batch["code_lengths"] - marks, batch["token_lengths"])
         for row, speaker in enumerate(batch["speakers"].tolist()):
-            self._network.voices.remember(speaker, self._codes_of(batch, row), batch["speaker_vectors"][row])
+            self._network.voices.meet(speaker, self._codes_of(batch, row), batch["speaker_vectors"][row])
 
     def _remembered(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The speakers' kept prompts (B, P) and their lengths (B,)."""

@@ -99,7 +99,7 @@ def read_published(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             if is_packaged(path)
             else torch.load(path, map_location="cpu", weights_only=True)
         )
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"DAC weights {path} cannot be read safely: {first}") from None
     try:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from amtts_codecs.mel_codes.config import MelCodesConfig
 from amtts_codecs.mel_codes.network import MelCodes
-from amtts_core.backend import Batch, PhaseLoss
+from amtts_core.backend import Batch, PhaseLoss, Reduction
 
 PHASE = "main"
 
@@ -45,6 +45,14 @@ class MelCodesLearner:
             terms["entries_in_use"] = self._network.quantizer.perplexity()
         total = distance + self._config.commitment_weight * quantized.commitment
         yield PhaseLoss(phase=PHASE, total=total, terms=terms)
+
+    def begin_step(self) -> None:
+        """The codebooks gather from nothing."""
+        self._network.quantizer.begin_step()
+
+    def end_step(self, reduction: Reduction) -> None:
+        """The codebooks move."""
+        self._network.quantizer.end_step(reduction)
 
     def _stretches(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mel (B, L, M) and code frames (B,) of one random stretch of each item."""

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from amtts_core.backend import Reduction
+
 
 @dataclass(frozen=True)
 class Quantized:
@@ -29,8 +31,27 @@ class Quantized:
     commitment: Tensor
 
 
+@dataclass
+class _Gathered:
+    """What the batches of one step have chosen.
+
+    Attributes:
+        uses: (K, V) vectors that chose each entry.
+        totals: (K, V, D) their sums.
+        lots: (K, V) float64 in (0, 1), the highest drawn so far for each entry; 0 before any vector.
+        candidates: (K, V, D) the vectors that drew them, for entries that restart.
+    """
+
+    uses: Tensor
+    totals: Tensor
+    lots: Tensor
+    candidates: Tensor
+
+
 class ResidualQuantizer(nn.Module):
     """K codebooks of V entries; each codes what the ones before have left over.
+
+    Codebooks move between `begin_step` and `end_step`, once, by all vectors seen in training mode since.
 
     Args:
         num_codebooks, cardinality, dim: K, V, D.
@@ -48,21 +69,20 @@ class ResidualQuantizer(nn.Module):
         super().__init__()
         self.decay, self.restart_below = decay, restart_below
         self.register_buffer("codebook", torch.randn(num_codebooks, cardinality, dim) * 0.3)
-        # Nothing is in use yet, so the first training step starts every entry at a value that really occurs.
+        # Nothing is in use yet, so the first training step moves every entry to a value that really occurs.
         self.register_buffer("uses", torch.zeros(num_codebooks, cardinality))
         self.register_buffer("totals", torch.zeros(num_codebooks, cardinality, dim))
+        self._gathered: _Gathered | None = None
 
     def forward(self, vectors: Tensor) -> Quantized:
-        """vectors (N, D) -> `Quantized`; in training mode also moves the codebooks."""
+        """vectors (N, D) -> `Quantized`; in training mode also gathers what moves the codebooks."""
         residual, chosen = vectors.detach().float(), []
         for book in range(len(self.codebook)):
-            if self.training:
-                self._restart(book, residual)
             codes = torch.cdist(residual, self.codebook[book]).argmin(dim=1)
             chosen.append(codes)
             rest = residual - self.codebook[book][codes]
-            if self.training:
-                self._move(book, residual, codes)
+            if self.training and self._gathered is not None and len(residual):
+                self._watch(book, residual, codes, self._gathered)
             residual = rest
         values = vectors.detach() - residual
         commitment = functional.mse_loss(vectors, values)
@@ -79,25 +99,54 @@ class ResidualQuantizer(nn.Module):
         share = self.uses / self.uses.sum(dim=1, keepdim=True).clamp(min=1e-9)
         return torch.special.entr(share).sum(dim=1).exp().mean()
 
-    @torch.no_grad()
-    def _move(self, book: int, vectors: Tensor, codes: Tensor) -> None:
-        """Draws each entry towards the mean of the vectors that chose it."""
-        uses = torch.zeros_like(self.uses[book]).index_add_(0, codes, torch.ones_like(vectors[:, 0]))
-        totals = torch.zeros_like(self.totals[book]).index_add_(0, codes, vectors)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(uses)
-            torch.distributed.all_reduce(totals)
-        self.uses[book].mul_(self.decay).add_(uses, alpha=1 - self.decay)
-        self.totals[book].mul_(self.decay).add_(totals, alpha=1 - self.decay)
-        self.codebook[book] = self.totals[book] / self.uses[book].clamp(min=1e-6)[:, None]
+    def begin_step(self) -> None:
+        """Gathers from nothing."""
+        self._gathered = _Gathered(
+            uses=torch.zeros_like(self.uses),
+            totals=torch.zeros_like(self.totals),
+            lots=torch.zeros_like(self.uses, dtype=torch.float64),
+            candidates=torch.zeros_like(self.totals),
+        )
 
     @torch.no_grad()
-    def _restart(self, book: int, vectors: Tensor) -> None:
-        dead = self.uses[book] < self.restart_below
-        number = int(dead.sum())
-        if number and len(vectors):
-            picked = vectors[torch.randint(len(vectors), (number,), device=vectors.device)]
-            new_uses = max(0.5, 2 * self.restart_below)
-            self.codebook[book, dead] = picked
-            self.uses[book, dead] = new_uses
-            self.totals[book, dead] = picked * new_uses
+    def _watch(self, book: int, vectors: Tensor, codes: Tensor, into: _Gathered) -> None:
+        # Summed by batch first, so that batches of one process and of two add up to the very same numbers.
+        into.uses[book] += torch.zeros_like(self.uses[book]).index_add_(
+            0, codes, torch.ones_like(vectors[:, 0])
+        )
+        into.totals[book] += torch.zeros_like(self.totals[book]).index_add_(0, codes, vectors)
+        lots = torch.rand(into.lots.shape[1:], dtype=torch.float64, device=vectors.device)
+        picked = vectors[torch.randint(len(vectors), lots.shape, device=vectors.device)]
+        better = lots > into.lots[book]
+        into.lots[book] = torch.where(better, lots, into.lots[book])
+        into.candidates[book] = torch.where(better[:, None], picked, into.candidates[book])
+
+    @torch.no_grad()
+    def end_step(self, reduction: Reduction) -> None:
+        """Draws each entry towards the mean of the vectors that chose it; restarts those that nobody chooses."""
+        if self._gathered is None:
+            return
+        seen, self._gathered = self._gathered, None
+        reduction.sum(seen.uses)
+        reduction.sum(seen.totals)
+        if not bool(seen.uses.any()):
+            return
+        fresh = not bool(self.uses.any())
+        self.uses.mul_(self.decay).add_(seen.uses, alpha=1 - self.decay)
+        self.totals.mul_(self.decay).add_(seen.totals, alpha=1 - self.decay)
+        self.codebook.copy_(self.totals / self.uses.clamp(min=1e-6)[..., None])
+        dead = torch.ones_like(self.uses, dtype=torch.bool) if fresh else self.uses < self.restart_below
+        if bool(dead.any()):
+            self._restart(dead, seen, reduction)
+
+    def _restart(self, dead: Tensor, seen: _Gathered, reduction: Reduction) -> None:
+        """Each dead entry (K, V) restarts at the vector that drew the highest lot of all."""
+        own = seen.lots[dead]
+        highest = own.clone()
+        reduction.maximum(highest)
+        picked = torch.where((own == highest)[:, None], seen.candidates[dead], 0.0)
+        reduction.sum(picked)
+        new_uses = max(0.5, 2 * self.restart_below)
+        self.codebook[dead] = picked
+        self.uses[dead] = new_uses
+        self.totals[dead] = picked * new_uses

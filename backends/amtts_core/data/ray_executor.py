@@ -14,7 +14,7 @@ import pickle
 import socket
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import ray
 import ray.data
@@ -87,7 +87,7 @@ class RayExecutor:
         data = ray.data.from_items(rows, override_num_blocks=blocks)
         if self.gpus:
             done = data.map(
-                _Worker,
+                cast(Any, _Worker),
                 fn_constructor_args=(work,),
                 num_gpus=self.gpus,
                 compute=ray.data.ActorPoolStrategy(size=workers),

@@ -1,6 +1,7 @@
 """Which utterances form which batch: buckets of like length under a frame budget, a pure function of (seed, epoch).
 
-Its whole state is therefore two numbers, `(epoch, batch)`: resuming replays nothing and loses nothing.
+Its whole state is therefore two numbers, `(epoch, batch)`: resuming replays nothing and loses nothing. It knows of no
+processes: they take turns at the same order of batches, so their number may change in the middle of an epoch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ class BucketSampler:
         batch_frames: budget of one batch, padding included; a longer utterance forms a batch of its own.
         max_utterances: utterances of one batch at most.
         seed: of the order.
-        world: processes that share the epoch; each gets equally many batches.
         members: epoch -> numbers of its utterances, (N,); None takes all every time.
     """
 
@@ -32,34 +32,24 @@ class BucketSampler:
         batch_frames: int,
         max_utterances: int,
         seed: int,
-        world: int = 1,
         members: Callable[[int], np.ndarray] | None = None,
     ) -> None:
         self.lengths = np.asarray(lengths, dtype=np.int64)
         self.batch_frames = batch_frames
         self.max_utterances = max_utterances
         self.seed = seed
-        self.world = world
         self._members = members
         self._plan: tuple[int, list[list[int]]] = (-1, [])
 
-    def epoch(self, epoch: int, *, rank: int = 0) -> list[list[int]]:
-        """The batches of one epoch for one process: every utterance exactly once over all processes.
-
-        Each process gets equally many. Where single utterances are left that do not divide, the last are empty.
-        """
+    def epoch(self, epoch: int) -> list[list[int]]:
+        """The batches of one epoch: every utterance exactly once, no batch empty."""
         if self._plan[0] != epoch:
             self._plan = (epoch, self._plan_of(epoch))
-        return self._plan[1][rank :: self.world]
+        return self._plan[1]
 
     def size(self, epoch: int) -> int:
         """Utterances of an epoch."""
         return len(self._members(epoch)) if self._members else len(self.lengths)
-
-    def count(self, epoch: int, start: int, stop: int) -> int:
-        """Batches that all processes have together at the positions from `start` to before `stop`."""
-        self.epoch(epoch)
-        return sum(bool(batch) for batch in self._plan[1][start * self.world : stop * self.world])
 
     def _plan_of(self, epoch: int) -> list[list[int]]:
         random = np.random.default_rng([self.seed, epoch])
@@ -68,13 +58,11 @@ class BucketSampler:
         jitter = random.uniform(1 - JITTER, 1 + JITTER, len(lengths))
         order = np.lexsort((random.random(len(lengths)), lengths * jitter))
         batches = self._cut(members[order])
-        batches = _split_to_multiple(batches, self.world)
-        shuffled = [batches[i] for i in random.permutation(len(batches))]
-        return shuffled + [[] for _ in range(-len(shuffled) % self.world)]
+        return [batches[i] for i in random.permutation(len(batches))]
 
-    def in_order(self, *, rank: int = 0) -> list[list[int]]:
+    def in_order(self) -> list[list[int]]:
         """Batches sorted by length, for validation."""
-        return self._cut(np.argsort(self.lengths, kind="stable"))[rank :: self.world]
+        return self._cut(np.argsort(self.lengths, kind="stable"))
 
     def _cut(self, order: np.ndarray) -> list[list[int]]:
         batches: list[list[int]] = []
@@ -97,15 +85,3 @@ class BucketSampler:
         batches = [batch for batch in batches if batch]
         padded = sum(int(self.lengths[list(b)].max()) * len(b) for b in batches)
         return 1 - sum(int(self.lengths[list(b)].sum()) for b in batches) / max(1, padded)
-
-
-def _split_to_multiple(batches: list[list[int]], world: int) -> list[list[int]]:
-    """Halves the largest batches until their number divides by `world`, so that no process runs out early."""
-    batches = list(batches)
-    while len(batches) % world:
-        largest = max(range(len(batches)), key=lambda i: len(batches[i]))
-        batch = batches[largest]
-        if len(batch) < 2:
-            break
-        batches[largest : largest + 1] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
-    return batches

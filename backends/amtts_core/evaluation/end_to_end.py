@@ -28,6 +28,7 @@ from amtts_core.synthesis.engine import Synthesizer
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.optim import build_optimizer
+from amtts_core.training.statistics import statistics_of
 
 SUBSET = 24
 """Utterances the model checks use."""
@@ -232,14 +233,15 @@ def _overfit(setup: Setup) -> Finding:
     try:
         network.train()
         for _ in range(setup.overfit_steps):
-            for loss in learner.losses(_batch(setup)):
-                parameters = learner.parameters(loss.phase)
-                optimizers[loss.phase].zero_grad(set_to_none=True)
-                loss.total.backward(inputs=parameters)
-                torch.nn.utils.clip_grad_norm_(parameters, optim.clip_norm or math.inf)
-                optimizers[loss.phase].step()
-                if loss.phase == last:
-                    history.append(float(loss.total.detach()))
+            with statistics_of(learner):
+                for loss in learner.losses(_batch(setup)):
+                    parameters = learner.parameters(loss.phase)
+                    optimizers[loss.phase].zero_grad(set_to_none=True)
+                    loss.total.backward(inputs=parameters)
+                    torch.nn.utils.clip_grad_norm_(parameters, optim.clip_norm or math.inf)
+                    optimizers[loss.phase].step()
+                    if loss.phase == last:
+                        history.append(float(loss.total.detach()))
     finally:
         network.load_state_dict(kept)
     first, final = history[0], float(np.mean(history[-5:]))

@@ -16,7 +16,16 @@ STILL = 50
 
 
 class BadBatchError(Exception):
-    """A batch whose loss or gradient is not finite; the step has to be skipped."""
+    """A batch whose loss or gradient is not finite; the step has to be skipped.
+
+    Args:
+        reason: what was not finite.
+        elsewhere: it was another process that saw it, which knows more.
+    """
+
+    def __init__(self, reason: str, *, elsewhere: bool = False) -> None:
+        super().__init__(reason)
+        self.elsewhere = elsewhere
 
 
 class LossGuard:
@@ -25,11 +34,12 @@ class LossGuard:
     Args:
         run: `bad_batches.jsonl` is written there.
         limit: bad batches in a row that are skipped before the run stops.
-        rank: number of this process; those after the first write `bad_batches-R.jsonl`.
+        writes: one process of a run does.
     """
 
-    def __init__(self, run: Path, *, limit: int, rank: int = 0) -> None:
-        self._ledger = run / (f"bad_batches-{rank}.jsonl" if rank else "bad_batches.jsonl")
+    def __init__(self, run: Path, *, limit: int, writes: bool = True) -> None:
+        self._ledger = run / "bad_batches.jsonl"
+        self._writes = writes
         self._limit = limit
         self.in_a_row = 0
         self.skipped = 0
@@ -49,8 +59,9 @@ class LossGuard:
             AmttsError: it is one too many in a row.
         """
         row = {"step": step, "epoch": epoch, "reason": reason, "ids": list(ids)}
-        with self._ledger.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+        if self._writes:
+            with self._ledger.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         self.in_a_row += 1
         self.skipped += 1
         if self.in_a_row > self._limit:

@@ -43,9 +43,18 @@ class Processes:
 
     def _maximum(self, codes: Sequence[int]) -> Tensor:
         mine = torch.tensor(codes, dtype=torch.int64, device=self._device)
-        if self.count > 1:
-            torch.distributed.all_reduce(mine, op=torch.distributed.ReduceOp.MAX)
+        self.maximum(mine)
         return mine
+
+    def sum(self, tensor: Tensor) -> None:
+        """Puts the sum over all processes into the tensor."""
+        if self.count > 1:
+            torch.distributed.all_reduce(tensor)
+
+    def maximum(self, tensor: Tensor) -> None:
+        """Puts the elementwise maximum over all processes into the tensor."""
+        if self.count > 1:
+            torch.distributed.all_reduce(tensor, op=torch.distributed.ReduceOp.MAX)
 
     def gather(self, value: Any) -> list[Any]:
         """Every process's value, in the order of their numbers."""
@@ -83,7 +92,10 @@ class Processes:
 
     @torch.no_grad()
     def average_buffers(self, network: nn.Module) -> None:
-        """Averages buffers that a step has written to (a codebook's running means), lest processes drift apart."""
+        """Averages buffers that a step has written to (a codebook's running means), lest processes drift apart.
+
+        What a learner that `KeepsStatistics` moves is the same everywhere already, and stays as it is.
+        """
         if self.count == 1:
             return
         buffers = {n: b for n, b in network.named_buffers() if b.is_floating_point()}

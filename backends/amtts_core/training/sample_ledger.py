@@ -1,7 +1,8 @@
 """Which utterances were learnt from, step by step: the proof that none was lost and none repeated.
 
-One JSON line a step in `samples.jsonl` (`samples-R.jsonl` on process R). Lines are written when a checkpoint is, and
-cut back to the checkpoint on resume, so the file always equals that of an undisturbed run.
+One JSON line a step in `samples.jsonl`, with the utterances of all processes in the order of the batches. Lines are
+written by the main process when a checkpoint is, and cut back to the checkpoint on resume, so the file always equals
+that of an undisturbed run.
 """
 
 from __future__ import annotations
@@ -13,21 +14,15 @@ from pathlib import Path
 
 
 class SampleLedger:
-    """Appends to the ledger of one process.
+    """Appends to the ledger of a run.
 
     Args:
         run: folder of the run.
-        rank: number of this process.
     """
 
-    def __init__(self, run: Path, *, rank: int) -> None:
-        self._run = run
-        self._path = run / ("samples.jsonl" if rank == 0 else f"samples-{rank}.jsonl")
+    def __init__(self, run: Path) -> None:
+        self._path = run / "samples.jsonl"
         self._waiting: list[str] = []
-
-    def of(self, rank: int) -> SampleLedger:
-        """The ledger of another process."""
-        return SampleLedger(self._run, rank=rank)
 
     def add(self, step: int, epoch: int, ids: Sequence[str], *, skipped: bool = False) -> None:
         """Remembers the utterances of a step (or of a skipped one)."""

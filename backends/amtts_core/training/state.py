@@ -16,17 +16,21 @@ logger = logging.getLogger(__name__)
 
 
 def capture(trainer: Trainer) -> dict[str, Any]:
-    """The state of all processes; every one of them has to call this."""
+    """The state of a run, from the view of its main process; all others hold the same."""
     scaler, average = trainer.accelerator.scaler, trainer.average
     return {
         "step": trainer.step,
         "epoch": trainer.epoch,
         "batch": trainer.batch,
+        "seen": trainer.seen,
         "best": trainer.judge.best,
         "best_step": trainer.judge.best_step,
         "stale": trainer.judge.stale,
         "schedule": trainer.schedule.state(),
         "order": trainer.order(),
+        "per_step": trainer.feed.per_step,
+        "origin": list(trainer.origin),
+        "samples_bytes": trainer.ledger.size(),
         "bad_in_a_row": trainer.guard.in_a_row,
         "skipped": trainer.guard.skipped,
         "split": trainer.steps.split,
@@ -35,37 +39,41 @@ def capture(trainer: Trainer) -> dict[str, Any]:
         "average_updates": average.updates if average is not None else 0,
         "optimizers": {phase: optimizer.state_dict() for phase, optimizer in trainer.optimizers.items()},
         "scaler": scaler.state_dict() if scaler is not None else None,
-        "processes": trainer.processes.gather(_of_this_process(trainer)),
-    }
-
-
-def _of_this_process(trainer: Trainer) -> dict[str, Any]:
-    return {
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-        "samples_bytes": trainer.ledger.size(),
-        "seen": trainer.seen,
     }
 
 
 def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None:
     """Puts everything back. What depends on the order of batches is dropped, aloud, where that order changed."""
+    if "per_step" not in state:
+        raise CheckpointError(
+            "the training state of this checkpoint was written by an earlier amtts and cannot be continued",
+            remedy="Begin again with --from-scratch, or in another --out",
+        )
     feed, judge = trainer.feed, trainer.judge
     trainer.step, feed.epoch, feed.batch = state["step"], state["epoch"], state["batch"]
+    trainer.seen = state["seen"]
     judge.best, judge.best_step, judge.stale = state["best"], state["best_step"], state["stale"]
-    trainer.schedule.restore(
-        state.get("schedule") or trainer.schedule.state()
-    )  # absent before there was plateau
     for phase, optimizer in trainer.optimizers.items():
         _restore_optimizer(optimizer, state["optimizers"][phase], phase)
     if state["scaler"] is not None and trainer.accelerator.scaler is not None:
         trainer.accelerator.scaler.load_state_dict(state["scaler"])
     trainer.guard.in_a_row, trainer.guard.skipped = state["bad_in_a_row"], state["skipped"]
     trainer.steps.split = state["split"]
-    _restore_process(trainer, state["processes"])
+    torch.set_rng_state(state["random"])
+    if state["random_cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["random_cuda"])
+    if trainer.processes.main:
+        trainer.ledger.cut(state["samples_bytes"])
     if trainer.average is not None and state["weights"] is not None:
         trainer.average.restore(trainer.backend.network.state_dict(), state["average_updates"])
         trainer.backend.network.load_state_dict(state["weights"])
+    _restore_order(trainer, state, same_data=same_data)
+    trainer.schedule.restore(state["schedule"])
+
+
+def _restore_order(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None:
     own, stored = trainer.order(), state["order"]
     changed = [
         f"{name} was {stored.get(name)}, is now {own.get(name)}"
@@ -76,7 +84,17 @@ def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None
         changed.append("other data")
     if changed and trainer.batch:
         logger.warning("%s: epoch %d begins anew, in another order", ", ".join(changed), trainer.epoch)
-        feed.batch = trainer.seen = 0
+        trainer.feed.batch = trainer.seen = 0
+    trainer.origin = tuple(state["origin"])
+    before, now = state["per_step"], trainer.feed.per_step
+    if before != now:
+        logger.warning(
+            "a step learns from %d batches now (processes x training.accumulate), before from %d: the epoch goes on "
+            "where it was, and later steps are not those of the run as it was started",
+            now,
+            before,
+        )
+    trainer.count_steps(from_here=before != now)
 
 
 def _restore_optimizer(optimizer: Any, stored: dict[str, Any], phase: str) -> None:
@@ -93,18 +111,3 @@ def _restore_optimizer(optimizer: Any, stored: dict[str, Any], phase: str) -> No
     optimizer.load_state_dict(stored)
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["rate"] = rate
-
-
-def _restore_process(trainer: Trainer, stored: list[dict[str, Any]]) -> None:
-    """What each process has of its own; ledgers of processes that are no more are cut back by the main one."""
-    rank, world = trainer.processes.rank, trainer.processes.count
-    mine = stored[rank] if rank < len(stored) else None
-    trainer.ledger.cut(mine["samples_bytes"] if mine else 0)
-    if trainer.processes.main:
-        for gone in range(world, len(stored)):
-            trainer.ledger.of(gone).cut(stored[gone]["samples_bytes"])
-    if mine is not None:
-        torch.set_rng_state(mine["random"])
-        if mine["random_cuda"] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(mine["random_cuda"])
-        trainer.seen = mine["seen"]

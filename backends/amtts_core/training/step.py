@@ -1,10 +1,14 @@
 """One optimiser step of every phase: forward, backward, clip, step, in as many parts as memory allows.
 
+What is random in a batch (dropout, noise, which stretch is learnt) follows from the run's seed, the step and the
+batch's utterances, not from what was drawn before: it is the same on whichever process the batch is.
 Knows nothing of epochs, logs or checkpoints.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +23,7 @@ from amtts_core.backend import Batch, Learner, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.training.guard import BadBatchError
 from amtts_core.training.processes import Processes
+from amtts_core.training.statistics import statistics_of
 
 logger = logging.getLogger(__name__)
 FINE, BAD, FULL = 0, 1, 2
@@ -95,13 +100,14 @@ class StepRunner:
         self.split = 1
         """Parts that each batch is cut into since memory ran out; the effective batch stays the same."""
 
-    def run(self, group: Sequence[Batch], *, rate: float, batches: int = 0) -> StepResult:
+    def run(self, group: Sequence[Batch], *, rate: float, batches: int = 0, lot: str = "") -> StepResult:
         """One step on a group of batches that count alike.
 
         Args:
             group: this process's batches of one optimiser step; may be empty on all but one process.
             rate: learning rate.
             batches: how many all processes have together; 0 where this is the only process.
+            lot: what all randomness of this step follows from, e.g. "seed/step".
 
         Raises:
             BadBatchError: a loss or gradient is not finite; nothing of that phase or a later one was changed.
@@ -112,7 +118,8 @@ class StepRunner:
         while True:
             parts = [part for batch in group for part in self._parts(batch, share)]
             try:
-                self._step(parts, result, rate=rate)
+                with statistics_of(self._learner, self._processes):
+                    self._step(parts, result, rate=rate, lot=lot)
                 return result
             except BadBatchError:
                 self._clear()
@@ -149,11 +156,11 @@ class StepRunner:
         cut = [ids[start : start + size] for start in range(0, len(ids), size)]
         return [(self._rebatch(names), share * len(names) / len(ids)) for names in cut]
 
-    def _step(self, parts: list[tuple[Batch, float]], result: StepResult, *, rate: float) -> None:
+    def _step(self, parts: list[tuple[Batch, float]], result: StepResult, *, rate: float, lot: str) -> None:
         """Every phase that `result` does not hold yet: one whose optimiser has stepped does not step again."""
         for module in self._learner.modules.values():
             module.train()
-        streams = [(self.losses(part), share) for part, share in parts]
+        streams = [(self.losses(part, lot=lot), share) for part, share in parts]
         for phase in self._learner.phases:
             parameters = self._learner.parameters(phase)
             if phase in result.done:
@@ -205,12 +212,14 @@ class StepRunner:
         if worst == FULL:
             raise MemoryFullError
         if worst == BAD:
-            raise BadBatchError(reason or f"the loss of phase '{phase}' is not finite on another process")
+            told = reason or f"the loss of phase '{phase}' is not finite on another process"
+            raise BadBatchError(told, elsewhere=not reason)
 
-    def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
-        """The learner's losses, each computed in the run's precision."""
+    def losses(self, batch: Batch, *, lot: str) -> Iterator[PhaseLoss]:
+        """The learner's losses, each computed in the run's precision and with its own random numbers."""
         stream = self._learner.losses(self.to_device(batch))
-        while True:
+        for number in itertools.count():
+            torch.manual_seed(_seed(lot, number, batch["ids"]))
             with self._accelerator.autocast():
                 try:
                     loss = next(stream)
@@ -250,3 +259,9 @@ class StepRunner:
             rule.after_step(optimizer)
         optimizer.zero_grad(set_to_none=True)
         return float(norm) if norm is not None else 0.0
+
+
+def _seed(lot: str, number: int, ids: Sequence[str]) -> int:
+    """A seed in 0 .. 2^63 - 1 for one loss of one batch."""
+    digest = hashlib.blake2b("\n".join([lot, str(number), *ids]).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -88,24 +88,29 @@ class Trainer:
         self.processes = Processes(self.accelerator)
         self.callbacks = list(callbacks) if self.processes.main else []
         self.train_data, self.val_data = train_data, val_data
-        world, self._rank = self.processes.count, self.processes.rank
+        world = self.processes.count
         if len(train_data) < world:
             raise AmttsError(f"{len(train_data)} training utterances are too few for {world} processes")
-        self.sampler = _sampler(train_data, data, training.seed, world)
+        self.sampler = _sampler(train_data, data, training.seed)
         self.step = 0
-        self.feed = Feed(train_data, self.sampler, accumulate=training.accumulate, rank=self._rank)
+        self.origin = (0, 0, 0)
+        """Step, epoch and batch from which on a step has as many batches as now."""
+        self.feed = Feed(
+            train_data,
+            self.sampler,
+            accumulate=training.accumulate,
+            rank=self.processes.rank,
+            world=world,
+        )
         self.judge = Judge(training)
-        self.total_steps = total_steps(training, self.sampler, rank=self._rank)
+        self.count_steps(from_here=False)
         if training.optim.schedule == "plateau" and not val_data:
             raise AmttsError(
                 "training.optim.schedule plateau waits for validations, and there is no validation utterance",
                 remedy="Use another schedule, such as cosine",
             )
-        self.schedule = Schedule(training.optim, self.total_steps, min_delta=training.min_delta)
         backend.network.to(self.accelerator.device)
         self.processes.same_start(backend.network)
-        if world > 1:  # what is random in a step differs between processes; a single one keeps its stream
-            torch.manual_seed(training.seed + self._rank)
         prepare_blocks(backend, training)
         self.learner = backend.learner()
         kinds = parameter_kinds(backend, training)
@@ -126,12 +131,12 @@ class Trainer:
         self._window, self._waited = Meter(), 0.0
         self._saved_at: tuple[int, int, int] | None = None
         self._rows = {utterance.id: row for row, utterance in enumerate(train_data.utterances)}
-        self.guard = LossGuard(run, limit=training.max_bad_batches, rank=self._rank)
+        self.guard = LossGuard(run, limit=training.max_bad_batches, writes=self.processes.main)
         self.average: WeightAverage | None = None
         if training.ema_decay:
             still = frozen_names(backend.network)
             self.average = WeightAverage(backend.network, training.ema_decay, still=still)
-        self.ledger = SampleLedger(run, rank=self._rank)
+        self.ledger = SampleLedger(run)
         self.steps = StepRunner(
             self.accelerator,
             self.learner,
@@ -143,7 +148,7 @@ class Trainer:
         self._validator = (
             Validator(
                 val_data,
-                _sampler(val_data, data, training.seed, world),
+                _sampler(val_data, data, training.seed),
                 learner=self.learner,
                 steps=self.steps,
                 processes=self.processes,
@@ -166,6 +171,19 @@ class Trainer:
         """Number of the next batch in its epoch."""
         return self.feed.batch
 
+    def count_steps(self, *, from_here: bool) -> None:
+        """Sets `total_steps` and the schedule over them.
+
+        Args:
+            from_here: the number of batches in a step has changed at this position.
+        """
+        if from_here:
+            self.origin = (self.step, self.epoch, self.batch)
+        self.total_steps = total_steps(
+            self.config, self.sampler, per_step=self.feed.per_step, origin=self.origin
+        )
+        self.schedule = Schedule(self.config.optim, self.total_steps, min_delta=self.config.min_delta)
+
     # ---- the loop ----
 
     def fit(self) -> Outcome:
@@ -178,8 +196,8 @@ class Trainer:
             self._control = ControlFile(self.run)
             if self.step:
                 self._keeper.repair(self.step, self.judge.best_step)
-        if (self.step, self.epoch, self.batch) == (0, 0, 0):
-            self.ledger.cut(0)  # of an earlier run in this folder
+            if (self.step, self.epoch, self.batch) == (0, 0, 0):
+                self.ledger.cut(0)  # of an earlier run in this folder
         first = self.step
         self._call("started", self)
         metrics: dict[str, float] = {}
@@ -235,16 +253,21 @@ class Trainer:
 
     def _train_step(self, group: list[Batch]) -> bool:
         """One step of every optimiser; False where the batch was bad and is skipped."""
-        ids = [i for batch in group for i in batch["ids"]]
+        ids = [self.train_data.utterances[row].id for rows in self.feed.handed for row in rows]
         epoch = self.epoch if self.batch else self.epoch - 1  # the position already stands behind the group
         self.seen += len(ids)
         began = time.monotonic()
         rate = self.schedule.rate(self.step)
         try:
-            result = self.steps.run(group, rate=rate, batches=self.feed.size)
+            result = self.steps.run(
+                group, rate=rate, batches=len(self.feed.handed), lot=f"{self.config.seed}/{self.step}"
+            )
         except BadBatchError as bad:
+            reasons = sorted(
+                self.processes.gather((bad.elsewhere, str(bad)))
+            )  # a process that knows comes first
             self.ledger.add(self.step + 1, epoch, ids, skipped=True)
-            self.guard.skip(str(bad), step=self.step + 1, epoch=epoch, ids=ids)
+            self.guard.skip(reasons[0][1], step=self.step + 1, epoch=epoch, ids=ids)
             return False
         self.step += 1
         self.processes.average_buffers(self.backend.network)
@@ -300,7 +323,7 @@ class Trainer:
         """Tells what the epoch that just ended has seen."""
         report = EpochReport(
             epoch=self.epoch - 1,
-            seen=round(self.processes.total({"seen": self.seen})["seen"]),
+            seen=self.seen,
             expected=self.sampler.size(self.epoch - 1),
             skipped_batches=self.guard.skipped,
             unreadable=len(self.train_data.excluded),
@@ -331,12 +354,12 @@ class Trainer:
             yield
 
     def save(self, metrics: dict[str, float]) -> None:
-        """Writes a checkpoint of this step, moves the pointers and removes old ones. All processes call it."""
+        """Writes a checkpoint of this step, moves the pointers and removes old ones. Only the main process writes."""
         self._saved_at = (self.step, self.epoch, self.batch)
-        self.ledger.flush()
-        state = capture(self)
         if not self.processes.main:
             return
+        self.ledger.flush()
+        state = capture(self)
         info = self.info.model_copy(update={"step": self.step, "epoch": self.epoch, "metrics": metrics})
         own, best = self.backend.network.state_dict(), self.judge.best_step
         folder = self._keeper.save(
@@ -360,7 +383,6 @@ class Trainer:
             "training.seed": self.sampler.seed,
             "data.batch_frames": self.sampler.batch_frames,
             "data.max_utterances": self.sampler.max_utterances,
-            "processes": self.sampler.world,
         } | self._replayed()
 
     def _replayed(self) -> dict[str, int]:
@@ -373,12 +395,11 @@ class Trainer:
             getattr(callback, event)(*arguments)
 
 
-def _sampler(dataset: SpeechDataset, data: DataConfig, seed: int, world: int) -> BucketSampler:
+def _sampler(dataset: SpeechDataset, data: DataConfig, seed: int) -> BucketSampler:
     return BucketSampler(
         dataset.frames(),
         members=dataset.draw(seed) if isinstance(dataset, MixedDataset) else None,
         batch_frames=data.batch_frames,
         max_utterances=data.max_utterances,
         seed=seed,
-        world=world,
     )

@@ -19,6 +19,8 @@ from amtts_core.training.processes import Processes
 from amtts_core.training.step import StepRunner
 
 logger = logging.getLogger(__name__)
+LOT = "validation"
+"""What is random in a validation is the same each time, so that validations can be compared."""
 
 
 class Validator:
@@ -50,10 +52,10 @@ class Validator:
         self._evaluate()
         sums: dict[str, float] = defaultdict(float)
         pictures: dict[str, Tensor] = {}
-        batches = self._sampler.in_order(rank=self._processes.rank)
+        batches = self._sampler.in_order()[self._processes.rank :: self._processes.count]
         for indices in batches:
             batch = self._steps.to_device(self._data.batch(indices))
-            for loss in self._steps.losses(batch):
+            for loss in self._steps.losses(batch, lot=LOT):
                 prefix = self._steps.prefix(loss.phase, "val")
                 for name, value in {"total": loss.total, **loss.terms}.items():
                     sums[prefix + name] += float(value) * len(indices)
@@ -70,7 +72,7 @@ class Validator:
         with torch.random.fork_rng():
             return {
                 self._steps.prefix(loss.phase, "val") + name
-                for loss in self._steps.losses(self._data.batch([shortest]))
+                for loss in self._steps.losses(self._data.batch([shortest]), lot=LOT)
                 for name in ("total", *loss.terms)
             }
 

@@ -28,6 +28,7 @@ from amtts_core.codec.protocol import SpeechCodec
 from amtts_core.codec.registry import open_codec
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.training.run import train
+from amtts_core.training.statistics import Alone
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,9 @@ def test_a_quantizer_finds_the_clusters_of_its_input() -> None:
     centres = torch.randn(16, 4) * 5
     quantizer = ResidualQuantizer(1, 32, 4, decay=0.9, restart_below=0.02).train()
     for _ in range(120):
+        quantizer.begin_step()
         quantizer(centres[torch.randint(16, (256,))] + 0.01 * torch.randn(256, 4))
+        quantizer.end_step(Alone())
     quantizer.eval()
     before = quantizer.codebook.clone()
     found = quantizer(centres)
@@ -114,7 +117,9 @@ def test_a_second_codebook_codes_what_the_first_leaves() -> None:
     for books in (1, 2):
         quantizer = ResidualQuantizer(books, 16, 4, decay=0.9, restart_below=0.02).train()
         for _ in range(60):
+            quantizer.begin_step()
             quantizer(vectors[torch.randint(2048, (512,))])
+            quantizer.end_step(Alone())
         errors.append(float(quantizer.eval()(vectors).commitment))
     assert errors[1] < 0.6 * errors[0]
 

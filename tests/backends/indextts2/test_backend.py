@@ -15,6 +15,7 @@ from amtts_core.backend import SynthesisRequest
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.training.run import train
+from amtts_core.training.statistics import Alone
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
 from amtts_indextts2.config import IndexTTS2Config
 from amtts_indextts2.decoder import Decoder
@@ -145,12 +146,16 @@ def test_the_pace_is_a_line_through_what_was_seen() -> None:
     assert pace.frames(10) == 0
     for _ in range(300):
         tokens = torch.randint(5, 60, (8,))
+        pace.begin_step()
         pace.watch(tokens, tokens * 3 + 12)
+        pace.end_step(Alone())
     assert pace.frames(20) == pytest.approx(72, rel=0.03)
     assert pace.frames(50) == pytest.approx(162, rel=0.03)
     before = pace.sums.clone()
-    pace.eval().watch(torch.tensor([1]), torch.tensor([500]))
-    assert torch.equal(before, pace.sums)
+    pace.watch(torch.tensor([1]), torch.tensor([500]))
+    pace.begin_step()
+    pace.end_step(Alone())
+    assert torch.equal(before, pace.sums), "a step that was given up leaves no trace"
 
 
 def test_guidance_and_draws_speak_what_is_known() -> None:

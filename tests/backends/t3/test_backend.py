@@ -21,6 +21,7 @@ from amtts_chatterbox.t3.voice_encoder import VoiceEncoder
 from amtts_chatterbox.t3.weights import load_published
 from amtts_core.backend import Backend, Example, SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.training.statistics import statistics_of
 
 
 @pytest.fixture(autouse=True)
@@ -191,7 +192,8 @@ def test_it_remembers_a_prompt_of_each_speaker(trained: tuple[ChatterboxT3Backen
     longest = max((e.features["codes"] for e in examples), key=len)
     kept = min(len(longest), backend.config.prompt_tokens)
     assert int(voices.prompt_lengths[0]) == kept
-    assert voices.prompts[0, :kept].tolist() == longest[:kept].tolist()
+    beginnings = [e.features["codes"][:kept].tolist() for e in examples if len(e.features["codes"]) >= kept]
+    assert voices.prompts[0, :kept].tolist() in beginnings
 
 
 def test_requests_it_cannot_meet_are_told() -> None:
@@ -218,7 +220,9 @@ def test_speaker_vectors_come_from_a_voice_encoder(tmp_path: Path) -> None:
         assert example.features["speaker"].shape == (1, 256)
         np.testing.assert_array_equal(batch["speaker_vectors"][row], example.features["speaker"][0])
     backend.network.train()
-    next(backend.learner().losses(batch))
+    learner = backend.learner()
+    with statistics_of(learner):
+        next(learner.losses(batch))
     assert backend.network.voices is not None
     longest = max(range(2), key=lambda row: int(batch["code_lengths"][row]))
     assert torch.equal(backend.network.voices.vectors[0], batch["speaker_vectors"][longest])

@@ -20,30 +20,17 @@ def sampler(lengths: list[int], **changes: int) -> BucketSampler:
 
 
 @settings(max_examples=150, deadline=None)
-@given(lengths_of, st.integers(1, 6), st.integers(0, 5), st.integers(0, 99))
-def test_every_utterance_exactly_once_over_all_processes(
-    lengths: list[int], world: int, epoch: int, seed: int
-) -> None:
-    chosen = sampler(lengths, world=world, seed=seed)
-    shares = [chosen.epoch(epoch, rank=rank) for rank in range(world)]
-    seen = [index for batches in shares for batch in batches for index in batch]
-    assert sorted(seen) == list(range(len(lengths)))
-    assert len({len(batches) for batches in shares}) == 1, "no process runs out early"
-    if len(lengths) >= world:
-        assert all(batch for batches in shares for batch in batches), "no batch is empty"
-    positions = len(shares[0])
-    assert chosen.count(epoch, 0, positions) == sum(bool(b) for batches in shares for b in batches)
-
-
-def test_single_utterances_that_do_not_divide_leave_an_empty_batch_at_the_end() -> None:
-    shares = [sampler([900] * 3, batch_frames=500, world=2).epoch(0, rank=rank) for rank in range(2)]
-    assert [[len(batch) for batch in batches] for batches in shares] == [[1, 1], [1, 0]]
+@given(lengths_of, st.integers(0, 5), st.integers(0, 99))
+def test_every_utterance_exactly_once(lengths: list[int], epoch: int, seed: int) -> None:
+    batches = sampler(lengths, seed=seed).epoch(epoch)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert all(batches), "no batch is empty"
 
 
 @settings(max_examples=100, deadline=None)
-@given(lengths_of, st.integers(100, 3000), st.integers(1, 9), st.integers(1, 3))
-def test_the_budget_is_kept(lengths: list[int], frames: int, utterances: int, world: int) -> None:
-    chosen = sampler(lengths, batch_frames=frames, max_utterances=utterances, world=world)
+@given(lengths_of, st.integers(100, 3000), st.integers(1, 9))
+def test_the_budget_is_kept(lengths: list[int], frames: int, utterances: int) -> None:
+    chosen = sampler(lengths, batch_frames=frames, max_utterances=utterances)
     for batch in itertools.chain(chosen.epoch(0), chosen.in_order()):
         assert len(batch) <= utterances
         longest = max(lengths[i] for i in batch)
@@ -51,13 +38,11 @@ def test_the_budget_is_kept(lengths: list[int], frames: int, utterances: int, wo
 
 
 @settings(max_examples=60, deadline=None)
-@given(lengths_of, st.integers(1, 4))
-def test_validation_order_covers_everything_by_length(lengths: list[int], world: int) -> None:
-    chosen = sampler(lengths, world=world)
-    seen = [i for rank in range(world) for batch in chosen.in_order(rank=rank) for i in batch]
+@given(lengths_of)
+def test_validation_order_covers_everything_by_length(lengths: list[int]) -> None:
+    seen = [i for batch in sampler(lengths).in_order() for i in batch]
     assert sorted(seen) == list(range(len(lengths)))
-    if world == 1:
-        assert [lengths[i] for i in seen] == sorted(lengths)
+    assert [lengths[i] for i in seen] == sorted(lengths)
 
 
 def realistic(count: int = 2000) -> list[int]:
@@ -88,14 +73,12 @@ def test_epochs_and_seeds_differ_in_order_and_in_company() -> None:
     assert sizes != sorted(sizes), "short and long batches are mixed"
 
 
-@pytest.mark.parametrize("world", [1, 4])
 @pytest.mark.parametrize("frames", [4000, 6000, 16000])
-def test_padding_stays_below_five_percent(frames: int, world: int) -> None:
+def test_padding_stays_below_five_percent(frames: int) -> None:
     lengths = realistic()
-    chosen = sampler(lengths, batch_frames=frames, max_utterances=64, world=world)
+    chosen = sampler(lengths, batch_frames=frames, max_utterances=64)
     for epoch in range(3):
-        batches = [batch for rank in range(world) for batch in chosen.epoch(epoch, rank=rank)]
-        assert chosen.padding_share(batches) < 0.05
+        assert chosen.padding_share(chosen.epoch(epoch)) < 0.05
 
 
 def test_padding_share_is_what_it_says() -> None:
