@@ -206,7 +206,7 @@ class ClipProcessor:
         settings, rate = self.settings, decoded.sample_rate
         # tells equal audio, guards nothing; the fastest that Python brings
         digest = hashlib.sha1(rate.to_bytes(4, "big"), usedforsecurity=False)
-        digest.update(memoryview(decoded.samples))
+        digest.update(decoded.samples.data)
         samples, not_finite = _measurable(decoded.samples)
         clipped = max(decoded.full_scale, flat_share(samples))
         steady = remove_rumble(samples, rate, settings.high_pass)
