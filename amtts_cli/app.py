@@ -74,6 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
     # Read by OpenMP when torch is loaded. Threads that wait by spinning starve each other as soon as anything else
     # runs on the machine: a training step took 2.5 times as long beside one other process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read by torch when it allocates: large tensors in huge pages. On a virtual machine whose memory is in small pieces
+    # a copy of 64 MB ran at 1 GB/s without and at 9 GB/s with them.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     console.escape_unprintable()
     try:
         app(args=arguments, prog_name="amtts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from amtts_codecs.dac.config import SAMPLE_RATE, DacSettings
 from amtts_codecs.dac.network import CodecPass, DacNetwork, Passed
 from amtts_core.adversarial import adversarial_loss, discriminator_loss, feature_loss, frozen
 from amtts_core.audio.mel import MelConfig, log_mel, mel_filters
-from amtts_core.backend import Batch, PhaseLoss
+from amtts_core.backend import Batch, PhaseLoss, Reduction
 
 EVALUATED_SEGMENTS = 4
 """Length of what validation judges of each utterance, from its middle, in training segments."""
@@ -34,6 +35,15 @@ class DacLearner:
         network = self._network.codec if phase == "generator" else self._network.critics
         assert network is not None
         return [p for p in network.parameters() if p.requires_grad]
+
+    def begin_step(self) -> None:
+        """The codebooks' use is watched from nothing."""
+        self._network.usage.begin_step()
+
+    def end_step(self, reduction: Reduction) -> None:
+        """Entries out of use restart."""
+        books: Any = self._network.codec.quantizer.quantizers
+        self._network.usage.end_step(reduction, [book.codebook.weight for book in books])
 
     def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
         """Yields the critics' loss on detached audio, then, after their step, the codec's."""

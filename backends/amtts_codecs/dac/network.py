@@ -49,7 +49,10 @@ class DacNetwork(nn.Module):
             if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
                 weight_norm(module)
         self.usage = CodebookUse(
-            settings.num_codebooks, settings.cardinality, restart_below=settings.restart_below
+            settings.num_codebooks,
+            settings.cardinality,
+            settings.code_dim,
+            restart_below=settings.restart_below,
         )
         self.critics = DacCritics(settings.critics) if settings.adversarial else None
 
@@ -80,7 +83,7 @@ def quantize(
         codec: whose quantiser is used.
         hidden: (B, C, L) of the encoder.
         kept: (B,) codebooks of each item; later ones leave its sum and its losses alone.
-        usage: counts the codes and restarts entries that are out of use.
+        usage: watches which entries are chosen.
 
     Returns:
         Values (B, C, L) with the straight-through gradient, codes (B, K, L), commitment (), codebook loss ().
@@ -91,11 +94,9 @@ def quantize(
     books: Any = codec.quantizer.quantizers
     for number, book in enumerate(books):
         latents = book.in_proj(residual)
-        if usage is not None:
-            usage.restart(number, book.codebook.weight, latents)
         entries, chosen = book.decode_latents(latents)
         if usage is not None:
-            usage.count(number, chosen)
+            usage.watch(number, latents, chosen)
         active = (number < kept).to(hidden.dtype)
         commitment = commitment + ((latents - entries.detach()).square().mean((1, 2)) * active).mean()
         codebook = codebook + ((entries - latents.detach()).square().mean((1, 2)) * active).mean()

@@ -6,15 +6,35 @@ within a few steps. Restarting them at a value of the current batch is Jukebox's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from amtts_core.backend import Reduction
+
+
+@dataclass
+class _Gathered:
+    """What the batches of a step have shown.
+
+    Attributes:
+        uses: (K, V) how often each entry was chosen.
+        lots: (K, V) float64 in (0, 1), the highest drawn so far for each entry; 0 before any latent.
+        candidates: (K, V, D) the latents that drew them.
+    """
+
+    uses: Tensor
+    lots: Tensor
+    candidates: Tensor
+
 
 class CodebookUse(nn.Module):
-    """A moving average of how often each entry is chosen per step; K codebooks of V entries.
+    """A moving average of how often each entry is chosen per step; K codebooks of V entries of D values.
 
     Args:
-        num_codebooks, cardinality: K, V.
+        num_codebooks, cardinality, dim: K, V, D.
         restart_below: an entry chosen less often per step than this restarts; 0 never.
         decay: of the average.
     """
@@ -22,45 +42,79 @@ class CodebookUse(nn.Module):
     uses: Tensor
 
     def __init__(
-        self, num_codebooks: int, cardinality: int, *, restart_below: float, decay: float = 0.98
+        self,
+        num_codebooks: int,
+        cardinality: int,
+        dim: int,
+        *,
+        restart_below: float,
+        decay: float = 0.98,
     ) -> None:
         super().__init__()
-        self.restart_below, self.decay = restart_below, decay
-        # Nothing is in use yet, so the first training step starts every entry at a value that really occurs.
+        self.dim, self.restart_below, self.decay = dim, restart_below, decay
+        # Nothing is in use yet, so the first training step turns every entry towards a value that really occurs.
         self.register_buffer("uses", torch.zeros(num_codebooks, cardinality))
+        self._gathered: _Gathered | None = None
 
     def perplexity(self) -> Tensor:
         """Entries in use, (): exp of the entropy of the averages, mean over codebooks."""
         share = self.uses / self.uses.sum(dim=1, keepdim=True).clamp(min=1e-9)
         return torch.special.entr(share).sum(dim=1).exp().mean()
 
-    @torch.no_grad()
-    def count(self, book: int, codes: Tensor) -> None:
-        """Takes the codes of a step, of any shape."""
-        uses = torch.bincount(codes.flatten(), minlength=self.uses.shape[1]).to(self.uses)
-        if _several():
-            torch.distributed.all_reduce(uses)
-        self.uses[book].mul_(self.decay).add_(uses, alpha=1 - self.decay)
+    def begin_step(self) -> None:
+        """Gathers from nothing."""
+        self._gathered = _Gathered(
+            uses=torch.zeros_like(self.uses),
+            lots=torch.zeros_like(self.uses, dtype=torch.float64),
+            candidates=torch.zeros(*self.uses.shape, self.dim, device=self.uses.device),
+        )
 
     @torch.no_grad()
-    def restart(self, book: int, entries: nn.Parameter, latents: Tensor) -> None:
-        """Turns the entries (V, D) of codebook `book` that are out of use towards values among `latents` (B, D, L).
+    def watch(self, book: int, latents: Tensor, codes: Tensor) -> None:
+        """Takes in the latents (B, D, L) and codes (B, L) of a batch; nothing outside of a step."""
+        into = self._gathered
+        if into is None or not codes.numel():
+            return
+        values = latents.detach().float().transpose(1, 2).flatten(0, 1)
+        into.uses[book] += torch.bincount(codes.flatten(), minlength=self.uses.shape[1]).to(self.uses)
+        lots = torch.rand(into.lots.shape[1:], dtype=torch.float64, device=values.device)
+        picked = values[torch.randint(len(values), lots.shape, device=values.device)]
+        better = lots > into.lots[book]
+        into.lots[book] = torch.where(better, lots, into.lots[book])
+        into.candidates[book] = torch.where(better[:, None], picked, into.candidates[book])
+
+    @torch.no_grad()
+    def end_step(self, reduction: Reduction, books: Sequence[nn.Parameter]) -> None:
+        """Moves the averages and turns entries that are out of use towards latents of this step.
 
         Entries are looked up by direction alone, so they keep the codebook's usual length: values of a young
         encoder are tiny, and entries as small let it grow without bound.
+
+        Args:
+            reduction: over all processes.
+            books: the entries (V, D) of each codebook.
         """
-        unused = self.uses[book] < self.restart_below
-        number = int(unused.sum())
-        if not number:
+        if self._gathered is None:
             return
-        values = latents.transpose(1, 2).flatten(0, 1)
-        picked = values[torch.randint(len(values), (number,), device=values.device)].to(entries.dtype)
-        if _several():  # all processes must hold the same codebook
-            torch.distributed.broadcast(picked, 0)
-        usual = entries.data.norm(dim=1).median()
-        entries.data[unused] = nn.functional.normalize(picked) * usual
-        self.uses[book, unused] = max(0.5, 2 * self.restart_below)
-
-
-def _several() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
+        seen, self._gathered = self._gathered, None
+        reduction.sum(seen.uses)
+        if not bool(seen.uses.any()):
+            return
+        fresh = not bool(self.uses.any())
+        self.uses.mul_(self.decay).add_(seen.uses, alpha=1 - self.decay)
+        if not self.restart_below:
+            return
+        unused = torch.ones_like(self.uses, dtype=torch.bool) if fresh else self.uses < self.restart_below
+        if not bool(unused.any()):
+            return
+        own = seen.lots[unused]
+        highest = own.clone()
+        reduction.maximum(highest)
+        picked = torch.where((own == highest)[:, None], seen.candidates[unused], 0.0)
+        reduction.sum(picked)
+        turned = torch.zeros_like(seen.candidates)
+        turned[unused] = nn.functional.normalize(picked)
+        for entries, rows, values in zip(books, unused, turned, strict=True):
+            usual = entries.data.norm(dim=1).median()
+            entries.data[rows] = (values[rows] * usual).to(entries.dtype)
+        self.uses[unused] = max(0.5, 2 * self.restart_below)

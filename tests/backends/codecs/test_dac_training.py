@@ -22,6 +22,7 @@ from amtts_core.backend import SynthesisRequest
 from amtts_core.config import merged, resolve_config
 from amtts_core.errors import AmttsError, ConfigError
 from amtts_core.training.run import train
+from amtts_core.training.statistics import Alone
 
 SIZES = {
     "encoder_channels": 4,
@@ -104,24 +105,30 @@ def test_dropped_codebooks_count_for_no_loss_of_their_item() -> None:
 
 
 def test_unused_entries_restart_towards_values_that_occur() -> None:
-    usage = CodebookUse(1, 8, restart_below=0.5)
+    usage = CodebookUse(1, 8, 2, restart_below=0.01)
     entries = torch.nn.Parameter(torch.tensor([3.0, 4.0]).repeat(8, 1))
     latents = torch.tensor([[[0.001, 0.0], [0.0, -0.002]]])
-    usage.restart(0, entries, latents)
+
+    def step(values: torch.Tensor, codes: list[int]) -> None:
+        usage.begin_step()
+        usage.watch(0, values, torch.tensor([codes]))
+        usage.end_step(Alone(), [entries])
+
+    step(latents, [0, 1])
     assert {tuple(v) for v in entries.detach().tolist()} <= {(5.0, 0.0), (0.0, -5.0)}, "of the usual length"
-    assert usage.perplexity() == pytest.approx(8)
+    assert float(usage.perplexity()) == pytest.approx(8)
     before = entries.detach().clone()
-    usage.restart(0, entries, -latents)
+    step(-latents, [3, 3])
     assert torch.equal(before, entries.detach()), "all count as used now"
-    for _ in range(200):
-        usage.count(0, torch.tensor([3, 3]))
-    usage.restart(0, entries, -latents)
+    for _ in range(300):
+        step(-latents, [3, 3])
     assert torch.equal(before[3], entries.detach()[3])
     others = [i for i in range(8) if i != 3]
     assert {tuple(v) for v in entries.detach()[others].tolist()} <= {(-5.0, 0.0), (0.0, 5.0)}
-    off = CodebookUse(1, 8, restart_below=0.0)
-    kept = entries.detach().clone()
-    off.restart(0, entries, latents)
+    off, kept = CodebookUse(1, 8, 2, restart_below=0.0), entries.detach().clone()
+    off.begin_step()
+    off.watch(0, latents, torch.tensor([[0, 1]]))
+    off.end_step(Alone(), [entries])
     assert torch.equal(kept, entries.detach())
 
 
