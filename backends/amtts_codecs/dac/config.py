@@ -141,4 +141,4 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "official_16khz": {},
 }
-"""`small` is what `examples/codecs/tiny-dac-16k` was trained with; `official_16khz` is the published 16 kHz model."""
+"""`small` is made for training from scratch on a CPU; `official_16khz` has the sizes of the published model."""
