@@ -168,10 +168,8 @@ class _Stopwatch(Callback):
 
     def stepped(self, report: StepReport) -> None:
         assert self._trainer is not None
-        batches = max(
-            1, self._trainer.feed.size
-        )  # of few utterances there are fewer than accumulate asks for
-        self.step = self._lap() * self._trainer.config.accumulate / batches
+        feed = self._trainer.feed  # of few utterances there are fewer batches than a whole step has
+        self.step = self._lap() * feed.per_step / max(1, len(feed.handed))
 
     def sampled(self, step: int, index: int, text: str, path: Path) -> None:
         self.sample += self._lap()
