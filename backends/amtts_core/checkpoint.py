@@ -221,10 +221,12 @@ def write_checkpoint(
     *,
     tokenizer: TextTokenizer | None,
     training_state: Any = None,
+    documents: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a checkpoint folder so that it is either complete or absent.
 
-    Everything goes into a temporary folder beside it, is checksummed and flushed to disk, then renamed.
+    Everything goes into a temporary folder beside it, is checksummed and flushed to disk, then renamed. `documents` are
+    texts to keep with it, by file name.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; older checkpoints are untouched.
@@ -246,6 +248,8 @@ def write_checkpoint(
             tree = flatten(training_state, tensors)
             save_file(tensors, temporary / "training.safetensors")
             _write_text(temporary / "training.json", json.dumps(tree))
+        for name, text in (documents or {}).items():
+            _write_text(temporary / name, text)
         _write_text(temporary / "checkpoint.json", info.model_dump_json(indent=1))
         files = sorted(p for p in temporary.rglob("*") if p.is_file())
         sums = {str(p.relative_to(temporary)): _describe(p) for p in files}

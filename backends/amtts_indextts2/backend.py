@@ -27,12 +27,11 @@ from amtts_core.backend import (
     speaker_index,
 )
 from amtts_core.checkpoint import loaded
-from amtts_core.codec.protocol import SpeechCodec, VectorCodec
+from amtts_core.codec.protocol import SpeechCodec, first_code_vectors
 from amtts_core.codec.registry import open_codec
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
-from amtts_core.training.near_codes import code_rows as code_rows_of
-from amtts_core.training.near_codes import near_targets
+from amtts_core.training.near_codes import near_targets, start_rows
 from amtts_core.training.start import PublishedStart
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.decoding import Decoded, Prompt, decode
@@ -176,11 +175,8 @@ class IndexTTS2Backend:
         self.network.codec_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
         if not self.config.codec_start or not self._fresh:
             return
-        vectors = code_vectors_of(self.config)
-        for table in (self.network.speech.embedding.weight, self.network.speech.head.weight):
-            rows = code_rows_of(vectors, table.shape[1], deviation=INITIAL_DEVIATION)
-            with torch.no_grad():
-                table[: len(rows)] = rows.to(table)
+        tables = self.network.speech.embedding.weight, self.network.speech.head.weight
+        start_rows(tables, first_code_vectors(codec_of(self.config)), deviation=INITIAL_DEVIATION)
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Code frames."""
@@ -212,7 +208,7 @@ class IndexTTS2Backend:
         """The training view."""
         head, shares = self.config.head, None
         if self.config.code_smoothing and isinstance(head, SemanticHeadConfig):
-            vectors = code_vectors_of(self.config)
+            vectors = first_code_vectors(codec_of(self.config))
             shares = near_targets(vectors, self.config.code_smoothing, rows=head.num_codes)
         return IndexTTS2Learner(self.network, shares)
 
@@ -316,22 +312,6 @@ def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:
             f"codec '{codec.name}' speaks at {codec.sample_rate} Hz, '{NAME}' at {SAMPLE_RATE} Hz"
         )
     return codec
-
-
-def code_vectors_of(config: IndexTTS2Config) -> Tensor:
-    """(V, D) entries of the first codebook of the codec that a configuration names.
-
-    Raises:
-        AmttsError: the codec has no codebook to look at.
-    """
-    codec = codec_of(config)
-    if not isinstance(codec, VectorCodec):
-        raise AmttsError(
-            f"codec '{codec.name}' does not show the entries of its codebook, which model.codec_start and "
-            "model.code_smoothing need",
-            remedy="Give --set model.codec_start=false --set model.code_smoothing=0",
-        )
-    return codec.code_vectors()[0]
 
 
 @lru_cache(maxsize=4)

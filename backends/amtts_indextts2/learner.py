@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from amtts_core.backend import Batch, PhaseLoss, Reduction
+from amtts_core.training.near_codes import noisy_codes
 from amtts_indextts2.alignment import alignment_layer, alignment_loss
 from amtts_indextts2.config import DelayedHeadConfig
 from amtts_indextts2.losses import CodeRows, book_losses, text_loss, weighted
@@ -87,10 +88,7 @@ class IndexTTS2Learner:
         """Code rows with a share of the codes drawn anew, so that it learns to go on after its own mistakes."""
         head = self._network.config.head
         known = head.cardinality if isinstance(head, DelayedHeadConfig) else min(head.start, head.stop)
-        hit = (torch.rand(inputs.shape) < self._network.config.code_noise).to(inputs.device)
-        return torch.where(
-            hit & (inputs < known), torch.randint(known, inputs.shape).to(inputs.device), inputs
-        )
+        return noisy_codes(inputs, known, self._network.config.code_noise)
 
     def begin_step(self) -> None:
         """The pace of the speech is watched from nothing."""

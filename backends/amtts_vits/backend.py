@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import VitsModel
 
+from amtts_core.audio.pcm import to_pcm16
 from amtts_core.backend import (
     BackendSpec,
     Batch,
@@ -26,7 +27,7 @@ from amtts_core.checkpoint import loaded
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.start import PublishedStart
-from amtts_vits.batches import collate, to_stored, with_blanks
+from amtts_vits.batches import collate, with_blanks
 from amtts_vits.config import PRESETS, SAMPLE_RATE, VitsSettings
 from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak
 from amtts_vits.learner import VitsLearner
@@ -134,7 +135,7 @@ class VitsBackend:
     @classmethod
     def features(cls, config: Any, waveform: np.ndarray) -> Features:
         """`waveform`: 16-bit samples (T,). Spectrograms are made with the batch; storing them costs 4 x the space."""
-        return Features(arrays={"waveform": to_stored(waveform)})
+        return Features(arrays={"waveform": to_pcm16(waveform)})
 
     @classmethod
     def feature_key(cls, config: Any) -> str:

@@ -8,18 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from amtts_core.audio.pcm import from_pcm16
 from amtts_core.backend import Batch, Example
 from amtts_vits.config import VitsSettings
 from amtts_vits.spectrogram import linear_spectrogram
 
 BLANK = 0
 """Id between symbols and at both ends; row 0 of every tokenizer, where nothing else is written."""
-LARGEST = 32767
-
-
-def to_stored(waveform: np.ndarray) -> np.ndarray:
-    """(T,) float in [-1, 1] -> (T,) int16."""
-    return np.round(np.clip(waveform, -1, 1) * LARGEST).astype(np.int16)
 
 
 def with_blanks(tokens: Sequence[int]) -> list[int]:
@@ -50,7 +45,7 @@ def collate(examples: Sequence[Example], settings: VitsSettings) -> Batch:
     spectrograms = torch.zeros(len(examples), settings.mel.n_fft // 2 + 1, longest)
     for row, (example, length) in enumerate(zip(examples, frames, strict=True)):
         stored = np.asarray(example.features["waveform"]).reshape(-1)[: length * hop]
-        waveform = torch.from_numpy(stored.astype(np.float32) / LARGEST)
+        waveform = torch.from_numpy(from_pcm16(stored))
         waveforms[row, 0, : length * hop] = waveform
         if length:  # each at its own length: the reflected samples at its end are its own
             spectrograms[row, :, :length] = linear_spectrogram(waveform[None], settings.mel)[0, :, :length]

@@ -41,11 +41,11 @@ from amtts_core.backend import (
     speaker_index,
 )
 from amtts_core.checkpoint import loaded
-from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, VectorCodec
+from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, first_code_vectors
 from amtts_core.codec.registry import open_codec
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
-from amtts_core.training.near_codes import code_rows, near_targets
+from amtts_core.training.near_codes import near_targets, start_rows
 from amtts_core.training.start import PublishedStart
 
 NAME = "chatterbox"
@@ -153,11 +153,8 @@ class ChatterboxT3Backend:
         """Codes have no mean; with `codec_start` a new network's speech rows begin as the codec's entries."""
         if not self.config.codec_start or not self._fresh:
             return
-        vectors = code_vectors_of(self.config)
-        for table in (self.network.speech_embedding.weight, self.network.speech_head.weight):
-            rows = code_rows(vectors, table.shape[1], deviation=INITIAL_DEVIATION)
-            with torch.no_grad():
-                table[: len(rows)] = rows.to(table)
+        tables = self.network.speech_embedding.weight, self.network.speech_head.weight
+        start_rows(tables, first_code_vectors(codec_of(self.config)), deviation=INITIAL_DEVIATION)
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Speech codes."""
@@ -200,7 +197,7 @@ class ChatterboxT3Backend:
         """The training view."""
         shares = None
         if self.config.code_smoothing:
-            vectors = code_vectors_of(self.config)
+            vectors = first_code_vectors(codec_of(self.config))
             shares = near_targets(vectors, self.config.code_smoothing, rows=self.config.speech_rows)
         return T3Learner(self.network, self.config, shares)
 
@@ -294,22 +291,6 @@ def codec_of(config: T3Config) -> SpeechCodec:
             f"model.stop_speech={stop} and model.speech_rows={stop + 1}",
         )
     return codec
-
-
-def code_vectors_of(config: T3Config) -> Tensor:
-    """(V, D) entries of the codec that the settings name.
-
-    Raises:
-        AmttsError: it has no codebook to look at.
-    """
-    codec = codec_of(config)
-    if not isinstance(codec, VectorCodec):
-        raise AmttsError(
-            f"codec '{codec.name}' does not show the entries of its codebook, which model.codec_start and "
-            "model.code_smoothing need",
-            remedy="Give --set model.codec_start=false --set model.code_smoothing=0",
-        )
-    return codec.code_vectors()[0]
 
 
 @lru_cache(maxsize=2)

@@ -18,6 +18,7 @@ from amtts_chatterbox.t3.losses import stream_losses
 from amtts_chatterbox.t3.network import T3
 from amtts_core.backend import Batch, PhaseLoss, Reduction
 from amtts_core.training.monotonic import forward_sum_loss
+from amtts_core.training.near_codes import noisy_codes
 
 PHASE = "main"
 _LEAST_PROMPT = 1 / 3
@@ -118,7 +119,9 @@ class T3Learner:
                 keep = keep.to(batch["tokens"].device)
         else:
             prompt, lengths = self._remembered(batch)
-        heard = self._noisy(batch) if training and self._config.code_noise else batch["codes"]
+        heard = batch["codes"]
+        if training and self._config.code_noise:
+            heard = noisy_codes(heard, self._config.speech_codes, self._config.code_noise)
         text, speech, aligned = self.modules["network"](batch, heard, prompt, lengths, keep)
         total = speech + self._config.text_weight * text
         terms = {"speech": speech.detach(), "text": text.detach()}
@@ -135,12 +138,6 @@ class T3Learner:
         speech = batch["codes"][0, : int(batch["code_lengths"][0])]
         found = attention_map(self._network, text, speech, batch["speaker_vectors"][0], heard)
         return {"alignment": found.T}
-
-    def _noisy(self, batch: Batch) -> Tensor:
-        """The codes (B, S) with a share of them drawn anew, so that it learns to go on after its own mistakes."""
-        codes, known = batch["codes"], self._config.speech_codes
-        hit = (torch.rand(codes.shape) < self._config.code_noise).to(codes.device) & (codes < known)
-        return torch.where(hit, torch.randint(known, codes.shape).to(codes.device), codes)
 
     def _codes_of(self, batch: Batch, row: int) -> Tensor:
         """Codes between start and end."""

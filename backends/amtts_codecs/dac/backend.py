@@ -15,6 +15,7 @@ from amtts_codecs.dac.config import PRESETS, SAMPLE_RATE, DacSettings
 from amtts_codecs.dac.learner import DacLearner
 from amtts_codecs.dac.network import DacNetwork, dac_config, plain_codec, unfolded
 from amtts_codecs.requests import codes_of
+from amtts_core.audio.pcm import from_pcm16, to_pcm16
 from amtts_core.backend import (
     BackendSpec,
     Batch,
@@ -30,7 +31,6 @@ from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 
 NAME = "dac"
-LARGEST = 32767
 
 
 class DacBackend:
@@ -104,8 +104,7 @@ class DacBackend:
     @classmethod
     def features(cls, config: Any, waveform: np.ndarray) -> Features:
         """`waveform`: 16-bit samples (T,)."""
-        stored = np.round(np.clip(waveform, -1, 1) * LARGEST).astype(np.int16)
-        return Features(arrays={"waveform": stored})
+        return Features(arrays={"waveform": to_pcm16(waveform)})
 
     @classmethod
     def feature_key(cls, config: Any) -> str:
@@ -129,7 +128,7 @@ class DacBackend:
         waves = [np.asarray(example.features["waveform"]).reshape(-1) for example in examples]
         padded = torch.zeros(len(waves), max(len(wave) for wave in waves))
         for row, wave in enumerate(waves):
-            padded[row, : len(wave)] = torch.from_numpy(wave.astype(np.float32) / LARGEST)
+            padded[row, : len(wave)] = torch.from_numpy(from_pcm16(wave))
         return {
             "ids": [example.id for example in examples],
             "waveform": padded,

@@ -14,7 +14,7 @@ from amtts_codecs.dac.weights import load_dac
 from amtts_core.backend import ReferenceCheck
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.codec.protocol import kept_codebooks, require_codes
+from amtts_core.codec.protocol import kept_codebooks, require_codes, sample_counts
 from amtts_core.errors import CheckpointError
 
 
@@ -72,9 +72,7 @@ class DacCodec:
     @torch.inference_mode()
     def encode_latents(self, waveform: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Codes (B, K, L) and the quantised latents (B, C, L) that they stand for."""
-        if waveform.ndim != 2 or not waveform.shape[1]:
-            raise ValueError(f"expected a waveform (B, T) with samples, got {list(waveform.shape)}")
-        samples = [waveform.shape[1]] * len(waveform) if lengths is None else lengths.tolist()
+        samples = sample_counts(waveform, lengths)
         padded = functional.pad(waveform, (0, -waveform.shape[1] % self.hop))
         whole = [self.num_frames(n) * self.hop for n in samples]
         hidden = self._quick().encode(_without_tail(padded, samples), whole)

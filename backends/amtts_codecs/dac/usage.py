@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from amtts_codecs.restarts import Lottery, perplexity, uses_after_restart
 from amtts_core.backend import Reduction
 
 
@@ -21,13 +22,11 @@ class _Gathered:
 
     Attributes:
         uses: (K, V) how often each entry was chosen.
-        lots: (K, V) float64 in (0, 1), the highest drawn so far for each entry; 0 before any latent.
-        candidates: (K, V, D) the latents that drew them.
+        lottery: latents for entries that restart.
     """
 
     uses: Tensor
-    lots: Tensor
-    candidates: Tensor
+    lottery: Lottery
 
 
 class CodebookUse(nn.Module):
@@ -58,16 +57,11 @@ class CodebookUse(nn.Module):
 
     def perplexity(self) -> Tensor:
         """Entries in use, (): exp of the entropy of the averages, mean over codebooks."""
-        share = self.uses / self.uses.sum(dim=1, keepdim=True).clamp(min=1e-9)
-        return torch.special.entr(share).sum(dim=1).exp().mean()
+        return perplexity(self.uses)
 
     def begin_step(self) -> None:
         """Gathers from nothing."""
-        self._gathered = _Gathered(
-            uses=torch.zeros_like(self.uses),
-            lots=torch.zeros_like(self.uses, dtype=torch.float64),
-            candidates=torch.zeros(*self.uses.shape, self.dim, device=self.uses.device),
-        )
+        self._gathered = _Gathered(uses=torch.zeros_like(self.uses), lottery=Lottery(self.uses, self.dim))
 
     @torch.no_grad()
     def watch(self, book: int, latents: Tensor, codes: Tensor) -> None:
@@ -77,11 +71,7 @@ class CodebookUse(nn.Module):
             return
         values = latents.detach().float().transpose(1, 2).flatten(0, 1)
         into.uses[book] += torch.bincount(codes.flatten(), minlength=self.uses.shape[1]).to(self.uses)
-        lots = torch.rand(into.lots.shape[1:], dtype=torch.float64, device=values.device)
-        picked = values[torch.randint(len(values), lots.shape, device=values.device)]
-        better = lots > into.lots[book]
-        into.lots[book] = torch.where(better, lots, into.lots[book])
-        into.candidates[book] = torch.where(better[:, None], picked, into.candidates[book])
+        into.lottery.draw(book, values)
 
     @torch.no_grad()
     def end_step(self, reduction: Reduction, books: Sequence[nn.Parameter]) -> None:
@@ -107,14 +97,9 @@ class CodebookUse(nn.Module):
         unused = torch.ones_like(self.uses, dtype=torch.bool) if fresh else self.uses < self.restart_below
         if not bool(unused.any()):
             return
-        own = seen.lots[unused]
-        highest = own.clone()
-        reduction.maximum(highest)
-        picked = torch.where((own == highest)[:, None], seen.candidates[unused], 0.0)
-        reduction.sum(picked)
-        turned = torch.zeros_like(seen.candidates)
-        turned[unused] = nn.functional.normalize(picked)
+        turned = torch.zeros(*self.uses.shape, self.dim, device=self.uses.device)
+        turned[unused] = nn.functional.normalize(seen.lottery.winners(unused, reduction))
         for entries, rows, values in zip(books, unused, turned, strict=True):
             usual = entries.data.norm(dim=1).median()
             entries.data[rows] = (values[rows] * usual).to(entries.dtype)
-        self.uses[unused] = max(0.5, 2 * self.restart_below)
+        self.uses[unused] = uses_after_restart(self.restart_below)

@@ -21,7 +21,7 @@ from amtts_codecs.dac.weights import load_dac, read_published
 from amtts_core.backend import ReferenceCheck
 from amtts_core.checkpoint import load_strict
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.codec.protocol import kept_codebooks, require_codes
+from amtts_core.codec.protocol import kept_codebooks, require_codes, sample_counts
 from amtts_core.errors import AmttsError
 
 
@@ -88,9 +88,7 @@ class DescriptCodec:
     @torch.inference_mode()
     def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, T) -> (B, K, L) int64, one item after the other; see `SpeechCodec.encode`."""
-        if waveform.ndim != 2 or not waveform.shape[1]:
-            raise ValueError(f"expected a waveform (B, T) with samples, got {list(waveform.shape)}")
-        samples = [waveform.shape[1]] * len(waveform) if lengths is None else lengths.tolist()
+        samples = sample_counts(waveform, lengths)
         shape = (len(waveform), self.num_codebooks, self.num_frames(waveform.shape[1]))
         codes = torch.zeros(shape, dtype=torch.int64, device=waveform.device)
         for row, length in enumerate(samples):

@@ -17,7 +17,7 @@ from amtts_core.audio.mel import log_mel
 from amtts_core.backend import ReferenceCheck
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.codec.protocol import kept_codebooks, require_codes
+from amtts_core.codec.protocol import kept_codebooks, require_codes, sample_counts
 from amtts_core.errors import AmttsError, CheckpointError
 
 NAME = "mel-codes"
@@ -83,9 +83,7 @@ class MelCodesCodec:
     @torch.inference_mode()
     def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, T) -> (B, K, L) int64; see `SpeechCodec.encode`."""
-        if waveform.ndim != 2 or not waveform.shape[1]:
-            raise ValueError(f"expected a waveform (B, T) with samples, got {list(waveform.shape)}")
-        samples = [waveform.shape[1]] * len(waveform) if lengths is None else lengths.tolist()
+        samples = sample_counts(waveform, lengths)
         frames = torch.tensor([self.num_frames(n) for n in samples], device=waveform.device)
         longest = self.num_frames(waveform.shape[1])
         mel = torch.zeros(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from amtts_codecs.restarts import Lottery, perplexity, uses_after_restart
 from amtts_core.backend import Reduction
 
 
@@ -38,14 +39,12 @@ class _Gathered:
     Attributes:
         uses: (K, V) vectors that chose each entry.
         totals: (K, V, D) their sums.
-        lots: (K, V) float64 in (0, 1), the highest drawn so far for each entry; 0 before any vector.
-        candidates: (K, V, D) the vectors that drew them, for entries that restart.
+        lottery: vectors for entries that restart.
     """
 
     uses: Tensor
     totals: Tensor
-    lots: Tensor
-    candidates: Tensor
+    lottery: Lottery
 
 
 class ResidualQuantizer(nn.Module):
@@ -96,16 +95,14 @@ class ResidualQuantizer(nn.Module):
 
     def perplexity(self) -> Tensor:
         """Entries in use, a scalar: exp of the entropy of the moving use counts, averaged over codebooks."""
-        share = self.uses / self.uses.sum(dim=1, keepdim=True).clamp(min=1e-9)
-        return torch.special.entr(share).sum(dim=1).exp().mean()
+        return perplexity(self.uses)
 
     def begin_step(self) -> None:
         """Gathers from nothing."""
         self._gathered = _Gathered(
             uses=torch.zeros_like(self.uses),
             totals=torch.zeros_like(self.totals),
-            lots=torch.zeros_like(self.uses, dtype=torch.float64),
-            candidates=torch.zeros_like(self.totals),
+            lottery=Lottery(self.uses, self.totals.shape[2]),
         )
 
     @torch.no_grad()
@@ -115,11 +112,7 @@ class ResidualQuantizer(nn.Module):
             0, codes, torch.ones_like(vectors[:, 0])
         )
         into.totals[book] += torch.zeros_like(self.totals[book]).index_add_(0, codes, vectors)
-        lots = torch.rand(into.lots.shape[1:], dtype=torch.float64, device=vectors.device)
-        picked = vectors[torch.randint(len(vectors), lots.shape, device=vectors.device)]
-        better = lots > into.lots[book]
-        into.lots[book] = torch.where(better, lots, into.lots[book])
-        into.candidates[book] = torch.where(better[:, None], picked, into.candidates[book])
+        into.lottery.draw(book, vectors)
 
     @torch.no_grad()
     def end_step(self, reduction: Reduction) -> None:
@@ -141,12 +134,8 @@ class ResidualQuantizer(nn.Module):
 
     def _restart(self, dead: Tensor, seen: _Gathered, reduction: Reduction) -> None:
         """Each dead entry (K, V) restarts at the vector that drew the highest lot of all."""
-        own = seen.lots[dead]
-        highest = own.clone()
-        reduction.maximum(highest)
-        picked = torch.where((own == highest)[:, None], seen.candidates[dead], 0.0)
-        reduction.sum(picked)
-        new_uses = max(0.5, 2 * self.restart_below)
+        picked = seen.lottery.winners(dead, reduction)
+        new_uses = uses_after_restart(self.restart_below)
         self.codebook[dead] = picked
         self.uses[dead] = new_uses
         self.totals[dead] = picked * new_uses

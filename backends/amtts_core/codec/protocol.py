@@ -137,6 +137,32 @@ class CodecIdentity:
             )
 
 
+def first_code_vectors(codec: SpeechCodec) -> Tensor:
+    """(V, D) entries of the first codebook.
+
+    Raises:
+        AmttsError: the codec has no codebook to look at.
+    """
+    if not isinstance(codec, VectorCodec):
+        raise AmttsError(
+            f"codec '{codec.name}' does not show the entries of its codebook, which model.codec_start and "
+            "model.code_smoothing need",
+            remedy="Give --set model.codec_start=false --set model.code_smoothing=0",
+        )
+    return codec.code_vectors()[0]
+
+
+def sample_counts(waveform: Tensor, lengths: Tensor | None) -> list[int]:
+    """Samples of each item of `SpeechCodec.encode`'s arguments.
+
+    Raises:
+        ValueError: not a waveform (B, T) with samples.
+    """
+    if waveform.ndim != 2 or not waveform.shape[1]:
+        raise ValueError(f"expected a waveform (B, T) with samples, got {list(waveform.shape)}")
+    return [waveform.shape[1]] * len(waveform) if lengths is None else lengths.tolist()
+
+
 def kept_codebooks(asked: int, available: int, *, weights: Path) -> int:
     """How many codebooks to use: `asked`, or all for 0.
 

@@ -7,6 +7,8 @@ R rows of a table (V codes and what stands after them), C channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -41,6 +43,20 @@ def code_rows(vectors: Tensor, channels: int, *, deviation: float, seed: int = 0
     random = torch.Generator().manual_seed(seed)
     projected = centred @ torch.randn(vectors.shape[1], channels, generator=random)
     return projected * (deviation / projected.std().clamp(min=1e-6))
+
+
+def start_rows(tables: Sequence[Tensor], vectors: Tensor, *, deviation: float) -> None:
+    """Sets the first V rows of each table (R, C) to `code_rows` of the vectors (V, D), in place."""
+    for table in tables:
+        rows = code_rows(vectors, table.shape[1], deviation=deviation)
+        with torch.no_grad():
+            table[: len(rows)] = rows.to(table)
+
+
+def noisy_codes(codes: Tensor, known: int, share: float) -> Tensor:
+    """Ids of any shape with a share of those below `known` drawn anew: a network learns to go on after its mistakes."""
+    hit = (torch.rand(codes.shape) < share).to(codes.device) & (codes < known)
+    return torch.where(hit, torch.randint(known, codes.shape).to(codes.device), codes)
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, shares: Tensor) -> Tensor:

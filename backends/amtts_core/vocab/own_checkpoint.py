@@ -118,10 +118,9 @@ def extend_own(
     target = out.absolute()
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        write_checkpoint(temporary, info, resized, tokenizer=new)
-        read_checkpoint(temporary).load_backend()  # strictly, at the new size
         text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
-        (temporary / REPORT).write_text(text, encoding="utf-8")
+        write_checkpoint(temporary, info, resized, tokenizer=new, documents={REPORT: text})
+        read_checkpoint(temporary).load_backend()  # strictly, at the new size
         if target.exists():
             target.rmdir()
         temporary.rename(target)

@@ -17,6 +17,15 @@ def number(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:.3g}"
 
 
+def tiles_of(tiles: Sequence[tuple[str, str]]) -> str:
+    """Large figures with a few words each, side by side."""
+    return (
+        '<div class="tiles">'
+        + "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in tiles)
+        + "</div>"
+    )
+
+
 def histogram(data: Histogram) -> str:
     """Bars over the bins that hold anything, with the quartiles in words."""
     filled = [place for place, count in enumerate(data.counts) if count]

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
-from amtts_core.data.report.charts import bars, fidel, histogram
+from amtts_core.data.report.charts import bars, fidel, histogram, tiles_of
 from amtts_core.data.report.model import CorpusReport, Suspect
 from amtts_core.units import Seconds
 
@@ -65,11 +65,7 @@ def _tiles(report: CorpusReport) -> str:
         tiles.append((f"{sum(report.flags.values()):,}", "kept, but flagged: " + ", ".join(report.flags)))
     if report.spaces:
         tiles.append((f"{report.suspicious_spaces:.1%}", "of the spaces look as if inside a word"))
-    return (
-        '<div class="tiles">'
-        + "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in tiles)
-        + "</div>"
-    )
+    return tiles_of(tiles)
 
 
 def _warnings(report: CorpusReport) -> str:

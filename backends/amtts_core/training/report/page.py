@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from amtts_core.data.report.charts import bars
+from amtts_core.data.report.charts import bars, tiles_of
 from amtts_core.data.report.page import duration
 from amtts_core.training.report.curves import chart
 from amtts_core.training.report.history import History, Points, read_history
@@ -57,11 +57,7 @@ def _tiles(history: History) -> str:
     skipped = max([end.get("skipped_batches") or 0, *(row["skipped_batches"] for row in history.epochs)])
     tiles.append((f"{skipped:,}", "batches skipped, their loss was not finite"))
     tiles.append((f"{sum(history.excluded.values()):,}", "utterances left out"))
-    return (
-        '<div class="tiles">'
-        + "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in tiles)
-        + "</div>"
-    )
+    return tiles_of(tiles)
 
 
 def _losses(history: History) -> str:
