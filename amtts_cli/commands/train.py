@@ -66,6 +66,12 @@ def train(
         bool,
         typer.Option("--auto-batch", help="Look for the largest data.batch_frames that fits into memory."),
     ] = False,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(
+            "--feedback", help="Corrected words, x.wav and x.txt each; learnt with replay of --data."
+        ),
+    ] = None,
     jobs: Jobs = 0,
     json: Json = False,
 ) -> None:
@@ -100,6 +106,12 @@ def train(
         other = "--resume" if resume else "--preset"
         why = "a resumed run goes on by itself" if resume else "the weights fix the sizes"
         raise AmttsError(f"--from and {other} exclude each other: {why}", remedy=f"Leave {other} out")
+    if feedback and (dry or auto_batch or not (start or resume)):
+        wanted = "a new run with --from" if dry or auto_batch else "weights to correct"
+        raise AmttsError(
+            f"--feedback {feedback} needs {wanted}",
+            remedy=f"amtts train --from RUN --feedback {feedback} --data {data} --out NEW_RUN",
+        )
     overrides = merged(
         parse_assignments(assignments or []),
         _options(
@@ -150,6 +162,7 @@ def train(
             from_scratch=from_scratch,
             auto_batch=auto_batch,
             start=origin,
+            feedback=feedback,
             jobs=jobs or os.cpu_count() or 1,
             callbacks=[progress],
             on_progress=progress.features,
@@ -218,7 +231,12 @@ def _print(result: TrainingResult, data: Path, *, speaks: bool) -> None:
         lines.append(f"best: step {outcome.best_step} ({outcome.best_metric:.4f})")
     if outcome.reason not in ("finished", "early stop"):
         lines.append(f"continue with: amtts train --data {data} --out {result.run} --resume")
+    if result.feedback is not None:
+        lines += result.feedback.lines()
     if speaks:
         spoken = f'amtts synthesize --checkpoint {result.run} "ሰላም ለዓለም።" --out hello.wav'
         lines.append(f"speak with: {spoken}")
-    console.result({"run": str(result.run), "excluded": result.excluded, **outcome.__dict__}, lines=lines)
+    told = {"run": str(result.run), "excluded": result.excluded, **outcome.__dict__}
+    if result.feedback is not None:
+        told["feedback"] = result.feedback.as_dict()
+    console.result(told, lines=lines)

@@ -17,6 +17,7 @@ from extended import extended
 from tiny_voice import make_corpus
 
 from amtts_core.checkpoint import checkpoints_of, find_checkpoint, read_checkpoint
+from amtts_core.data.manifest import read_manifest
 
 QUICK = (
     *(
@@ -322,3 +323,28 @@ def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("trained") / "run"
     assert learn(corpus, run, steps=1).code == 0
     return run
+
+
+def test_corrected_words_are_learnt_and_told_before_and_after(corpus: Path, tmp_path: Path) -> None:
+    assert learn(corpus, tmp_path / "run", steps=2).code == 0
+    pairs = tmp_path / "pairs"
+    pairs.mkdir()
+    for row in list(read_manifest(corpus / "val.jsonl"))[:2]:
+        shutil.copy(row.audio_path(corpus / "val.jsonl"), pairs / f"{row.id}.wav")
+        (pairs / f"{row.id}.txt").write_text(row.text, encoding="utf-8")
+    (pairs / "silent.txt").write_text("ሰላም", encoding="utf-8")
+    options = ("--data", corpus, "--out", tmp_path / "new", "--feedback", pairs, "--jobs", 1, *QUICK)
+    options += ("--set", "data.replay.ratio=0.5")
+    call("train", *options).refused("needs weights to correct", "--from RUN")
+    done = call("train", *options, "--from", tmp_path / "run", "--max-steps", 2)
+    assert done.code == 0, done.err
+    assert "2 corrected words, 2 utterances replayed an epoch, 1 pairs rejected" in done.out
+    assert "corrected words: val/total" in done.out
+    assert "original validation set: val/total" in done.out
+    assert "there is no recording of the same name" in done.err
+    report = json.loads((tmp_path / "new" / "feedback_report.json").read_text(encoding="utf-8"))
+    assert set(report["before"]) == set(report["after"]) == {"corrected", "validation"}
+    again = call("train", *options, "--resume", "--max-steps", 4)
+    assert again.code == 0, again.err
+    resumed = json.loads((tmp_path / "new" / "feedback_report.json").read_text(encoding="utf-8"))
+    assert resumed["before"] == report["before"], "what it was before the run began, not before it went on"

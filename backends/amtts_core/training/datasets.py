@@ -75,15 +75,8 @@ def load_data(
     """
 
     def load(name: str, most: int, folder: Path = data) -> SpeechDataset:
-        return _dataset(
-            backend,
-            folder / name,
-            folder,
-            config,
-            most=most,
-            jobs=jobs,
-            select=select,
-            on_progress=on_progress,
+        return load_set(
+            backend, folder / name, config, most=most, jobs=jobs, select=select, on_progress=on_progress
         )
 
     few = config.data.overfit
@@ -110,17 +103,17 @@ def load_data(
     return RunData(train, None)
 
 
-def _dataset(
+def load_set(
     backend: Backend,
     manifest: Path,
-    data: Path,
     config: RunConfig,
     *,
-    most: int,
     jobs: int,
-    select: Select | None,
-    on_progress: Progress | None,
+    most: int = 0,
+    select: Select | None = None,
+    on_progress: Progress | None = None,
 ) -> SpeechDataset:
+    """One manifest with its features, which are stored beside it or in `data.cache`; see `load_data`."""
     done = 0
     with manifest.open("rb") as lines:
         total = sum(1 for line in lines if line.strip())
@@ -135,7 +128,7 @@ def _dataset(
     return load_dataset(
         backend,
         manifest,
-        Path(config.data.cache) if config.data.cache else data / "features",
+        Path(config.data.cache) if config.data.cache else manifest.parent / "features",
         max_samples=most,
         max_excluded=config.data.max_excluded,
         select=select,

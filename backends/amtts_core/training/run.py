@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from amtts_core.training.auto_batch import with_largest_batch
 from amtts_core.training.callbacks import Callback, Outcome
 from amtts_core.training.contract import check_contract, describe, tell_normalizer
 from amtts_core.training.datasets import Progress, Select, load_data, training_manifest
+from amtts_core.training.feedback import FeedbackReport, open_feedback, with_replay
 from amtts_core.training.folder import open_run, prepare_folder
 from amtts_core.training.loggers.jsonl import JsonlLogger
 from amtts_core.training.loggers.report import ReportWriter
@@ -42,6 +44,8 @@ class TrainingResult:
     run: Path
     outcome: Outcome
     excluded: int
+    feedback: FeedbackReport | None = None
+    """What learning from corrected words did, where there were some."""
 
 
 def train(
@@ -56,6 +60,7 @@ def train(
     from_scratch: bool = False,
     auto_batch: bool = False,
     start: Start | None = None,
+    feedback: Path | None = None,
     jobs: int = 2,
     select: Select | None = None,
     callbacks: Sequence[Callback] = (),
@@ -74,6 +79,7 @@ def train(
         from_scratch: allow a new run in a folder that holds one (its checkpoints are moved aside, not deleted).
         auto_batch: looks for the largest `data.batch_frames` that fits into memory.
         start: weights to begin with, see `open_start`; None begins from scratch. A resumed run goes on by itself.
+        feedback: folder with corrected words (x.wav and x.txt); what is learnt is these and utterances of `data`.
         jobs: threads for feature computation.
         select: takes some utterances of each set; None takes all.
         callbacks: besides the loggers and the sample speaker.
@@ -94,6 +100,10 @@ def train(
     if backend_class.spec.tokenizers:
         text = (None if tokenizer else origin.tokenizer) or load_tokenizer(tokenizer or data / "tokenizer")
     speakers = speakers_of(manifest, config.data.replay)
+    report, original = None, data
+    if feedback is not None:
+        report = open_feedback(feedback, run, data=data, tokenizer=text, config=config, jobs=jobs)
+        data, config = report.corpus.folder, with_replay(config, original)
     settings = config.model_config_of(backend_class.spec)
     if origin.own_weights:
         settings = settings.model_copy(update=dict(backend_class.spec.without_start))
@@ -139,7 +149,10 @@ def train(
     with main_first():
         if is_main():
             prepare_folder(run, commented_yaml(config, backend_class), excluded, from_scratch=from_scratch)
-    return TrainingResult(run, _fitted(trainer), len(excluded))
+    if report is None:
+        return TrainingResult(run, _fitted(trainer.fit, run), len(excluded))
+    measured = partial(report.fit, trainer, original=original, config=config, jobs=jobs)
+    return TrainingResult(run, _fitted(measured, run), len(excluded), report)
 
 
 def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callback]:
@@ -153,14 +166,14 @@ def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callb
     return loggers
 
 
-def _fitted(trainer: Trainer) -> Outcome:
+def _fitted(fit: Callable[[], Outcome], run: Path) -> Outcome:
     """Trains. A disk that fills up is the user's to mend; every other error keeps its traceback."""
     try:
-        return trainer.fit()
+        return fit()
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
         raise AmttsError(
-            f"run folder {trainer.run} cannot be written: {error.strerror}",
+            f"run folder {run} cannot be written: {error.strerror}",
             remedy="Free space, then continue with --resume",
         ) from error
