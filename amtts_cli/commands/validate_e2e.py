@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +36,19 @@ def validate_e2e(
     reference: Annotated[
         Path | None, typer.Option("--reference", help="Bundle of stored numbers to compare with.")
     ] = None,
+    old_text: Annotated[
+        Path | None,
+        typer.Option("--old-text", help="Texts of the old languages, a line each: what did they lose?"),
+    ] = None,
+    old_tokenizer: Annotated[
+        Path | None, typer.Option("--old-tokenizer", help="The tokenizer before Amharic was added.")
+    ] = None,
+    old_checkpoint: Annotated[
+        Path | None, typer.Option("--old-checkpoint", help="The weights before, to compare scores with.")
+    ] = None,
+    max_rise: Annotated[
+        float | None, typer.Option("--max-rise", min=0, help="Fail above this rise, nats per token.")
+    ] = None,
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
@@ -45,6 +58,13 @@ def validate_e2e(
     """
     if reference is not None:
         _compare(backend, reference)
+        return
+    if old_text or old_tokenizer or old_checkpoint:
+        if not (old_text and old_tokenizer and checkpoint):
+            raise AmttsError(
+                "old languages are checked with --checkpoint, --old-text and --old-tokenizer together"
+            )
+        _old_languages(checkpoint, old_text, old_tokenizer, old_checkpoint, max_rise)
         return
     if data is None:
         raise AmttsError("`amtts validate-e2e` needs --data DIR (or --reference DIR)")
@@ -123,6 +143,39 @@ def _fresh(
     speakers = corpus_speakers(manifest, bad_lines=[])  # the first check tells of bad lines
     built = chosen.build(settings, tokenizer=text, speakers=speakers)
     return Setup(built, resolved, manifest, data / "features", corpus_normalizer(data), trained=False)
+
+
+def _old_languages(
+    checkpoint: Path, old_text: Path, old_tokenizer: Path, old_checkpoint: Path | None, max_rise: float | None
+) -> None:
+    from amtts_core.evaluation.old_text import compare_old_texts
+
+    found = compare_old_texts(
+        checkpoint, old_text=old_text, old_tokenizer=old_tokenizer, old_checkpoint=old_checkpoint
+    )
+    if max_rise is not None and found.scores is None:
+        raise AmttsError("--max-rise needs --old-checkpoint and a backend that predicts text")
+    lines = [f"old text: {found.texts} lines, {len(found.other_ids)} cut otherwise than before"]
+    lines += [
+        f"  {text!r}: {old} before, {new} now" for text, (old, new) in list(found.other_ids.items())[:5]
+    ]
+    values: dict[str, Any] = {"texts": found.texts, "other_ids": len(found.other_ids), "after": found.after}
+    rise = None
+    if found.scores is not None:
+        rise = found.scores.rise
+        values |= {"before": found.scores.before, "rise": rise, "worst": found.scores.worst[0]}
+        lines.append(
+            f"text score, nats per token: {found.scores.before:.4f} before, {found.scores.after:.4f} after "
+            f"({rise:+.4f}; worst line {found.scores.worst[1] + 1}: {found.scores.worst[0]:+.4f})"
+        )
+    elif found.after is not None:
+        lines.append(f"text score, nats per token: {found.after:.4f} (give --old-checkpoint to compare)")
+    else:
+        lines.append("this backend predicts no text: only ids were compared")
+    ok = not found.other_ids and not (max_rise is not None and rise is not None and not rise <= max_rise)
+    console.result({**values, "ok": ok}, lines=lines)
+    if not ok:
+        raise typer.Exit(1)
 
 
 def _compare(backend: str, reference: Path) -> None:

@@ -108,6 +108,17 @@ class FreezeConfig(Settings):
     modules: tuple[str, ...] = Field((), description="names of modules or parameters to freeze")
 
 
+class GuardConfig(Settings):
+    """Watches what the old languages lose, at every validation."""
+
+    old_text: str = Field(
+        "", description="file with texts of the old languages, a line each; empty watches none"
+    )
+    limit: float = Field(
+        0.0, ge=0, description="stop when their score rose by more nats per token; 0 only logs it"
+    )
+
+
 class TrainingConfig(Settings):
     """The training loop; the same for every backend."""
 
@@ -116,6 +127,7 @@ class TrainingConfig(Settings):
     )
     lora: LoraConfig = Field(default_factory=LoraConfig, description="adapters of the types with lora")
     freeze: FreezeConfig = Field(default_factory=FreezeConfig, description="what stays as it is")
+    guard: GuardConfig = Field(default_factory=GuardConfig, description="what the old languages lose")
 
     seed: int = Field(1234, ge=0, lt=2**63, description="of initialisation, batch order and dropout")
     max_steps: int = Field(1000, ge=0, description="optimiser steps; 0 leaves the end to max_epochs")

@@ -212,6 +212,18 @@ class IndexTTS2Backend:
             shares = near_targets(vectors, self.config.code_smoothing, rows=head.num_codes)
         return IndexTTS2Learner(self.network, shares)
 
+    def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """See `amtts_core.evaluation.old_text`; with the first speaker and no codes behind."""
+        network, device = self.network, device_of(self.network)
+        text = torch.tensor([list(tokens)[: self.config.max_text_tokens]], dtype=torch.int64, device=device)
+        lengths = torch.tensor([text.shape[1]], device=device)
+        prefix = network.prefix(network.latents_of(torch.zeros(1, dtype=torch.int64, device=device)))
+        head = self.config.head
+        books = 1 if isinstance(head, SemanticHeadConfig) else head.num_codebooks
+        rows = code_rows([torch.zeros(1, books, dtype=torch.int64, device=device)], head)
+        logits, _ = network(prefix, text, lengths, rows.inputs, rows.lengths)
+        return logits[0], network.marked_text(text, lengths)[0]
+
     @torch.inference_mode()
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """One waveform (T,) per request; how long each should last follows from its text and its speed."""

@@ -201,6 +201,26 @@ class ChatterboxT3Backend:
             shares = near_targets(vectors, self.config.code_smoothing, rows=self.config.speech_rows)
         return T3Learner(self.network, self.config, shares)
 
+    def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """See `amtts_core.evaluation.old_text`; with the first speaker's vector, no prompt and no speech behind."""
+        network, config, device = self.network, self.config, device_of(self.network)
+        assert network.voices is not None
+        ids = torch.tensor([self._framed(list(tokens)[: config.text_positions - 2])], device=device)
+        starts = torch.full((1, config.start_tokens), config.start_speech, device=device)
+        hidden, _ = network(
+            ids,
+            torch.tensor([ids.shape[1]], device=device),
+            starts,
+            torch.tensor([config.start_tokens], device=device),
+            network.voices.vectors[:1],
+            torch.tensor([config.emotion], device=device),
+            torch.zeros(1, 1, dtype=torch.int64, device=device),
+            torch.zeros(1, dtype=torch.int64, device=device),
+            start_tokens=config.start_tokens,
+        )
+        end = hidden.shape[1] - config.start_tokens  # one row: conditioning, text, speech
+        return network.text_head(hidden[0, end - ids.shape[1] : end]), ids[0]
+
     @torch.inference_mode()
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """One waveform (T,) per request; the codes of all are drawn as one batch.

@@ -15,6 +15,7 @@ from amtts_core.checkpoint import load_strict
 from amtts_core.config import RunConfig, commented_yaml
 from amtts_core.data.corpus import corpus_normalizer
 from amtts_core.errors import AmttsError
+from amtts_core.evaluation.old_text import ScoresText
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import load_tokenizer
 from amtts_core.training.auto_batch import with_largest_batch
@@ -23,6 +24,7 @@ from amtts_core.training.contract import check_contract, describe, tell_normaliz
 from amtts_core.training.datasets import Progress, Select, load_data, training_manifest
 from amtts_core.training.feedback import FeedbackReport, open_feedback, with_replay
 from amtts_core.training.folder import open_run, prepare_folder
+from amtts_core.training.forgetting_watch import ForgettingWatch
 from amtts_core.training.loggers.jsonl import JsonlLogger
 from amtts_core.training.loggers.report import ReportWriter
 from amtts_core.training.loggers.tensorboard import TensorBoardLogger
@@ -133,6 +135,14 @@ def train(
         load_strict(backend.network, previous.stored_weights(), backend=backend.spec.name)
     if auto_batch:
         config = with_largest_batch(config, backend, sets.train, run=run, info=info)
+    watch = None
+    if config.training.guard.old_text:
+        watch = ForgettingWatch(run, config.training.guard)
+        if not isinstance(backend, ScoresText):
+            raise AmttsError(
+                f"training.guard.old_text: backend '{backend.spec.name}' predicts no text, so old texts have no score",
+                remedy="Watch its speech with data.replay instead",
+            )
     trainer = Trainer(
         backend,
         train_data=sets.train,
@@ -141,7 +151,8 @@ def train(
         training=config.training,
         run=run,
         info=info,
-        callbacks=[*_loggers(run, config, normalizer), *callbacks],
+        # The watch comes first: the loggers log what it measures.
+        callbacks=[*([watch] if watch else []), *_loggers(run, config, normalizer), *callbacks],
     )
     if previous is not None:
         trainer.load_state(previous.training_state(), same_data="dataset_hash" not in overridden)
@@ -149,10 +160,13 @@ def train(
     with main_first():
         if is_main():
             prepare_folder(run, commented_yaml(config, backend_class), excluded, from_scratch=from_scratch)
-    if report is None:
-        return TrainingResult(run, _fitted(trainer.fit, run), len(excluded))
-    measured = partial(report.fit, trainer, original=original, config=config, jobs=jobs)
-    return TrainingResult(run, _fitted(measured, run), len(excluded), report)
+    fit: Callable[[], Outcome] = trainer.fit
+    if report is not None:
+        fit = partial(report.fit, trainer, original=original, config=config, jobs=jobs)
+    outcome = _fitted(fit, run)
+    if watch is not None and watch.lost is not None:
+        raise watch.lost
+    return TrainingResult(run, outcome, len(excluded), report)
 
 
 def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callback]:

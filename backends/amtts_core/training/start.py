@@ -179,7 +179,9 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> Start:
                 remedy="Extend the vocabulary again",
             )
     elif tokenizer is not None:
-        text = load_tokenizer(tokenizer)
+        from amtts_core.text.foreign.open import open_any_tokenizer
+
+        text = open_any_tokenizer(tokenizer)
     else:
         raise AmttsError(
             f"--from {path}: published weights without their vocabulary",

@@ -160,6 +160,7 @@ class Trainer:
             self.judge.check(self._validator.names())
         self.seen = 0
         self._reason = ""
+        self._wish = ""
 
     @property
     def epoch(self) -> int:
@@ -234,12 +235,14 @@ class Trainer:
     def _asked(self, stop: StopFlag, metrics: dict[str, float]) -> bool:
         """True on every process when one got a signal or the control file says so; a pause is served here."""
         while True:
-            word = "stop" if stop.reason else self._control.word() if self.processes.main else ""
+            word = (
+                "stop" if stop.reason or self._wish else self._control.word() if self.processes.main else ""
+            )
             code = self.processes.highest(("", "pause", "stop").index(word))
             if code == 0:
                 return False
             if code == 2:
-                self._reason = stop.reason or ("control file" if word else "")
+                self._reason = stop.reason or self._wish or ("control file" if word else "")
                 if self.processes.main:
                     self._control.clear()
                 return True
@@ -247,6 +250,10 @@ class Trainer:
                 self.save(metrics)
                 logger.info("paused at step %d; remove %s to go on", self.step, self.run / "control")
             time.sleep(CHECK_EVERY)
+
+    def ask_stop(self, reason: str) -> None:
+        """Ends the run after this step, with a checkpoint, on all processes; for callbacks."""
+        self._wish = reason
 
     def _is_saved(self) -> bool:
         return self._saved_at == (self.step, self.epoch, self.batch)

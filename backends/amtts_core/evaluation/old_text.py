@@ -1,0 +1,170 @@
+"""What the old languages lost: their texts' ids and text scores, in one network or in two.
+
+A score is the mean cross entropy of a text's tokens, in nats per token, under the network's own text head; only rows of
+old tokens take part, so that a network with new rows is comparable with the one before. Lower is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import torch
+
+from amtts_core.checkpoint import read_checkpoint
+from amtts_core.errors import AmttsError
+from amtts_core.registry import get_backend
+from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.training.start import open_start
+from amtts_core.vocab.forgetting import Forgetting, compare_scores, text_cross_entropy
+from amtts_core.vocab.own_checkpoint import is_own
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from amtts_core.backend import Backend
+
+
+@runtime_checkable
+class ScoresText(Protocol):
+    """A backend whose network predicts its text."""
+
+    def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Logits (N + 2, V) at the positions of start, tokens and stop, and those ids (N + 2,)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class OldTexts:
+    """How old texts fare.
+
+    Attributes:
+        texts: how many.
+        other_ids: texts that the new tokenizer cuts otherwise, with old and new ids.
+        scores: before and after; None where the network predicts no text or there is no old one.
+        after: mean score now; None where the network predicts no text.
+    """
+
+    texts: int
+    other_ids: dict[str, tuple[list[int], list[int]]]
+    scores: Forgetting | None
+    after: float | None
+
+
+def read_texts(path: Path) -> list[str]:
+    """The lines of a file that hold text.
+
+    Raises:
+        AmttsError: unreadable, or there are none.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as fault:
+        raise AmttsError(f"old text {path} cannot be read ({fault})") from None
+    texts = [line for line in lines if line]
+    if not texts:
+        raise AmttsError(f"old text {path} holds no text", remedy="Give a file with a sentence a line")
+    return texts
+
+
+def old_ids(tokenizer: TextTokenizer, text: str, new_tokens: Collection[int]) -> list[int]:
+    """Ids of a text of the old languages: without a language tag or another token that is new."""
+    return [number for number in tokenizer.encode(text) if number not in new_tokens]
+
+
+def text_scores(backend: Backend, texts: Sequence[Sequence[int]], *, rows: int = 0) -> list[float]:
+    """The score of each text, nats per token.
+
+    Args:
+        backend: its network predicts text.
+        texts: ids of each.
+        rows: the first ids that take part; 0 takes all.
+
+    Raises:
+        AmttsError: the backend predicts no text.
+    """
+    if not isinstance(backend, ScoresText):
+        raise AmttsError(f"backend '{backend.spec.name}' predicts no text, so old texts have no score")
+    training = backend.network.training
+    backend.network.eval()
+    found = []
+    try:
+        with torch.no_grad():
+            for ids in texts:
+                logits, marked = backend.text_logits(ids)
+                length = torch.tensor([len(marked)], device=marked.device)
+                score = text_cross_entropy(
+                    logits[None].float(), marked[None], length, rows=_enough(rows, marked)
+                )
+                found.append(float(score))
+    finally:
+        backend.network.train(training)
+    return found
+
+
+def _enough(rows: int, marked: Tensor) -> int:
+    """`rows`, or all where a mark of the text stands behind them."""
+    return rows if rows > int(marked.max()) else 0
+
+
+def original_size(vocab_size: int, new_tokens: Collection[int]) -> int:
+    """Rows of old tokens where the new ones all stand behind them, else 0."""
+    first = min(new_tokens, default=vocab_size)
+    return first if len(set(new_tokens)) == vocab_size - first else 0
+
+
+def compare_old_texts(
+    checkpoint: Path, *, old_text: Path, old_tokenizer: Path, old_checkpoint: Path | None = None
+) -> OldTexts:
+    """Compares a trained voice with what its languages were before.
+
+    Args:
+        checkpoint: run or checkpoint of amtts.
+        old_text: file with a text a line.
+        old_tokenizer: the tokenizer before Amharic was added.
+        old_checkpoint: the weights before: of amtts, of `amtts extend-vocab`, or as published.
+
+    Raises:
+        AmttsError: something cannot be read, or the two are of different backends.
+    """
+    from amtts_core.text.foreign.open import open_any_tokenizer
+
+    texts = read_texts(old_text)
+    found = read_checkpoint(checkpoint)
+    tokenizer, before = found.tokenizer(), open_any_tokenizer(old_tokenizer)
+    if tokenizer is None:
+        raise AmttsError(f"checkpoint {found.folder} learns without text")
+    new_tokens = set(found.info.new_tokens)
+    wanted = [before.encode(text) for text in texts]
+    now = [old_ids(tokenizer, text, new_tokens) for text in texts]
+    other = {text: (w, n) for text, w, n in zip(texts, wanted, now, strict=True) if w != n}
+    backend = found.load_backend()
+    if not isinstance(backend, ScoresText):
+        return OldTexts(texts=len(texts), other_ids=other, scores=None, after=None)
+    rows = original_size(tokenizer.vocab_size, new_tokens)
+    after = text_scores(backend, now, rows=rows)
+    mean = sum(after) / len(after)
+    if old_checkpoint is None:
+        return OldTexts(texts=len(texts), other_ids=other, scores=None, after=mean)
+    old = _network(old_checkpoint, found.info.backend, old_tokenizer)
+    assert old.text_tokenizer is not None
+    size = old.text_tokenizer.vocab_size
+    scored = text_scores(old, wanted, rows=min(rows or size, size))
+    return OldTexts(texts=len(texts), other_ids=other, scores=compare_scores(scored, after), after=mean)
+
+
+def _network(path: Path, backend: str, tokenizer: Path) -> Backend:
+    """The network before: loaded as a run that starts from it would."""
+    if is_own(path):
+        checkpoint = read_checkpoint(path)
+        if checkpoint.info.backend != backend:
+            raise AmttsError(f"{path} is of backend '{checkpoint.info.backend}', not '{backend}'")
+        return checkpoint.load_backend()
+    extended = (path / "vocab_report.json").is_file()
+    start = open_start(path, backend=backend, tokenizer=None if extended else tokenizer)
+    kind = get_backend(backend)
+    built = kind.build(kind.spec.config.model_validate(start.model), tokenizer=start.tokenizer)
+    start.fill(built)
+    return built
