@@ -116,7 +116,8 @@ def _speak_all(
 
     from amtts_core.audio.save import write_audio
 
-    began, rate = time.monotonic(), synthesizer.backend.spec.sample_rate
+    backend = synthesizer.backend
+    began, rate = time.monotonic(), backend.spec.rate_of(backend.config)
     rows: list[dict[str, str]] = []
     seconds = 0.0
     with console.progress() as progress:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -55,6 +56,16 @@ class BackendSpec:
     """Tensors whose first axis is indexed by speakers."""
     without_start: Mapping[str, Any] = field(default_factory=dict)
     """Settings that name weights to begin with, with the values that name none: for a network that gets its own."""
+    only_for_training: tuple[str, ...] = ()
+    """Prefixes of tensors that speaking does without, such as critics: weights to start from that were trained without
+    them begin with fresh ones, and such that are no longer wanted are left behind."""
+    rate_setting: str = ""
+    """Setting of the network that is the sample rate, such as `mel.sample_rate`; empty where it is always the same."""
+
+    def rate_of(self, config: Any) -> Hertz:
+        """The rate at which a network with these settings hears and speaks."""
+        rate = attrgetter(self.rate_setting)(config) if self.rate_setting else self.sample_rate
+        return int(rate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +238,7 @@ class Backend(Protocol):
 
     @classmethod
     def features(cls, config: Any, waveform: np.ndarray) -> Features:
-        """What it learns from one waveform, (T,) float32 in [-1, 1] at `spec.sample_rate`."""
+        """What it learns from one waveform, (T,) float32 in [-1, 1] at `spec.rate_of(config)`."""
         ...
 
     @classmethod
@@ -256,7 +267,7 @@ class Backend(Protocol):
         ...
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
-        """One waveform (T,) float32 in [-1, 1] at `spec.sample_rate` per request."""
+        """One waveform (T,) float32 in [-1, 1] at `spec.rate_of(config)` per request."""
         ...
 
     @classmethod

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticUndefined
 
 from amtts_core.backend import Backend, BackendSpec
@@ -106,6 +106,13 @@ class FreezeConfig(Settings):
         False, description="freeze the text rows of all tokens that `amtts extend-vocab` did not add"
     )
     modules: tuple[str, ...] = Field((), description="names of modules or parameters to freeze")
+    until: int = Field(0, ge=0, description="step from which `modules` learn as well; 0 never")
+
+    @model_validator(mode="after")
+    def _of_something(self) -> FreezeConfig:
+        if self.until and not self.modules:
+            raise ValueError(f"until is {self.until} and modules names nothing that could wait for it")
+        return self
 
 
 class GuardConfig(Settings):

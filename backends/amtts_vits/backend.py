@@ -75,6 +75,8 @@ class VitsBackend:
         },
         lora_targets=(r"generator\.text_encoder\..*\.(q_proj|k_proj|v_proj|out_proj)",),
         speaker_rows=("generator.embed_speaker.weight",),
+        only_for_training=("discriminator.",),
+        rate_setting="mel.sample_rate",
         without_start={"start": "", "start_discriminator": ""},
         weights_licence="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",
     )
@@ -139,8 +141,8 @@ class VitsBackend:
 
     @classmethod
     def feature_key(cls, config: Any) -> str:
-        """No setting changes the stored samples."""
-        return f"int16-{SAMPLE_RATE}"
+        """Of all settings only the rate changes the stored samples."""
+        return f"int16-{config.mel.sample_rate}"
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """The alignment gives every symbol and every blank a frame, so there must be enough of them."""

@@ -11,7 +11,9 @@ from amtts_core.audio.mel import MelConfig
 from amtts_core.config import Settings
 
 SAMPLE_RATE = 16000
-"""Hz; the rate of the MMS checkpoints."""
+"""Hz; the rate of the MMS checkpoints and of every preset."""
+SLOWEST, FASTEST = 8000, 48000
+"""Hz; rates that `mel.sample_rate` may have."""
 
 
 def _mel() -> MelConfig:
@@ -28,6 +30,21 @@ class DiscriminatorSettings(Settings):
     scale_channels: tuple[int, ...] = Field(
         (16, 64, 256, 1024, 1024), min_length=2, description="channels of the layers on the waveform"
     )
+    resolutions: tuple[tuple[int, int, int], ...] = Field(
+        (),
+        description="spectrograms with a critic each: FFT size, hop, window, in samples; "
+        "[[1024,120,600],[2048,240,1200],[512,50,240]] as published",
+    )
+    resolution_channels: int = Field(32, gt=0, description="channels of a critic on spectrograms")
+
+    @model_validator(mode="after")
+    def _framed(self) -> DiscriminatorSettings:
+        for size, hop, window in self.resolutions:
+            if not 0 < hop <= window <= size or size < 16:
+                raise ValueError(
+                    f"resolution [{size}, {hop}, {window}] needs 0 < hop <= window <= FFT size, 16 or more"
+                )
+        return self
 
     @model_validator(mode="after")
     def _grouped(self) -> DiscriminatorSettings:
@@ -53,7 +70,9 @@ class LossSettings(Settings):
 class VitsSettings(Settings):
     """The network of VITS and how it learns."""
 
-    mel: MelConfig = Field(default_factory=_mel, description="spectrograms; sample rate 16000 Hz")
+    mel: MelConfig = Field(
+        default_factory=_mel, description="spectrograms; its sample_rate is that of the voice"
+    )
     hidden_size: int = Field(192, gt=0, description="channels of text encoder, flows and posterior encoder")
     num_hidden_layers: int = Field(6, gt=0, description="layers of the text encoder")
     num_attention_heads: int = Field(2, gt=0, description="attention heads of the text encoder")
@@ -113,8 +132,8 @@ class VitsSettings(Settings):
     @model_validator(mode="after")
     def _fits(self) -> VitsSettings:
         faults = []
-        if self.mel.sample_rate != SAMPLE_RATE:
-            faults.append(f"mel.sample_rate must be {SAMPLE_RATE}")
+        if not SLOWEST <= self.mel.sample_rate <= FASTEST:
+            faults.append(f"mel.sample_rate must be {SLOWEST} to {FASTEST}")
         if prod(self.upsample_rates) != self.mel.hop:
             faults.append(
                 f"upsample_rates multiply to {prod(self.upsample_rates)}, mel.hop is {self.mel.hop}"
@@ -130,6 +149,12 @@ class VitsSettings(Settings):
             faults.append("resblock_kernel_sizes and resblock_dilation_sizes differ in number")
         if self.upsample_initial_channel % 2 ** len(self.upsample_rates):
             faults.append(f"upsample_initial_channel must be a multiple of {2 ** len(self.upsample_rates)}")
+        heard = self.segment_frames * self.mel.hop
+        for size, hop, _ in self.discriminator.resolutions:
+            if (size - hop) // 2 >= heard:
+                faults.append(
+                    f"discriminator.resolutions: FFT size {size} is too long for {heard} samples a stretch"
+                )
         if self.hidden_size % self.num_attention_heads or self.hidden_size % 2:
             faults.append("hidden_size must be even and a multiple of num_attention_heads")
         if faults:

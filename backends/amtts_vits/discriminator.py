@@ -1,5 +1,7 @@
 """The critics of VITS: one on the waveform, one for each period of a folded waveform (Kong et al. 2020, HiFi-GAN).
 
+Optional ones hear spectrograms of several resolutions (Jang et al. 2021, UnivNet); no published VITS has them.
+
 Module names are the published ones (`discriminators.0` the waveform, `discriminators.1` and on the periods), so that
 MMS discriminators load. They are written with torch's parametrised weight norm, which can be copied and folded.
 """
@@ -8,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from amtts_core.adversarial import Critic, Critique, PeriodCritic
+from amtts_vits.spectrogram import POWER_FLOOR
 
 
 class ScaleCritic(Critic):
@@ -38,6 +43,39 @@ class ScaleCritic(Critic):
         return self.judge(waveform)
 
 
+class ResolutionCritic(Critic):
+    """On magnitudes of a spectrogram, as a picture; convolutions with stride 2 along time.
+
+    Args:
+        size, hop, window: of the Fourier transform, in samples.
+        channels: of every layer.
+    """
+
+    taper: Tensor
+
+    def __init__(self, size: int, hop: int, window: int, channels: int) -> None:
+        super().__init__()
+        self.size, self.hop = size, hop
+        convs = [nn.Conv2d(1, channels, (3, 9), padding=(1, 4))]
+        convs += [nn.Conv2d(channels, channels, (3, 9), (1, 2), padding=(1, 4)) for _ in range(3)]
+        convs.append(nn.Conv2d(channels, channels, (3, 3), padding=(1, 1)))
+        self.convs = nn.ModuleList(weight_norm(conv) for conv in convs)
+        self.conv_post = weight_norm(nn.Conv2d(channels, 1, (3, 3), padding=(1, 1)))
+        self.register_buffer("taper", torch.hann_window(window), persistent=False)
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(B, 1, T) -> scores (B, S) and feature maps (B, C, F, L)."""
+        margin = (self.size - self.hop) // 2
+        with torch.autocast(waveform.device.type, enabled=False):
+            padded = functional.pad(waveform.float(), (margin, margin), mode="reflect")[:, 0]
+            spectrum = torch.stft(
+                padded, self.size, self.hop, len(self.taper), self.taper, center=False, return_complex=True
+            )
+            power = torch.view_as_real(spectrum).square().sum(-1)
+            magnitudes = power.add(POWER_FLOOR).sqrt()  # the gradient of a bare root is infinite in silence
+        return self.judge(magnitudes[:, None])
+
+
 class Discriminator(nn.Module):
     """All critics together.
 
@@ -45,14 +83,25 @@ class Discriminator(nn.Module):
         periods: of the period critics.
         period_channels: channels of their strided layers.
         scale_channels: channels of the critic on the waveform, without its input.
+        resolutions: FFT size, hop and window of each critic on spectrograms; they come last.
+        resolution_channels: their channels.
     """
 
     def __init__(
-        self, *, periods: Sequence[int], period_channels: Sequence[int], scale_channels: Sequence[int]
+        self,
+        *,
+        periods: Sequence[int],
+        period_channels: Sequence[int],
+        scale_channels: Sequence[int],
+        resolutions: Sequence[tuple[int, int, int]] = (),
+        resolution_channels: int = 32,
     ) -> None:
         super().__init__()
         critics: list[nn.Module] = [ScaleCritic(scale_channels)]
         critics += [PeriodCritic(period, period_channels) for period in periods]
+        critics += [ResolutionCritic(*resolution, resolution_channels) for resolution in resolutions]
+        self.published = 1 + len(periods)
+        """How many of the critics a published file knows; they come first."""
         self.discriminators = nn.ModuleList(critics)
 
     def forward(self, waveform: Tensor) -> Critique:

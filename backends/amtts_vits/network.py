@@ -15,7 +15,7 @@ from torch.nn import init
 from torch.nn.utils import parametrize
 from transformers import VitsConfig, VitsModel
 
-from amtts_vits.config import SAMPLE_RATE, VitsSettings
+from amtts_vits.config import VitsSettings
 from amtts_vits.discriminator import Discriminator
 from amtts_vits.weights import add_decoder_norm
 
@@ -73,6 +73,8 @@ class VitsNetwork(nn.Module):
                 periods=settings.discriminator.periods,
                 period_channels=settings.discriminator.period_channels,
                 scale_channels=settings.discriminator.scale_channels,
+                resolutions=settings.discriminator.resolutions,
+                resolution_channels=settings.discriminator.resolution_channels,
             )
         for part in settings.freeze:
             getattr(self.generator, PARTS[part]).requires_grad_(False)
@@ -95,7 +97,7 @@ def model_config(settings: VitsSettings, *, vocab_size: int, num_speakers: int) 
         duration_predictor_dropout=settings.duration_predictor_dropout,
         noise_scale=settings.noise_scale,
         noise_scale_duration=settings.noise_scale_duration,
-        sampling_rate=SAMPLE_RATE,
+        sampling_rate=settings.mel.sample_rate,
         layerdrop=0.0,  # transformers' default skips layers at random, by numpy's seed; the paper has none
     )
 

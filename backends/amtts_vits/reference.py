@@ -82,8 +82,12 @@ class Bundle:
         load_strict(model, from_published(read_weights(self.folder / "model.safetensors")), backend="vits")
         add_decoder_norm(model.decoder)
         weights = from_published(read_weights(self.folder / "discriminator.safetensors"))
-        constants = self.losses["constants"]
-        critics = Discriminator(periods=constants["disc_periods"], **discriminator_sizes(weights))
+        constants, sizes = self.losses["constants"], discriminator_sizes(weights)
+        critics = Discriminator(
+            periods=constants["disc_periods"],
+            period_channels=sizes["period_channels"],
+            scale_channels=sizes["scale_channels"],
+        )
         load_strict(critics, weights, backend="vits")
         segment = constants["segment_frames"]
         return TrainingPass(model, self.mel(), segment_frames=segment).train(), critics.train()

@@ -20,7 +20,7 @@ from amtts_core.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.start import PublishedStart
-from amtts_vits.config import SAMPLE_RATE, VitsSettings
+from amtts_vits.config import VitsSettings
 from amtts_vits.discriminator import Discriminator
 from amtts_vits.network import SIZES, VitsNetwork, model_config
 from amtts_vits.weights import (
@@ -56,6 +56,7 @@ def published_start(path: Path) -> PublishedStart:
     theirs = _config(path)
     mel = VitsSettings().mel.model_dump(mode="json")
     mel |= {"n_fft": 2 * (theirs.spectrogram_bins - 1), "hop": math.prod(theirs.upsample_rates)}
+    mel |= {"sample_rate": theirs.sampling_rate, "fmax": theirs.sampling_rate / 2}
     model: dict[str, Any] = {"start": str(path), "mel": mel}
     model |= {name: _plain(getattr(theirs, name)) for name in SIZES}
     return PublishedStart(model=model, fill=None, licence=LICENCE)
@@ -108,7 +109,14 @@ def start_discriminator(discriminator: Discriminator, source: str, settings: Vit
                 f"{source} has {name} {channels}, the settings say {own}",
                 remedy=f"Use --set 'model.discriminator.{name}={channels}'",
             )
-    load_strict(discriminator, from_published(weights), backend="vits")
+    fresh = {
+        name: tensor
+        for name, tensor in discriminator.state_dict().items()
+        if int(name.split(".")[1]) >= discriminator.published
+    }
+    if fresh:
+        logger.warning("%s knows no critics of spectrograms; these start fresh", source)
+    load_strict(discriminator, {**from_published(weights), **fresh}, backend="vits")
 
 
 def _folder(start: str) -> Path:
@@ -151,16 +159,14 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 
 def _compare(settings: VitsSettings, theirs: VitsConfig, folder: Path) -> None:
     """Refuses other sizes, and says which settings would fit."""
-    if theirs.sampling_rate != SAMPLE_RATE:
-        raise CheckpointError(
-            f"{folder} speaks at {theirs.sampling_rate} Hz, this backend at {SAMPLE_RATE} Hz"
-        )
     mine = model_config(settings, vocab_size=1, num_speakers=1)
     wrong = [
         f"model.{name}={json.dumps(getattr(theirs, name))}"
         for name in SIZES
         if _plain(getattr(theirs, name)) != _plain(getattr(mine, name))
     ]
+    if theirs.sampling_rate != settings.mel.sample_rate:
+        wrong.append(f"model.mel.sample_rate={theirs.sampling_rate}")
     if theirs.spectrogram_bins != mine.spectrogram_bins:
         wrong.append(f"model.mel.n_fft={2 * (theirs.spectrogram_bins - 1)}")
     if wrong:

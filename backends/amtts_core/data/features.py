@@ -201,9 +201,11 @@ class _Computed:
 def _all_features(
     backend: type[Backend], config: Any, manifest: Path, utterances: Sequence[Utterance], jobs: int
 ) -> Iterator[_Computed]:
+    rate = backend.spec.rate_of(config)
+
     def one(utterance: Utterance) -> _Computed:
         try:
-            waveform = load_utterance(utterance, manifest, backend.spec.sample_rate)
+            waveform = load_utterance(utterance, manifest, rate)
             return _Computed(utterance.id, _stored(backend.features(config, waveform).arrays))
         except AmttsError as fault:
             return _Computed(utterance.id, {}, str(fault))

@@ -107,7 +107,7 @@ def _audio(setup: Setup) -> Finding:
     missing = [u for u in setup.utterances if not u.audio_path(setup.manifest).is_file()]
     if missing:
         raise _Failed(f"{len(missing)} audio files are missing, first: {missing[0].audio_filepath}")
-    rate = setup.backend.spec.sample_rate
+    rate = setup.backend.spec.rate_of(setup.backend.config)
     picked = _spread(setup.utterances, SUBSET)
     for utterance in picked:
         waveform = load_utterance(utterance, setup.manifest, rate)
@@ -276,7 +276,7 @@ def describe(setup: Setup, tokenizer: TextTokenizer | None) -> CheckpointInfo:
     return CheckpointInfo(
         backend=setup.backend.spec.name,
         backend_config=setup.config.model,
-        sample_rate=setup.backend.spec.sample_rate,
+        sample_rate=setup.backend.spec.rate_of(setup.backend.config),
         normalizer=setup.normalizer.settings.model_dump(mode="json"),
         tokenizer_kind=tokenizer.kind if tokenizer else "",
         tokenizer_hash=tokenizer.fingerprint() if tokenizer else "",

@@ -134,7 +134,7 @@ class Synthesizer:
             waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
             if on_progress:
                 on_progress(len(waveforms), len(requests))
-        rate = self.backend.spec.sample_rate
+        rate = self.backend.spec.rate_of(self.backend.config)
         spoken = [stretch for stretch, _ in kept]
         return Speech(join(waveforms, [s.pause for s in spoken], rate), rate, spoken, unread)
 

@@ -42,7 +42,7 @@ def describe(
         freeze=config.training.freeze.model_dump(mode="json", exclude_defaults=True),
         new_tokens=list(origin.new_tokens),
         started_from=origin.source,
-        sample_rate=backend.spec.sample_rate,
+        sample_rate=backend.spec.rate_of(backend.config),
         normalizer=normalizer.settings.model_dump(mode="json"),
         tokenizer_kind=tokenizer.kind if tokenizer else "",
         tokenizer_hash=tokenizer.fingerprint() if tokenizer else "",

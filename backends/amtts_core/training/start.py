@@ -137,7 +137,7 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
         _check_tokenizer(checkpoint.folder, stored, tokenizer)
 
     def fill(target: Backend) -> None:
-        weights = _with_speakers(target, checkpoint)
+        weights = _with_critics(target, _with_speakers(target, checkpoint), checkpoint.folder)
         load_strict(target.network, weights, backend=info.backend)
 
     return Start(
@@ -151,6 +151,20 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
         statistics=True,
         fill=fill,
     )
+
+
+def _with_critics(target: Backend, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:
+    """The weights with fresh tensors for what only training needs and they lack, without what is wanted no more."""
+    prefixes = target.spec.only_for_training
+    if not prefixes:
+        return weights
+    own = target.network.state_dict()
+    fresh = [name for name in own if name not in weights and name.startswith(prefixes)]
+    left = [name for name in weights if name not in own and name.startswith(prefixes)]
+    for names, told in ((fresh, "has not; they start fresh"), (left, "has and this run does not use")):
+        if names:
+            logger.warning("%d tensors that %s %s: %s ...", len(names), source, told, names[0])
+    return {k: v for k, v in weights.items() if k not in left} | {name: own[name] for name in fresh}
 
 
 def _published(path: Path, backend: str, tokenizer: Path | None) -> Start:

@@ -120,7 +120,7 @@ class Trainer:
             )
             for phase in self.learner.phases
         }
-        self._rules = step_rules(backend, self.learner, training, info.new_tokens)
+        self._rules = step_rules(backend, self.learner, training, info.new_tokens, step=lambda: self.step)
         for name, module in self.learner.modules.items():
             # evaluation_mode: precision without DistributedDataParallel, see `processes`
             self.learner.modules[name] = self.accelerator.prepare_model(module, evaluation_mode=True)

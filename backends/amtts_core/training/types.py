@@ -6,7 +6,7 @@ at every step is a `StepRule`; the loop knows no training type.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,14 @@ from amtts_core.backend import Backend, Learner
 from amtts_core.config import TrainingConfig
 from amtts_core.errors import ConfigError
 from amtts_core.training.step import StepRule
-from amtts_core.vocab.freeze import FrozenRows, freeze_modules, freeze_original_rows, original_rows
+from amtts_core.vocab.freeze import (
+    FrozenRows,
+    LateStart,
+    freeze_modules,
+    freeze_original_rows,
+    original_rows,
+    parameters_below,
+)
 from amtts_core.vocab.lora import add_lora, choose_trainable, describe_adapters
 from amtts_core.vocab.rates import ScaledRows
 
@@ -50,7 +57,9 @@ def choose_parameters(
     adapters: dict[str, Any] = {}
     if training.type != "full":
         adapters = _restrict(backend, training)
-    if training.freeze.modules:
+    if training.freeze.modules and training.freeze.until:
+        parameters_below(backend.network, training.freeze.modules)  # a wrong name is told now
+    elif training.freeze.modules:
         freeze_modules(backend.network, training.freeze.modules)
     learner = backend.learner()
     for phase in learner.phases:
@@ -120,13 +129,24 @@ def _without_text(learner: Learner, network: nn.Module, tables: Sequence[str]) -
 
 
 def step_rules(
-    backend: Backend, learner: Learner, training: TrainingConfig, new_tokens: Sequence[int]
+    backend: Backend,
+    learner: Learner,
+    training: TrainingConfig,
+    new_tokens: Sequence[int],
+    *,
+    step: Callable[[], int],
 ) -> dict[str, list[StepRule]]:
-    """What holds at every step, by phase: frozen rows, slower rows.
+    """What holds at every step, by phase: parts that wait, frozen rows, slower rows.
 
-    Call it when the network is on its device and has its weights.
+    Call it when the network is on its device and has its weights; `step` tells the step that is being made.
     """
     found: dict[str, list[StepRule]] = {phase: [] for phase in learner.phases}
+    if training.freeze.until:
+        waiting = {id(p): p for p in parameters_below(backend.network, training.freeze.modules).values()}
+        for phase in learner.phases:
+            members = [p for p in learner.parameters(phase) if id(p) in waiting]
+            if members:
+                found[phase].append(LateStart(members, begin=training.freeze.until, step=step))
     if not new_tokens:
         return found
     rows, rates = backend.text_rows(), training.optim.rates

@@ -6,7 +6,7 @@ steps go on moving rows. So gradients are zeroed before the step, and values and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -126,8 +126,20 @@ def freeze_modules(network: nn.Module, names: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: a name is in the network nowhere; names the nearest.
     """
+    frozen = parameters_below(network, names)
+    for parameter in frozen.values():
+        parameter.requires_grad_(False)
+    return list(frozen)
+
+
+def parameters_below(network: nn.Module, names: Sequence[str]) -> dict[str, nn.Parameter]:
+    """The named parameters and those of the named modules.
+
+    Raises:
+        ConfigError: a name is in the network nowhere; names the nearest.
+    """
     parameters = dict(network.named_parameters())
-    frozen: dict[str, None] = {}
+    found: dict[str, nn.Parameter] = {}
     for name in names:
         below = [known for known in parameters if known == name or known.startswith(f"{name}.")]
         if not below:
@@ -136,7 +148,29 @@ def freeze_modules(network: nn.Module, names: Sequence[str]) -> list[str]:
                 f"training.freeze: the network has no module '{name}'{nearest(name, modules)}",
                 remedy=f"Its parts are: {', '.join(known for known, _ in network.named_children())}",
             )
-        frozen |= dict.fromkeys(below)
-    for name in frozen:
-        parameters[name].requires_grad_(False)
-    return list(frozen)
+        found |= {known: parameters[known] for known in below}
+    return found
+
+
+class LateStart:
+    """Parameters that wait: up to a step they stay, bit for bit, and from then on they learn like the others.
+
+    Without a gradient an optimiser neither moves a parameter nor decays it nor counts a step of it.
+
+    Args:
+        parameters: those that wait.
+        begin: the first step, counted from 0, that moves them.
+        step: the step that is being made.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, begin: int, step: Callable[[], int]) -> None:
+        self._parameters, self._begin, self._step = list(parameters), begin, step
+
+    def before_step(self) -> None:
+        """Takes the gradients away while they wait, so that they count neither for clipping nor for moments."""
+        if self._step() < self._begin:
+            for parameter in self._parameters:
+                parameter.grad = None
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Nothing: what had no gradient did not move."""

@@ -10,9 +10,9 @@ import pytest
 import torch
 from extended import BACKENDS, extended, text_tables, train_from, weights_of
 from safetensors.torch import load_file
-from tiny_voice import make_corpus
+from tiny_voice import make_corpus, train_tiny
 
-from amtts_core.checkpoint import read_checkpoint
+from amtts_core.checkpoint import checkpoints_of, read_checkpoint
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.synthesis.engine import Synthesizer
 from amtts_core.training.start import open_start
@@ -273,3 +273,35 @@ def test_stored_tensors_are_plain_safetensors(family: tuple[str, Path], corpus: 
     train_from(corpus, tmp_path / "run", folder, backend, training={"type": "lora", "max_steps": 1})
     found = read_checkpoint(tmp_path / "run")
     assert set(load_file(found.folder / "model.safetensors")) == set(found.stored_weights())
+
+
+def test_a_module_that_waits_stays_to_the_bit_and_then_learns_and_resuming_changes_nothing(
+    corpus: Path, tmp_path: Path
+) -> None:
+    """With weight decay; the run is stopped before the module joins, and once it has."""
+    training = {"save_every": 1, "keep": 9, "validate_every": 4, "optim": DECAYED}
+    waiting = {**training, "freeze": {"modules": ["decoder"], "until": 2}}
+
+    def learn(run: str, steps: int, *, resume: bool = False) -> dict[int, dict[str, torch.Tensor]]:
+        train_tiny(corpus, tmp_path / run, resume=resume, training={**waiting, "max_steps": steps})
+        folders = checkpoints_of(tmp_path / run)
+        return {int(at.name[5:]): read_checkpoint(at).stored_weights() for at in folders}
+
+    whole = learn("whole", 4)
+    inside = [name for name in whole[1] if name.startswith("decoder.")]
+    outside = [name for name in whole[1] if name not in inside and whole[1][name].is_floating_point()]
+    assert inside
+    assert all(same_bits(whole[1][name], whole[2][name]) for name in inside)
+    assert any(not same_bits(whole[1][name], whole[2][name]) for name in outside)
+    assert any(not same_bits(whole[2][name], whole[3][name]) for name in inside)
+    learn("parts", 1)
+    learn("parts", 3, resume=True)
+    parts = learn("parts", 4, resume=True)
+    assert all(same_bits(tensor, parts[4][name]) for name, tensor in whole[4].items())
+
+
+def test_waiting_needs_a_module_that_is_there(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(AmttsError, match="until is 3 and modules names nothing"):
+        train_tiny(corpus, tmp_path / "run", training={"freeze": {"until": 3}})
+    with pytest.raises(ConfigError, match="no module 'decodr'"):
+        train_tiny(corpus, tmp_path / "run", training={"freeze": {"until": 3, "modules": ["decodr"]}})

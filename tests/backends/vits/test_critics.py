@@ -1,0 +1,130 @@
+"""Critics on spectrograms, which no published file has, and critics that come and go between runs."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_voice import make_corpus, tiny_backend, tiny_config, tiny_examples
+
+from amtts_core.adversarial import discriminator_loss
+from amtts_core.checkpoint import read_checkpoint
+from amtts_core.config import merged
+from amtts_core.errors import AmttsError
+from amtts_core.training.run import train
+from amtts_core.training.start import open_start
+from amtts_vits.backend import VitsBackend
+from amtts_vits.discriminator import ResolutionCritic
+from amtts_vits.weights import to_published
+
+RESOLUTIONS = [[64, 16, 32], [128, 32, 128]]
+
+
+def settings(**critics: object) -> object:
+    config, _ = tiny_config("vits", model={"discriminator": critics})
+    return config.model_config_of(VitsBackend.spec)
+
+
+def with_resolutions(**changes: object) -> VitsBackend:
+    torch.manual_seed(7)
+    chosen = settings(resolutions=RESOLUTIONS, resolution_channels=4)
+    tokenizer = tiny_backend("vits").text_tokenizer
+    return VitsBackend.build(chosen.model_copy(update=changes), tokenizer=tokenizer)  # type: ignore[attr-defined]
+
+
+def test_a_critic_of_spectrograms_tells_a_tone_from_noise() -> None:
+    """Tone and noise of equal power differ in their spectra; the critic learns to tell fresh ones apart."""
+    torch.manual_seed(0)
+    critic = ResolutionCritic(64, 16, 64, channels=4)
+    optimizer = torch.optim.AdamW(critic.parameters(), 5e-3)
+    time = torch.arange(1024) / 16.0
+
+    def pair() -> tuple[torch.Tensor, torch.Tensor]:
+        tone = 0.5 * torch.sin(2 * torch.pi * time + 6.3 * torch.rand(4, 1, 1))
+        return tone, torch.randn(4, 1, 1024) * 0.5**1.5
+
+    for _ in range(25):
+        tone, noise = pair()
+        loss = (1 - critic(tone)[0]).square().mean() + critic(noise)[0].square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        tone, noise = pair()
+        assert float(critic(tone)[0].mean() - critic(noise)[0].mean()) > 0.3
+
+
+def test_silence_gives_finite_gradients() -> None:
+    critic = ResolutionCritic(64, 16, 32, channels=4)
+    silence = torch.zeros(1, 1, 256, requires_grad=True)
+    critic(silence)[0].sum().backward()
+    assert silence.grad is not None
+    assert bool(torch.isfinite(silence.grad).all())
+
+
+def test_they_join_the_losses_and_leave_the_other_critics_as_they_were() -> None:
+    backend = with_resolutions()
+    critics = backend.network.discriminator
+    assert critics is not None
+    plain = tiny_backend("vits").network.discriminator
+    plain.load_state_dict({k: critics.state_dict()[k] for k in plain.state_dict()})
+    wave = torch.randn(2, 1, 4096) * 0.1
+    with torch.no_grad():
+        more, fewer = critics(wave), plain(wave)
+    assert len(more.scores) == len(fewer.scores) + len(RESOLUTIONS)
+    assert all(torch.equal(a, b) for a, b in zip(more.scores, fewer.scores, strict=False))
+    real, fake = more.halves()
+    assert float(discriminator_loss(real, fake)) > float(discriminator_loss(*fewer.halves()))
+    learner = backend.learner()
+    losses = list(learner.losses(backend.collate(tiny_examples(backend, 2))))
+    losses[1].total.backward()
+    assert all(p.grad is None for p in learner.parameters("discriminator"))
+
+
+def test_a_published_file_fills_the_published_critics_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    donor = tiny_backend("vits").network.discriminator
+    assert donor is not None
+    with torch.no_grad():
+        for parameter in donor.parameters():
+            parameter.add_(0.5)
+    file = tmp_path / "D_100000.pth"
+    torch.save({"model": to_published(donor.state_dict())}, file)
+    with caplog.at_level(logging.WARNING):
+        mine = with_resolutions(start_discriminator=str(file)).network.discriminator
+    assert mine is not None
+    for name, tensor in donor.state_dict().items():
+        assert torch.equal(mine.state_dict()[name], tensor), name
+    assert "start fresh" in caplog.text
+
+
+def test_a_run_without_critics_starts_one_with_them_and_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus = make_corpus(tmp_path / "corpus", train_items=3, val_items=1)
+
+    def learn(run: str, start: str = "", **model: object) -> dict[str, torch.Tensor]:
+        origin = open_start(tmp_path / start) if start else None
+        config, kind = tiny_config(
+            "vits", model=merged(dict(origin.model) if origin else {}, model), training={"max_steps": 1}
+        )
+        train(config, kind, data=corpus, run=tmp_path / run, start=origin, jobs=1)
+        return read_checkpoint(tmp_path / run).weights()
+
+    assert not any(name.startswith("discriminator.") for name in learn("simple", mode="simple"))
+    with caplog.at_level(logging.WARNING):
+        gan = learn("gan", "simple", mode="gan")
+    assert any(name.startswith("discriminator.") for name in gan)
+    assert "has not; they start fresh" in caplog.text
+    with caplog.at_level(logging.WARNING):
+        learn("again", "gan", mode="simple")
+    assert "this run does not use" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", [[[64, 0, 32]], [[64, 16, 128]], [[64, 48, 32]], [[16384, 16, 64]]])
+def test_resolutions_that_cannot_be_are_refused(wrong: list[list[int]]) -> None:
+    with pytest.raises(AmttsError, match="resolution"):
+        settings(resolutions=wrong)
