@@ -144,9 +144,9 @@ def step_rules(
     if training.freeze.until:
         waiting = {id(p): p for p in parameters_below(backend.network, training.freeze.modules).values()}
         for phase in learner.phases:
-            members = [p for p in learner.parameters(phase) if id(p) in waiting]
-            if members:
-                found[phase].append(LateStart(members, begin=training.freeze.until, step=step))
+            late = [p for p in learner.parameters(phase) if id(p) in waiting]
+            if late:
+                found[phase].append(LateStart(late, begin=training.freeze.until, step=step))
     if not new_tokens:
         return found
     rows, rates = backend.text_rows(), training.optim.rates
