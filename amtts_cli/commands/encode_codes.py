@@ -23,10 +23,16 @@ def encode_codes(
     manifest: Annotated[Path, typer.Argument(help="Manifest (.jsonl), or the corpus folder that holds it.")],
     out: OutDir,
     weights: Annotated[
-        Path, typer.Option("--weights", help="Weights of the codec: a .pth file, or a checkpoint folder.")
+        Path,
+        typer.Option(
+            "--weights", help="Weights of the codec: a .pth file or a checkpoint folder; of s3 its caches."
+        ),
     ],
     codec: Annotated[
-        str, typer.Option("--codec", help="Codec: dac, mel-codes, or an installed one.")
+        str,
+        typer.Option(
+            "--codec", help="Codec: dac, mel-codes, s3 (tokens made elsewhere), or an installed one."
+        ),
     ] = "dac",
     num_codebooks: Annotated[
         int, typer.Option("--num-codebooks", min=0, help="Keep the first N codebooks; 0 keeps all.")
@@ -79,6 +85,10 @@ def encode_codes(
             reopen=partial(open_codec, codec, weights.resolve(), num_codebooks=num_codebooks),
             on_progress=show,
         )
+    for key, why in list(report.without.items())[:3]:
+        console.warn(f"no codes of '{key}': {why}")
+    if len(report.without) > 3:
+        console.warn(f"{len(report.without)} utterances have no codes; the reasons stand in rows.jsonl")
     found = _verify(out, path, opened, verify, num_shards, device) if verify else []
     console.result(_values(report, found), lines=_lines(report, found, verify, num_shards))
     if not all(item.ok for item in found):
@@ -115,6 +125,7 @@ def _values(report: EncodeReport, found: list[Verification]) -> dict[str, Any]:
         "codec": report.identity.as_dict(),
         "encoded": report.encoded,
         "reused": report.reused,
+        "without_codes": report.without,
         "speech_seconds": round(report.speech, 2),
         "seconds": round(report.took, 2),
         "times_real_time": round(report.speed, 2),

@@ -38,6 +38,9 @@ def train(
     max_samples: Annotated[
         int | None, typer.Option("--max-samples", min=1, help="Utterances to use.")
     ] = None,
+    codes: Annotated[
+        Path | None, typer.Option("--codes", help="Learn stored codes: a folder of `amtts encode-codes`.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random.")
     ] = None,
@@ -115,7 +118,12 @@ def train(
     overrides = merged(
         parse_assignments(assignments or []),
         _options(
-            max_steps=max_steps, max_epochs=max_epochs, max_samples=max_samples, seed=seed, overfit=overfit
+            max_steps=max_steps,
+            max_epochs=max_epochs,
+            max_samples=max_samples,
+            seed=seed,
+            overfit=overfit,
+            codes=codes,
         ),
     )
     for key, value in (("backend", backend), ("preset", preset)):
@@ -178,6 +186,7 @@ def _options(
     max_samples: int | None,
     seed: int | None,
     overfit: int | None,
+    codes: Path | None,
 ) -> dict[str, Any]:
     training: dict[str, Any] = {}
     if max_epochs is not None:
@@ -187,7 +196,7 @@ def _options(
         training["max_steps"] = max_steps
     if seed is not None:
         training["seed"] = seed
-    data = {"max_samples": max_samples, "overfit": overfit}
+    data = {"max_samples": max_samples, "overfit": overfit, "codes": str(codes) if codes else None}
     data = {key: value for key, value in data.items() if value is not None}
     return {key: value for key, value in (("training", training), ("data", data)) if value}
 

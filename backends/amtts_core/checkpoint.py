@@ -68,6 +68,7 @@ class CheckpointInfo(BaseModel):
     """Token ids that occurred nowhere in the training text: their rows are still random."""
     speakers: list[str] = Field(default_factory=list)
     codec: str = ""
+    """The codec whose codes the network has learnt, see `CodecIdentity`; empty where it learns none."""
     dataset_hash: str = ""
     base_weights_licence: str = ""
     git_revision: str = ""

@@ -27,6 +27,7 @@ class ReplayConfig(Settings):
 
     data: str = Field("", description="prepared corpus to mix in; empty mixes nothing in")
     ratio: float = Field(0.2, ge=0, lt=1, description="share of an epoch's utterances that comes from it")
+    codes: str = Field("", description="its folder of `amtts encode-codes`; empty makes codes from its audio")
 
 
 class DataConfig(Settings):
@@ -47,6 +48,9 @@ class DataConfig(Settings):
         description="share of utterances that may be unreadable before training refuses to start",
     )
     cache: str = Field("", description="folder of precomputed features; empty puts it beside the manifest")
+    codes: str = Field(
+        "", description="folder of `amtts encode-codes` to learn from; empty makes the codes from the audio"
+    )
     replay: ReplayConfig = Field(default_factory=ReplayConfig, description="old data against forgetting")
 
 

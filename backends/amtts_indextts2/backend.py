@@ -27,7 +27,7 @@ from amtts_core.backend import (
     speaker_index,
 )
 from amtts_core.checkpoint import loaded
-from amtts_core.codec.protocol import SpeechCodec, first_code_vectors
+from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, first_code_vectors
 from amtts_core.codec.registry import open_codec
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
@@ -154,6 +154,11 @@ class IndexTTS2Backend:
         """The codec, its weights and its codebooks."""
         codec = codec_of(config)
         return f"{codec.name}:{codec.weights_hash}:{codec.num_codebooks}"
+
+    @classmethod
+    def codec_identity(cls, config: Any) -> CodecIdentity:
+        """The codec of the settings, with the codebooks that the head reads."""
+        return CodecIdentity.of(codec_of(config))
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """Text and codes have to fit the position tables."""

@@ -138,6 +138,11 @@ class ChatterboxT3Backend:
         """Which codec and which voice encoder."""
         return f"{CodecIdentity.of(codec_of(config)).as_dict()} {config.voice_encoder}"
 
+    @classmethod
+    def codec_identity(cls, config: Any) -> CodecIdentity:
+        """The codec of the settings."""
+        return CodecIdentity.of(codec_of(config))
+
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """Both position tables have an end."""
         text, speech = num_tokens + 2, lengths["codes"] + 2
@@ -177,8 +182,9 @@ class ChatterboxT3Backend:
         assert self.network.voices is not None
         vectors = self.network.voices.vectors.cpu()[speakers]
         for row, example in enumerate(examples):
-            if "speaker" in example.features:
-                vectors[row] = torch.from_numpy(np.float32(example.features["speaker"].reshape(-1)))
+            found = example.features.get("speaker", np.zeros(0)).reshape(-1)
+            if len(found):
+                vectors[row] = torch.from_numpy(np.float32(found))
         return {
             "ids": [example.id for example in examples],
             "tokens": tokens,

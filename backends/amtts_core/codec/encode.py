@@ -5,15 +5,15 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from amtts_core.codec.protocol import CodecIdentity, SpeechCodec
-from amtts_core.codec.store import ShardWriter, shard_folder
+from amtts_core.codec.protocol import CachedCodec, CodecIdentity, SpeechCodec
+from amtts_core.codec.store import FEATURE, EncodedUtterance, ShardWriter, shard_folder
 from amtts_core.data.dataset import prefetch
 from amtts_core.data.executors import Executor
 from amtts_core.data.features import load_utterance
@@ -38,6 +38,8 @@ class EncodeReport:
     speech: Seconds
     """Speech encoded by this call."""
     took: Seconds
+    without: dict[str, str] = field(default_factory=dict)
+    """Utterances of this shard that have no codes -> why."""
 
     @property
     def speed(self) -> float:
@@ -85,24 +87,25 @@ def encode_manifest(
     if force:
         shutil.rmtree(folder, ignore_errors=True)
     identity = CodecIdentity.of(codec)
-    writer = ShardWriter.open(folder, identity)
+    cached = codec if isinstance(codec, CachedCodec) else None
+    writer = ShardWriter.open(folder, identity, extras=cached.extras if cached else None)
     _refuse_strangers(writer, stamps)
     left = [u for u in utterances if u.id not in writer.done]
     began, done = time.monotonic(), len(utterances) - len(left)
     if on_progress:
         on_progress(done, len(utterances))
-    batches = _batches(left, batch_seconds)
-    if executor is None:
-        encoded = _here(codec, manifest, device, left, batches)
-    else:
-        assert reopen is not None, "an executor opens the codec itself"
-        work = BatchEncoder(reopen, manifest.resolve(), device)
-        encoded = executor(work, (([left[i] for i in batch], None) for batch in batches))
-    for chosen, codes in encoded:
-        writer.append((u.id, stamps[u.id], c) for u, c in zip(chosen, codes, strict=True))
-        done += len(codes)
+    for items in (
+        _read(cached, manifest, left, stamps)
+        if cached
+        else _encoded(codec, manifest, left, stamps, batch_seconds, device, executor, reopen)
+    ):
+        writer.append(items)
+        done += len(items)
         if on_progress:
             on_progress(done, len(utterances))
+    if len(writer.without) == len(writer.done):
+        key, why = next(iter(writer.without.items()))
+        raise AmttsError(f"no utterance of {manifest} has codes; '{key}': {why}")
     writer.finish()
     return EncodeReport(
         folder=folder,
@@ -111,7 +114,46 @@ def encode_manifest(
         reused=len(utterances) - len(left),
         speech=sum(u.duration for u in left),
         took=time.monotonic() - began,
+        without=writer.without,
     )
+
+
+def _read(
+    codec: CachedCodec, manifest: Path, left: list[Utterance], stamps: dict[str, str]
+) -> Iterator[list[EncodedUtterance]]:
+    """Utterances whose codes other programs have made, as they are found in their files."""
+    for start in range(0, len(left), TOGETHER):
+        items = []
+        for utterance in left[start : start + TOGETHER]:
+            arrays, problem = {}, ""
+            try:
+                arrays = codec.read(utterance.id, utterance.audio_path(manifest))
+            except AmttsError as fault:
+                problem = fault.message
+            items.append(EncodedUtterance(utterance.id, stamps[utterance.id], arrays, problem))
+        yield items
+
+
+def _encoded(
+    codec: SpeechCodec,
+    manifest: Path,
+    left: list[Utterance],
+    stamps: dict[str, str],
+    batch_seconds: Seconds,
+    device: str,
+    executor: Executor | None,
+    reopen: Callable[[], SpeechCodec] | None,
+) -> Iterator[list[EncodedUtterance]]:
+    """Utterances encoded by the codec, here or by the executor."""
+    batches = _batches(left, batch_seconds)
+    if executor is None:
+        encoded = _here(codec, manifest, device, left, batches)
+    else:
+        assert reopen is not None, "an executor opens the codec itself"
+        work = BatchEncoder(reopen, manifest.resolve(), device)
+        encoded = executor(work, (([left[i] for i in batch], None) for batch in batches))
+    for chosen, codes in encoded:
+        yield [EncodedUtterance(u.id, stamps[u.id], {FEATURE: c}) for u, c in zip(chosen, codes, strict=True)]
 
 
 def _here(

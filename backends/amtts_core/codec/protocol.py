@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
@@ -63,6 +65,40 @@ class VectorCodec(Protocol):
 
     def code_vectors(self) -> Tensor:
         """(K, V, D) float32 on the CPU: what each code of each codebook stands for; neighbours sound alike."""
+        ...
+
+
+@runtime_checkable
+class CachedCodec(Protocol):
+    """A codec whose codes come from files that other programs wrote: its own network is not here."""
+
+    extras: ClassVar[Mapping[str, int]]
+    """Further arrays of an utterance: name -> channels of a float32 row."""
+
+    def read(self, key: str, audio: Path) -> dict[str, np.ndarray]:
+        """`codes` (L, K) uint16 of an utterance and, where the files have them, the `extras` (rows, C) float32.
+
+        Args:
+            key: the utterance's id.
+            audio: its audio file; the cache may be named after it.
+
+        Raises:
+            AmttsError: no file of it, or one that cannot be read or holds other codes.
+        """
+        ...
+
+
+@runtime_checkable
+class LearnsCodes(Protocol):
+    """A backend that learns the codes of a speech codec and takes them from a store as well."""
+
+    @classmethod
+    def codec_identity(cls, config: Any) -> CodecIdentity:
+        """The codec of a configuration.
+
+        Raises:
+            AmttsError: it names none, or one that cannot be opened.
+        """
         ...
 
 

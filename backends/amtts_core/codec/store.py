@@ -4,10 +4,12 @@
         codec.json     the codec's identity; two sets of codes with other identities never mix
         rows.jsonl     one line an utterance: id, frames, and the size and stretch of its audio
         codes.bin      frames one after another, K codes of two bytes each
+        NAME.bin       further rows of float32, such as speaker vectors, where the codec's files have them
         store.json     written last: the shard is complete
 
-A shard is a `FeatureStore` with one feature, `codes` (L, K). Rows are appended after their codes, so after a kill
-everything up to the last whole row is still good and encoding goes on there.
+A shard is a `FeatureStore` with the feature `codes` (L, K). Rows are appended after their codes, so after a kill
+everything up to the last whole row is still good and encoding goes on there. An utterance without codes has a row with
+a `problem` instead.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,20 +82,39 @@ class CodeStore:
     def __iter__(self) -> Iterator[str]:
         return iter(self.places)
 
+    def problem(self, key: str) -> str:
+        """Why there are no codes of an utterance; empty where there are."""
+        if key not in self.places:
+            return f"code store {self.folder} has no codes of utterance '{key}'"
+        shard, row = self.places[key]
+        return self.shards[shard].problems.get(row, "")
+
+    def arrays(self, key: str) -> dict[str, np.ndarray]:
+        """`codes` (L, K) uint16 of one utterance, and what else is stored of it.
+
+        Raises:
+            AmttsError: the store has no codes of it.
+        """
+        wrong = self.problem(key)
+        if wrong:
+            raise AmttsError(
+                wrong, remedy="Encode the manifest again (only what is missing is done): amtts encode-codes"
+            )
+        shard, row = self.places[key]
+        return self.shards[shard].get(row)
+
     def get(self, key: str) -> np.ndarray:
         """(L, K) uint16 of one utterance.
 
         Raises:
             AmttsError: the store has no codes of it.
         """
-        if key not in self.places:
-            raise AmttsError(
-                f"code store {self.folder} has no codes of utterance '{key}'",
-                remedy="Encode the manifest again (only what is missing is done): amtts encode-codes",
-            )
+        return self.arrays(key)[FEATURE]
+
+    def lengths(self, key: str) -> dict[str, int]:
+        """Rows of every array of one utterance."""
         shard, row = self.places[key]
-        codes: np.ndarray = self.shards[shard].get(row)[FEATURE]
-        return codes
+        return self.shards[shard].lengths(row)
 
 
 def _finished_shards(folder: Path) -> list[Path]:
@@ -127,21 +148,49 @@ def read_identity(shard: Path) -> CodecIdentity:
         raise AmttsError(f"code shard {shard}: codec.json cannot be read ({error})") from None
 
 
+@dataclass(frozen=True)
+class EncodedUtterance:
+    """What a shard keeps of an utterance.
+
+    Attributes:
+        id: of the utterance.
+        stamp: size and stretch of its audio.
+        arrays: `codes` (L, K) uint16 and further arrays (rows, C) float32.
+        problem: why there are none.
+    """
+
+    id: str
+    stamp: str
+    arrays: Mapping[str, np.ndarray]
+    problem: str = ""
+
+
 @dataclass
 class ShardWriter:
     """Appends codes to one shard; made by `open`.
 
     Attributes:
+        extras: further arrays: name -> channels of a float32 row.
         done: id -> audio stamp of every utterance that is in it.
+        without: ids of those that have no codes.
     """
 
     folder: Path
     identity: CodecIdentity
+    extras: Mapping[str, int] = field(default_factory=dict)
     done: dict[str, str] = field(default_factory=dict)
+    without: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, folder: Path, identity: CodecIdentity) -> ShardWriter:
+    def open(
+        cls, folder: Path, identity: CodecIdentity, *, extras: Mapping[str, int] | None = None
+    ) -> ShardWriter:
         """A shard to go on with, or a new one. What a kill left half-written is cut off.
+
+        Args:
+            folder: of the shard.
+            identity: of the codec.
+            extras: further arrays: name -> channels of a float32 row.
 
         Raises:
             AmttsError: the shard holds codes of another codec.
@@ -152,45 +201,69 @@ class ShardWriter:
             read_identity(folder).require(identity, what=str(folder))
         else:
             _write_atomically(head, identity.as_dict())
-        writer = cls(folder, identity)
+        writer = cls(folder, identity, extras or {})
         writer._recover()
         return writer
 
     def _recover(self) -> None:
-        rows_file, codes_file = self.folder / "rows.jsonl", self.folder / "codes.bin"
-        for path in (rows_file, codes_file):
+        rows_file = self.folder / "rows.jsonl"
+        rows_file.touch()
+        kept_rows, kept, available = 0, dict.fromkeys(self._row_bytes, 0), {}
+        for name in kept:
+            path = self._file(name)
             path.touch()
-        kept_rows, kept_codes, available = 0, 0, codes_file.stat().st_size
+            available[name] = path.stat().st_size
         for line in rows_file.read_bytes().splitlines(keepends=True):
             row = _whole_row(line)
-            size = 0 if row is None else row["lengths"][FEATURE] * self._frame_bytes
-            if row is None or kept_codes + size > available:
+            if row is None:
                 break
-            self.done[row["id"]] = row["audio"]
-            kept_rows, kept_codes = kept_rows + len(line), kept_codes + size
+            ends = {n: at + row["lengths"].get(n, 0) * self._row_bytes[n] for n, at in kept.items()}
+            if any(end > available[name] for name, end in ends.items()):
+                break
+            self._note(row["id"], row["audio"], row.get("problem", ""))
+            kept_rows, kept = kept_rows + len(line), ends
         os.truncate(rows_file, kept_rows)
-        os.truncate(codes_file, kept_codes)
+        for name, end in kept.items():
+            os.truncate(self._file(name), end)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.bin"
 
     @property
-    def _frame_bytes(self) -> int:
-        return 2 * self.identity.num_codebooks
+    def _row_bytes(self) -> dict[str, int]:
+        """Size of a row of every array."""
+        return {FEATURE: 2 * self.identity.num_codebooks, **{n: 4 * c for n, c in self.extras.items()}}
 
-    def append(self, rows: Iterable[tuple[str, str, np.ndarray]]) -> None:
-        """Adds utterances: (id, audio stamp, codes (L, K)).
+    def _note(self, key: str, stamp: str, problem: str) -> None:
+        self.done[key] = stamp
+        if problem:
+            self.without[key] = problem
+
+    def append(self, utterances: Iterable[EncodedUtterance]) -> None:
+        """Adds utterances.
 
         Raises:
             AmttsError: the disk is full. What was complete stays good.
         """
         (self.folder / "store.json").unlink(missing_ok=True)
-        rows = list(rows)
+        utterances = list(utterances)
         lines = []
-        for key, stamp, codes in rows:
-            row = {"id": key, "lengths": {FEATURE: len(codes)}, "audio": stamp}
+        for item in utterances:
+            row: dict[str, Any] = {
+                "id": item.id,
+                "lengths": {name: len(array) for name, array in item.arrays.items()},
+                "audio": item.stamp,
+            }
+            if item.problem:
+                row["problem"] = item.problem
             lines.append(json.dumps(row, ensure_ascii=False) + "\n")
         try:
-            with (self.folder / "codes.bin").open("ab") as handle:
-                for _, _, codes in rows:
-                    handle.write(np.ascontiguousarray(codes, dtype=np.uint16).tobytes())
+            for name in self._row_bytes:
+                kind = np.uint16 if name == FEATURE else np.float32
+                parts = [item.arrays[name] for item in utterances if name in item.arrays]
+                with self._file(name).open("ab") as handle:
+                    for array in parts:
+                        handle.write(np.ascontiguousarray(array, dtype=kind).tobytes())
             with (self.folder / "rows.jsonl").open("a", encoding="utf-8") as handle:
                 handle.write("".join(lines))
         except OSError as error:
@@ -198,15 +271,18 @@ class ShardWriter:
                 f"code shard {self.folder} cannot be written: {error.strerror or error}",
                 remedy="Free space and run the command again; it goes on where it stopped",
             ) from error
-        self.done.update({key: stamp for key, stamp, _ in rows})
+        for item in utterances:
+            self._note(item.id, item.stamp, item.problem)
 
     def finish(self) -> None:
         """Marks the shard complete."""
-        for name in ("codes.bin", "rows.jsonl"):
-            with (self.folder / name).open("rb") as handle:
+        for path in (self.folder / "rows.jsonl", *map(self._file, self._row_bytes)):
+            with path.open("rb") as handle:
                 os.fsync(handle.fileno())
-        kind = {"dtype": "uint16", "channels": self.identity.num_codebooks}
-        _write_atomically(self.folder / "store.json", {"format": FORMAT, "features": {FEATURE: kind}})
+        kinds = {FEATURE: {"dtype": "uint16", "channels": self.identity.num_codebooks}}
+        kinds |= {name: {"dtype": "float32", "channels": count} for name, count in self.extras.items()}
+        kinds = {name: kind for name, kind in kinds.items() if self._file(name).stat().st_size}
+        _write_atomically(self.folder / "store.json", {"format": FORMAT, "features": kinds})
 
 
 def _whole_row(line: bytes) -> dict[str, Any] | None:
@@ -215,7 +291,8 @@ def _whole_row(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         row = json.loads(line)
-        return row if {"id", "lengths", "audio"} <= set(row) and FEATURE in row["lengths"] else None
+        whole = {"id", "lengths", "audio"} <= set(row) and (FEATURE in row["lengths"] or "problem" in row)
+        return row if whole else None
     except (ValueError, TypeError):
         return None
 

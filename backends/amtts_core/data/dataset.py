@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from amtts_core.backend import Backend, Batch, Example
-from amtts_core.data.features import FeatureStore, build_store
+from amtts_core.data.features import FeatureSource, build_store
 from amtts_core.data.manifest import Utterance, read_manifest
+from amtts_core.data.stored_codes import StoredCodes
 from amtts_core.errors import AmttsError, ManifestError
 
 
@@ -37,7 +38,7 @@ class SpeechDataset:
     utterances: list[Utterance]
     tokens: list[list[int]]
     rows: list[int]
-    store: FeatureStore
+    store: FeatureSource
     excluded: list[Excluded] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -78,6 +79,7 @@ def load_dataset(
     max_samples: int = 0,
     max_excluded: float = 0.0,
     select: Callable[[list[Utterance]], list[Utterance]] | None = None,
+    codes: Path | None = None,
     jobs: int = 2,
     on_progress: Callable[[int], None] | None = None,
 ) -> SpeechDataset:
@@ -90,6 +92,7 @@ def load_dataset(
         max_samples: take the first N utterances only; 0 takes all.
         max_excluded: share of lines that may be unusable (bad line, audio missing or damaged) before this fails.
         select: takes some of them; None takes all.
+        codes: store of `amtts encode-codes` to read from in place of the audio.
         jobs: threads.
         on_progress: called with 1 after each utterance.
 
@@ -106,9 +109,13 @@ def load_dataset(
         raise faults[0]
     if not utterances:
         raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
-    store = build_store(
-        type(backend), backend.config, manifest, utterances, cache, jobs=jobs, on_progress=on_progress
-    )
+    store: FeatureSource
+    if codes:
+        store = StoredCodes.open(codes, type(backend), backend.config, utterances)
+    else:
+        store = build_store(
+            type(backend), backend.config, manifest, utterances, cache, jobs=jobs, on_progress=on_progress
+        )
     dataset = SpeechDataset(backend, [], [], [], store)
     dataset.excluded += [Excluded("", fault.message) for fault in faults]
     tokenizer = backend.text_tokenizer

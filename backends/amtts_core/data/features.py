@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import psutil
@@ -34,6 +34,27 @@ TAIL = 0.05
 """Seconds that a file may go on behind its only utterance and still be taken whole: durations are rounded."""
 STORED = {"float32": "float16", "float64": "float16"}
 """Floats are stored in half precision: a log-mel keeps three digits, which is finer than its own noise."""
+
+
+class FeatureSource(Protocol):
+    """Where a dataset takes the features of its utterances from, by their place in the manifest."""
+
+    @property
+    def problems(self) -> dict[int, str]:
+        """Index of an utterance without features -> why."""
+        ...
+
+    def lengths(self, index: int) -> dict[str, int]:
+        """Rows of every feature of one utterance."""
+        ...
+
+    def get(self, index: int) -> dict[str, np.ndarray]:
+        """Feature name -> (L, C) of one utterance."""
+        ...
+
+    def statistics(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
+        """`<name>_mean` and `<name>_std`, (C,) float32, over the given utterances, where they mean anything."""
+        ...
 
 
 @dataclass(frozen=True)

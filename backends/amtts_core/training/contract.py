@@ -12,6 +12,7 @@ from pathlib import Path
 
 from amtts_core.backend import Backend
 from amtts_core.checkpoint import CheckpointInfo
+from amtts_core.codec.protocol import LearnsCodes
 from amtts_core.config import RunConfig
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.errors import CheckpointError
@@ -49,6 +50,7 @@ def describe(
         vocab_size=tokenizer.vocab_size if tokenizer else 0,
         untrained_tokens=_untrained(tokenizer, data),
         speakers=list(speakers),
+        codec=str(backend.codec_identity(backend.config)) if isinstance(backend, LearnsCodes) else "",
         dataset_hash=digest.hexdigest(),
         base_weights_licence=origin.licence or backend.spec.weights_licence,
         git_revision=_git_revision(),
@@ -79,6 +81,7 @@ def _git_revision() -> str:
 CONTRACT = (
     "backend",
     "backend_config",
+    "codec",
     "training_type",
     "freeze",
     "tokenizer_hash",
@@ -124,6 +127,7 @@ def check_contract(
     differences = [
         difference
         for name in names
+        if name != "codec" or stored.codec  # checkpoints of 0.1 did not say
         for difference in _differences(name, getattr(stored, name), getattr(current, name))
     ]
     differences.sort(

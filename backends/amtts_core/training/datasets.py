@@ -74,9 +74,16 @@ def load_data(
         AmttsError: see `load_dataset`.
     """
 
-    def load(name: str, most: int, folder: Path = data) -> SpeechDataset:
+    def load(name: str, most: int, folder: Path = data, codes: str = config.data.codes) -> SpeechDataset:
         return load_set(
-            backend, folder / name, config, most=most, jobs=jobs, select=select, on_progress=on_progress
+            backend,
+            folder / name,
+            config,
+            codes=codes,
+            most=most,
+            jobs=jobs,
+            select=select,
+            on_progress=on_progress,
         )
 
     few = config.data.overfit
@@ -90,7 +97,7 @@ def load_data(
         return RunData(train, train)
     replay = config.data.replay
     if replay.data and replay.ratio:
-        old = load(training_manifest(Path(replay.data)).name, 0, Path(replay.data))
+        old = load(training_manifest(Path(replay.data)).name, 0, Path(replay.data), replay.codes)
         train = MixedDataset.of(train, old, ratio=replay.ratio)
     path = data / "val.jsonl"
     if path.is_file() and path.stat().st_size:
@@ -109,6 +116,7 @@ def load_set(
     config: RunConfig,
     *,
     jobs: int,
+    codes: str = "",
     most: int = 0,
     select: Select | None = None,
     on_progress: Progress | None = None,
@@ -132,6 +140,7 @@ def load_set(
         max_samples=most,
         max_excluded=config.data.max_excluded,
         select=select,
+        codes=Path(codes) if codes else None,
         jobs=jobs,
         on_progress=advance,
     )

@@ -18,7 +18,7 @@ from amtts_cli.app import main
 from amtts_codecs.dac.codec import DacCodec
 from amtts_core.codec.encode import encode_manifest
 from amtts_core.codec.registry import open_codec
-from amtts_core.codec.store import CodeStore, ShardWriter
+from amtts_core.codec.store import CodeStore, EncodedUtterance, ShardWriter
 from amtts_core.codec.verify import verify_codes
 from amtts_core.data.executors import choose_executor
 from amtts_core.data.features import load_utterance
@@ -187,7 +187,7 @@ def test_a_writer_keeps_what_was_appended(codec: DacCodec, tmp_path: Path) -> No
 
     writer = ShardWriter.open(tmp_path / "shard-00000-of-00001", CodecIdentity.of(codec))
     codes = np.arange(12).reshape(4, 3)
-    writer.append([("ሀ", "x", codes)])
+    writer.append([EncodedUtterance("ሀ", "x", {"codes": codes})])
     writer.finish()
     again = ShardWriter.open(tmp_path / "shard-00000-of-00001", CodecIdentity.of(codec))
     assert again.done == {"ሀ": "x"}
