@@ -98,12 +98,16 @@ def _decoded(raw: bytes, *, source: str, number: int) -> str:
         raise ManifestError(f"{source}, line {number}: not UTF-8 text ({error.reason})") from None
 
 
-_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def json_line(value: object) -> str:
     """One line of JSON that stays one line: Unicode's own line ends, which JSON allows in a text, are escaped."""
-    return json.dumps(value, ensure_ascii=False).translate(_LINE_ENDS) + "\n"
+    line = json.dumps(value, ensure_ascii=False)
+    for character, escaped in _LINE_ENDS.items():
+        if character in line:
+            line = line.replace(character, escaped)
+    return line + "\n"
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:

@@ -6,7 +6,6 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
-from pathlib import PurePosixPath
 
 _LONGEST = 120  # bytes; with folder and suffix far below every file system's limit
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10))}
@@ -14,7 +13,7 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt
 
 def safe_stem(source: str) -> str:
     """The stem of a path with everything but letters, digits, marks, `-`, `_` and `.` made `_`."""
-    stem = PurePosixPath(source.replace("\\", "/")).name
+    stem = source.replace("\\", "/").rstrip("/").rpartition("/")[2]
     stem = stem.rsplit(".", 1)[0] if "." in stem[1:] else stem
     stem = unicodedata.normalize("NFC", stem)
     stem = re.sub(r"[^\w.\-\u0300-\u036f\u135d-\u135f]", "_", stem).strip("._ ") or "clip"

@@ -6,6 +6,7 @@ import itertools
 import os
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from amtts_core.data.importers.locate import AudioLocator
@@ -175,9 +176,16 @@ def layout_or_none(source: Path) -> Layout | None:
     """The layout of a source's table; None where it has no table that can be understood."""
     try:
         table = metadata_file(source)
-        return detect_layout(table, table.parent)
-    except AmttsError:
+        status = table.stat()
+        return _layout_of(table, status.st_size, status.st_mtime_ns)
+    except (AmttsError, OSError):
         return None
+
+
+@lru_cache(maxsize=64)
+def _layout_of(table: Path, size: int, changed: int) -> Layout:
+    """Asked for by every importer of tables; the size and the time of the last change tell that it is the same file."""
+    return detect_layout(table, table.parent)
 
 
 def metadata_file(source: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -16,6 +17,7 @@ _SUFFIXES = ("", ".wav", ".flac", ".ogg", ".mp3", ".opus")
 PATTERNS = tuple((folder, suffix) for suffix in _SUFFIXES for folder in _FOLDERS)
 """Folder and suffix around a name that is not itself a path: LJSpeech's `wavs/<id>.wav` and its relatives."""
 
+_KNOWN_FOLDERS = 1000
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 
 
@@ -30,6 +32,7 @@ class AudioLocator:
     def __init__(self, root: Path, pattern: tuple[str, str] = ("", "")) -> None:
         self.root = Path(os.path.realpath(root))
         self._inside = str(self.root).rstrip(os.sep) + os.sep
+        self._folders: dict[str, str] = {}  # as written -> resolved, inside; spares most names a walk from the root
         self._patterns = (pattern, *(other for other in PATTERNS if other != pattern))
 
     def find(self, written: str) -> Path | Finding:
@@ -49,7 +52,7 @@ class AudioLocator:
 
     def relative(self, path: Path) -> str:
         """A found file's path relative to the corpus folder, with forward slashes."""
-        return path.relative_to(self.root).as_posix()
+        return os.fspath(path)[len(self._inside) :].replace(os.sep, "/")
 
     def pattern_of(self, written: str) -> tuple[str, str] | None:
         """The pattern under which a name is found; None where it is not."""
@@ -82,6 +85,12 @@ class AudioLocator:
                 yield os.path.join(self.root, *parts[first:])
 
     def _look(self, candidate: str) -> Path | Finding | None:
+        folder, name = os.path.split(candidate)
+        real = self._folders.get(folder)
+        if real is not None and name not in ("", ".", ".."):
+            with contextlib.suppress(OSError):  # looked at in detail below
+                if stat.S_ISREG(os.lstat(path := os.path.join(real, name)).st_mode):
+                    return Path(path)
         try:
             real = os.path.realpath(candidate, strict=True)
             mode = os.stat(real).st_mode
@@ -94,6 +103,8 @@ class AudioLocator:
         if not stat.S_ISREG(mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
             return Finding(rule="unreadable", reason=f"is {kind}, expected an audio file")
+        if len(self._folders) < _KNOWN_FOLDERS and not os.path.islink(candidate):
+            self._folders[folder] = os.path.dirname(real)
         return Path(real)
 
     def _leaves(self, name: str) -> bool:

@@ -25,4 +25,4 @@ class MetadataCsv:
     def read(self, source: Path) -> Reading:
         """Opens the table."""
         table = metadata_file(source)
-        return read_file_list(table, detect_layout(table, table.parent))
+        return read_file_list(table, layout_or_none(table) or detect_layout(table, table.parent))

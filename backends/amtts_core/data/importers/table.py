@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from amtts_core.errors import AmttsError
 
 LONGEST_LINE = 1 << 20
 """Characters; a longer line is reported and skipped, so a file without line ends does not fill the memory."""
+_DAMAGE = re.compile("[\udc80-\udcff\ufffd]")
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,7 @@ def read_lines(path: Path) -> Iterator[Line]:
             text = text.rstrip("\r\n")
             if not text.strip():
                 continue
-            damaged = any("\udc80" <= character <= "\udcff" or character == "\ufffd" for character in text)
-            if damaged:
+            if _DAMAGE.search(text):
                 shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
                 yield Line(number, shown, f"is not {encoding.removesuffix('-sig').upper()} text")
             else:
