@@ -1,7 +1,7 @@
 """Loudness by ITU-R BS.1770 and one gain to a target, held under a peak ceiling.
 
 The standard's weighting filter is recursive. It is applied to rows of 64 samples at once, as matrix products over a row
-and the state that the filter was left in by the rows before it: the same as sample by sample, in a fraction of the time.
+and the state that the rows before it left the filter in: the same as sample by sample, in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -86,9 +86,7 @@ def _weighting(rate: Hertz) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return outputs.astype(np.float32), inputs.astype(np.float32), powers[_ROW].T
 
 
-def _state_space(
-    above: list[float], below: list[float]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+def _state_space(above: list[float], below: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """A second-order stage as state' = A state + b x, y = c state + d x; gives A, b, c and d."""
     (b0, b1, b2), (a1, a2) = np.array(above) / below[0], np.array(below[1:]) / below[0]
     matrix = np.array([[-a1, 1.0], [-a2, 0.0]])

@@ -209,19 +209,25 @@ class ClipProcessor:
         digest.update(decoded.samples.data)
         samples, not_finite = _measurable(decoded.samples)
         clipped = max(decoded.full_scale, flat_share(samples))
+        wide, source_rate = samples, rate
+        if rate > settings.sample_rate:  # what is cut off anyway is not measured
+            samples = resample(
+                samples - samples.mean(), rate, settings.sample_rate
+            )  # an offset would ring at the ends
+            rate = settings.sample_rate
         steady = remove_rumble(samples, rate, settings.high_pass)
         speech = find_speech(steady, rate, below=settings.trim_level, margin=settings.trim_margin)
         begin, end = (speech.begin, speech.end) if settings.trim else (0, len(steady))
         letters = sum(map(self._letters.__contains__, normalized))
         measured = Measurements(
-            source_duration=len(samples) / rate,
+            source_duration=len(wide) / source_rate,
             duration=(end - begin) / rate,
             level=speech.level,
             clipped=clipped,
             not_finite=not_finite,
             snr=speech.snr,
             silence=1 - (speech.end - speech.begin) / len(steady),
-            bandwidth=bandwidth(steady, rate),
+            bandwidth=bandwidth(wide, source_rate),
             letters_per_second=letters * rate / (speech.end - speech.begin),
         )
         outcome = Outcome(
@@ -229,7 +235,7 @@ class ClipProcessor:
             normalized_text=normalized,
             audio_hash=digest.hexdigest(),
             source_duration=round(measured.source_duration, 6),
-            source_rate=rate,
+            source_rate=source_rate,
             channels=decoded.channels,
             level=round(speech.level, 2),
             noise=round(speech.noise, 2),

@@ -32,7 +32,9 @@ class AudioLocator:
     def __init__(self, root: Path, pattern: tuple[str, str] = ("", "")) -> None:
         self.root = Path(os.path.realpath(root))
         self._inside = str(self.root).rstrip(os.sep) + os.sep
-        self._folders: dict[str, str] = {}  # as written -> resolved, inside; spares most names a walk from the root
+        self._folders: dict[
+            str, str
+        ] = {}  # as written -> resolved, inside; spares most names a walk from the root
         self._patterns = (pattern, *(other for other in PATTERNS if other != pattern))
 
     def find(self, written: str) -> Path | Finding:
