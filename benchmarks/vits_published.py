@@ -26,10 +26,12 @@ except ImportError:
     maximum_path = None
 
 
-def published_step(
-    model: Any, critics: Any, recording: Recording, draws: Draws, settings: Any
-) -> Iterator[tuple[Tensor, str]]:
-    """Yields the discriminator's loss and, once that was stepped, the generator's."""
+def published_pass(model: Any, recording: Recording, draws: Draws, settings: Any) -> dict[str, Tensor]:
+    """The generator's half of a step, by the names that stored bundles give its tensors.
+
+    `settings` has `segment_frames` and `mel`.
+    """
+    speaker = None if recording.speakers is None else model.embed_speaker(recording.speakers)[..., None]
     x_mask = length_mask(recording.token_lengths, recording.tokens.shape[1])
     y_mask = length_mask(recording.frame_lengths, recording.spectrogram.shape[2])
     text = model.text_encoder(
@@ -38,31 +40,73 @@ def published_step(
     hidden = text.last_hidden_state.transpose(1, 2)
     mean, log_std = text.prior_means.transpose(1, 2), text.prior_log_variances.transpose(1, 2)
     encoder = model.posterior_encoder
-    stats = encoder.conv_proj(encoder.wavenet(encoder.conv_pre(recording.spectrogram) * y_mask, y_mask, None))
-    mean_q, log_q = (stats * y_mask).chunk(2, dim=1)
+    stats = encoder.wavenet(encoder.conv_pre(recording.spectrogram) * y_mask, y_mask, speaker)
+    mean_q, log_q = (encoder.conv_proj(stats) * y_mask).chunk(2, dim=1)
     z = (mean_q + draws.posterior * torch.exp(log_q)) * y_mask
-    z_p = model.flow(z, y_mask, None)
-    path = _path(z_p, mean, log_std, x_mask, y_mask)
+    z_p = model.flow(z, y_mask, speaker)
+    score, path = _path(z_p, mean, log_std, x_mask, y_mask)
     durations = path.sum(2)[:, None]
-    length_loss = _duration_loss(model.duration_predictor, hidden, x_mask, durations, draws.duration)
-    mean_p, log_p = mean @ path, log_std @ path
+    predictor = model.duration_predictor
+    length_loss = _duration_loss(predictor, hidden, x_mask, durations, draws.duration, speaker)
     size, hop = settings.segment_frames, settings.mel.hop
-    fake = model.decoder(_cut(z, draws.starts, size), None)
-    real = _cut(recording.waveform, draws.starts * hop, size * hop)
+    fake = model.decoder(_cut(z, draws.starts, size), speaker)
+    return {
+        "x_mask": x_mask,
+        "z_mask": y_mask,
+        "enc_hidden": hidden,
+        "prior_mean_text": mean,
+        "prior_logstd_text": log_std,
+        "m_q": mean_q,
+        "logs_q": log_q,
+        "z": z,
+        "z_p": z_p,
+        "neg_cent": score,
+        "attn": path.transpose(1, 2)[:, None],
+        "durations": durations,
+        "l_length": length_loss,
+        "m_p": mean @ path,
+        "logs_p": log_std @ path,
+        "y_hat": fake,
+        "y_slice": _cut(recording.waveform, draws.starts * hop, size * hop),
+        "y_mel": _cut(mel_of_linear(recording.spectrogram, settings.mel), draws.starts, size),
+        "y_hat_mel": log_mel(fake[:, 0], settings.mel),
+    }
 
-    judged_real, judged_fake = critics(real), critics(fake.detach())
-    pairs = zip(judged_real.scores, judged_fake.scores, strict=True)
-    yield torch.stack([(1 - r).square().mean() + f.square().mean() for r, f in pairs]).sum(), "discriminator"
 
-    judged_real, judged_fake = critics(real), critics(fake)
-    recorded = _cut(mel_of_linear(recording.spectrogram, settings.mel), draws.starts, size)
-    loss_mel = 45 * functional.l1_loss(recorded, log_mel(fake[:, 0], settings.mel))
-    apart = log_p - log_q - 0.5 + 0.5 * (z_p - mean_p).square() * torch.exp(-2 * log_p)
-    loss = loss_mel + (apart * y_mask).sum() / y_mask.sum() + length_loss.sum()
-    for maps_r, maps_f in zip(judged_real.features, judged_fake.features, strict=True):
+def published_critics_loss(real: Any, fake: Any) -> Tensor:
+    """What the critics learn by."""
+    pairs = zip(real.scores, fake.scores, strict=True)
+    return torch.stack([(1 - r).square().mean() + f.square().mean() for r, f in pairs]).sum()
+
+
+def published_losses(made: dict[str, Tensor], real: Any, fake: Any) -> dict[str, Tensor]:
+    """What the generator learns by, weighted, by the names that stored bundles give the losses."""
+    apart = 0.5 * (made["z_p"] - made["m_p"]).square() * torch.exp(-2 * made["logs_p"])
+    apart = made["logs_p"] - made["logs_q"] - 0.5 + apart
+    feature = torch.zeros(())
+    for maps_r, maps_f in zip(real.features, fake.features, strict=True):
         for r, f in zip(maps_r, maps_f, strict=True):
-            loss = loss + 2 * (r.detach() - f).abs().mean()
-    yield loss + torch.stack([(1 - f).square().mean() for f in judged_fake.scores]).sum(), "generator"
+            feature = feature + 2 * (r.detach() - f).abs().mean()
+    return {
+        "loss_mel": 45 * functional.l1_loss(made["y_mel"], made["y_hat_mel"]),
+        "loss_kl": (apart * made["z_mask"]).sum() / made["z_mask"].sum(),
+        "loss_dur": made["l_length"].sum(),
+        "loss_fm": feature,
+        "loss_gen": torch.stack([(1 - f).square().mean() for f in fake.scores]).sum(),
+    }
+
+
+def published_step(
+    model: Any, critics: Any, recording: Recording, draws: Draws, settings: Any
+) -> Iterator[tuple[Tensor, str]]:
+    """Yields the discriminator's loss and, once that was stepped, the generator's."""
+    made = published_pass(model, recording, draws, settings)
+    yield (
+        published_critics_loss(critics(made["y_slice"]), critics(made["y_hat"].detach())),
+        "discriminator",
+    )
+    losses = published_losses(made, critics(made["y_slice"]), critics(made["y_hat"]))
+    yield torch.stack(list(losses.values())).sum(), "generator"
 
 
 def _cut(values: Tensor, starts: Tensor, size: int) -> Tensor:
@@ -71,8 +115,10 @@ def _cut(values: Tensor, starts: Tensor, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def _path(z_p: Tensor, mean: Tensor, log_std: Tensor, x_mask: Tensor, y_mask: Tensor) -> Tensor:
-    """(B, N, L), 1 on the path."""
+def _path(
+    z_p: Tensor, mean: Tensor, log_std: Tensor, x_mask: Tensor, y_mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Score (B, L, N) and path (B, N, L), 1 on the path."""
     precision = torch.exp(-2 * log_std)
     score = (-0.5 * math.log(2 * math.pi) - log_std).sum(1)[..., None]
     score = score + precision.transpose(1, 2) @ (-0.5 * z_p.square())
@@ -80,18 +126,23 @@ def _path(z_p: Tensor, mean: Tensor, log_std: Tensor, x_mask: Tensor, y_mask: Te
     score = score + (-0.5 * mean.square() * precision).sum(1)[..., None]
     mask = x_mask.transpose(1, 2) * y_mask
     if maximum_path is not None:
-        found: Tensor = maximum_path(score.contiguous(), mask)
-        return found
+        return score.transpose(1, 2), maximum_path(score.contiguous(), mask)
     lengths = x_mask.sum(2)[:, 0].long().numpy(), y_mask.sum(2)[:, 0].long().numpy()
     ends = torch.from_numpy(monotonic_durations(score.numpy(), *lengths)).cumsum(1)
     places = torch.arange(z_p.shape[2])
     begun = functional.pad(ends, (1, 0))[:, :-1]
-    return ((places >= begun[..., None]) & (places < ends[..., None])).float() * mask
+    inside = (places >= begun[..., None]) & (places < ends[..., None])
+    return score.transpose(1, 2), inside.float() * mask
 
 
-def _duration_loss(dp: Any, hidden: Tensor, mask: Tensor, durations: Tensor, noise: Any) -> Tensor:
+def _duration_loss(
+    dp: Any, hidden: Tensor, mask: Tensor, durations: Tensor, noise: Any, speaker: Tensor | None
+) -> Tensor:
     """The published likelihood of the stochastic predictor, by transformers' layers."""
-    condition = dp.conv_proj(dp.conv_dds(dp.conv_pre(hidden.detach()), mask)) * mask
+    condition = dp.conv_pre(hidden.detach())
+    if speaker is not None:
+        condition = condition + dp.cond(speaker.detach())
+    condition = dp.conv_proj(dp.conv_dds(condition, mask)) * mask
     given = dp.post_conv_proj(dp.post_conv_dds(dp.post_conv_pre(durations), mask)) * mask
     drawn = noise * mask
     latent, det_q = _through(dp.post_flows, drawn, mask, condition + given)

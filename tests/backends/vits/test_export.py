@@ -88,6 +88,42 @@ def test_sherpa_onnx_speaks_geez_text_as_we_do(tmp_path: Path) -> None:
 
 
 @needs_onnx
+def test_sherpa_onnx_speaks_with_each_speaker(tmp_path: Path) -> None:
+    sherpa = pytest.importorskip("sherpa_onnx")
+    backend = quiet_voice(speakers=("a", "b"))
+    backend.export(tmp_path, format="sherpa-onnx")
+    vits = sherpa.OfflineTtsVitsModelConfig(
+        model=str(tmp_path / "model.onnx"),
+        lexicon="",
+        tokens=str(tmp_path / "tokens.txt"),
+        noise_scale=0.0,
+        noise_scale_w=0.0,
+    )
+    engine = sherpa.OfflineTts(sherpa.OfflineTtsConfig(model=sherpa.OfflineTtsModelConfig(vits=vits)))
+    assert engine.num_speakers == 2
+    for number, speaker in enumerate("ab"):
+        made = np.array(engine.generate("ሰላም።", sid=number, speed=1.0).samples)
+        expected = ours(backend, "ሰላም።", speaker)
+        assert made.shape == expected.shape
+        assert float(np.abs(made - expected).max()) < 1e-5
+
+
+@needs_onnx
+def test_piper_speaks_as_we_do(tmp_path: Path) -> None:
+    """piper-tts is under the GPL, so nothing installs it for this test: pip install piper-tts."""
+    piper = pytest.importorskip("piper")
+    backend = quiet_voice()
+    backend.export(tmp_path, format="piper")
+    voice = piper.PiperVoice.load(tmp_path / "voice.onnx")
+    quiet = piper.SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0, normalize_audio=False)
+    for typed, read in (("ሰላም ለዓለም", "ሰላም ለአለም"), ("ሠላም።", "ሰላም።")):
+        made = np.concatenate([chunk.audio_float_array for chunk in voice.synthesize(typed, quiet)])
+        expected = ours(backend, read)
+        assert made.shape == expected.shape
+        assert float(np.abs(made - expected).max()) < 1e-5
+
+
+@needs_onnx
 def test_piper_files_say_what_piper_reads(tmp_path: Path) -> None:
     backend = quiet_voice(speakers=("a", "b"))
     backend.export(tmp_path, format="piper")

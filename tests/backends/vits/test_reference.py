@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from command_line import call
+from safetensors.torch import load_file, save_file
 from tiny_voice import tiny_backend, tiny_examples
+from vits_bundle import make_bundle
 
 from amtts_core.errors import AmttsError
 from amtts_vits.backend import VitsBackend
@@ -26,8 +28,6 @@ def test_every_number_of_a_bundle_is_met(bundle: Path) -> None:
 
 
 def test_a_wrong_weight_is_noticed(bundle: Path, tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     for file in bundle.iterdir():
         shutil.copyfile(file, tmp_path / file.name)
     weights = load_file(bundle / "model.safetensors")
@@ -77,3 +77,19 @@ def test_the_golden_numbers_are_met() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     for name, numbers in golden_numbers().items():
         assert numbers == pytest.approx(golden[name], rel=1e-4), name
+
+
+def test_several_speakers_meet_the_numbers_of_transformers_and_the_published_step(tmp_path: Path) -> None:
+    """Made here: speakers, 22.05 kHz, latents of another size than the text. As a user types it."""
+    folder = make_bundle(tmp_path / "bundle")
+    done = call("validate-e2e", "--backend", "vits", "--reference", folder, "--json")
+    told = json.loads(done.out)
+    assert done.code == 0, told
+    names = {check["name"] for check in told["checks"]}
+    assert {"grad.embed_speaker.weight", "step2.loss_gen_all", "infer.waveform.2"} <= names
+    weights = load_file(folder / "model.safetensors")
+    weights["embed_speaker.weight"] = weights["embed_speaker.weight"].roll(
+        1, 0
+    )  # everyone in another's place
+    save_file(weights, folder / "model.safetensors")
+    assert call("validate-e2e", "--backend", "vits", "--reference", folder, "--json").code == 1
