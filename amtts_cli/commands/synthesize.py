@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amtts_cli import console
-from amtts_cli.options import Json
+from amtts_cli.options import Assignments, Json
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
-    from amtts_core.synthesis.engine import Speech, Synthesizer
+    from collections import Counter
+
+    from amtts_core.synthesis.engine import Synthesizer
 
 
 _VERSION = re.compile(r"\.v?\d+")  # out.v2 is a folder
@@ -23,13 +25,19 @@ _VERSION = re.compile(r"\.v?\d+")  # out.v2 is a folder
 def synthesize(
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Checkpoint folder or run folder.")],
     out: Annotated[
-        Path, typer.Option("--out", help="Audio file (.wav .flac .ogg .mp3), or a folder: one file a line.")
+        Path,
+        typer.Option(
+            "--out",
+            help="Audio file (.wav .flac .ogg .mp3), a folder: one file a line, or - : WAV to standard output while "
+            "it is spoken.",
+        ),
     ],
     text: Annotated[list[str] | None, typer.Argument(help="What to say; without it, standard input.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Text file, UTF-8.")] = None,
     speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same audio.")] = 0,
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
+    assignments: Assignments = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
 ) -> None:
@@ -38,8 +46,13 @@ def synthesize(
     Example: amtts synthesize --checkpoint run "ሰላም ለዓለም።" --out hello.wav
     """
     from amtts_core.audio.save import FORMATS, check_audio_name
-    from amtts_core.synthesis.engine import Synthesizer
 
+    if str(out) == "-":
+        _check_listener()
+        words = _read_text(text or [], file)
+        synthesizer = _open(checkpoint, device, assignments)
+        _stream(synthesizer, words, speed=speed, seed=seed, speaker=speaker)
+        return
     a_folder = out.is_dir() and out.suffix.lower() not in FORMATS
     one_file = bool(out.suffix) and not a_folder and not _VERSION.fullmatch(out.suffix)
     if one_file:
@@ -47,8 +60,7 @@ def synthesize(
     elif out.exists() and not out.is_dir():
         raise AmttsError(f"{out} is a file without an audio ending; known endings: {' '.join(FORMATS)}")
     words = _read_text(text or [], file)
-    _check_device(device)
-    synthesizer = Synthesizer.from_checkpoint(checkpoint, device=device)
+    synthesizer = _open(checkpoint, device, assignments)
     if not one_file:
         _check_lines(synthesizer, words)
     lines = [words] if one_file else [line for line in words.splitlines() if line.strip()]
@@ -93,6 +105,21 @@ def _check_lines(synthesizer: Synthesizer, words: str) -> None:
             raise AmttsError(f"line {number}: {fault.message}", remedy=fault.remedy) from None
 
 
+def _open(checkpoint: Path, device: str, assignments: list[str] | None) -> Synthesizer:
+    from amtts_core.config import parse_assignments
+    from amtts_core.synthesis.engine import Synthesizer
+
+    _check_device(device)
+    values = parse_assignments(assignments or [])
+    strange = sorted(set(values) - {"model"})
+    if strange or not isinstance(values.get("model", {}), dict):
+        raise AmttsError(
+            f"--set {strange[0] if strange else 'model'}: speaking has only settings of the network",
+            remedy="Example: --set model.sampling.temperature=0",
+        )
+    return Synthesizer.from_checkpoint(checkpoint, device=device, settings=values.get("model"))
+
+
 def _check_device(device: str) -> None:
     import torch
 
@@ -125,7 +152,7 @@ def _speak_all(
         for line, path in zip(lines, paths, strict=True):
             speech = synthesizer.speak(line, speed=speed, seed=seed, speaker=speaker)
             write_audio(path, speech.waveform, rate)
-            _tell_unread(speech)
+            _tell_unread(speech.unread)
             seconds += speech.duration
             said = " ".join(line.replace("|", " ").split())
             rows.append({"path": str(path), "seconds": f"{speech.duration:.2f}", "text": said})
@@ -149,7 +176,40 @@ def _speak_all(
     )
 
 
-def _tell_unread(speech: Speech) -> None:
-    if speech.unread:
-        shown = ", ".join(f"{c!r} x {n}" for c, n in speech.unread.most_common(10))
+def _check_listener() -> None:
+    """Refuses to write sound to a terminal or between the lines of a result."""
+    if console.wants_json() or sys.stdout.isatty():
+        where = "--json goes there as well" if console.wants_json() else "it is a terminal"
+        raise AmttsError(
+            f"--out - writes sound to standard output, and {where}",
+            remedy="Pipe it into a player: amtts synthesize … --out - | aplay",
+        )
+
+
+def _stream(synthesizer: Synthesizer, words: str, *, speed: float, seed: int, speaker: str) -> None:
+    """Writes WAV to standard output, piece by piece."""
+    import time
+
+    from amtts_core.audio.pcm import to_pcm16
+    from amtts_core.audio.save import endless_wav_header
+
+    began, first, samples = time.monotonic(), 0.0, 0
+    spoken = synthesizer.stream(words, speed=speed, seed=seed, speaker=speaker)
+    for piece in spoken.pieces:
+        if not samples:
+            sys.stdout.buffer.write(endless_wav_header(spoken.sample_rate))
+            first = time.monotonic() - began
+        sys.stdout.buffer.write(to_pcm16(piece).tobytes())
+        sys.stdout.buffer.flush()
+        samples += len(piece)
+    _tell_unread(spoken.unread)
+    took = time.monotonic() - began
+    console.log(
+        f"{samples / spoken.sample_rate:.1f} s of speech in {took:.1f} s, first sound after {first:.2f} s"
+    )
+
+
+def _tell_unread(unread: Counter[str]) -> None:
+    if unread:
+        shown = ", ".join(f"{c!r} x {n}" for c, n in unread.most_common(10))
         console.warn(f"not in the audio, this voice never learnt them: {shown}")

@@ -135,6 +135,15 @@ class Learner(Protocol):
         ...
 
 
+@runtime_checkable
+class Streams(Protocol):
+    """A backend that hands its speech over while it is still speaking."""
+
+    def stream(self, request: SynthesisRequest) -> Iterator[np.ndarray]:
+        """Waveforms (T,) whose join is what the request sounds like; what was handed over does not change."""
+        ...
+
+
 class Reduction(Protocol):
     """What all processes of a run do with a tensor together, in place; alone it stays as it is."""
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from amtts_core.errors import CheckpointError
+from amtts_core.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,8 +129,16 @@ class Checkpoint:
             ) from None
         return Normalizer(settings)
 
-    def load_backend(self) -> Backend:
-        """The backend with these weights, in evaluation mode on the CPU."""
+    def load_backend(self, settings: Mapping[str, Any] | None = None) -> Backend:
+        """The backend with these weights, in evaluation mode on the CPU.
+
+        Args:
+            settings: of the network, in place of stored ones; `BackendSpec.adjustable` names those that may change.
+
+        Raises:
+            CheckpointError: the stored settings or weights do not fit.
+            ConfigError: one of `settings` may not change, or its value is wrong.
+        """
         from amtts_core.registry import get_backend
 
         kind = get_backend(self.info.backend)
@@ -142,6 +150,8 @@ class Checkpoint:
                 f"checkpoint {self.folder}: its network settings do not fit backend '{self.info.backend}': "
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
             ) from None
+        if settings:
+            config = _adjusted(config, settings, kind)
         backend = kind.load(config, self.weights(), tokenizer=self.tokenizer(), speakers=self.info.speakers)
         backend.network.eval()
         return backend
@@ -213,6 +223,23 @@ def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, list):
         return [unflatten(v, tensors) for v in value]
     return value
+
+
+def _adjusted(config: Any, settings: Mapping[str, Any], kind: type[Backend]) -> Any:
+    """The settings of a network with some of them changed that its weights do not depend on."""
+    from amtts_core.config import merged
+
+    allowed = kind.spec.adjustable
+    for name in settings:
+        if name not in allowed:
+            raise ConfigError(
+                f"model.{name} of a trained '{kind.spec.name}' cannot be set; what can: {', '.join(allowed)}"
+            )
+    try:
+        return kind.spec.config.model_validate(merged(config.model_dump(mode="json"), dict(settings)))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(f"model.{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
 
 
 def write_checkpoint(

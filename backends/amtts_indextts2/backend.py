@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -29,12 +29,13 @@ from amtts_core.backend import (
 from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, first_code_vectors
 from amtts_core.codec.registry import open_codec
+from amtts_core.codec.streaming import decode_pieces
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.near_codes import near_targets, start_rows
 from amtts_core.training.start import PublishedStart
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
-from amtts_indextts2.decoding import Decoded, Prompt, decode
+from amtts_indextts2.decoding import Decoded, Prompt, decode, stream
 from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
@@ -47,6 +48,8 @@ SAMPLE_RATE = 16000
 FREE, FIXED = (0.75, 1.3), (0.93, 1.07)
 """Speech does not end before, and is ended after, this many times the frames it should last: where they are estimated
 from the text, and where a speed fixes them."""
+STREAMED = 0.3
+"""Seconds of codes that are spoken before they become sound, where speech is streamed."""
 RETRIES = 2
 """Further seeds tried for a sentence that did not end by itself."""
 
@@ -60,7 +63,16 @@ class IndexTTS2Backend:
         sample_rate=SAMPLE_RATE,
         learns_from="codes",
         config=IndexTTS2Config,
-        adjustable=("dropout", "text_weight", "text_drop", "free_length", "sampling", "int8"),
+        adjustable=(
+            "dropout",
+            "text_weight",
+            "text_drop",
+            "free_length",
+            "sampling",
+            "int8",
+            "bf16",
+            "codec_weights",
+        ),
         presets=PRESETS,
         training_defaults={
             "data": {"batch_frames": 6000},
@@ -244,6 +256,17 @@ class IndexTTS2Backend:
         spoken = self._speak(prompts)
         return [codec.decode(item.codes.T[None])[0].clamp(-1, 1).cpu().numpy() for item in spoken]
 
+    @torch.inference_mode()
+    def stream(self, request: SynthesisRequest) -> Iterator[np.ndarray]:
+        """The samples of `synthesize`'s first try, as the codec gets whole frames; see `Streams`."""
+        device, codec = device_of(self.network), self.speech_codec()
+        if request.speed != 1:  # the sentence's own length has to be known first
+            yield from self.synthesize([request])
+            return
+        every = max(1, round(STREAMED * codec.frame_rate))
+        spoken = stream(self.network, self._prompt(request, device), every=every, **self._decoding())
+        yield from decode_pieces(codec, spoken)
+
     def _prompt(self, request: SynthesisRequest, device: torch.device, *, wanted: int = 0) -> Prompt:
         """A request with its length in frames: `wanted` closely, or about what its text usually lasts."""
         speaker = torch.tensor([speaker_index(request.speaker, self.speakers)], device=device)
@@ -265,10 +288,18 @@ class IndexTTS2Backend:
             seed=request.seed,
         )
 
+    def _decoding(self) -> dict[str, Any]:
+        """How the settings want codes to be decoded."""
+        config = self.config
+        return {
+            "sampling": config.sampling,
+            "int8": config.int8 and device_of(self.network).type == "cpu",
+            "dtype": torch.bfloat16 if config.bf16 else None,
+        }
+
     def _speak(self, prompts: Sequence[Prompt]) -> list[Decoded]:
         """Codes of each prompt; what ran on to its limit is tried again with another seed, and told."""
-        small = self.config.int8 and device_of(self.network).type == "cpu"
-        options: dict[str, Any] = {"sampling": self.config.sampling, "int8": small}
+        options = self._decoding()
         spoken = decode(self.network, prompts, **options)
         for attempt in range(1, RETRIES + 1):
             running = [number for number, item in enumerate(spoken) if not item.ended]

@@ -108,6 +108,10 @@ class IndexTTS2Config(Settings):
     sampling: SamplingConfig = Field(
         default_factory=lambda: SamplingConfig(temperature=0.9, top_k=50), description="how codes are drawn"
     )
+    bf16: bool = Field(
+        False,
+        description="speak in bfloat16: faster where processor or GPU compute in it, a little less exact",
+    )
     int8: bool = Field(False, description="decode with 8-bit weights on a CPU: faster, a little less exact")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the trunk in training")
     text_weight: float = Field(0.1, ge=0, description="weight of the text loss beside the code loss")

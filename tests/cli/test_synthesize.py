@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -231,3 +234,28 @@ def test_a_damaged_checkpoint(run: Path, tmp_path: Path) -> None:
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     speak(copy, tmp_path / "a.wav", TEXT).refused("is damaged", "model.safetensors has")
+
+
+# ---- sound while it is spoken ----
+
+
+def test_a_pipe_hears_what_a_file_holds(run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "amtts_cli", "synthesize", "--checkpoint", str(run), TEXT, "--out", "-"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert speak(run, tmp_path / "a.wav", TEXT).code == 0
+    heard, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
+    assert rate == 22050
+    np.testing.assert_allclose(heard, audio(tmp_path / "a.wav"), atol=1e-3)
+    assert b"first sound after" in done.stderr
+    speak(run, Path("-"), TEXT, "--json").refused("--json goes there as well")
+
+
+def test_settings_of_the_network_at_speaking(run: Path, tmp_path: Path) -> None:
+    few = ["--set", "model.griffin_lim_iterations=1"]
+    assert speak(run, tmp_path / "a.wav", TEXT).code == 0
+    assert speak(run, tmp_path / "b.wav", TEXT, *few).code == 0
+    assert (tmp_path / "a.wav").read_bytes() != (tmp_path / "b.wav").read_bytes()
+    speak(run, tmp_path / "c.wav", TEXT, "--set", "model.mel.mels=7").refused("model.mel of a trained")
+    speak(run, tmp_path / "c.wav", TEXT, "--set", "training.seed=7").refused("--set training")
+    speak(run, tmp_path / "c.wav", TEXT, "--set", "model.griffin_lim_iterations=no").refused("griffin_lim")
+    assert not (tmp_path / "c.wav").exists()

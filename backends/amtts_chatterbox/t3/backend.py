@@ -6,7 +6,7 @@ name and weights are settings. Speech in between is 24 kHz and resampled where t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from amtts_chatterbox.t3.config import PRESETS, SamplingConfig, T3Config
 from amtts_chatterbox.t3.export import export_chatterbox
 from amtts_chatterbox.t3.front_ends import VOICE_RATE
-from amtts_chatterbox.t3.generate import Utterance, Voice, speak
+from amtts_chatterbox.t3.generate import Utterance, Voice, speak, stream
 from amtts_chatterbox.t3.learner import T3Learner, padded_ids
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.reference import reference_checks
@@ -43,6 +43,7 @@ from amtts_core.backend import (
 from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, first_code_vectors
 from amtts_core.codec.registry import open_codec
+from amtts_core.codec.streaming import LocalDecoder, decode_pieces
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.near_codes import near_targets, start_rows
@@ -50,6 +51,8 @@ from amtts_core.training.start import PublishedStart
 
 NAME = "chatterbox"
 SAMPLE_RATE = 24000
+STREAMED = 0.3
+"""Seconds of codes that are spoken before they become sound, where speech is streamed."""
 PACE_SLACK = 1.1
 """How far speech may leave the codes per token that training saw, as a factor both ways."""
 
@@ -70,6 +73,8 @@ class ChatterboxT3Backend:
             "perceiver_dropout",
             "loss_chunk",
             "sampling",
+            "bf16",
+            "codec_weights",
         ),
         presets=PRESETS,
         training_defaults={
@@ -241,12 +246,31 @@ class ChatterboxT3Backend:
             for request in requests
         ]
         self.network.eval()
-        spoken = speak(self.network, utterances, sampling=self._sampling())
+        spoken = speak(self.network, utterances, sampling=self._sampling(), dtype=self._dtype())
         waveforms = [self._to_waveform(one.codes, codec) for one in spoken]
         return [
             wave if request.speed == 1 else stretch(wave, SAMPLE_RATE, speed=request.speed)
             for wave, request in zip(waveforms, requests, strict=True)
         ]
+
+    @torch.inference_mode()
+    def stream(self, request: SynthesisRequest) -> Iterator[np.ndarray]:
+        """The samples of `synthesize`'s first try, as they come; see `Streams`.
+
+        Whole sentences where the codec decodes only those, has another rate, or the request another speed.
+        """
+        codec = self.speech_codec()
+        if request.speed != 1 or codec.sample_rate != SAMPLE_RATE or not isinstance(codec, LocalDecoder):
+            yield from self.synthesize([request])
+            return
+        utterance = Utterance(
+            text=self._framed(request.tokens), voice=self._voice(request.speaker), seed=request.seed
+        )
+        self.network.eval()
+        device = device_of(self.network)
+        every = max(1, round(STREAMED * codec.frame_rate))
+        spoken = stream(self.network, utterance, every=every, sampling=self._sampling(), dtype=self._dtype())
+        yield from decode_pieces(codec, (torch.tensor(codes, device=device)[:, None] for codes in spoken))
 
     @classmethod
     def published_start(cls, path: Path) -> PublishedStart:
@@ -282,6 +306,9 @@ class ChatterboxT3Backend:
                 "most_per_symbol": min(sampling.most_per_symbol, seen[1] * PACE_SLACK),
             }
         )
+
+    def _dtype(self) -> torch.dtype | None:
+        return torch.bfloat16 if self.config.bf16 else None
 
     def _voice(self, speaker: str) -> Voice:
         voices, index = self.network.voices, speaker_index(speaker, self.speakers)

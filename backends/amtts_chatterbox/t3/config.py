@@ -126,6 +126,10 @@ class T3Config(Settings):
     voice_encoder: str = Field(
         "", description="ve.safetensors for speaker vectors; empty gives each speaker a fixed one"
     )
+    bf16: bool = Field(
+        False,
+        description="speak in bfloat16: faster where processor or GPU compute in it, a little less exact",
+    )
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="how speech is drawn")
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -78,6 +79,16 @@ class DacCodec:
         hidden = self._quick().encode(_without_tail(padded, samples), whole)
         latents, codes, *_ = self.network.quantizer(hidden, self.num_codebooks)
         return codes, latents
+
+    @property
+    def context(self) -> int:
+        """Frames on either side that a frame's samples depend on, see `LocalDecoder`."""
+        rate, reach = 1.0, 3.0  # samples a frame, frames; the first convolution has 7 taps
+        for stride in self.network.config.upsampling_ratios:
+            reach += 1 / rate  # two neighbours of a transposed convolution
+            rate *= stride
+            reach += (3 + 9 + 27) / rate  # three residual units, 7 taps each, dilated by 1, 3 and 9
+        return math.ceil(reach + 3 / rate)
 
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:

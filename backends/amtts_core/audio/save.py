@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,16 @@ def check_audio_name(path: Path) -> None:
         raise AmttsError(f"{path} is a folder; expected the name of an audio file to write")
     if not above.is_dir():
         raise AmttsError(f"{above} is a file, so {path} cannot be written in it")
+
+
+def endless_wav_header(sample_rate: int) -> bytes:
+    """Header of a mono 16-bit WAV whose length is not known yet, for a pipe; its sizes are the largest there are."""
+    most, size = 0xFFFFFFFF, 2
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", most, b"WAVE", b"fmt ", 16, 1, 1, sample_rate, size * sample_rate, size, 8 * size),
+        *(b"data", most - 36),
+    )
 
 
 def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:

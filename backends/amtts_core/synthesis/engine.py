@@ -6,15 +6,17 @@ Knows no model: the backend speaks token ids. Reports what it could not read ins
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from amtts_core.backend import Backend, SynthesisRequest
+from amtts_core.backend import Backend, Streams, SynthesisRequest
 from amtts_core.checkpoint import read_checkpoint
-from amtts_core.errors import AmttsError
+from amtts_core.codec.protocol import LearnsCodes
+from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.synthesis.stitch import (
     CLAUSE_ENDS,
     CLAUSE_PAUSE,
@@ -22,6 +24,7 @@ from amtts_core.synthesis.stitch import (
     SENTENCE_PAUSE,
     Stretch,
     cut_long,
+    faded_stream,
     join,
 )
 from amtts_core.text.normalize import Normalizer, split_sentences
@@ -55,6 +58,21 @@ class Speech:
         return len(self.waveform) / self.sample_rate
 
 
+@dataclass(frozen=True)
+class SpeechStream:
+    """What is being spoken.
+
+    Attributes:
+        pieces: (T,) float32 in [-1, 1] each, as they are made.
+        sample_rate: Hz.
+        unread: as of `Speech`.
+    """
+
+    pieces: Iterator[np.ndarray]
+    sample_rate: int
+    unread: Counter[str]
+
+
 class Synthesizer:
     """Speaks with one backend and one normaliser.
 
@@ -73,10 +91,29 @@ class Synthesizer:
         self._silent = frozenset(untrained) | {self._tokenizer.unk_id}
 
     @classmethod
-    def from_checkpoint(cls, path: Path, *, device: str = "cpu") -> Synthesizer:
-        """Loads a checkpoint folder or the best checkpoint of a run folder; needs nothing else."""
+    def from_checkpoint(
+        cls, path: Path, *, device: str = "cpu", settings: Mapping[str, Any] | None = None
+    ) -> Synthesizer:
+        """Loads a checkpoint folder or the best checkpoint of a run folder; needs nothing else but the codec it names.
+
+        Args:
+            path: of the folder.
+            device: where the network speaks.
+            settings: of the network, see `Checkpoint.load_backend`.
+
+        Raises:
+            AmttsError: the checkpoint cannot be used, or its codec is not the one whose codes it has learnt.
+        """
         checkpoint = read_checkpoint(path)
-        backend = checkpoint.load_backend()
+        backend = checkpoint.load_backend(settings)
+        learnt = checkpoint.info.codec
+        if learnt and isinstance(backend, LearnsCodes):
+            there = str(backend.codec_identity(backend.config))
+            if there != learnt:
+                raise CheckpointError(
+                    f"checkpoint {checkpoint.folder} has learnt the codes of {learnt}, its codec is {there}",
+                    remedy="Name the codec's own weights: --set model.codec_weights=PATH",
+                )
         backend.network.to(device)
         return cls(backend, checkpoint.normalizer(), untrained=checkpoint.info.untrained_tokens)
 
@@ -123,20 +160,57 @@ class Synthesizer:
         Raises:
             AmttsError: an impossible speed, an unknown speaker, or nothing that can be read.
         """
-        if not 0.25 <= speed <= 4:
-            raise AmttsError(f"speed {speed:g} is out of range; expected 0.25 to 4")
-        kept, unread = self._readable(text)
-        requests = [
-            SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=speaker) for _, tokens in kept
-        ]
+        spoken, requests, unread = self._requests(text, speed=speed, seed=seed, speaker=speaker)
         waveforms: list[np.ndarray] = []
         for start in range(0, len(requests), TOGETHER):
             waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
             if on_progress:
                 on_progress(len(waveforms), len(requests))
         rate = self.backend.spec.rate_of(self.backend.config)
-        spoken = [stretch for stretch, _ in kept]
         return Speech(join(waveforms, [s.pause for s in spoken], rate), rate, spoken, unread)
+
+    def stream(self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "") -> SpeechStream:
+        """Speaks a text and hands each piece over as soon as it is there.
+
+        Joined, the pieces are what `speak` says where the backend speaks a sentence alone as it does among others. A
+        backend that streams is heard before its first sentence is over, any other sentence by sentence.
+
+        Args:
+            text: as a person writes it.
+            speed: 1.0 is the voice's own pace; 0.25 to 4.
+            seed: makes it reproducible.
+            speaker: a speaker of the checkpoint, empty for its first.
+
+        Raises:
+            AmttsError: an impossible speed or nothing that can be read; an unknown speaker with the first piece.
+        """
+        kept, requests, unread = self._requests(text, speed=speed, seed=seed, speaker=speaker)
+        rate = self.backend.spec.rate_of(self.backend.config)
+        return SpeechStream(self._pieces(kept, requests, rate), rate, unread)
+
+    def _pieces(
+        self, kept: list[Stretch], requests: list[SynthesisRequest], rate: int
+    ) -> Iterator[np.ndarray]:
+        for number, (stretch, request) in enumerate(zip(kept, requests, strict=True), 1):
+            backend = self.backend
+            spoken = (
+                backend.stream(request) if isinstance(backend, Streams) else backend.synthesize([request])
+            )
+            yield from faded_stream(spoken, rate)
+            if number < len(kept):
+                yield np.zeros(round(stretch.pause * rate), dtype=np.float32)
+
+    def _requests(
+        self, text: str, *, speed: float, seed: int, speaker: str
+    ) -> tuple[list[Stretch], list[SynthesisRequest], Counter[str]]:
+        """What is spoken of a text, as requests, and what of it is not known."""
+        if not 0.25 <= speed <= 4:
+            raise AmttsError(f"speed {speed:g} is out of range; expected 0.25 to 4")
+        kept, unread = self._readable(text)
+        requests = [
+            SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=speaker) for _, tokens in kept
+        ]
+        return [stretch for stretch, _ in kept], requests, unread
 
     def check(self, text: str) -> None:
         """Raises the `AmttsError` that `speak` would raise because of the text, without speaking."""

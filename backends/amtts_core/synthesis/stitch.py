@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from amtts_core.units import Seconds
 SENTENCE_PAUSE: Seconds = 0.35
 CLAUSE_PAUSE: Seconds = 0.2
 PARAGRAPH_PAUSE: Seconds = 0.7
+FADE: Seconds = 0.005
 CLAUSE_ENDS = ("፤", "፣", "፦")
 
 
@@ -47,7 +49,7 @@ def _cut_at(text: str, mark: str, longest: int) -> list[str]:
 def join(waveforms: list[np.ndarray], pauses: list[Seconds], sample_rate: int) -> np.ndarray:
     """Waveforms (T,) with `pauses[i]` seconds of silence after waveform i, except after the last.
 
-    Each edge fades over 5 ms, so that joints do not click.
+    Each edge fades over `FADE`, so that joints do not click.
     """
     parts: list[np.ndarray] = []
     for number, waveform in enumerate(waveforms):
@@ -57,8 +59,27 @@ def join(waveforms: list[np.ndarray], pauses: list[Seconds], sample_rate: int) -
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
 
+def faded_stream(pieces: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:
+    """The pieces (T,) of one waveform with the fades that `join` gives it, as they come."""
+    length = round(FADE * sample_rate)
+    held, begun = np.zeros(0, dtype=np.float32), False
+    for piece in pieces:
+        held = np.concatenate([held, piece.astype(np.float32)])
+        if len(held) > 2 * length:  # the end is not here: more than both fades is
+            if not begun:
+                held[:length] *= np.linspace(0, 1, length, dtype=np.float32)
+                begun = True
+            yield held[: len(held) - length]
+            held = held[len(held) - length :]
+    if begun:
+        held[-length:] *= np.linspace(1, 0, length, dtype=np.float32)
+        yield held
+    elif len(held):
+        yield _faded(held, sample_rate)
+
+
 def _faded(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    length = min(round(0.005 * sample_rate), len(waveform) // 2)
+    length = min(round(FADE * sample_rate), len(waveform) // 2)
     out = waveform.astype(np.float32, copy=True)
     if length:
         ramp = np.linspace(0, 1, length, dtype=np.float32)

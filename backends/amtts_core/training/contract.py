@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from amtts_core.backend import Backend
 from amtts_core.checkpoint import CheckpointInfo
 from amtts_core.codec.protocol import LearnsCodes
@@ -145,6 +147,15 @@ def check_contract(
             )
         logger.warning("--force: %s was %s, is now %s", name, _short(before), _short(now))
     return [name for name, _, _ in differences]
+
+
+def with_new_settings(stored: CheckpointInfo, kind: type[Backend]) -> CheckpointInfo:
+    """The description of an older checkpoint with the settings that it did not know, at their defaults."""
+    try:
+        settings = kind.spec.config.model_validate(stored.backend_config).model_dump(mode="json")
+    except ValidationError:  # told as a difference
+        return stored
+    return stored.model_copy(update={"backend_config": settings})
 
 
 def _differences(name: str, before: object, now: object) -> Iterator[tuple[str, object, object]]:

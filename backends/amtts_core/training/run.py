@@ -20,7 +20,7 @@ from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import load_tokenizer
 from amtts_core.training.auto_batch import with_largest_batch
 from amtts_core.training.callbacks import Callback, Outcome
-from amtts_core.training.contract import check_contract, describe, tell_normalizer
+from amtts_core.training.contract import check_contract, describe, tell_normalizer, with_new_settings
 from amtts_core.training.datasets import Progress, Select, load_data, training_manifest
 from amtts_core.training.feedback import FeedbackReport, open_feedback, with_replay
 from amtts_core.training.folder import open_run, prepare_folder
@@ -116,7 +116,8 @@ def train(
     info = describe(backend, config, text, normalizer, speakers, sets.train, origin)
     if previous is not None:
         adjustable = backend_class.spec.adjustable
-        overridden = check_contract(previous.info, info, previous.folder, adjustable=adjustable, force=force)
+        stored = with_new_settings(previous.info, backend_class)
+        overridden = check_contract(stored, info, previous.folder, adjustable=adjustable, force=force)
     elif start is not None:
         tell_normalizer(start, info)
         start.fill(backend)
