@@ -22,6 +22,8 @@ _SPACED = re.compile(
 _SINGLE = re.compile(rf"(?<![{LETTER}./])(?P<word>[{LETTER}]{{1,4}})\.(?![{LETTER}.])")
 _WHOLE = re.compile(rf"(?<![{LETTER}])[ዓአዐ] ?ም(?![{LETTER}])\.?")
 _LETTER_NAMES_SLASH = re.compile(r"ኤች አይ ቪ/(?=ኤድስ)")
+_LATIN_ERA = re.compile(r"(?<=[0-9])\s?([EG])\. ?C\b\.?")
+_ERAS = {"E": "ዓመተ ምሕረት", "G": "እንደ አውሮፓውያን አቆጣጠር"}
 _DIGIT_BEFORE = re.compile(r"[0-9፩-፼]\s?$")
 _DIGIT_AFTER = re.compile(r"\s?[:፦]?\s?[0-9፩-፼]")
 _SPACED_PREFIXES = (" የ", " በ", " ለ", " ከ", " እስከ", " ወደ")
@@ -135,6 +137,7 @@ def abbreviations_stage() -> Stage:
     return Stage(
         "abbreviations",
         (
+            Substitution("era", _LATIN_ERA, lambda m: f" {_ERAS[m[1]]}" + _gap(m), needs="C"),
             Substitution("letter-names", _LETTER_NAMES_SLASH, lambda _m: "ኤች አይ ቪ ", needs="/"),
             Substitution("abbreviation", _SPACED, _read_spaced, needs="./"),
             Substitution("abbreviation", _JOINED, _read_joined, needs="/."),

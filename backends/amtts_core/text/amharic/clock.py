@@ -13,6 +13,7 @@ HOUR, MINUTE, SECOND, HALF, QUARTER, TO = "ሰዓት", "ደቂቃ", "ሰከን�
 _HOUR_WORD = r"(?:\s?(?:ሰዓት|ሰአት|ሠዓት)(?![ሀ-ፚ]))?"
 _DURATION = re.compile(r"(?<![0-9.,:/])([0-9]{1,3}):([0-5]?[0-9]):([0-9]{2})(?![0-9:])" + _HOUR_WORD)
 _TIME = re.compile(r"(?<![0-9.,:/])([01]?[0-9]|2[0-4]):([0-5][0-9])(?![0-9:])" + _HOUR_WORD)
+_DOTTED = re.compile(r"(?<![0-9.,:/])(1[0-2]|[1-9])\.([0-5][0-9])\s?(?:ሰዓት|ሰአት|ሠዓት)(?![ሀ-ፚ])")
 _MILITARY = re.compile(r"(?<![0-9.,:/])(0[0-9])([0-5][0-9])\s?(?:ሰዓት|ሰአት)(?![ሀ-ፚ])")
 
 
@@ -69,5 +70,6 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
         ),
         Substitution("duration", _DURATION, _duration, needs=":"),
         Substitution("clock", _TIME, read, needs=":"),
+        Substitution("clock", _DOTTED, read, needs="."),
         Substitution("clock", _MILITARY, read, needs="0"),
     )

@@ -28,7 +28,7 @@ def calendar_table() -> Mapping[str, Any]:
     return table
 
 
-def _month_names() -> str:
+def month_names() -> str:
     """Every spelling of a month's name, as alternatives of a pattern."""
     table = calendar_table()
     return "|".join([*table["ethiopian"], *table["spellings"], *table["gregorian"]])
@@ -52,7 +52,7 @@ def date_rules(reader: Reader) -> tuple[Rule, ...]:
         return f"{match['month']} {days} {calendar_table()['day']} {match['year']}"
 
     named = re.compile(
-        rf"(?<![{LETTER}])(?P<month>(?:[የበለከ]|እስከ)?(?:{_month_names()}))\s?(?P<day>[0-9]{{1,2}})(?:\s?-\s?(?P<last>[0-9]{{1,2}}))?"
+        rf"(?<![{LETTER}])(?P<month>(?:[የበለከ]|እስከ)?(?:{month_names()}))\s?(?P<day>[0-9]{{1,2}})(?:\s?-\s?(?P<last>[0-9]{{1,2}}))?"
         r"\s?/\s?(?P<year>[0-9]{4}|[0-9]{2})(?![0-9/])"
     )
     return (

@@ -26,6 +26,7 @@ def money_rules(reader: Reader) -> tuple[Rule, ...]:
 
     def read(match: re.Match[str]) -> str:
         unit, cent = currencies[match["sign"]]
+        unit = (match.groupdict().get("of") or "") + unit
         number, scale = match["amount"], match["scale"]
         parts = None if scale else _CENTS.fullmatch(number)
         if parts is None:
@@ -43,10 +44,10 @@ def money_rules(reader: Reader) -> tuple[Rule, ...]:
     sign_needs, name_needs = ("".join({sign[0] for sign in group}) for group in (other, ethiopic))
     number = rf"(?<![0-9.,]){amount}\s?"
     patterns = (
-        (rf"(?P<sign>{signs})\s?{amount}(?![0-9])", read, sign_needs),
+        (rf"(?P<sign>{signs})(?:(?<=[A-Za-z])\.)?\s?{amount}(?![0-9])", read, sign_needs),
         (rf"{number}(?P<sign>{signs})(?![A-Za-z0-9])", read, sign_needs),
         (rf"{number}(?P<sign>{names})(?![{LETTER}])", read, name_needs),
-        (rf"(?P<sign>{names})\s(?:[:፦]\s?)?{amount}(?![0-9])", name_first, name_needs),
+        (rf"(?P<of>የአሜሪካ )?(?P<sign>{names})\s(?:[:፦]\s?)?{amount}(?![0-9])", name_first, name_needs),
     )
     return tuple(Substitution("money", re.compile(p), replace, needs) for p, replace, needs in patterns)
 

@@ -21,6 +21,9 @@ _ETHIOPIC = re.compile("[፩-፼]+")
 _SPACED_THOUSANDS = re.compile(
     r"(?<![0-9.,])(?<![0-9], )(?:[1-9][0-9]{0,2}(?:, 000)+|[1-9][0-9]?, [0-9]{3})(?![0-9]|[,.] ?[0-9])"
 )
+_SPACED_MILLIONS = re.compile(
+    r"(?<![0-9.,])(?<![0-9] )[1-9][0-9]{0,2}(?: [0-9]{3}){2,}(?![0-9]|[,.][0-9]| [0-9])"
+)
 _NUMBER = re.compile(rf"(?P<numeral>{NUMERAL})(?P<suffix>-?[{LETTER}]+)?")
 _NEGATIVE = re.compile(
     rf"(?:(?<=[\s(])|(?<=[{LETTER}])|^)-(?P<numeral>{NUMERAL})(?P<degrees>\s?(?:ዲግሪ|°))?(?!-?[0-9])"
@@ -110,6 +113,8 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
         literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
         Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs="፣"),
         Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=","),
+        Substitution("spaced-thousands", _SPACED_MILLIONS, lambda m: m[0].replace(" ", "")),
+        literal("corporal", r"(?<=[0-9]) ?/ ?(?=አለቃ)", " ", needs="/"),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
         Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1]),
         *phone_rules(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from amtts_core.text.amharic.affixes import following_space, is_bound, joint, ordinal
+from amtts_core.text.amharic.dates import month_names
 from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader, follows_word
 from amtts_core.text.ethiopic import LETTER
@@ -18,7 +19,8 @@ _PAIR = re.compile(
     rf"(?<![0-9.,/-])(?P<first>{NUMERAL})\s?-\s?(?P<second>{NUMERAL})(?![0-9-])(?P<ordinal>ኛ)?"
 )
 _FRACTION = re.compile(
-    r"(?<![0-9.,/])(?:(?P<whole>[0-9]{1,3}) )?(?P<top>[0-9]{1,3})\s?/\s?(?P<bottom>[0-9]{1,3})(?P<ordinal>ኛ)?(?![0-9/])"
+    r"(?<![0-9.,/])(?:(?P<whole>[0-9]{1,3}) )?(?P<top>[0-9]{1,3})\s?/\s?(?P<bottom>[0-9]{1,3}|1000)(?P<ordinal>ኛ)?"
+    r"(?![0-9/])"
 )
 _USUAL_PARTS = frozenset({12, 15, 16, 20, 25, 30, 40, 50, 100})
 _AFTER_UNIT = re.compile(r"(ሺህ|ሺ|ሚሊዮን|ቢሊዮን|በመቶ|ኛው|ኛ)\s?-\s?(?=[0-9])")
@@ -30,7 +32,11 @@ def fraction_rules(reader: Reader) -> tuple[Rule, ...]:
 
     def read(match: re.Match[str]) -> str:
         top, bottom = int(match["top"]), int(match["bottom"])
-        usual = 0 < top < bottom and (bottom <= 10 or bottom in _USUAL_PARTS) and match["bottom"][0] != "0"
+        usual = (
+            0 < top < bottom
+            and (bottom <= 10 or bottom in _USUAL_PARTS or (bottom == 1000 and top < 100))
+            and match["bottom"][0] != "0"
+        )
         if not usual or follows_word(match.string, match.start(), "reference_words"):
             return match[0]
         part = _fraction(reader, top, bottom)
@@ -69,6 +75,7 @@ def _fraction(reader: Reader, top: int, bottom: int) -> str:
 
 def range_rules(reader: Reader) -> tuple[Rule, ...]:
     """`2-1` and `1ለ0` are scores; `10-20` is a range, ከ said once."""
+    opening = re.compile(f"(?<![{LETTER}]){words()['from']}(?:{month_names()})? $")
 
     def versus(match: re.Match[str]) -> str:
         first, second = reader.cardinal(match[1]), reader.cardinal(match[2])
@@ -86,7 +93,10 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
         before = joint(text, match.start())
         if _is_score(match):
             return f"{before}{first} {words()['versus']}{second}" + following_space(match)
-        opened = is_bound(text, match.start()) or text.endswith(words()["from"] + " ", 0, match.start())
+        opened = (
+            is_bound(text, match.start())
+            or opening.search(text, max(0, match.start() - 12), match.start()) is not None
+        )
         start = "" if opened else words()["from"]
         return f"{before}{start}{first} {words()['to']} {second}" + following_space(match)
 
@@ -108,7 +118,7 @@ def _is_score(match: re.Match[str]) -> bool:
     first, second = match["first"], match["second"]
     if len(first) > 2 or len(second) > 2 or match["ordinal"]:
         return False
-    if int(first) >= int(second):
+    if int(first) >= int(second) or int(first) == 0:
         return True
     around = match.string[match.start() - 40 if match.start() > 40 else 0 : match.end() + 40].split()
     return int(second) < 20 and any(word.strip("።፣.,") in words()["score_words"] for word in around)
