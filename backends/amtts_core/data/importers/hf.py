@@ -70,7 +70,10 @@ def _is_metadata(path: Path) -> bool:
     if path.suffix != ".csv" or not path.is_file():
         return False
     line = next(read_lines(path), None)
-    return line is not None and _FILE in next(csv.reader([line.text]), [])
+    try:
+        return line is not None and _FILE in next(csv.reader([line.text]), [])
+    except csv.Error:
+        return False
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -88,12 +91,16 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 yield line.text + "\n"
 
     reader = csv.DictReader(lines(), restkey="")
-    try:
-        for number, row in enumerate(reader, 2):
-            cells = _cells(row)
-            yield number, cells if cells is not None else "has another number of columns than the header"
-    except csv.Error as error:
-        yield reader.line_num, f"is not CSV ({error})"
+    for number in itertools.count(2):
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:  # goes on with the next line
+            yield number, f"is not CSV ({error})"
+            continue
+        cells = _cells(row)
+        yield number, cells if cells is not None else "has another number of columns than the header"
     for number, problem in problems.items():
         yield number, problem
 

@@ -5,6 +5,7 @@ What is done to a pair stands in `amtts_core.data.subtitles`; here the files are
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ OTHER_SUBTITLES = "other-subtitles"
 """The rule of files in another language: listed, but they do not count against `--max-rejected`."""
 _SUBTITLES = (".srt", ".vtt")
 _LARGEST = 64 << 20  # bytes of subtitles
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_DAMAGE = "\ufffd"
+_FEW_DAMAGED = 0.05  # of a file's bytes, or characters
 _OWN = ("am", "amh", "amharic", "am-et")
 _log = logging.getLogger(__name__)
 
@@ -155,15 +159,35 @@ def _track(name: str, locator: AudioLocator) -> Track | Finding:
     try:
         if found.stat().st_size > _LARGEST:
             return Finding(rule="too-large", reason=f"has more than {_LARGEST >> 20} MiB")
-        text = decode_text(found.read_bytes(), source=name)
+        text = _decoded(found.read_bytes(), name)
     except AmttsError as error:
         return Finding(rule="unreadable", reason=error.message)
     except OSError as error:
         return Finding(rule="unreadable", reason=f"cannot be opened: {error.strerror}")
     parsed = parse_subtitles(text)
+    for cue in [cue for cue in parsed.cues if _DAMAGE in cue.text]:
+        parsed.cues.remove(cue)
+        parsed.drop(cue, "malformed-caption", "it is not UTF-8 text")
     if not parsed.cues and not parsed.dropped:
         return Finding(rule="empty-text", reason="holds no caption with a time")
     return untangle(clean_track(parsed))
+
+
+def _decoded(data: bytes, name: str) -> str:
+    """The text; a few bytes that are no UTF-8 become marks that reject their captions and not the whole file.
+
+    Raises:
+        AmttsError: more is wrong than a few bytes.
+    """
+    few = data[:2] not in _UTF16 and data.count(b"\0") < _FEW_DAMAGED * len(data)
+    marked = data.replace(b"\0", b"\xff") if few else data
+    try:
+        return decode_text(marked, source=name)
+    except AmttsError:
+        text = marked.decode("utf-8-sig", "replace")
+        if not 0 < text.count(_DAMAGE) < _FEW_DAMAGED * len(text):
+            raise
+        return text
 
 
 def _clips(

@@ -54,6 +54,16 @@ def test_an_audiofolder_is_real_csv(tmp_path: Path):
     ]
 
 
+def test_lines_that_are_no_csv_cost_no_other_lines(tmp_path: Path):
+    table = "file_name,text\na.wav,ሰላም\nb.wav,ደህ\rና\nc.wav,ቡና\n"
+    source = make_files(tmp_path, {"metadata.csv": table, "a.wav": "x", "b.wav": "x", "c.wav": "x"})
+    assert [clip.source for clip in clips(source, "hf")] == ["a.wav", "c.wav"]
+    assert list(rules(source, "hf").values()) == ["malformed-line"]
+    (tmp_path / "metadata.csv").write_text("file_na\rme,text\na.wav,ሰላም\n", encoding="utf-8")
+    with pytest.raises(AmttsError):
+        choose_importer(source)
+
+
 def test_parquet_with_bytes_becomes_a_corpus(tmp_path: Path):
     audio = [{"bytes": wav_bytes(n), "path": f"clip{n}.wav" if n % 2 else None} for n in range(6)]
     columns = {"audio": audio, "transcription": list(SENTENCES[:6]), "speaker_id": [n % 2 for n in range(6)]}

@@ -152,3 +152,14 @@ def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(AmttsError, match=r"pip install 'amtts\[video\]'"):
         entries(tmp_path)
+
+
+@pytest.mark.parametrize("damage", [b"\xff", b"\x00\x00\x00", "ጽ".encode()[:2]])
+def test_a_damaged_byte_costs_its_caption_and_not_the_file(tmp_path: Path, damage: bytes):
+    spans = make_spans(4, seed=3)
+    soundfile.write(tmp_path / "talk.wav", make_talk(spans), 16000)
+    text = srt(spans, sentences(4)).encode()
+    place = text.index(sentences(4)[1].encode()) + 3
+    (tmp_path / "talk.srt").write_bytes(text[:place] + damage + text[place:])
+    assert len(clips(tmp_path / "talk.srt")) == 3
+    assert list(rules(tmp_path / "talk.srt").values()) == ["malformed-caption"]
