@@ -37,6 +37,10 @@ def near_targets(vectors: Tensor, smoothing: float, *, rows: int) -> Tensor:
     return targets
 
 
+SPAN = 4
+"""Rows that are wrong together where `noisy_codes` replaces some: about a tenth of a second."""
+
+
 def code_rows(vectors: Tensor, channels: int, *, deviation: float, seed: int = 0) -> Tensor:
     """Rows (V, C) for codes that keep the distances of their vectors (V, D): standardised and projected by lot."""
     centred = (vectors.float() - vectors.float().mean(0)) / vectors.float().std().clamp(min=1e-6)
@@ -54,9 +58,24 @@ def start_rows(tables: Sequence[Tensor], vectors: Tensor, *, deviation: float) -
 
 
 def noisy_codes(codes: Tensor, known: int, share: float) -> Tensor:
-    """Ids of any shape with a share of those below `known` drawn anew: a network learns to go on after its mistakes."""
-    hit = (torch.rand(codes.shape) < share).to(codes.device) & (codes < known)
-    return torch.where(hit, torch.randint(known, codes.shape).to(codes.device), codes)
+    """Ids (B, S) or (B, S, K) with spans replaced: a network learns to go on after its own mistakes.
+
+    Each utterance has a rate of its own, uniform from 0 to twice `share` (at most 1). Half of the spans of `SPAN` rows
+    become codes by lot, the other half what stands elsewhere in the batch, which sounds like speech. Ids from `known`
+    on stay.
+    """
+    rows = codes.shape[:2]
+    rate = torch.rand(rows[0], 1) * min(1.0, 2 * share)
+    begins = (torch.rand(rows) < rate / SPAN).float()
+    hit = functional.max_pool1d(functional.pad(begins, (SPAN - 1, 0))[:, None], SPAN, stride=1)[:, 0] > 0
+    by_lot = (torch.rand(rows[0], -(-rows[1] // SPAN)) < 0.5).repeat_interleave(SPAN, 1)[:, : rows[1]]
+    lots = torch.randint(known, codes.shape).to(codes.device)
+    shift = int(torch.randint(1, rows[1] + 1, ()))
+    other = codes.roll((1, shift), (0, 1))
+    other = torch.where(other < known, other, lots)
+    shape = (*rows, *[1] * (codes.dim() - 2))
+    wrong = torch.where(by_lot.view(shape).to(codes.device), lots, other)
+    return torch.where(hit.view(shape).to(codes.device) & (codes < known), wrong, codes)
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, shares: Tensor) -> Tensor:

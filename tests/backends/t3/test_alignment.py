@@ -99,5 +99,5 @@ def test_noise_changes_what_is_heard_and_never_what_is_asked() -> None:
     assert torch.equal(batch["codes"], before)
     codes = before < CODES
     assert torch.equal(heard[~codes], before[~codes])
-    assert 0.3 < float((heard != before)[codes].float().mean()) < 0.6
+    assert 0.1 < float((heard != before)[codes].float().mean()) < 0.9
     assert int(heard[codes].max()) < CODES
