@@ -9,7 +9,7 @@ venv=$1
 if [ ! -x "$venv/bin/pytest" ]; then
   "${PYTHON:-python3.11}" -m venv "$venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints-descript.txt \
-    -e ".[descript]" pytest
+    -e ".[descript]" pytest hypothesis
 fi
 OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} "$venv/bin/python" -m pytest -q --override-ini addopts= \
   --import-mode=importlib -p no:cacheprovider tests/backends/codecs/test_descript.py

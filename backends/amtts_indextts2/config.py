@@ -119,7 +119,7 @@ class IndexTTS2Config(Settings):
         0.1, ge=0, lt=1, description="share of utterances trained without text, for guidance"
     )
     code_noise: float = Field(
-        0.0, ge=0, lt=1, description="share of the codes heard in training that are random"
+        0.0, ge=0, lt=1, description="share of the codes heard in training that are wrong"
     )
     code_smoothing: float = Field(
         0.0, ge=0, description="share of a target given to codes that sound alike (semantic head); 1 is much"
@@ -172,7 +172,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "codec": "mel-codes",
         "head": {"kind": "semantic", "num_codes": 1026, "start": 1024, "stop": 1025},
         "dropout": 0.0,
-        "code_noise": 0.08,
+        "code_noise": 0.25,
         "code_smoothing": 0.5,
         "codec_start": True,
         "pace_start": 2.3,

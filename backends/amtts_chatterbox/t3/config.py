@@ -100,7 +100,7 @@ class T3Config(Settings):
     text_dropout: float = Field(0.15, ge=0, lt=1, description="share of utterances learnt without their text")
     voice_dropout: float = Field(0.1, ge=0, lt=1, description="share of utterances learnt without a prompt")
     code_noise: float = Field(
-        0.0, ge=0, lt=1, description="share of the codes heard in training that are random; 0 as published"
+        0.0, ge=0, lt=1, description="share of the codes heard in training that are wrong; 0 as published"
     )
     code_smoothing: float = Field(
         0.0, ge=0, description="share of a target given to codes that sound alike; 0 as published, 1 is much"
@@ -178,11 +178,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "text_positions": 402,
         "speech_positions": 802,
         "text_dropout": 0.1,
-        "code_noise": 0.08,
+        "code_noise": 0.25,
         "code_smoothing": 0.5,
         "codec_start": True,
         "pace_start": 2.3,
         "alignment_weight": 0.1,
+        "sampling": {"temperature": 0.4, "repetition_penalty": 1.0},
     },
     "tiny": {
         **OWN,
