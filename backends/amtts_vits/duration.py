@@ -29,6 +29,9 @@ def duration_loss(
 ) -> Tensor:
     """What the duration predictor is off by, each utterance over the number of symbols of the batch.
 
+    Always float32: exact splines, and on a CPU depth-wise convolutions of few symbols are faster so (0.15 in place of
+    0.19 s of a step of `small`).
+
     Args:
         predictor: `VitsStochasticDurationPredictor` or `VitsDurationPredictor`.
         hidden: (B, C, N) of the text encoder; no gradient flows into it.
@@ -40,13 +43,15 @@ def duration_loss(
     Returns:
         (B,); the published loss is their sum.
     """
-    if hasattr(predictor, "post_flows"):
-        assert noise is not None
-        loss = _negative_log_likelihood(predictor, hidden, mask, durations, noise, speaker)
-    else:
-        wanted = torch.log(durations + 1e-6) * mask
-        loss = (predictor(hidden, mask, speaker).float() - wanted).square().sum((1, 2))
-    return loss / mask.sum()
+    with torch.autocast(mask.device.type, enabled=False):
+        hidden, speaker = hidden.detach().float(), None if speaker is None else speaker.detach().float()
+        if hasattr(predictor, "post_flows"):
+            assert noise is not None
+            loss = _negative_log_likelihood(predictor, hidden, mask, durations, noise, speaker)
+        else:
+            wanted = torch.log(durations + 1e-6) * mask
+            loss = (predictor(hidden, mask, speaker) - wanted).square().sum((1, 2))
+        return loss / mask.sum()
 
 
 def sampled_log_durations(
