@@ -16,6 +16,8 @@ from amtts_core.errors import AmttsError
 if TYPE_CHECKING:
     from collections import Counter
 
+    from torch import Tensor
+
     from amtts_core.synthesis.engine import Synthesizer
 
 
@@ -37,6 +39,10 @@ def synthesize(
     speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same audio.")] = 0,
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
+    attention: Annotated[
+        Path | None,
+        typer.Option("--attention", help="Folder for pictures of where the speech looks in its text (T3)."),
+    ] = None,
     assignments: Assignments = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
@@ -63,6 +69,8 @@ def synthesize(
     synthesizer = _open(checkpoint, device, assignments)
     if not one_file:
         _check_lines(synthesizer, words)
+    if attention is not None:
+        _show(synthesizer.attention(words, seed=seed, speaker=speaker), attention)
     lines = [words] if one_file else [line for line in words.splitlines() if line.strip()]
     paths = [out] if one_file else [out / f"{number:04d}.wav" for number in range(1, len(lines) + 1)]
     _speak_all(
@@ -174,6 +182,23 @@ def _speak_all(
             f"{seconds:.1f} s of speech in {took:.1f} s (real-time factor {factor:.3f})",
         ],
     )
+
+
+def _show(pictures: list[tuple[str, Tensor]], folder: Path) -> None:
+    """Writes one picture a stretch of speech: time to the right, text upwards."""
+    from PIL import Image
+
+    from amtts_core.training.loggers.tensorboard import to_image
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (said, picture) in enumerate(pictures, 1):
+            path = folder / f"{number:04d}.png"
+            large = picture.float().cpu().repeat_interleave(4, 0).repeat_interleave(4, 1)
+            Image.fromarray(to_image(large.numpy())).save(path)
+            console.log(f"{path}: {said}")
+    except OSError as error:
+        raise AmttsError(f"pictures cannot be written into {folder}: {error.strerror or error}") from None
 
 
 def _check_listener() -> None:

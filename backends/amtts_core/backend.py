@@ -144,6 +144,15 @@ class Streams(Protocol):
         ...
 
 
+@runtime_checkable
+class ShowsAttention(Protocol):
+    """A backend whose speech looks for its place in the text."""
+
+    def attention(self, request: SynthesisRequest) -> Tensor:
+        """(text, speech) shares of attention while the request is spoken, from one layer; low rows are its start."""
+        ...
+
+
 class Reduction(Protocol):
     """What all processes of a run do with a tensor together, in place; alone it stays as it is."""
 

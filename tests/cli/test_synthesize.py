@@ -259,3 +259,9 @@ def test_settings_of_the_network_at_speaking(run: Path, tmp_path: Path) -> None:
     speak(run, tmp_path / "c.wav", TEXT, "--set", "training.seed=7").refused("--set training")
     speak(run, tmp_path / "c.wav", TEXT, "--set", "model.griffin_lim_iterations=no").refused("griffin_lim")
     assert not (tmp_path / "c.wav").exists()
+
+
+def test_attention_that_is_not_there(run: Path, tmp_path: Path) -> None:
+    done = speak(run, tmp_path / "a.wav", TEXT, "--attention", tmp_path / "seen")
+    done.refused("'chatterbox-mel' has no attention", "Leave --attention out")
+    assert not list(tmp_path.iterdir())

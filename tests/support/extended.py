@@ -49,12 +49,19 @@ def published(folder: Path, backend: str) -> tuple[Path, Path]:
     return folder, folder
 
 
-def extended(folder: Path, backend: str) -> Path:
+def extended(folder: Path, backend: str, *, language: str = "") -> Path:
     """The folder that `amtts extend-vocab --add fidel` writes."""
     checkpoint, tokenizer = published(folder / "old", backend)
     out = folder / "new"
     extend_vocabulary(
-        ExtendRequest(backend=backend, checkpoint=checkpoint, tokenizer=tokenizer, add="fidel", out=out)
+        ExtendRequest(
+            backend=backend,
+            checkpoint=checkpoint,
+            tokenizer=tokenizer,
+            add="fidel",
+            language=language,
+            out=out,
+        )
     )
     return out
 

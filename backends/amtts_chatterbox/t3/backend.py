@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amtts_chatterbox.t3.alignment import attention_map
 from amtts_chatterbox.t3.config import PRESETS, SamplingConfig, T3Config
 from amtts_chatterbox.t3.export import export_chatterbox
 from amtts_chatterbox.t3.front_ends import VOICE_RATE
@@ -271,6 +272,19 @@ class ChatterboxT3Backend:
         every = max(1, round(STREAMED * codec.frame_rate))
         spoken = stream(self.network, utterance, every=every, sampling=self._sampling(), dtype=self._dtype())
         yield from decode_pieces(codec, (torch.tensor(codes, device=device)[:, None] for codes in spoken))
+
+    @torch.inference_mode()
+    def attention(self, request: SynthesisRequest) -> Tensor:
+        """(text, speech) shares of attention of the layer that follows the text; speaks the request again."""
+        voice = self._voice(request.speaker)
+        text = self._framed(request.tokens)
+        self.network.eval()
+        utterance = Utterance(text=text, voice=voice, seed=request.seed)
+        (spoken,) = speak(self.network, [utterance], sampling=self._sampling(), dtype=self._dtype())
+        config, device = self.config, device_of(self.network)
+        speech = [*[config.start_speech] * config.start_tokens, *spoken.codes, config.stop_speech]
+        rows = (torch.tensor(text, device=device), torch.tensor(speech, device=device))
+        return attention_map(self.network, *rows, voice.speaker, voice.prompt).T
 
     @classmethod
     def published_start(cls, path: Path) -> PublishedStart:

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amtts_core.backend import Backend, Streams, SynthesisRequest
+from amtts_core.backend import Backend, ShowsAttention, Streams, SynthesisRequest
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.codec.protocol import LearnsCodes
 from amtts_core.errors import AmttsError, CheckpointError
@@ -29,6 +29,9 @@ from amtts_core.synthesis.stitch import (
 )
 from amtts_core.text.normalize import Normalizer, split_sentences
 from amtts_core.units import Seconds
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LONGEST = 180
 """Characters spoken in one go, about 20 seconds."""
@@ -211,6 +214,27 @@ class Synthesizer:
             SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=speaker) for _, tokens in kept
         ]
         return [stretch for stretch, _ in kept], requests, unread
+
+    def attention(self, text: str, *, seed: int = 0, speaker: str = "") -> list[tuple[str, Tensor]]:
+        """Where the speech of a text looks in it, piece by piece: (piece, (tokens, speech) shares).
+
+        Args:
+            text: as a person writes it.
+            seed: of the speech that is looked into.
+            speaker: as for `speak`.
+
+        Raises:
+            AmttsError: the backend has no such attention, or nothing can be read.
+        """
+        backend = self.backend
+        if not isinstance(backend, ShowsAttention):
+            raise AmttsError(
+                f"backend '{backend.spec.name}' has no attention between speech and text to show",
+                remedy="Leave --attention out",
+            )
+        kept, requests, _ = self._requests(text, speed=1.0, seed=seed, speaker=speaker)
+        pairs = zip(kept, requests, strict=True)
+        return [(stretch.text, backend.attention(request)) for stretch, request in pairs]
 
     def check(self, text: str) -> None:
         """Raises the `AmttsError` that `speak` would raise because of the text, without speaking."""

@@ -11,6 +11,7 @@ from tiny_voice import overfit, tiny_examples
 
 from amtts_chatterbox.t3 import backend as module
 from amtts_chatterbox.t3.alignment import alignment_layer, attention_map, text_log_shares
+from amtts_core.backend import SynthesisRequest
 from amtts_core.training.near_codes import noisy_codes
 
 
@@ -101,3 +102,13 @@ def test_noise_changes_what_is_heard_and_never_what_is_asked() -> None:
     assert torch.equal(heard[~codes], before[~codes])
     assert 0.1 < float((heard != before)[codes].float().mean()) < 0.9
     assert int(heard[codes].max()) < CODES
+
+
+def test_attention_of_a_request_is_shown() -> None:
+    backend = build(sampling={"temperature": 0, "retries": 0})
+    request = SynthesisRequest(tokens=[5, 6, 7, 8], speed=1.0, seed=1, speaker="")
+    shares = backend.attention(request)
+    (wave,) = backend.synthesize([request])
+    codes = len(wave) / module.SAMPLE_RATE * ToneCodec.frame_rate
+    assert shares.shape == (6, round(codes) + 1 + backend.config.start_tokens)
+    assert 0 <= float(shares.min()) <= float(shares.sum(0).max()) <= 1 + 1e-5
