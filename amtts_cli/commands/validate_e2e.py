@@ -46,6 +46,10 @@ def validate_e2e(
     old_checkpoint: Annotated[
         Path | None, typer.Option("--old-checkpoint", help="The weights before, to compare scores with.")
     ] = None,
+    old_data: Annotated[
+        Path | None,
+        typer.Option("--old-data", help="Prepared corpus of the old languages: is their speech still known?"),
+    ] = None,
     max_rise: Annotated[
         float | None, typer.Option("--max-rise", min=0, help="Fail above this rise, nats per token.")
     ] = None,
@@ -59,12 +63,12 @@ def validate_e2e(
     if reference is not None:
         _compare(backend, reference)
         return
-    if old_text or old_tokenizer or old_checkpoint:
+    if old_text or old_tokenizer or old_checkpoint or old_data or max_rise is not None:
         if not (old_text and old_tokenizer and checkpoint):
             raise AmttsError(
                 "old languages are checked with --checkpoint, --old-text and --old-tokenizer together"
             )
-        _old_languages(checkpoint, old_text, old_tokenizer, old_checkpoint, max_rise)
+        _old_languages(checkpoint, old_text, old_tokenizer, old_checkpoint, old_data, max_rise)
         return
     if data is None:
         raise AmttsError("`amtts validate-e2e` needs --data DIR (or --reference DIR)")
@@ -146,33 +150,51 @@ def _fresh(
 
 
 def _old_languages(
-    checkpoint: Path, old_text: Path, old_tokenizer: Path, old_checkpoint: Path | None, max_rise: float | None
+    checkpoint: Path,
+    old_text: Path,
+    old_tokenizer: Path,
+    old_checkpoint: Path | None,
+    old_data: Path | None,
+    max_rise: float | None,
 ) -> None:
     from amtts_core.evaluation.old_text import compare_old_texts
 
     found = compare_old_texts(
-        checkpoint, old_text=old_text, old_tokenizer=old_tokenizer, old_checkpoint=old_checkpoint
+        checkpoint,
+        old_text=old_text,
+        old_tokenizer=old_tokenizer,
+        old_checkpoint=old_checkpoint,
+        old_data=old_data,
     )
-    if max_rise is not None and found.scores is None:
+    if max_rise is not None and found.scores is None and found.speech is None:
         raise AmttsError("--max-rise needs --old-checkpoint and a backend that predicts text")
     lines = [f"old text: {found.texts} lines, {len(found.other_ids)} cut otherwise than before"]
     lines += [
         f"  {text!r}: {old} before, {new} now" for text, (old, new) in list(found.other_ids.items())[:5]
     ]
-    values: dict[str, Any] = {"texts": found.texts, "other_ids": len(found.other_ids), "after": found.after}
-    rise = None
-    if found.scores is not None:
-        rise = found.scores.rise
-        values |= {"before": found.scores.before, "rise": rise, "worst": found.scores.worst[0]}
-        lines.append(
-            f"text score, nats per token: {found.scores.before:.4f} before, {found.scores.after:.4f} after "
-            f"({rise:+.4f}; worst line {found.scores.worst[1] + 1}: {found.scores.worst[0]:+.4f})"
-        )
-    elif found.after is not None:
-        lines.append(f"text score, nats per token: {found.after:.4f} (give --old-checkpoint to compare)")
-    else:
+    values: dict[str, Any] = {"texts": found.texts, "other_ids": len(found.other_ids)}
+    if found.after is None:
         lines.append("this backend predicts no text: only ids were compared")
-    ok = not found.other_ids and not (max_rise is not None and rise is not None and not rise <= max_rise)
+    rises = []
+    for what, after, scores, note in (
+        ("text", found.after, found.scores, "give --old-checkpoint to compare"),
+        ("speech", found.speech_after, found.speech, found.speech_note),
+    ):
+        if after is None:
+            continue
+        prefix = "" if what == "text" else "speech_"
+        values[f"{prefix}after"] = after
+        if scores is None:
+            lines.append(f"{what} score, nats per token: {after:.4f} ({note})")
+            continue
+        rises.append(scores.rise)
+        values |= {f"{prefix}before": scores.before, f"{prefix}rise": scores.rise}
+        values[f"{prefix}worst"] = scores.worst[0]
+        lines.append(
+            f"{what} score, nats per token: {scores.before:.4f} before, {scores.after:.4f} after "
+            f"({scores.rise:+.4f}; worst line {scores.worst[1] + 1}: {scores.worst[0]:+.4f})"
+        )
+    ok = not found.other_ids and not (max_rise is not None and not all(rise <= max_rise for rise in rises))
     console.result({**values, "ok": ok}, lines=lines)
     if not ok:
         raise typer.Exit(1)

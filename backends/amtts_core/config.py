@@ -125,8 +125,11 @@ class GuardConfig(Settings):
     old_text: str = Field(
         "", description="file with texts of the old languages, a line each; empty watches none"
     )
+    old_data: str = Field(
+        "", description="prepared corpus of the old languages, whose speech is scored; empty watches none"
+    )
     limit: float = Field(
-        0.0, ge=0, description="stop when their score rose by more nats per token; 0 only logs it"
+        0.0, ge=0, description="stop when either score rose by more nats per token; 0 only logs them"
     )
 
 

@@ -85,6 +85,8 @@ class IndexTTS2Backend:
         speaker_rows=("speaker_table.weight",),
         weights_licence=f"none: trained from scratch; published weights: {LICENCE}",
     )
+    speech_term = "codes"
+    """See `amtts_core.evaluation.old_speech`."""
 
     def __init__(
         self,

@@ -86,6 +86,8 @@ class ChatterboxT3Backend:
         speaker_rows=("voices.vectors", "voices.prompts", "voices.prompt_lengths"),
         weights_licence=LICENCE,
     )
+    speech_term = "speech"
+    """See `amtts_core.evaluation.old_speech`."""
 
     def __init__(
         self, config: T3Config, tokenizer: TextTokenizer, speakers: Sequence[str], network: T3

@@ -1,4 +1,4 @@
-"""What the old languages lost: their texts' ids and text scores, in one network or in two.
+"""What the old languages lost: their texts' ids, and the scores of text and speech, in one network or in two.
 
 A score is the mean cross entropy of a text's tokens, in nats per token, under the network's own text head; only rows of
 old tokens take part, so that a network with new rows is comparable with the one before. Lower is better.
@@ -7,7 +7,7 @@ old tokens take part, so that a network with new rows is comparable with the one
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -15,6 +15,7 @@ import torch
 
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.errors import AmttsError
+from amtts_core.evaluation.old_speech import old_speech, speech_scores, with_tokens
 from amtts_core.registry import get_backend
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.start import open_start
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from amtts_core.backend import Backend
+    from amtts_core.data.dataset import SpeechDataset
 
 
 @runtime_checkable
@@ -45,12 +47,18 @@ class OldTexts:
         other_ids: texts that the new tokenizer cuts otherwise, with old and new ids.
         scores: before and after; None where the network predicts no text or there is no old one.
         after: mean score now; None where the network predicts no text.
+        speech: likewise of the old speech; None where there is none, no old network, or it has other codes.
+        speech_after: mean score of the old speech now.
+        speech_note: why the speech before has no score.
     """
 
     texts: int
     other_ids: dict[str, tuple[list[int], list[int]]]
-    scores: Forgetting | None
-    after: float | None
+    scores: Forgetting | None = None
+    after: float | None = None
+    speech: Forgetting | None = None
+    speech_after: float | None = None
+    speech_note: str = ""
 
 
 def read_texts(path: Path) -> list[str]:
@@ -116,7 +124,12 @@ def original_size(vocab_size: int, new_tokens: Collection[int]) -> int:
 
 
 def compare_old_texts(
-    checkpoint: Path, *, old_text: Path, old_tokenizer: Path, old_checkpoint: Path | None = None
+    checkpoint: Path,
+    *,
+    old_text: Path,
+    old_tokenizer: Path,
+    old_checkpoint: Path | None = None,
+    old_data: Path | None = None,
 ) -> OldTexts:
     """Compares a trained voice with what its languages were before.
 
@@ -125,6 +138,7 @@ def compare_old_texts(
         old_text: file with a text a line.
         old_tokenizer: the tokenizer before Amharic was added.
         old_checkpoint: the weights before: of amtts, of `amtts extend-vocab`, or as published.
+        old_data: prepared corpus whose speech codes are scored too.
 
     Raises:
         AmttsError: something cannot be read, or the two are of different backends.
@@ -141,18 +155,38 @@ def compare_old_texts(
     now = [old_ids(tokenizer, text, new_tokens) for text in texts]
     other = {text: (w, n) for text, w, n in zip(texts, wanted, now, strict=True) if w != n}
     backend = found.load_backend()
-    if not isinstance(backend, ScoresText):
-        return OldTexts(texts=len(texts), other_ids=other, scores=None, after=None)
-    rows = original_size(tokenizer.vocab_size, new_tokens)
-    after = text_scores(backend, now, rows=rows)
-    mean = sum(after) / len(after)
-    if old_checkpoint is None:
-        return OldTexts(texts=len(texts), other_ids=other, scores=None, after=mean)
-    old = _network(old_checkpoint, found.info.backend, old_tokenizer)
-    assert old.text_tokenizer is not None
-    size = old.text_tokenizer.vocab_size
-    scored = text_scores(old, wanted, rows=min(rows or size, size))
-    return OldTexts(texts=len(texts), other_ids=other, scores=compare_scores(scored, after), after=mean)
+    speech = None
+    if old_data is not None:
+        speech = old_speech(backend, old_data, new_tokens=new_tokens)
+    result = OldTexts(texts=len(texts), other_ids=other)
+    old = None if old_checkpoint is None else _network(old_checkpoint, found.info.backend, old_tokenizer)
+    if isinstance(backend, ScoresText):
+        rows = original_size(tokenizer.vocab_size, new_tokens)
+        after = text_scores(backend, now, rows=rows)
+        result = replace(result, after=sum(after) / len(after))
+        if old is not None:
+            assert old.text_tokenizer is not None
+            size = old.text_tokenizer.vocab_size
+            scored = text_scores(old, wanted, rows=min(rows or size, size))
+            result = replace(result, scores=compare_scores(scored, after))
+    return result if speech is None else _with_speech(result, backend, old, speech, before)
+
+
+def _with_speech(
+    result: OldTexts, backend: Backend, old: Backend | None, speech: SpeechDataset, before: TextTokenizer
+) -> OldTexts:
+    after = speech_scores(backend, speech)
+    result = replace(result, speech_after=sum(after) / len(after))
+    if old is None:
+        return replace(result, speech_note="give --old-checkpoint to compare")
+    try:
+        same = backend.feature_key(backend.config) == old.feature_key(old.config)
+    except AmttsError as fault:
+        return replace(result, speech_note=f"the codes of the weights before cannot be made: {fault.message}")
+    if not same:
+        return replace(result, speech_note="the weights before speak in other codes")
+    scored = speech_scores(old, with_tokens(speech, old, before))
+    return replace(result, speech=compare_scores(scored, after))
 
 
 def _network(path: Path, backend: str, tokenizer: Path) -> Backend:

@@ -15,7 +15,6 @@ from amtts_core.checkpoint import load_strict
 from amtts_core.config import RunConfig, commented_yaml
 from amtts_core.data.corpus import corpus_normalizer
 from amtts_core.errors import AmttsError
-from amtts_core.evaluation.old_text import ScoresText
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import load_tokenizer
 from amtts_core.training.auto_batch import with_largest_batch
@@ -24,7 +23,7 @@ from amtts_core.training.contract import check_contract, describe, tell_normaliz
 from amtts_core.training.datasets import Progress, Select, load_data, training_manifest
 from amtts_core.training.feedback import FeedbackReport, open_feedback, with_replay
 from amtts_core.training.folder import open_run, prepare_folder
-from amtts_core.training.forgetting_watch import ForgettingWatch
+from amtts_core.training.forgetting_watch import open_watch
 from amtts_core.training.loggers.jsonl import JsonlLogger
 from amtts_core.training.loggers.report import ReportWriter
 from amtts_core.training.loggers.tensorboard import TensorBoardLogger
@@ -136,14 +135,8 @@ def train(
         load_strict(backend.network, previous.stored_weights(), backend=backend.spec.name)
     if auto_batch:
         config = with_largest_batch(config, backend, sets.train, run=run, info=info)
-    watch = None
-    if config.training.guard.old_text:
-        watch = ForgettingWatch(run, config.training.guard)
-        if not isinstance(backend, ScoresText):
-            raise AmttsError(
-                f"training.guard.old_text: backend '{backend.spec.name}' predicts no text, so old texts have no score",
-                remedy="Watch its speech with data.replay instead",
-            )
+    with main_first():
+        watch = open_watch(run, config, backend, new_tokens=info.new_tokens, jobs=jobs)
     trainer = Trainer(
         backend,
         train_data=sets.train,

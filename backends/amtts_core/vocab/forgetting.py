@@ -72,11 +72,13 @@ class ForgettingGuard:
         before: scores of the old texts before training; store them with the run, so that a resumed one compares with
             the same start.
         limit: rise of the mean that stops the run; infinite only reports.
+        what: is scored, "text" or "speech".
     """
 
-    def __init__(self, before: Sequence[float], *, limit: float) -> None:
+    def __init__(self, before: Sequence[float], *, limit: float, what: str = "text") -> None:
         self.before = list(before)
         self.limit = limit
+        self.what = what
 
     def check(self, after: Sequence[float]) -> Forgetting:
         """The comparison with the start.
@@ -87,8 +89,8 @@ class ForgettingGuard:
         found = compare_scores(self.before, after)
         if not found.rise <= self.limit:  # a NaN is above every limit
             raise AmttsError(
-                f"the old languages' text score rose from {found.before:.3f} to {found.after:.3f}, more than the "
-                f"limit of {self.limit:g}",
+                f"the old languages' {self.what} score rose from {found.before:.3f} to {found.after:.3f}, "
+                f"more than the limit of {self.limit:g}",
                 remedy="Freeze the original text rows, raise the replay ratio, or lower the learning rate",
             )
         return found

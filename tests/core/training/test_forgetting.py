@@ -13,7 +13,7 @@ from tiny_voice import make_corpus
 
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.errors import AmttsError
-from amtts_core.evaluation.old_text import compare_old_texts
+from amtts_core.evaluation.old_text import compare_old_texts, read_texts
 
 TEXTS = {"chatterbox": "the thin sheep\nin the end\n", "indextts2": "THE WORLD\n你好世界\n"}
 
@@ -26,7 +26,8 @@ def voice(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "old.txt").write_text(TEXTS[backend], encoding="utf-8")
     extended(folder, backend)
     quiet: dict[str, Any] = {"max_steps": 2, "optim": {"learning_rate": 1e-6}}
-    guard = {"guard": {"old_text": str(folder / "old.txt")}}
+    make_corpus(folder / "speech", train_items=2, val_items=2, seed=5, speakers=["somebody else"])
+    guard = {"guard": {"old_text": str(folder / "old.txt"), "old_data": str(folder / "speech")}}
     train_from(folder / "corpus", folder / "run", folder / "new", backend, training=quiet | guard)
     return backend, folder
 
@@ -51,12 +52,21 @@ def test_ids_and_scores_before_and_after(voice: tuple[str, Path]) -> None:
     metrics = read_checkpoint(folder / "run", prefer="latest").info.metrics
     assert abs(metrics["forgetting/rise"]) < 0.05
     assert metrics["forgetting/text"] == pytest.approx(found.after, rel=1e-4)
+    assert abs(metrics["forgetting/speech_rise"]) < 0.5  # T3 also remembers a prompt of its first step
+    stored = json.loads((folder / "run" / "forgetting.json").read_text(encoding="utf-8"))
+    assert [len(stored["before"][what]) for what in ("text", "speech")] == [2, 2]
     done = call(
         "validate-e2e", "--checkpoint", folder / "run", "--old-text", folder / "old.txt",
         "--old-tokenizer", tokenizer, "--old-checkpoint", folder / "new", "--max-rise", 50, "--json",
+        "--old-data", folder / "speech",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.json()["other_ids"] == 0
+    assert done.json()["speech_after"] == pytest.approx(metrics["forgetting/speech"], rel=1e-3)
+    for option in ("--old-data", "--old-checkpoint"):
+        done = call("validate-e2e", "--checkpoint", folder / "run", option, folder / "speech")
+        assert done.code == 2
+        assert "--old-text and --old-tokenizer together" in done.err
     other = folder / "corpus" / "tokenizer"
     done = call(
         "validate-e2e",
@@ -91,7 +101,18 @@ def test_a_run_stops_above_its_limit_and_keeps_the_checkpoint(
     assert 0 < kept.info.step < 40
     assert kept.info.metrics["forgetting/rise"] > 0.01
     stored = json.loads((tmp_path / "run" / "forgetting.json").read_text(encoding="utf-8"))
-    assert len(stored["before"]) == 2
+    assert len(stored["before"]["text"]) == 2
+
+
+def test_old_speech_is_compared_where_both_speak_the_same_codes(voice: tuple[str, Path]) -> None:
+    backend, folder = voice
+    tokenizer = folder / "old" / ("mtl.json" if backend == "chatterbox" else "bpe.model")
+    common = {"old_text": folder / "old.txt", "old_tokenizer": tokenizer, "old_data": folder / "speech"}
+    found = compare_old_texts(folder / "run", old_checkpoint=folder / "run", **common)
+    assert found.speech is not None
+    assert abs(found.speech.rise) < 0.2  # the same weights; the old tokenizer does not know Amharic letters
+    assert found.speech.before > 0.1
+    assert compare_old_texts(folder / "run", **common).speech_note.startswith("give --old-checkpoint")
 
 
 def test_a_backend_without_text_head_says_so(tmp_path: Path) -> None:
@@ -102,5 +123,9 @@ def test_a_backend_without_text_head_says_so(tmp_path: Path) -> None:
     with pytest.raises(AmttsError, match="'chatterbox-mel' predicts no text"):
         train_tiny(corpus, tmp_path / "run", training={"guard": {"old_text": str(tmp_path / "old.txt")}})
     with pytest.raises(AmttsError, match="cannot be read"):
-        train_tiny(corpus, tmp_path / "run", training={"guard": {"old_text": str(tmp_path / "none.txt")}})
+        read_texts(tmp_path / "none.txt")
+    with pytest.raises(AmttsError, match="'chatterbox-mel' predicts no speech codes"):
+        train_tiny(corpus, tmp_path / "run", training={"guard": {"old_data": str(corpus)}})
+    with pytest.raises(AmttsError, match="limit 0.5 has nothing to watch"):
+        train_tiny(corpus, tmp_path / "run", training={"guard": {"limit": 0.5}})
     assert not (tmp_path / "run").exists()
