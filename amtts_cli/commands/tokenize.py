@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +18,7 @@ from amtts_core.errors import AmttsError
 if TYPE_CHECKING:
     from amtts_core.data.manifest import Utterance
     from amtts_core.text.coverage import TextStatistics, TokenizerReport
+    from amtts_core.text.tokenizer import Layout, TextTokenizer
 
 _SHOWN = 40  # letters, pieces or characters that a line lists; the report file holds all
 
@@ -32,6 +36,12 @@ def tokenize(
     kind: Annotated[
         str | None, typer.Option("--kind", help="fidel, unigram, bpe or char; default: fidel.")
     ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            "--backend", help="Train in the format and with the special ids of this backend's weights."
+        ),
+    ] = "",
     vocab_size: Annotated[
         int | None,
         typer.Option("--vocab-size", help="Exact number of pieces, 100-20000; default: up to 1000."),
@@ -40,7 +50,12 @@ def tokenize(
         bool, typer.Option("--byte-fallback", help="Write unknown characters as bytes; adds 256 pieces.")
     ] = False,
     tokenizer: Annotated[
-        Path | None, typer.Option("--tokenizer", help="Only report on this tokenizer; writes nothing.")
+        Path | None,
+        typer.Option("--tokenizer", help="Encode with this one, of any known format, and train none."),
+    ] = None,
+    encoded: Annotated[
+        Path | None,
+        typer.Option("--encoded", help="Also write each utterance's token ids here, a JSON line each."),
     ] = None,
     max_unk: Annotated[
         float, typer.Option("--max-unk", min=0, max=1, help="Fail above this share of unknown tokens.")
@@ -51,15 +66,17 @@ def tokenize(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Train a tokenizer on a corpus, or report on one.
+    """Train a tokenizer on a corpus, or encode one with a tokenizer that exists; report how well it fits.
 
     `fidel` writes each letter as a consonant and a vowel and learns nothing; it suits small corpora. The others are
-    SentencePiece models with every Ethiopic letter forced in. Above --max-unk nothing is written.
+    SentencePiece models with every Ethiopic letter forced in. --backend indextts2 and --backend chatterbox write the
+    files that their published weights expect. Above --max-unk nothing is written.
 
     Example: amtts tokenize --data demo/corpus --kind unigram --vocab-size 600
     """
     from amtts_core.text.coverage import measure
-    from amtts_core.text.tokenizer import check_kind, load_tokenizer, train_tokenizer
+    from amtts_core.text.foreign.open import open_any_tokenizer
+    from amtts_core.text.tokenizer import check_kind, train_tokenizer
     from amtts_core.text.tokenizer_folder import check_target, install_tokenizer
 
     if manifest is None:
@@ -76,6 +93,7 @@ def tokenize(
     target = out or manifest.parent / "tokenizer"
     if tokenizer is None:
         check_kind(kind or "fidel")
+        layout = _layout(backend) if backend else "amtts"
         check_target(target, force=force)
         text = train_tokenizer(
             kind or "fidel",
@@ -83,20 +101,61 @@ def tokenize(
             vocab_size=vocab_size,
             byte_fallback=byte_fallback,
             seed=seed,
+            layout=layout,
         )
     else:
         _refuse_training_options(
-            out=out, kind=kind, vocab_size=vocab_size, byte_fallback=byte_fallback, force=force
+            out=out,
+            kind=kind,
+            backend=backend or None,
+            vocab_size=vocab_size,
+            byte_fallback=byte_fallback,
+            force=force,
         )
-        text = load_tokenizer(tokenizer)
+        text = open_any_tokenizer(tokenizer)
     report = measure(text, _read(manifest), held_out=_held_out(data))
     _check_text(report, manifest)
     values = report.to_json() | {"manifest": str(manifest), "max_unk": max_unk}
     if report.unk_ratio > max_unk:
         _show(report, {**values, "ok": False, "outcome": "nothing written"}, tokenizer or target)
         raise _too_many_unknown(report, max_unk)
+    if encoded is not None:
+        _write_encoded(encoded, text, _read(manifest), _held_out(data))
     outcome = "measured" if tokenizer else install_tokenizer(text, target, values, force=force)
     _show(report, {**values, "ok": True, "outcome": outcome}, tokenizer or target)
+
+
+def _layout(backend: str) -> Layout:
+    from amtts_core.registry import get_backend
+
+    spec = get_backend(backend).spec
+    if not spec.tokenizers:
+        raise AmttsError(
+            f"backend '{backend}' learns without text and has no tokenizer", remedy="Leave --backend out"
+        )
+    return spec.tokenizer_layout
+
+
+def _write_encoded(
+    path: Path, tokenizer: TextTokenizer, train: Iterator[Utterance], held_out: Iterator[Utterance]
+) -> None:
+    rows = (
+        {"id": utterance.id, "tokens": tokenizer.encode(utterance.spoken_text())}
+        for utterance in itertools.chain(train, held_out)
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise AmttsError(f"--encoded {path} cannot be written: {fault.strerror or fault}") from None
+    try:
+        with temporary.open("w", encoding="utf-8") as lines:
+            lines.writelines(f"{dumps(row)}\n" for row in rows)
+        temporary.replace(path)
+    except OSError as fault:
+        raise AmttsError(f"--encoded {path} cannot be written: {fault.strerror or fault}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _read(manifest: Path) -> Iterator[Utterance]:
@@ -115,7 +174,7 @@ def _refuse_training_options(**given: object) -> None:
     typed = [f"--{name.replace('_', '-')}" for name, value in given.items() if value not in (None, False)]
     if typed:
         raise AmttsError(
-            f"--tokenizer only reports on a tokenizer and goes with no {', '.join(typed)}",
+            f"--tokenizer encodes with a tokenizer that exists and goes with no {', '.join(typed)}",
             remedy="Leave --tokenizer out to train a new one",
         )
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from pydantic import BaseModel
 
 from amtts_core.errors import AmttsError
+from amtts_core.text.tokenizer import Layout
 from amtts_core.units import Hertz
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class BackendSpec:
     """Preset name -> values that replace the config's defaults. The first is the default preset."""
     tokenizers: tuple[str, ...] = ("fidel", "unigram", "bpe", "char")
     """Tokenizer kinds it accepts, the recommended one first; empty where it learns without text."""
+    tokenizer_layout: Layout = "amtts"
+    """File format and special ids of the tokenizers that `amtts tokenize --backend` trains: those of its published
+    weights, where it has some."""
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Values that replace the defaults of `TrainingConfig` for this backend."""
     adjustable: tuple[str, ...] = ()

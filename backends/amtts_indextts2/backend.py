@@ -62,6 +62,7 @@ class IndexTTS2Backend:
         summary="IndexTTS2's GPT over the codes of a speech codec (DAC, mel-codes)",
         sample_rate=SAMPLE_RATE,
         learns_from="codes",
+        tokenizer_layout="sentencepiece",
         config=IndexTTS2Config,
         adjustable=(
             "dropout",

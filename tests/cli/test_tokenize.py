@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sentencepiece import SentencePieceProcessor
+from tokenizers import Tokenizer
 
 from amtts_cli import console
 from amtts_cli.app import main
 from amtts_core.data.manifest import write_jsonl
+from amtts_core.text.fidel_alphabet import ethiopic_alphabet
 from amtts_core.text.tokenizer import load_tokenizer
 
 TRAIN = ["ሰላም ለዓለም።", "እናቴ ዛሬ ከገበያ ሽንኩርት ገዛች።", "አባቴ ማታ ዳቦ ይዞ ይመጣል።", "ልጆቹ ኳስ ተጫወቱ።"] * 3
@@ -168,7 +172,7 @@ def test_a_letter_sentencepiece_never_saw_is_no_unknown(corpus: Path, run: Run) 
         (["--data", "{corpus}", "--tokenizer", "{corpus}/nowhere"], "no tokenizer at"),
         (
             ["--data", "{corpus}", "--tokenizer", "{corpus}/train.jsonl"],
-            "is a file; expected a tokenizer folder",
+            "train.jsonl cannot be read",
         ),
         (["--data", "{corpus}", "--out", "{corpus}/train.jsonl"], "is a file; expected a folder"),
         (["--data", "{corpus}", "--out", "{corpus}/train.jsonl/deep/er"], "is a file; expected a folder"),
@@ -257,3 +261,75 @@ def test_a_failing_rename_leaves_the_old_tokenizer(
 def test_bad_ratio_and_unknown_option_exit_with_2(corpus: Path, run: Run) -> None:
     assert run("--data", corpus, "--max-unk", "2")[0] == 2
     assert run("--data", corpus, "--nonsense")[0] == 2
+
+
+@pytest.mark.parametrize("bytes_too", [False, True])
+@pytest.mark.parametrize("kind", ["fidel", "unigram", "bpe", "char"])
+def test_indextts2_gets_its_own_file(corpus: Path, run: Run, kind: str, bytes_too: bool) -> None:
+    options = ["--byte-fallback"] if bytes_too else []
+    code, _, err = run("--data", corpus, "--kind", kind, "--backend", "indextts2", *options)
+    assert code == 0, err
+    own = load_tokenizer(corpus / "tokenizer")
+    oracle = SentencePieceProcessor(model_file=str(corpus / "tokenizer" / "tokenizer.model"))
+    assert (
+        (oracle.bos_id(), oracle.eos_id(), oracle.unk_id())
+        == (0, 1, 2)
+        == (own.bos_id, own.eos_id, own.unk_id)
+    )
+    assert not [sign for sign in ethiopic_alphabet() if own.unk_id in own.encode(sign)]
+    for text in [*TRAIN, "ሰላም😀"]:
+        if kind != "fidel":
+            assert own.encode(text) == oracle.encode(text)
+        assert (own.unk_id in own.encode(text)) == ("😀" in text and not bytes_too)
+        assert own.decode(own.encode(text)) == text.replace("😀", "😀" if bytes_too else "⁇")
+
+
+@pytest.mark.parametrize("bytes_too", [False, True])
+@pytest.mark.parametrize("kind", ["fidel", "unigram", "bpe", "char"])
+def test_chatterbox_gets_its_own_file(corpus: Path, run: Run, kind: str, bytes_too: bool) -> None:
+    options = ["--byte-fallback"] if bytes_too else []
+    code, _, err = run("--data", corpus, "--kind", kind, "--backend", "chatterbox", *options)
+    assert code == 0, err
+    own = load_tokenizer(corpus / "tokenizer")
+    oracle = Tokenizer.from_file(str(corpus / "tokenizer" / "tokenizer.model"))
+    specials = {"[STOP]": 0, "[UNK]": 1, "[SPACE]": 2, "[START]": 255}
+    assert {name: oracle.token_to_id(name) for name in specials} == specials
+    assert (own.eos_id, own.unk_id, own.bos_id) == (0, 1, 255)
+    assert oracle.get_vocab_size() == own.vocab_size
+    assert not [sign for sign in ethiopic_alphabet() if 1 in oracle.encode(sign).ids]
+    for text in [*TRAIN, "ሰላም😀"]:
+        assert own.encode(text) == oracle.encode(text.replace(" ", "[SPACE]")).ids
+        assert (own.unk_id in own.encode(text)) == ("😀" in text and not bytes_too)
+        assert own.decode(own.encode(text)) == text.replace("😀", "😀" if bytes_too else "⁇")
+
+
+@pytest.mark.parametrize("backend", ["chatterbox", "indextts2"])
+def test_a_backends_sizes_are_exact_or_named(corpus: Path, run: Run, backend: str) -> None:
+    small = refused(run("--data", corpus, "--backend", backend, "--kind", "unigram", "--vocab-size", 100))
+    least = int(re.search(r"take (\d+)", small)[1])
+    most = refused(run("--data", corpus, "--backend", backend, "--kind", "unigram", "--vocab-size", 20000))
+    most = int(re.search(r"at most (\d+)", most)[1])
+    for kind, size in (("unigram", least), ("unigram", most), ("bpe", least), ("bpe", least + 5)):
+        options = ["--kind", kind, "--vocab-size", size, "--out", corpus / f"{kind}-{size}"]
+        code, _, err = run("--data", corpus, "--backend", backend, *options)
+        assert code == 0, err
+        assert load_tokenizer(corpus / f"{kind}-{size}").vocab_size == size
+    message = refused(
+        run("--data", corpus, "--backend", backend, "--kind", "unigram", "--vocab-size", least - 1)
+    )
+    assert str(least) in message
+    refused(run("--data", corpus, "--backend", backend, "--vocab-size", 700))
+    assert "did you mean" in refused(run("--data", corpus, "--backend", f"{backend}s"))
+    assert "learns without text" in refused(run("--data", corpus, "--backend", "dac"))
+
+
+def test_an_existing_tokenizer_of_any_format_encodes(corpus: Path, run: Run) -> None:
+    run("--data", corpus, "--kind", "char", "--backend", "chatterbox")
+    file = corpus / "tokenizer" / "tokenizer.model"
+    code, out, err = run("--data", corpus, "--tokenizer", file, "--encoded", corpus / "ids" / "all.jsonl")
+    assert code == 0, err
+    rows = [json.loads(line) for line in (corpus / "ids" / "all.jsonl").read_text().splitlines()]
+    assert len(rows) == len(TRAIN) + 2
+    assert rows[0] == {"id": "u0", "tokens": load_tokenizer(corpus / "tokenizer").encode(TRAIN[0])}
+    assert "--backend" in refused(run("--data", corpus, "--tokenizer", file, "--backend", "chatterbox"))
+    refused(run("--data", corpus, "--tokenizer", file, "--encoded", corpus / "train.jsonl" / "x"))

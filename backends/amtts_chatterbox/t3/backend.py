@@ -66,6 +66,7 @@ class ChatterboxT3Backend:
         summary="T3: a Llama from text to speech codes; reads and writes the published weights",
         sample_rate=SAMPLE_RATE,
         learns_from="codes",
+        tokenizer_layout="hf-json",
         config=T3Config,
         adjustable=(
             "text_weight",

@@ -18,6 +18,8 @@ from amtts_core.units import Seconds
 
 _ROWS = "ሀለሐመሠረሰሸቀበተቸኀነኘአከኸወዐዘዠየደጀገጠጨጰጸፀፈፐ"
 _SAME_ROW = {"ሐ": "ሀ", "ኀ": "ሀ", "ኸ": "ሀ", "ሠ": "ሰ", "ዐ": "አ", "ፀ": "ጸ"}
+_NO_TEXT = ("<0x", "[PLACEHOLDER_", "<unused_")
+"""Beginnings of pieces that stand for no text: bytes, and what fills a vocabulary up."""
 _ETHIOPIC_LANGUAGES = {"am", "ti", "gez", "tig", "sgw"}
 
 
@@ -154,7 +156,7 @@ def measure(
         pieces_never_used=tuple(
             piece
             for number, piece in enumerate(tokenizer.symbols())
-            if number not in used and number not in special and not piece.startswith("<0x")
+            if number not in used and number not in special and not piece.startswith(_NO_TEXT)
         ),
         ethiopic_text=not languages & _ETHIOPIC_LANGUAGES or any(map(_is_ethiopic_letter, seen)),
     )

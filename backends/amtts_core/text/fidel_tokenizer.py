@@ -16,7 +16,8 @@ from amtts_core.errors import AmttsError
 from amtts_core.text import fidel_alphabet
 from amtts_core.text.tokenizer import BOS, EOS, PAD, SPECIALS, UNK, damaged, write_settings
 
-_BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
+BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
+"""Tokens of single bytes, as SentencePiece names them."""
 _UNKNOWN = "⁇"
 
 
@@ -40,7 +41,7 @@ class FidelTokenizer:
         self._ids = {symbol: number for number, symbol in enumerate(symbols)}
         if len(self._ids) != len(self._symbols) or "" in self._ids:
             raise ValueError("a symbol is empty or occurs twice")
-        parts = {*SPECIALS, *_BYTES, *fidel_alphabet.VOWELS, *fidel_alphabet.consonants()}
+        parts = {*SPECIALS, *BYTES, *fidel_alphabet.VOWELS, *fidel_alphabet.consonants()}
         literals = [symbol for symbol in self._symbols if symbol not in parts]
         self._spelling: dict[str, list[int]] = {
             letter: [self._ids[part] for part in spelling]
@@ -53,7 +54,7 @@ class FidelTokenizer:
             if consonant in self._ids:
                 self._written.setdefault((self._ids[consonant],), consonant)
         self._byte_ids = (
-            [self._ids[name] for name in _BYTES] if all(name in self._ids for name in _BYTES) else []
+            [self._ids[name] for name in BYTES] if all(name in self._ids for name in BYTES) else []
         )
         longer = sorted((literal for literal in literals if len(literal) > 1), key=len, reverse=True)
         self._longer = re.compile("|".join([*map(re.escape, longer), "."]), re.DOTALL) if longer else None
@@ -113,7 +114,7 @@ class FidelTokenizer:
 def default_symbols(*, byte_fallback: bool = False) -> list[str]:
     """The symbols of a new fidel tokenizer, in the order of their ids."""
     symbols = [*SPECIALS, *fidel_alphabet.VOWELS, *fidel_alphabet.consonants(), *fidel_alphabet.PLAIN]
-    return [*symbols, *_BYTES] if byte_fallback else symbols
+    return [*symbols, *BYTES] if byte_fallback else symbols
 
 
 def train(

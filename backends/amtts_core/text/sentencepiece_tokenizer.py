@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amtts_core.errors import AmttsError
+from amtts_core.text import fidel_alphabet
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
 from amtts_core.text.tokenizer import BOS, EOS, MODEL_FILE, PAD, SPECIALS, UNK, damaged, write_settings
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 SMALLEST, LARGEST = 100, 20_000
 """Limits of `vocab_size`."""
 PUNCTUATION = ("።", "፣", "፤", "፥", "፦", "፧", "፡", "፠", "፨", "!", "?", ".", ",", "-")
+NATIVE_IDS = {"pad_id": PAD, "unk_id": UNK, "bos_id": BOS, "eos_id": EOS}
+INDEXTTS2_IDS = {"pad_id": -1, "unk_id": 2, "bos_id": 0, "eos_id": 1}
+"""Special ids of amtts' own models and of IndexTTS2's; -1 leaves a piece out."""
 _DEFAULT_SIZE = {"unigram": 1_000, "bpe": 1_000, "char": LARGEST}
 _SAMPLE = 500_000  # texts learnt from at most; bounds memory at about 1 GB
 _TWO_MARKS = (
@@ -141,35 +145,107 @@ def train(
     Raises:
         AmttsError: no text, or a `vocab_size` that cannot be reached exactly; names one that can.
     """
+    model = train_model(kind, texts, vocab_size=vocab_size, byte_fallback=byte_fallback, seed=seed)
+    return SentencePieceTokenizer(kind, model)
+
+
+def train_model(
+    kind: str,
+    texts: Iterable[str],
+    *,
+    vocab_size: int | None,
+    byte_fallback: bool,
+    seed: int,
+    ids: Mapping[str, int] = NATIVE_IDS,
+    uncounted: int = 0,
+) -> bytes:
+    """The serialised model of `train`.
+
+    Args:
+        kind: "unigram", "bpe" or "char".
+        texts: see `train`.
+        vocab_size: see `train`.
+        byte_fallback: see `train`.
+        seed: see `train`.
+        ids: special ids.
+        uncounted: pieces that the caller takes out again and that `vocab_size` does not count.
+
+    Raises:
+        AmttsError: see `train`.
+    """
     if vocab_size is not None and not SMALLEST <= vocab_size <= LARGEST:
         raise AmttsError(
             f"vocabulary size {vocab_size}: expected {SMALLEST} to {LARGEST}",
             remedy="Choose another --vocab-size, or leave it out",
         )
     feed = _Texts(texts)
+    size = (vocab_size or _DEFAULT_SIZE[kind]) + uncounted
     try:
-        model = _run_trainer(kind, feed, vocab_size, byte_fallback=byte_fallback, seed=seed)
+        model = _run_trainer(
+            kind, feed, size, exact=vocab_size is not None, byte_fallback=byte_fallback, seed=seed, ids=ids
+        )
     except RuntimeError as fault:
         if feed.fault is not None:
             raise feed.fault from None
         if not feed.count:
             raise AmttsError(f"no text to train a {kind} tokenizer on: every text is empty") from None
-        raise _translated(kind, vocab_size, str(fault)) from fault
-    tokenizer = SentencePieceTokenizer(kind, model)
-    lost = [letter for letter in ethiopic_alphabet() if tokenizer.unk_id in tokenizer.encode(letter)]
+        raise _translated(kind, size, str(fault), uncounted) from fault
+    processor = _processor(model)
+    unknown = ids["unk_id"]
+    lost = [letter for letter in ethiopic_alphabet() if unknown in processor.encode(letter)]
     if lost:
         raise RuntimeError(f"SentencePiece left {len(lost)} required letters out: {''.join(lost[:20])}")
-    if vocab_size is not None and vocab_size != tokenizer.vocab_size:
+    made = processor.get_piece_size() - uncounted
+    if vocab_size is not None and vocab_size != made:
         raise AmttsError(
-            f"vocabulary size {vocab_size}: a {kind} tokenizer of these texts has exactly {tokenizer.vocab_size} "
-            "pieces",
+            f"vocabulary size {vocab_size}: a {kind} tokenizer of these texts has exactly {made} pieces",
             remedy="Leave --vocab-size out",
         )
-    return tokenizer
+    return model
+
+
+def piece_scores(model: bytes) -> list[tuple[str, float]]:
+    """Every piece of a model with its score, in the order of the ids."""
+    processor = _processor(model)
+    return [
+        (processor.id_to_piece(number), processor.get_score(number))
+        for number in range(processor.get_piece_size())
+    ]
+
+
+def fidel_model(vowels: Sequence[str], *, byte_fallback: bool) -> bytes:
+    """IndexTTS2's ids over consonants, these vowel pieces and plain characters; nothing is learnt.
+
+    Args:
+        vowels: pieces of their own wherever they stand.
+        byte_fallback: adds 256 byte pieces.
+    """
+    signs = [sign for sign in fidel_alphabet.PLAIN if sign != " "]
+    text = f"{''.join((*fidel_alphabet.consonants(), *signs))} {signs[0]}"
+    return _run_trainer(
+        "char",
+        [text],
+        LARGEST,
+        exact=False,
+        byte_fallback=byte_fallback,
+        seed=0,
+        ids=INDEXTTS2_IDS,
+        required="",
+        own=vowels,
+    )
 
 
 def _run_trainer(
-    kind: str, texts: Iterable[str], vocab_size: int | None, *, byte_fallback: bool, seed: int
+    kind: str,
+    texts: Iterable[str],
+    vocab_size: int,
+    *,
+    exact: bool,
+    byte_fallback: bool,
+    seed: int,
+    ids: Mapping[str, int],
+    required: str | None = None,
+    own: Sequence[str] = PUNCTUATION,
 ) -> bytes:
     import sentencepiece
 
@@ -179,20 +255,17 @@ def _run_trainer(
         sentence_iterator=iter(texts),
         model_writer=model,
         model_type=kind,
-        vocab_size=vocab_size or _DEFAULT_SIZE[kind],
-        hard_vocab_limit=vocab_size is not None,
+        vocab_size=vocab_size,
+        hard_vocab_limit=exact,
         use_all_vocab=kind == "char",
         character_coverage=1.0,
-        required_chars=ethiopic_alphabet(),
-        user_defined_symbols=list(PUNCTUATION),
+        required_chars=ethiopic_alphabet() if required is None else required,
+        user_defined_symbols=list(own),
         normalization_rule_name="identity",
         add_dummy_prefix=False,
         remove_extra_whitespaces=False,
         byte_fallback=byte_fallback,
-        pad_id=PAD,
-        unk_id=UNK,
-        bos_id=BOS,
-        eos_id=EOS,
+        **ids,
         pad_piece=SPECIALS[PAD],
         unk_piece=SPECIALS[UNK],
         bos_piece=SPECIALS[BOS],
@@ -207,21 +280,23 @@ def _run_trainer(
     return model.getvalue()
 
 
-def _translated(kind: str, vocab_size: int | None, message: str) -> AmttsError:
+def _translated(kind: str, size: int, message: str, uncounted: int) -> AmttsError:
     """SentencePiece's complaint about the vocabulary size as one line with a size that works."""
-    size = _DEFAULT_SIZE[kind] if vocab_size is None else vocab_size
     if found := re.search(r"too high .*?<= (\d+)", message, re.DOTALL):
+        most = int(found[1]) - uncounted
         return AmttsError(
-            f"vocabulary size {size} is too large for these texts: they support at most {found[1]} {kind} pieces",
-            remedy=f"Use --vocab-size {found[1]}, or leave it out, or add text",
+            f"vocabulary size {size - uncounted} is too large for these texts: "
+            f"they support at most {most} {kind} pieces",
+            remedy=f"Use --vocab-size {most}, or leave it out, or add text",
         )
     if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
+        least = int(found[1]) - uncounted
         return AmttsError(
-            f"vocabulary size {size} is too small: every Ethiopic letter, the punctuation and the characters of "
-            f"these texts take {found[1]}",
-            remedy=f"Use --vocab-size {found[1]} or more, or --kind fidel",
+            f"vocabulary size {size - uncounted} is too small: every Ethiopic letter, the punctuation and the "
+            f"characters of these texts take {least}",
+            remedy=f"Use --vocab-size {least} or more, or --kind fidel",
         )
-    return AmttsError(f"SentencePiece cannot train a {kind} tokenizer of size {size}: {message}")
+    return AmttsError(f"SentencePiece cannot train a {kind} tokenizer of size {size - uncounted}: {message}")
 
 
 def load(folder: Path, settings: dict[str, Any]) -> SentencePieceTokenizer:

@@ -10,13 +10,16 @@ import importlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from amtts_core.errors import AmttsError, nearest
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 """Token strings of `PAD`, `UNK`, `BOS` and `EOS`, the first four of every tokenizer trained here."""
+
+Layout = Literal["amtts", "sentencepiece", "hf-json"]
+"""File format and special ids of a tokenizer: amtts' own, those of IndexTTS2, or those of Chatterbox."""
 
 FORMAT = 1
 """Version of `tokenizer.json`."""
@@ -103,6 +106,7 @@ def train_tokenizer(
     vocab_size: int | None = None,
     byte_fallback: bool = False,
     seed: int = 0,
+    layout: Layout = "amtts",
 ) -> TextTokenizer:
     """A tokenizer for `texts`, which are read once, as a stream.
 
@@ -112,11 +116,18 @@ def train_tokenizer(
         vocab_size: exact size, 100 to 20,000; None takes the kind's default, lowered to what the texts support.
         byte_fallback: write what the vocabulary lacks as UTF-8 bytes instead of the unknown token.
         seed: draws the sample that is learnt from when there are more texts than are needed.
+        layout: file format and special ids, see `BackendSpec.tokenizer_layout`.
 
     Raises:
         AmttsError: unknown kind, no text, or a size that the texts cannot fill; names the workable size.
     """
     check_kind(kind)
+    if layout != "amtts":
+        from amtts_core.text.foreign import trained
+
+        return trained.train(
+            layout, kind, texts, vocab_size=vocab_size, byte_fallback=byte_fallback, seed=seed
+        )
     tokenizer: TextTokenizer = importlib.import_module(_MODULES[kind]).train(
         kind, texts, vocab_size=vocab_size, byte_fallback=byte_fallback, seed=seed
     )

@@ -170,7 +170,7 @@ def grow(tokenizer: TextTokenizer, addition: Addition) -> tuple[TextTokenizer, d
     if isinstance(tokenizer, ForeignSentencePiece):
         pieces = append_pieces(tokenizer.model, symbols, letters=tokenizer.letters)
         return ForeignSentencePiece(pieces.model, letters=tokenizer.letters), pieces.left_out
-    if isinstance(tokenizer, HfJsonTokenizer):
+    if isinstance(tokenizer, HfJsonTokenizer) and tokenizer.data["model"].get("type", "BPE") == "BPE":
         change = change_vocabulary(tokenizer.data, symbols, letters=addition.letters)
         grown = HfJsonTokenizer(change.data, language=tokenizer.language, lower=tokenizer.lower)
         return grown, change.left_out

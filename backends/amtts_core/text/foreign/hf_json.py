@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from amtts_core.errors import AmttsError
 from amtts_core.text.foreign.mapping import hf_vocabulary, size_of
+from amtts_core.text.foreign.symbols import unspelt
 from amtts_core.text.tokenizer import MODEL_FILE, damaged, write_settings
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SPACE, UNK, START, STOP = "[SPACE]", "[UNK]", "[START]", "[STOP]"
 REQUIRED = (UNK, SPACE)
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _PUBLISHED = {START: 255, STOP: 0}
 """Ids of the marks around a text, which the network puts there, for files that do not name them."""
 
@@ -71,15 +74,18 @@ class HfJsonTokenizer:
         return list(self._tokenizer.encode(text.replace(" ", SPACE)).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """See `TextTokenizer`. Consonant and vowel symbols come back as they are."""
+        """See `TextTokenizer`. Consonant and vowel symbols come back as letters."""
         names = self.symbols()
         skipped = {self.bos_id, self.eos_id, self.pad_id, self._vocabulary.get(f"[{self.language}]", -1)}
         shown = {self.unk_id: "⁇", self._vocabulary[SPACE]: " "}
-        return "".join(
+        parts = (
             shown.get(number, names[number])
             for number in ids
             if number not in skipped and number < len(names)
         )
+        if not self.data["model"].get("byte_fallback"):
+            return unspelt("".join(parts))
+        return unspelt(b"".join(map(_bytes, parts)).decode("utf-8", errors="replace"))
 
     def symbols(self) -> list[str]:
         """See `TextTokenizer`; an id without a token shows as `[ROW n]`."""
@@ -113,6 +119,12 @@ class HfJsonTokenizer:
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels to worker processes as the file's content."""
         return (_rebuild, (self.data, self.language, self.lower))
+
+
+def _bytes(token: str) -> bytes:
+    """UTF-8 of a token; that of a byte token is the byte."""
+    found = _BYTE.fullmatch(token)
+    return bytes([int(found[1], 16)]) if found else token.encode("utf-8", errors="replace")
 
 
 def _rebuild(data: dict[str, Any], language: str, lower: bool) -> HfJsonTokenizer:

@@ -135,13 +135,13 @@ def _build(
         ids = list(range(size, size + len(names)))
     added = dict(zip(names, ids, strict=True))
     model["vocab"] |= added
-    _add_merges(model, [name for name in names if len(name) > 1 and not _TAG.fullmatch(name)])
+    add_merges(model, [name for name in names if len(name) > 1 and not _TAG.fullmatch(name)])
     for name in names:
         if _TAG.fullmatch(name):
-            new.setdefault("added_tokens", []).append(_added_token(name, added[name], special=name in tags))
+            new.setdefault("added_tokens", []).append(added_token(name, added[name], special=name in tags))
     new["added_tokens"] = sorted(new.get("added_tokens") or [], key=lambda token: token["id"])
     if letters == "cv":
-        _spell_letters(new)
+        spell_letters(new)
     if pad_to:
         used = size_of(hf_vocabulary(new))
         if used > pad_to:
@@ -179,7 +179,7 @@ def _merges(model: dict[str, Any]) -> list[tuple[str, str]]:
     return [(left, right) for left, right in pairs]
 
 
-def _add_merges(model: dict[str, Any], pieces: Sequence[str]) -> None:
+def add_merges(model: dict[str, Any], pieces: Sequence[str]) -> None:
     """Every way to put a piece together from two tokens, in the order of the pieces."""
     as_text = bool(model["merges"]) and isinstance(model["merges"][0], str)
     for piece in pieces:
@@ -189,7 +189,7 @@ def _add_merges(model: dict[str, Any], pieces: Sequence[str]) -> None:
                 model["merges"].append(f"{left} {right}" if as_text else [left, right])
 
 
-def _added_token(name: str, number: int, *, special: bool) -> dict[str, Any]:
+def added_token(name: str, number: int, *, special: bool) -> dict[str, Any]:
     """A token that is looked for before the merges; vowels after the letters were spelt out, tags before."""
     return {
         "id": number,
@@ -202,7 +202,7 @@ def _added_token(name: str, number: int, *, special: bool) -> dict[str, Any]:
     }
 
 
-def _spell_letters(data: dict[str, Any]) -> None:
+def spell_letters(data: dict[str, Any]) -> None:
     """Makes the file itself spell each letter, so that any program that reads it does.
 
     Sixth order letters come first: they also name the consonants that the other rules bring in.

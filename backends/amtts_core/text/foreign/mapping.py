@@ -53,7 +53,7 @@ def tokenizer_file(path: Path) -> TokenizerFile:
     data = read_json(path)
     if isinstance(data.get("kind"), str) and "format" in data:
         return TokenizerFile(path.parent, "fidel" if data["kind"] == "fidel" else "amtts")
-    if isinstance(data.get("model"), dict) and isinstance(data["model"].get("vocab"), dict):
+    if isinstance(data.get("model"), dict) and isinstance(data["model"].get("vocab"), dict | list):
         return TokenizerFile(path, "hf-json")
     if data and all(isinstance(value, int) and not isinstance(value, bool) for value in data.values()):
         return TokenizerFile(path, "vits")
@@ -85,17 +85,33 @@ def load_vocab_mapping(path: Path | str) -> dict[str, int]:
 
         return {piece: number for number, piece in enumerate(pieces(found.path.read_bytes(), found.path))}
     data = read_json(found.path)
-    vocabulary = hf_vocabulary(data) if found.kind == "hf-json" else dict(data)
+    try:
+        vocabulary = hf_vocabulary(data) if found.kind == "hf-json" else dict(data)
+    except ValueError as fault:
+        raise AmttsError(f"tokenizer {found.path} is damaged: {fault}") from None
     check_ids(vocabulary, found.path)
     return vocabulary
 
 
 def hf_vocabulary(data: dict[str, Any]) -> dict[str, int]:
-    """Token string -> id of a Hugging Face `tokenizers` JSON, added tokens included."""
-    return {
-        **data["model"]["vocab"],
-        **{token["content"]: token["id"] for token in data.get("added_tokens") or ()},
-    }
+    """Token string -> id of a Hugging Face `tokenizers` JSON, added tokens included.
+
+    Raises:
+        ValueError: a list of tokens or of added tokens is not one.
+    """
+    vocabulary = data["model"]["vocab"]
+    try:
+        if isinstance(
+            vocabulary, list
+        ):  # a unigram model: pairs of token and score, in the order of their ids
+            vocabulary = {name: number for number, (name, _) in enumerate(vocabulary)}
+        added = {str(token["content"]): token["id"] for token in data.get("added_tokens") or ()}
+        found = {**vocabulary, **added}
+        if not all(isinstance(name, str) and type(number) is int for name, number in found.items()):
+            raise ValueError("an id is no whole number")
+    except (TypeError, KeyError, ValueError) as fault:
+        raise ValueError(f"its list of tokens is damaged ({fault})") from None
+    return found
 
 
 def check_ids(vocabulary: dict[str, int], path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import VOWELS, spellings
 from amtts_core.text.foreign.sentencepiece_proto import parse_model
-from amtts_core.text.foreign.symbols import SPACE_MARK, Letters
+from amtts_core.text.foreign.symbols import SPACE_MARK, Letters, unspelt
 from amtts_core.text.tokenizer import MODEL_FILE, damaged, write_settings
 
 if TYPE_CHECKING:
@@ -70,8 +70,9 @@ class ForeignSentencePiece:
         return list(self._processor.encode(text.encode("utf-8", errors="replace").decode("utf-8")))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """See `TextTokenizer`. Consonant and vowel pieces come back as they are."""
-        return str(self._processor.decode([number for number in ids if number < self.vocab_size]))
+        """See `TextTokenizer`. Consonant and vowel pieces come back as letters."""
+        text = str(self._processor.decode([number for number in ids if number < self.vocab_size]))
+        return unspelt(text) if self.letters == "cv" else text
 
     def symbols(self) -> list[str]:
         """See `TextTokenizer`."""

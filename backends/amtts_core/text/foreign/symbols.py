@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from amtts_core.errors import AmttsError
-from amtts_core.text.fidel_alphabet import VOWELS, consonants, ethiopic_alphabet
+from amtts_core.text.fidel_alphabet import VOWELS, consonants, ethiopic_alphabet, spellings
 from amtts_core.text.foreign.mapping import load_vocab_mapping, tokenizer_file
 from amtts_core.text.tokenizer import SPECIALS
 
@@ -50,6 +51,22 @@ def cv_symbols() -> tuple[str, ...]:
     """Consonants and vowels that spell every Ethiopic letter, with marks, numerals and punctuation."""
     rest = [sign for sign in fidel_symbols() if unicodedata.category(sign) != "Lo"]
     return (*consonants(), *VOWELS, *rest)
+
+
+def unspelt(text: str) -> str:
+    """A text in which letters are spelt as a consonant and named vowels (`ስ[+ə]`), with the letters put back."""
+    pattern, letters = _spelt_letters()
+    return pattern.sub(lambda found: letters[found[0]], text) if "[+" in text else text
+
+
+@cache
+def _spelt_letters() -> tuple[re.Pattern[str], dict[str, str]]:
+    letters = {
+        "".join(f"[{part}]" if part in VOWELS else part for part in spelling): letter
+        for letter, spelling in spellings().items()
+    }
+    longest = sorted(letters, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest))), letters
 
 
 def read_addition(source: str) -> Addition:
@@ -103,14 +120,20 @@ def _checked(source: str, parts: list[str]) -> Addition:
 def _from_tokenizer(path: Path) -> Addition:
     kind = tokenizer_file(path).kind
     ids = load_vocab_mapping(path)
-    names = [name for name, _ in sorted(ids.items(), key=lambda item: item[1]) if not _is_technical(name)]
+    bare_names = (_bare(name) for name, _ in sorted(ids.items(), key=lambda item: item[1]))
+    names = [name for name in bare_names if not _is_technical(name)]
     symbols = [name for name in names if name in VOWELS or any(map(is_ethiopic, name))]
     foreign = tuple(name for name in names if name not in set(symbols))
-    if kind == "fidel":
+    if kind == "fidel" or set(names) >= set(VOWELS):
         return Addition(source=str(path), symbols=tuple(symbols), letters="cv", left_out=foreign)
     bare = {symbol.strip(SPACE_MARK) for symbol in symbols}
     missing = [sign for sign in ethiopic_alphabet() if sign not in bare]
     return Addition(source=str(path), symbols=(*symbols, *missing), completed=len(missing), left_out=foreign)
+
+
+def _bare(name: str) -> str:
+    """A vowel without the brackets that it has in foreign files."""
+    return name[1:-1] if name[1:-1] in VOWELS else name
 
 
 def is_ethiopic(character: str) -> bool:
