@@ -31,8 +31,15 @@ def probe(
     try:
         encoder.load_state_dict(own, strict=True)
     except RuntimeError as fault:
+        what = " ".join(str(fault).split())[:200]
+        beside = (
+            "the config.json beside the weights"
+            if config
+            else "the published sizes (no config.json is beside)"
+        )
         raise CheckpointError(
-            f"the text encoder cannot be loaded: {' '.join(str(fault).split())[:300]}"
+            f"the text encoder does not fit {beside}: {what}",
+            remedy="Give the folder that holds weights and config.json together",
         ) from None
     outputs: dict[str, list[Tensor]] = {"prior_means": [], "prior_log_variances": [], "hidden": []}
     with torch.inference_mode():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,7 +19,7 @@ from amtts_core.evaluation.old_speech import old_speech, speech_scores, with_tok
 from amtts_core.registry import get_backend
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.start import open_start
-from amtts_core.vocab.forgetting import Forgetting, compare_scores, text_cross_entropy
+from amtts_core.vocab.forgetting import Forgetting, ScoresText, compare_scores, text_cross_entropy
 from amtts_core.vocab.own_checkpoint import is_own
 
 if TYPE_CHECKING:
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
     from amtts_core.backend import Backend
     from amtts_core.data.dataset import SpeechDataset
-
-
-@runtime_checkable
-class ScoresText(Protocol):
-    """A backend whose network predicts its text."""
-
-    def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Logits (N + 2, V) at the positions of start, tokens and stop, and those ids (N + 2,)."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 SMALLEST, LARGEST = 100, 20_000
 """Limits of `vocab_size`."""
 PUNCTUATION = ("።", "፣", "፤", "፥", "፦", "፧", "፡", "፠", "፨", "!", "?", ".", ",", "-")
-NATIVE_IDS = {"pad_id": PAD, "unk_id": UNK, "bos_id": BOS, "eos_id": EOS}
-INDEXTTS2_IDS = {"pad_id": -1, "unk_id": 2, "bos_id": 0, "eos_id": 1}
+NATIVE_IDS: Mapping[str, Any] = {"pad_id": PAD, "unk_id": UNK, "bos_id": BOS, "eos_id": EOS}
+INDEXTTS2_IDS: Mapping[str, Any] = {"pad_id": -1, "unk_id": 2, "bos_id": 0, "eos_id": 1}
 """Special ids of amtts' own models and of IndexTTS2's; -1 leaves a piece out."""
 _DEFAULT_SIZE = {"unigram": 1_000, "bpe": 1_000, "char": LARGEST}
 _SAMPLE = 500_000  # texts learnt from at most; bounds memory at about 1 GB
@@ -156,7 +156,7 @@ def train_model(
     vocab_size: int | None,
     byte_fallback: bool,
     seed: int,
-    ids: Mapping[str, int] = NATIVE_IDS,
+    ids: Mapping[str, Any] = NATIVE_IDS,
     uncounted: int = 0,
 ) -> bytes:
     """The serialised model of `train`.
@@ -243,7 +243,7 @@ def _run_trainer(
     exact: bool,
     byte_fallback: bool,
     seed: int,
-    ids: Mapping[str, int],
+    ids: Mapping[str, Any],
     required: str | None = None,
     own: Sequence[str] = PUNCTUATION,
 ) -> bytes:

@@ -12,10 +12,10 @@ import torch
 from amtts_core.config import RunConfig
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.evaluation.old_speech import old_speech, speech_scores
-from amtts_core.evaluation.old_text import ScoresText, old_ids, original_size, read_texts, text_scores
+from amtts_core.evaluation.old_text import old_ids, original_size, read_texts, text_scores
 from amtts_core.training.callbacks import Callback
 from amtts_core.training.validation import LOT
-from amtts_core.vocab.forgetting import ForgettingGuard, compare_scores
+from amtts_core.vocab.forgetting import ForgettingGuard, ScoresText, compare_scores
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,10 +33,12 @@ from amtts_core.text.tokenizer import TextTokenizer, load_tokenizer
 from amtts_core.vocab.initialise import Init, row_origins
 from amtts_core.vocab.old_text import encode_both, sample_texts
 from amtts_core.vocab.plan import plan_rows
-from amtts_core.vocab.probe import compare_tables
+from amtts_core.vocab.probe import compare_backends, compare_tables
 from amtts_core.vocab.resize import resize_rows
 
 REPORT = "vocab_report.json"
+_PROBED = 3  # texts that go through both networks; each may be spoken
+_SHORT = 40  # tokens of such a text
 
 
 def is_own(path: Path) -> bool:
@@ -66,13 +69,16 @@ def extend_own(
     new, left_out = grow(old, addition)
     before, after = ({name: n for n, name in enumerate(kind.symbols())} for kind in (old, new))
     if len(after) == len(before):
+        name, reason = next(iter(left_out.items()), ("", "it has all of them"))
+        why = f": {name!r}: {reason}" if name else f": {reason}"
         raise AmttsError(
-            f"nothing to add: the tokenizer of {checkpoint.folder} has all {len(before)} symbols already"
+            f"nothing to add to the {len(before)} symbols of the tokenizer of {checkpoint.folder}{why}"
         )
     plan = plan_rows(before, after)
     origins = row_origins(plan.new, before, init=init)
     weights = checkpoint.weights()
-    rows = checkpoint.load_backend().text_rows()
+    voice = checkpoint.load_backend()
+    rows = voice.text_rows()
     resized = weights | {
         row.tensor: resize_rows(
             weights[row.tensor], plan, before, origins, name=row.tensor, extra=row.extra, seed=seed
@@ -82,12 +88,22 @@ def extend_own(
     texts = [
         text for text in sample_texts(old.symbols(), seed=seed) if not any(name in text for name in plan.new)
     ]
-    pairs = encode_both(texts, (old.encode, new.encode), {})
+    pairs = [pair for pair in encode_both(texts, (old.encode, new.encode), {}) if pair[0]]
+    compare_tables(weights, resized, plan, [row.tensor for row in rows])
+    short = [pair for pair in pairs if len(pair[0]) <= _SHORT] or pairs
+    chosen = random.Random(seed).sample(short, min(len(short), _PROBED))
+    loaded = type(voice).load(
+        voice.config, resized, tokenizer=new, speakers=checkpoint.info.speakers
+    )  # strictly, at the new size
+    loaded.network.eval()
+    difference = compare_backends(voice, loaded, plan, chosen)
+    new_tokens = sorted({*checkpoint.info.new_tokens, *plan.new.values()})
     untrained = sorted({*checkpoint.info.untrained_tokens, *plan.new.values()})
     info = checkpoint.info.model_copy(
         update={
             "vocab_size": new.vocab_size,
             "tokenizer_hash": new.fingerprint(),
+            "new_tokens": new_tokens,
             "untrained_tokens": untrained,
             "metrics": {},
         }
@@ -109,10 +125,10 @@ def extend_own(
             sign for sign in ethiopic_alphabet() if new.unk_id in new.encode(sign)
         ],
         "old_text": {
-            "compared_through": "tables",
+            "compared_through": "network",
             "why_not_the_network": "",
-            "sequences": len(pairs),
-            "max_abs_diff": compare_tables(weights, resized, plan, [row.tensor for row in rows]),
+            "sequences": len(chosen),
+            "max_abs_diff": difference,
         },
     }
     target = out.absolute()

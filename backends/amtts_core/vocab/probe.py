@@ -14,7 +14,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from amtts_core.backend import Backend, SynthesisRequest
 from amtts_core.errors import CheckpointError
+from amtts_core.vocab.forgetting import ScoresText
 from amtts_core.vocab.plan import NEW, RowPlan
 
 GROUP = "amtts.text_probes"
@@ -121,10 +123,50 @@ def compare_network(
         if name == LOGITS:
             other = other[..., [number for number, _ in columns]]
             value = value[..., [origin for _, origin in columns]]
-        difference = float((value - other).abs().max())
-        if not difference <= TOLERANCE * max(1.0, float(value.abs().max())):
-            raise CheckpointError(
-                f"the resized model treats old text otherwise: {name} differs by {difference:.3g}; nothing was written"
-            )
-        worst = max(worst, difference)
+        worst = max(worst, _difference(name, value, other))
     return worst
+
+
+def compare_backends(
+    old: Backend, new: Backend, plan: RowPlan, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> float:
+    """Largest difference of what two voices of amtts make of old text: text logits where they have some, else speech.
+
+    Args:
+        old: before, in evaluation mode.
+        new: after.
+        plan: rows of old and new vocabulary.
+        sequences: ids of each text in the old and in the new vocabulary, none empty.
+
+    Raises:
+        CheckpointError: it is more than rounding.
+    """
+    columns = [(number, origin) for number, origin in enumerate(plan.sources) if origin != NEW]
+    worst = 0.0
+    with torch.inference_mode():
+        for before, after in sequences:
+            if isinstance(old, ScoresText) and isinstance(new, ScoresText):
+                value = old.text_logits(before)[0][..., [origin for _, origin in columns]]
+                other = new.text_logits(after)[0][..., [number for number, _ in columns]]
+                worst = max(worst, _difference(LOGITS, value, other))
+                continue
+            spoken = [
+                torch.from_numpy(kind.synthesize([SynthesisRequest(tokens=list(ids), seed=1)])[0])
+                for kind, ids in ((old, before), (new, after))
+            ]
+            if spoken[0].shape != spoken[1].shape:
+                raise CheckpointError(
+                    f"the resized model treats old text otherwise: {len(spoken[0])} samples of speech before, "
+                    f"{len(spoken[1])} after; nothing was written"
+                )
+            worst = max(worst, _difference("speech", *spoken))
+    return worst
+
+
+def _difference(name: str, value: Tensor, other: Tensor) -> float:
+    difference = float((value - other).abs().max())
+    if not difference <= TOLERANCE * max(1.0, float(value.abs().max())):
+        raise CheckpointError(
+            f"the resized model treats old text otherwise: {name} differs by {difference:.3g}; nothing was written"
+        )
+    return difference

@@ -136,6 +136,8 @@ def _edit_sentencepiece(path: Path, addition: Addition, *, reuse: bool, pad_to: 
         sentencepiece_model.ForeignSentencePiece(model)
     except ValueError as fault:
         raise AmttsError(f"tokenizer {path} is not one of IndexTTS2: {fault}") from None
+    if sentencepiece_model.is_of_words(model):
+        raise AmttsError(f"tokenizer {path} is a model of whole words, to which letters cannot be added")
     change = sentencepiece_model.append_pieces(
         model, addition.symbols, letters=addition.letters, language=language, pad_to=pad_to
     )

@@ -12,8 +12,10 @@ from tiny_voice import make_corpus, train_tiny
 from amtts_core.backend import SynthesisRequest
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.data.manifest import read_manifest
+from amtts_core.errors import AmttsError
 from amtts_core.registry import get_backend
 from amtts_core.text.tokenizer import train_tokenizer
+from amtts_core.vocab.extend import ExtendRequest, extend_vocabulary
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,15 @@ def test_it_trains_and_speaks(tmp_path: Path, backend: str, kind: str) -> None:
     wave = voice.synthesize([SynthesisRequest(tokens=tokenizer.encode("ሰላም ለዓለም።"), seed=1)])[0]
     assert len(wave) > 0
     assert np.isfinite(wave).all()
+    folder = read_checkpoint(tmp_path / "run").folder
+    request = ExtendRequest(
+        backend=backend, checkpoint=folder, tokenizer=folder / "tokenizer", add="ŋ", out=tmp_path / "more"
+    )
+    if kind == "unigram" and backend == "chatterbox":
+        with pytest.raises(AmttsError, match="cannot grow"):
+            extend_vocabulary(request)
+        return
+    report = extend_vocabulary(request)
+    assert report["new"] == 1
+    assert report["old_text"]["compared_through"] == "network"
+    assert report["old_text"]["max_abs_diff"] < 1e-4

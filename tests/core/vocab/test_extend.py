@@ -23,6 +23,7 @@ from vocabularies import (
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
 from amtts_core.text.foreign.mapping import load_vocab_mapping
+from amtts_core.text.foreign.sentencepiece_proto import parse_model
 from amtts_core.text.tokenizer import load_tokenizer, train_tokenizer
 from amtts_core.vocab import extend, probe
 from amtts_core.vocab.extend import ExtendRequest, extend_vocabulary
@@ -335,3 +336,52 @@ def test_every_declared_family_has_its_tensors_in_the_published_lists() -> None:
     for name, family in FAMILIES.items():
         assert {rows.tensor: tokens[name] + rows.extra for rows in family.rows} == published[name]
     assert probe.find_probe("nothing")[0] is None
+
+
+def cuts(content: bytes) -> list[bytes]:
+    content = content.rstrip()
+    return [content[:end] for end in (0, 1, 9, len(content) // 2, len(content) - 1)]
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_truncated_files_are_refused_wherever_they_end(tmp_path: Path, family: str) -> None:
+    folder = tmp_path / "old"
+    if family == "chatterbox":
+        tokenizer = write_json(folder / "mtl.json", chatterbox_data())
+        checkpoint = write_t3(folder, SIZE)
+        write_json(folder / "config.json", {"t3": {"text_tokens_dict_size": SIZE}})
+    elif family == "indextts2":
+        folder.mkdir()
+        tokenizer = folder / "bpe.model"
+        tokenizer.write_bytes(indextts2_model())
+        checkpoint = write_gpt(folder, len(load_vocab_mapping(tokenizer)))
+        write_json(
+            folder / "config.json", {"gpt": {"number_text_tokens": len(load_vocab_mapping(tokenizer))}}
+        )
+    else:
+        checkpoint = write_vits(folder, mms_list()) / "model.safetensors"
+        tokenizer = folder / "vocab.json"
+    request = ExtendRequest(
+        backend=family, checkpoint=checkpoint, tokenizer=tokenizer, add="fidel", out=tmp_path / "new"
+    )
+    for file in (checkpoint, tokenizer, folder / "config.json"):
+        whole = file.read_bytes()
+        for part in cuts(whole):
+            file.write_bytes(part)
+            refused(request)
+        file.write_bytes(whole)
+    assert extend_vocabulary(request)["new"] > 300
+
+
+def test_additions_that_cannot_be_read(t3: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "wanted.txt").write_bytes("ሀ\nለ".encode("utf-16"))
+    refused(ExtendRequest(**t3, add=str(tmp_path / "wanted.txt")), "wanted.txt cannot be read")
+    (tmp_path / "cut.model").write_bytes(indextts2_model()[:50])
+    refused(ExtendRequest(**t3, add=str(tmp_path / "cut.model")), "cut.model")
+
+
+def test_a_model_of_words_takes_no_letters(gpt: dict[str, Any]) -> None:
+    proto = parse_model(indextts2_model())
+    proto.trainer_spec.model_type = 3
+    gpt["tokenizer"].write_bytes(proto.SerializeToString())
+    refused(ExtendRequest(**gpt, add="fidel"), "whole words")

@@ -15,7 +15,7 @@ from vocabularies import LATIN, chatterbox_data, hf_data, write_json
 
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
-from amtts_core.text.foreign.hf_json import HfJsonTokenizer
+from amtts_core.text.foreign.hf_json import HfJsonTokenizer, check
 from amtts_core.text.foreign.hf_surgery import change_vocabulary, unreachable
 from amtts_core.text.foreign.mapping import hf_vocabulary, load_vocab_mapping
 from amtts_core.text.foreign.symbols import cv_symbols, fidel_symbols
@@ -143,3 +143,38 @@ def test_a_mapping_names_its_damage(tmp_path: Path) -> None:
         load_vocab_mapping(write_json(tmp_path / "vocab.json", {"a": 0, "b": 0}))
     with pytest.raises(AmttsError, match="no tokenizer at"):
         load_vocab_mapping(tmp_path / "none.json")
+
+
+def test_added_tokens_outside_the_model_keep_their_ids() -> None:
+    """The library numbers them behind the model's own tokens, which become more."""
+    data = chatterbox_data()
+    size = len(data["model"]["vocab"])
+    outside = {"special": False, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    data["added_tokens"].append({"id": size, "content": "[laughter]", **outside})
+    change = change_vocabulary(data, "ሀለ")
+    assert encode(data, "a[laughter]b") == encode(change.data, "a[laughter]b")
+    assert change.added == {"ሀ": size + 1, "ለ": size + 2}
+
+
+def test_files_with_dropout_or_marks_around_a_text_are_extended_too() -> None:
+    data = chatterbox_data()
+    data["model"]["dropout"] = 0.5
+    start = data["model"]["vocab"]["[START]"]
+    sequence = {"Sequence": {"id": "A", "type_id": 0}}
+    data["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "[START]", "type_id": 0}}, sequence],
+        "pair": [sequence, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"[START]": {"id": "[START]", "ids": [start], "tokens": ["[START]"]}},
+    }
+    change = change_vocabulary(data, ["ሰ", "ላ", "ሰላ"])
+    tokenizer = HfJsonTokenizer(change.data)
+    assert {tuple(tokenizer.encode("the thin")) for _ in range(20)} == {tuple(tokenizer.encode("the thin"))}
+    assert tokenizer.encode("ሰላ") == [start, change.added["ሰላ"]]
+
+
+def test_ids_that_the_library_reads_otherwise_are_refused(tmp_path: Path) -> None:
+    data = chatterbox_data()
+    data["added_tokens"].append(data["added_tokens"][0] | {"id": 500, "content": "[cough]"})
+    with pytest.raises(AmttsError, match=r"gives '\[cough\]' id 500, Hugging Face tokenizers reads"):
+        check(data, tmp_path / "x.json")

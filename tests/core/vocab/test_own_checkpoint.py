@@ -52,6 +52,10 @@ def test_a_voice_of_our_own_grows(tmp_path: Path, kind: str) -> None:
     assert "ሰላ" in report["left_out"]  # it can be written, and old text must be cut as before
     assert new.unk_id not in new.encode("ሰላም ā ē ñ")
     checkpoint = read_checkpoint(options["out"])
+    assert report["old_text"]["compared_through"] == "network"
+    assert report["old_text"]["sequences"] == 3
+    assert report["old_text"]["max_abs_diff"] < 1e-5
+    assert checkpoint.info.new_tokens == list(range(tokenizer.vocab_size, new.vocab_size))
     assert checkpoint.info.vocab_size == new.vocab_size
     assert checkpoint.info.untrained_tokens == [5, *range(tokenizer.vocab_size, new.vocab_size)]
     backend = checkpoint.load_backend()

@@ -14,7 +14,7 @@ from vocabularies import mms_list, write_json
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
 from amtts_core.text.foreign.symbols import fidel_symbols
-from amtts_core.text.foreign.vits_vocab import BLANK, VitsVocabulary, extend_list, spell
+from amtts_core.text.foreign.vits_vocab import BLANK, NUMERALS, FrontEnd, VitsVocabulary, extend_list, spell
 from amtts_core.text.tokenizer import load_tokenizer
 
 
@@ -78,7 +78,7 @@ def test_spellings(text: str, uroman: str, cv: str) -> None:
 
 def test_cv_has_what_uroman_lacks(tmp_path: Path) -> None:
     change = extend_list(mms_list(), [], front_end="cv")
-    assert set(change.added) == {"c", "ጥ", "ጭ", "ጵ", "ጽ", "v", "ː"}
+    assert set(change.added) == {"c", "ጥ", "ጭ", "ጵ", "ጽ", "v", "ː", *NUMERALS}
     tokenizer = VitsVocabulary(change.vocabulary, front_end="cv")
     assert 0 not in tokenizer.encode("ጠራ ቪዲዮ ቸር")
     assert tokenizer.decode(tokenizer.encode("ጠራ ቪዲዮ")) == "ጥaraa vidiyo"
@@ -92,3 +92,13 @@ def test_what_the_stock_tokenizer_cannot_read_is_left_out() -> None:
     assert len(change.vocabulary) == 40
     with pytest.raises(AmttsError, match="--pad-to 5 is too small"):
         extend_list(mms_list(), ["ሀ"], front_end="fidel", pad_to=5)
+
+
+@pytest.mark.parametrize("front_end", ["uroman", "cv"])
+def test_letters_that_a_list_lacks_for_the_spelling_are_added(front_end: FrontEnd) -> None:
+    change = extend_list({sign: number for number, sign in enumerate(" abc")}, "።", front_end=front_end)
+    tokenizer = VitsVocabulary(change.vocabulary, front_end=front_end)
+    assert change.same_as == {BLANK: " "}  # a space is read in text, so the blank takes its place
+    signs = [sign for sign in ethiopic_alphabet() if front_end == "cv" or not "፩" <= sign <= "፼"]
+    assert 0 not in [number for sign in signs for number in tokenizer.encode(sign)]
+    assert tokenizer.encode(" ") == [change.vocabulary[" "]] != [0]

@@ -132,13 +132,15 @@ def _rebuild(data: dict[str, Any], language: str, lower: bool) -> HfJsonTokenize
 
 
 def open_tokenizer(data: dict[str, Any]) -> Tokenizer:
-    """The official implementation on the file's content.
+    """The official implementation on the file's content; a text is always cut alike (no dropout).
 
     Raises:
         ValueError: it refuses the content.
     """
     from tokenizers import Tokenizer
 
+    if data["model"].get("dropout"):
+        data = {**data, "model": {**data["model"], "dropout": None}}
     try:
         return Tokenizer.from_str(json.dumps(data, ensure_ascii=False))
     except Exception as fault:  # noqa: BLE001 - the library raises plain Exception
@@ -177,5 +179,14 @@ def check(data: dict[str, Any], path: Path) -> None:
         )
     try:
         HfJsonTokenizer(data)
+        named = hf_vocabulary(data)
     except ValueError as fault:
         raise AmttsError(f"tokenizer {path} is not one of Chatterbox: {fault}") from None
+    read = open_tokenizer(data).get_vocab(with_added_tokens=True)
+    for name, number in named.items():
+        if read.get(name) != number:
+            raise AmttsError(
+                f"tokenizer {path} is damaged: it gives {name!r} id {number}, Hugging Face tokenizers reads "
+                f"{read.get(name)}",
+                remedy="Take the file that came with the weights, or save it again with the tokenizers library",
+            )

@@ -49,7 +49,7 @@ def unreachable(data: dict[str, Any]) -> dict[str, int]:
         if name in added or _TAG.fullmatch(name) or name == data["model"].get("unk_token"):
             continue
         plain = unicodedata.normalize("NFKD", name.lower())
-        if plain != name or tokenizer.encode(name).ids != [number]:
+        if plain != name or tokenizer.encode(name, add_special_tokens=False).ids != [number]:
             found[name] = number
     return found
 
@@ -125,6 +125,8 @@ def _build(
 ) -> HfChange:
     new = copy.deepcopy(data)
     model = new["model"]
+    # The library counts on from the model's tokens to number an added one that the model lacks: it would move.
+    model["vocab"] |= {token["content"]: token["id"] for token in new.get("added_tokens") or ()}
     size = size_of(hf_vocabulary(data))
     replaced: dict[str, int] = {}
     if reuse:
@@ -227,9 +229,9 @@ def _unreached(change: HfChange, tags: set[str], letters: Letters) -> list[str]:
     failed = []
     for name, number in change.added.items():
         if name in spelt:
-            ids = tokenizer.encode(name).ids
+            ids = tokenizer.encode(name, add_special_tokens=False).ids
             if number not in ids:
                 failed.append(name)
-        elif tokenizer.encode(name).ids != [number]:
+        elif tokenizer.encode(name, add_special_tokens=False).ids != [number]:
             failed.append(name)
     return failed

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
 
 _NORMAL, _USER_DEFINED, _UNUSED = 1, 4, 5
-_UNIGRAM = 1
+_UNIGRAM, _WORD = 1, 3
 PLACEHOLDER = "<unused_{}>"
 
 
@@ -112,10 +112,17 @@ def open_model(model: bytes) -> SentencePieceProcessor:
     """
     from sentencepiece import SentencePieceProcessor
 
+    if not model:
+        raise ValueError("not a SentencePiece model (it is empty)")  # SentencePiece would log it itself
     try:
         return SentencePieceProcessor(model_proto=model)
     except (RuntimeError, OSError, TypeError) as fault:
         raise ValueError(f"not a SentencePiece model ({fault})") from None
+
+
+def is_of_words(model: bytes) -> bool:
+    """True for a model that knows whole words only."""
+    return bool(parse_model(model).trainer_spec.model_type == _WORD)
 
 
 def pieces(model: bytes, path: Path) -> list[str]:

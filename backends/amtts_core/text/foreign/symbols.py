@@ -88,7 +88,10 @@ def read_addition(source: str) -> Addition:
         return Addition(source=source, symbols=())
     path = Path(source)
     if path.suffix == ".txt" and path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as fault:
+            raise AmttsError(f"--add {path} cannot be read ({fault})", remedy="Give it as UTF-8") from None
         return _checked(source, [line.strip() for line in lines])
     if _exists(path):
         return _from_tokenizer(path)

@@ -25,9 +25,12 @@ from amtts_core.text.tokenizer import damaged, write_settings
 BLANK = "<blank>"
 FrontEnd = Literal["uroman", "fidel", "cv"]
 GEMINATION = "ː"
+_BLANKS = "_|~#*\0"
+"""Signs that lists put at id 0 for the blank alone; any other there is also read in text."""
 CONTRASTS = {"ጥ": "ጥ", "ጭ": "ጭ", "ጵ": "ጵ", "ጽ": "ጽ", "ፅ": "ጽ", "ቭ": "v"}
 """Consonants, by sixth order letter, that `cv` writes with a symbol of their own."""
-CV_SYMBOLS = (*dict.fromkeys(CONTRASTS.values()), GEMINATION)
+NUMERALS = tuple(map(chr, range(0x1369, 0x137D)))
+CV_SYMBOLS = (*dict.fromkeys(CONTRASTS.values()), GEMINATION, *NUMERALS)
 _MARKS = {"።": ".", "፣": ",", "፤": ",", "፥": ",", "፦": ",", "፧": "?", "፡": " ", "\u135d": "", "\u135e": ""}
 _EXTRA_NAMES = ("GLOTTAL ", "PHARYNGEAL ", "SEBATBEIT ")
 _CONSONANTS = {"SZ": "S", "TH": "T", "C": "CH"}
@@ -132,7 +135,9 @@ def extend_list(
     left_out: dict[str, str] = {}
     first = next((name for name, number in vocabulary.items() if number == 0), "")
     wanted = list(CV_SYMBOLS) if front_end == "cv" else []
-    if len(first) == 1 and first.isalnum() and BLANK not in vocabulary:
+    if front_end != "fidel":
+        wanted += sorted(set("".join(_spellings(front_end).values())).difference(wanted))
+    if len(first) == 1 and first not in _BLANKS and BLANK not in vocabulary:
         del new[first]
         new = {BLANK: 0, **new}
         same_as = {BLANK: first}
