@@ -84,7 +84,7 @@ def test_three_hundred_damaged_files(tmp_path: Path):
 
 
 def test_damaged_tables_and_subtitles_end_in_a_ledger_or_one_line(tmp_path: Path):
-    """24 sources: those that can be read still reconcile, the others are refused in one line and leave nothing."""
+    """16 sources: those that can be read still reconcile, the others are refused in one line and leave nothing."""
     chance, spans = random.Random(11), make_spans(2, seed=1)
     captions = srt(spans, sentences(2))
     table = "audio_file|text|speaker\n" + "".join(f"talk.wav|{text}|s\n" for text in SENTENCES[:3])
@@ -99,7 +99,7 @@ def test_damaged_tables_and_subtitles_end_in_a_ledger_or_one_line(tmp_path: Path
     soundfile.write(tmp_path / "in/talk.wav", make_talk(spans), 16000)
     said: list[str] = []
     for name, text in sources.items():
-        for number in range(6):
+        for number in range(4):
             out = tmp_path / f"{name}{number}"
             (tmp_path / "in" / name).write_bytes(_damaged(text.encode(), chance))
             try:
@@ -109,5 +109,5 @@ def test_damaged_tables_and_subtitles_end_in_a_ledger_or_one_line(tmp_path: Path
                 said.append(str(error))
             assert not out.exists() or (out / "rejected.jsonl").is_file()
         (tmp_path / "in" / name).unlink()
-    assert len(said) < 24
+    assert len(said) < 16
     assert all("\n" not in line for line in said)
