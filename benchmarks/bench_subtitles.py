@@ -237,10 +237,8 @@ def measure(talk: Talk, rows: list[dict[str, object]]) -> dict[str, float]:
     }
 
 
-def run_case(
-    clips: Sequence[tuple[np.ndarray, str]], case: Case, folder: Path
-) -> tuple[dict[str, float], str]:
-    """Prepares one talk as a user would; the figures and what was said about the clock."""
+def run_case(clips: Sequence[tuple[np.ndarray, str]], case: Case, folder: Path) -> dict[str, float]:
+    """Prepares one talk as a user would."""
     random = np.random.default_rng(7)
     talk = make_talk(clips, case, random)
     (folder / "in").mkdir(parents=True)
