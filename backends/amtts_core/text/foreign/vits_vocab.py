@@ -135,7 +135,7 @@ def extend_list(
     left_out: dict[str, str] = {}
     first = next((name for name, number in vocabulary.items() if number == 0), "")
     wanted = list(CV_SYMBOLS) if front_end == "cv" else []
-    if front_end != "fidel":
+    if front_end == "cv":  # uroman stays as published
         wanted += sorted(set("".join(_spellings(front_end).values())).difference(wanted))
     if len(first) == 1 and first not in _BLANKS and BLANK not in vocabulary:
         del new[first]
