@@ -62,7 +62,7 @@ def make_talk(clips: Sequence[tuple[np.ndarray, str]], case: Case, random: np.ra
         pause = np.zeros(round(random.uniform(*case.pause) * RATE), np.float32)
         parts += [voice, pause]
         at += (len(voice) + len(pause)) / RATE
-    samples = np.concatenate(parts)
+    samples: np.ndarray = np.concatenate(parts)
     loud = np.sqrt(np.mean(np.square(samples)))
     samples = samples + 1e-4 * random.standard_normal(len(samples)) + case.offset
     if case.noise:
