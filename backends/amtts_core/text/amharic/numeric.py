@@ -31,6 +31,15 @@ _NEGATIVE = re.compile(
 _TYPED_ZERO = re.compile(r"(?<=[0-9])[ዐዑ](?=[0-9\s]|$)")
 _TYPED_COMMA = re.compile(r"(?<![0-9])([1-9][0-9]{0,2})፣([0-9]00)(?![0-9]|፣[0-9])")
 _LOOSE_PREFIX = re.compile(rf"(?<![{LETTER}])([የበለከ]) (?=[0-9])")
+_SCALES = {
+    "thousand": "ሺህ",
+    "million": "ሚሊዮን",
+    "billion": "ቢሊዮን",
+    "trillion": "ትሪሊዮን",
+    "mn": "ሚሊዮን",
+    "bn": "ቢሊዮን",
+}
+_ENGLISH_SCALE = re.compile(rf"(?i:(?<=[0-9])\s?({'|'.join(_SCALES)})(?![A-Za-z]))")
 _LEADING_POINT = re.compile(r"(?:(?<=\s)|^)\.(?=[0-9])")
 
 
@@ -113,11 +122,14 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
         literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
         Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs="፣"),
         Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=","),
-        Substitution("spaced-thousands", _SPACED_MILLIONS, lambda m: m[0].replace(" ", "")),
         literal("corporal", r"(?<=[0-9]) ?/ ?(?=አለቃ)", " ", needs="/"),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
         Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1]),
         *phone_rules(),
+        Substitution("spaced-thousands", _SPACED_MILLIONS, lambda m: m[0].replace(" ", "")),
+        Substitution(
+            "english-scale", _ENGLISH_SCALE, lambda m: f" {_SCALES[m[1].lower()]}" + following_space(m)
+        ),
         *date_rules(reader),
         *clock_rules(settings),
         percent_rule(settings),

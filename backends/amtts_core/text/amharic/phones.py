@@ -13,11 +13,13 @@ _END = r"(?![0-9:/]|[.,-][0-9])"
 _ETHIOPIAN = r"251[ -]?(?:\(0\))?(?:[ -]?[0-9]){9}"
 _FOREIGN = r"[0-9]{7,15}|[0-9]{1,3}(?:[ -]\(?[0-9]{1,7}\)?){1,5}"
 _ABROAD = re.compile(rf"(?<![0-9.,:/])(?:\+|00(?=251))\s?(?P<digits>{_ETHIOPIAN}|{_FOREIGN}){_END}")
+_WITHOUT_PLUS = re.compile(rf"(?<![0-9.,:/])(?P<digits>251[ -][1-9][0-9]{{0,2}}(?:[ -]?[0-9]){{6,8}}){_END}")
 _HOME = re.compile(rf"(?<![0-9.,:/])\(?(?P<digits>0[1-9][0-9]?\)?(?:[ -]?[0-9]){{7,8}}){_END}")
 _GROUPS = re.compile(r"(?<![0-9.,:/])(?P<digits>[0-9]{1,7}(?:[ .-][0-9]{1,7})+)(?![0-9:/%]|[.,-][0-9])")
 _PLATE = re.compile(
     r"(?<![0-9.,:/-])(?P<digits>[0-9]{1,2}\s?-\s?(?:0[0-9]{2,5}|[0-9]{5}))(?![0-9:/-]|[.,][0-9])"
 )
+_ETHIOPIAN_DIGITS = 12
 _LONGEST, _SHORTEST_HOME, _SHORTEST_ABROAD = 15, 9, 7
 
 
@@ -32,6 +34,10 @@ def _count(match: re.Match[str]) -> int:
 def _read_abroad(match: re.Match[str]) -> str:
     fits = _SHORTEST_ABROAD <= _count(match) <= _LONGEST
     return _say(match, words()["plus"] + " " if match[0].startswith("+") else "") if fits else match[0]
+
+
+def _read_ethiopian(match: re.Match[str]) -> str:
+    return _say(match) if _count(match) == _ETHIOPIAN_DIGITS else match[0]
 
 
 def _read_home(match: re.Match[str]) -> str:
@@ -50,6 +56,7 @@ def phone_rules() -> tuple[Rule, ...]:
     """`+251 911 234567`, `0911 23 45 67`, `(011) 551-7700`: every digit by its name, + as ፕላስ."""
     return (
         Substitution("phone", _ABROAD, _read_abroad, needs="+0"),
+        Substitution("phone", _WITHOUT_PLUS, _read_ethiopian, needs="2"),
         Substitution("phone", _HOME, _read_home, needs="0"),
         Substitution("phone", _GROUPS, _read_groups, needs=" .-"),
         Substitution("plate", _PLATE, _say, needs="-"),
