@@ -46,6 +46,13 @@ def trained(name: str) -> tuple[Backend, list[Example], list[float]]:
     return backend, examples, overfit(backend, examples, STEPS)
 
 
+def test_opening_the_codec_draws_no_random_number(backend: Backend) -> None:
+    """A training in which a codec is opened goes on with the numbers it would have drawn."""
+    before = torch.get_rng_state()
+    backend.speech_codec()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 TEXT_TESTED_ELSEWHERE = {"vits": "vits/test_learning.py"}
 """Where most of the loss is sound rebuilt from sound: the text's share shows only after more steps than a test has."""
 

@@ -190,6 +190,18 @@ def test_audio_that_is_missing_names_the_utterance(corpus: Path, tmp_path: Path)
     learn(data, tmp_path / "run").refused("'u003'", "cannot be opened", "data.max_excluded")
 
 
+def test_an_unreadable_line_is_left_out_where_the_settings_allow_it(corpus: Path, tmp_path: Path) -> None:
+    data, run = Path(shutil.copytree(corpus, tmp_path / "data")), tmp_path / "run"
+    with (data / "train.jsonl").open("ab") as handle:
+        handle.write(b'{"id": "x"\n\xff\xfe\n')
+    done = learn(data, run, "--set", "data.max_excluded=0.2", "--json")
+    assert done.json()["excluded"] == 2
+    told = [json.loads(line)["reason"] for line in (run / "excluded.jsonl").read_text().splitlines()]
+    assert ["line 13" in told[0], "line 14" in told[1]] == [True, True]
+    again = learn(data, run, "--resume", "--max-steps", 6, "--json").json()
+    assert (again["step"], again["excluded"]) == (6, 2)
+
+
 def test_a_run_below_a_file(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     learn(corpus, tmp_path / "file").refused("is a file")

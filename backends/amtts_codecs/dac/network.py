@@ -134,7 +134,8 @@ def _initialise(codec: DacModel) -> None:
 def plain_codec(network: DacNetwork) -> DacModel:
     """A copy of the codec with its weight norm folded, in evaluation mode, for encoding and decoding."""
     weights = folded(network.codec.state_dict())
-    plain = DacModel(network.codec.config)
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+        plain = DacModel(network.codec.config)
     plain.load_state_dict(weights)
     return plain.to(next(network.parameters()).device).eval()  # type: ignore[arg-type]
 

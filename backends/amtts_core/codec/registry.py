@@ -44,7 +44,10 @@ def get_codec(name: str) -> type[CodecClass]:
 
 
 def open_codec(name: str, weights: Path, *, num_codebooks: int = 0) -> SpeechCodec:
-    """The codec `name` with these weights, see `CodecClass.open`."""
+    """The codec `name` with these weights, see `CodecClass.open`. Draws nothing from torch's random numbers."""
+    import torch
+
     if not weights.exists():
         raise AmttsError(f"codec weights {weights} do not exist")
-    return get_codec(name).open(weights, num_codebooks=num_codebooks)
+    with torch.random.fork_rng(devices=[]):  # networks draw weights on the CPU before the stored ones replace them
+        return get_codec(name).open(weights, num_codebooks=num_codebooks)

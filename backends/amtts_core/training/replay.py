@@ -95,8 +95,8 @@ class MixedDataset(SpeechDataset):
 
 
 def speakers_of(manifest: Path, replay: ReplayConfig) -> list[str]:
-    """Speaker names of a corpus and of what is mixed in, sorted."""
-    found = set(corpus_speakers(manifest))
+    """Speaker names of a corpus and of what is mixed in, sorted. Bad lines are `load_dataset`'s to judge."""
+    found = set(corpus_speakers(manifest, bad_lines=[]))
     if replay.data and replay.ratio:
-        found |= set(corpus_speakers(Path(replay.data) / manifest.name))
+        found |= set(corpus_speakers(Path(replay.data) / manifest.name, bad_lines=[]))
     return sorted(found)
