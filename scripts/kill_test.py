@@ -31,7 +31,6 @@ KINDS = ("time", "file", "save", "accumulation")
 SETTINGS = {
     "data.batch_frames": 200,
     "training.accumulate": 3,
-    "training.max_steps": 10,
     "training.save_every": 2,
     "training.validate_every": 5,
     "training.log_every": 1,
@@ -76,10 +75,11 @@ COLUMNS = (
 class Harness:
     """Trains one backend undisturbed, then under fire."""
 
-    def __init__(self, backend: str, work: Path, *, seed: int, fresh: bool) -> None:
+    def __init__(self, backend: str, work: Path, *, seed: int, steps: int, fresh: bool) -> None:
         from tiny_voice import make_corpus
 
         self._backend, self._work, self._fresh = backend, work, fresh
+        self._settings = {**SETTINGS, "training.max_steps": steps}
         self._random = random.Random(f"{backend}-{seed}")
         self.tally = Tally(backend)
         self._corpus = make_corpus(work / "corpus")
@@ -126,7 +126,7 @@ class Harness:
 
         arguments = ["train", "--data", str(self._corpus), "--out", str(run), "--backend", self._backend]
         arguments += ["--jobs", "1", "--set", f"data.cache={run.parent / (run.name + '-features')}"]
-        for key, value in SETTINGS.items():
+        for key, value in self._settings.items():
             arguments += ["--set", f"{key}={value}"]
         arguments += assignments(self._backend)
         if any((run / "checkpoints").glob("step-*")):
@@ -247,6 +247,7 @@ def main() -> int:
     parser.add_argument("--backend", action="append", choices=backend_names(), help="default: all")
     parser.add_argument("--kills", type=int, default=50, help="a backend")
     parser.add_argument("--per-run", type=int, default=5, help="kills of one training at most")
+    parser.add_argument("--steps", type=int, default=10, help="of a training")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--exec", action="store_true", help="a new Python for every training")
     options = parser.parse_args()
@@ -259,7 +260,7 @@ def main() -> int:
             began = time.monotonic()
             work = Path(name) / backend
             work.mkdir()
-            harness = Harness(backend, work, seed=options.seed, fresh=options.exec)
+            harness = Harness(backend, work, seed=options.seed, steps=options.steps, fresh=options.exec)
             tally = harness.tally
             while sum(tally.kills[kind] for kind in KINDS) < options.kills and len(tally.faults) < 5:
                 left = options.kills - sum(tally.kills[kind] for kind in KINDS)

@@ -319,6 +319,15 @@ class HasBlocks(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsBlocks(Protocol):
+    """A backend whose learner also reads the weights of some blocks outside of their own forward pass."""
+
+    def read_blocks(self) -> Sequence[nn.Module]:
+        """These blocks, within a pass through the learner's modules; their weights have to stay there throughout."""
+        ...
+
+
 @dataclass(frozen=True)
 class ReferenceCheck:
     """One tensor or number held against a stored one."""

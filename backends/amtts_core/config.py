@@ -154,6 +154,9 @@ class TrainingConfig(Settings):
     compile: Literal["off", "inductor", "aot_eager", "eager"] = Field(
         "off", description="torch.compile of the blocks; the last two are for finding faults"
     )
+    shard: bool = Field(
+        False, description="split the network over the processes of torchrun (FSDP2): less memory in each"
+    )
     optim: OptimConfig = Field(default_factory=OptimConfig, description="optimiser and schedule")
     validate_every: int = Field(200, gt=0, description="steps between validations")
     save_every: int = Field(200, gt=0, description="steps between checkpoints")

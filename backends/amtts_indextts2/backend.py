@@ -34,6 +34,7 @@ from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.near_codes import near_targets, start_rows
 from amtts_core.training.start import PublishedStart
+from amtts_indextts2.alignment import alignment_layer
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.decoding import Decoded, Prompt, decode, stream
 from amtts_indextts2.learner import IndexTTS2Learner
@@ -223,6 +224,11 @@ class IndexTTS2Backend:
     def blocks(self) -> Sequence[nn.Module]:
         """The trunk's blocks."""
         return list(self.network.trunk.blocks)
+
+    def read_blocks(self) -> Sequence[nn.Module]:
+        """The one whose attention the alignment's loss looks at."""
+        number = alignment_layer(self.network.trunk)
+        return self.blocks()[number : number + 1] if self.config.alignment_weight else []
 
     def learner(self) -> IndexTTS2Learner:
         """The training view."""

@@ -17,6 +17,39 @@ from amtts_indextts2.network import IndexTTS2Gpt
 PHASE = "main"
 
 
+class TrainingPass(nn.Module):
+    """A batch to logits and the alignment's loss in one `forward`, so that it can be wrapped."""
+
+    def __init__(self, network: IndexTTS2Gpt) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, speakers: Tensor, wanted: Tensor, text: Tensor, lengths: Tensor, inputs: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Logits of the text and of the codes, and the alignment's loss where it has a weight.
+
+        Args:
+            speakers: (B,) rows of the speaker table.
+            wanted: (B,) code rows that are asked for, 0 where the length is free.
+            text, lengths, inputs, rows: as in `IndexTTS2Gpt.hidden`.
+        """
+        network = self.network
+        prefix = network.prefix(network.latents_of(speakers), wanted=wanted)
+        layer, entering = alignment_layer(network.trunk), list[Tensor]()
+
+        def watch(number: int, hidden: Tensor) -> None:
+            if number == layer:
+                entering.append(hidden)
+
+        watched = watch if network.config.alignment_weight else None
+        text_logits, logits = network(prefix, text, lengths, inputs, rows, watch=watched)
+        if not entering:
+            return text_logits, logits, None
+        aligned = alignment_loss(network.trunk, entering[0], prefix.shape[1], lengths, rows)
+        return text_logits, logits, aligned
+
+
 class IndexTTS2Learner:
     """Loss = weighted mean of the books' cross entropies + `text_weight` x the text's.
 
@@ -33,7 +66,7 @@ class IndexTTS2Learner:
 
     def __init__(self, network: IndexTTS2Gpt, shares: Tensor | None = None) -> None:
         self._shares = shares
-        self.modules: dict[str, nn.Module] = {"network": network}
+        self.modules: dict[str, nn.Module] = {"network": TrainingPass(network)}
         self._network = network
 
     def parameters(self, phase: str) -> list[nn.Parameter]:
@@ -53,17 +86,10 @@ class IndexTTS2Learner:
             lengths = lengths.masked_fill(dropped, 0)
             counted = lengths.masked_fill(dropped, -1)  # an empty text teaches the text head nothing
             wanted = wanted.masked_fill(share[1] < config.free_length, 0)
-        prefix = network.prefix(network.latents_of(batch["speakers"]), wanted=wanted)
         rows = CodeRows(batch["inputs"], batch["targets"], batch["row_lengths"])
         inputs = self._noisy(rows.inputs) if network.training and config.code_noise else rows.inputs
-        layer, entering = alignment_layer(network.trunk), list[Tensor]()
-
-        def watch(number: int, hidden: Tensor) -> None:
-            if number == layer:
-                entering.append(hidden)
-
-        text_logits, logits = self.modules["network"](
-            prefix, text, lengths, inputs, rows.lengths, watch=watch if config.alignment_weight else None
+        text_logits, logits, aligned = self.modules["network"](
+            batch["speakers"], wanted, text, lengths, inputs, rows.lengths
         )
         shares = None if self._shares is None or not network.training else self._shares.to(logits.device)
         books = book_losses(logits, rows.targets, shares)
@@ -73,11 +99,9 @@ class IndexTTS2Learner:
         if len(books) > 1:
             terms |= {f"book{number}": loss for number, loss in enumerate(books)}
         total = spoken + config.text_weight * read
-        if entering:
-            terms["alignment"] = alignment_loss(
-                network.trunk, entering[0], prefix.shape[1], lengths, rows.lengths
-            )
-            total = total + config.alignment_weight * terms["alignment"]
+        if aligned is not None:
+            terms["alignment"] = aligned
+            total = total + config.alignment_weight * aligned
         yield PhaseLoss(
             phase=PHASE,
             total=total,

@@ -16,7 +16,7 @@ from command_line import Done, call
 from extended import extended
 from tiny_voice import make_corpus
 
-from amtts_core.checkpoint import checkpoints_of, find_checkpoint, read_checkpoint
+from amtts_core.checkpoint import checkpoints_of, damage, find_checkpoint, read_checkpoint
 from amtts_core.data.manifest import read_manifest
 
 QUICK = (
@@ -246,37 +246,40 @@ def test_a_bug_keeps_its_traceback(corpus: Path, tmp_path: Path, monkeypatch: py
 # ---- a real process ----
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path, number: signal.Signals) -> None:
-    run = tmp_path / "run"
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "amtts_cli",
-            "train",
-            "--data",
-            str(corpus),
-            "--out",
-            str(run),
-            "--jobs",
-            "1",
-        ),
-        *("--backend", "chatterbox-mel", "--preset", "tiny", "--max-steps", "100000", *QUICK),
-    ]
+def started(corpus: Path, run: Path) -> subprocess.Popen[str]:
+    """A long training in a process of its own, which has left its first checkpoint."""
+    words = (
+        "train",
+        "--data",
+        str(corpus),
+        "--out",
+        str(run),
+        "--jobs",
+        "1",
+        "--max-steps",
+        "100000",
+        *QUICK,
+    )
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "amtts_cli", *words, "--backend", "chatterbox-mel", "--preset", "tiny"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+    deadline = time.monotonic() + 600
+    while not checkpoints_of(run) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path, number: signal.Signals) -> None:
+    run = tmp_path / "run"
+    process = started(corpus, run)
     try:
-        deadline = time.monotonic() + 90
-        while not checkpoints_of(run) and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.05)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 0, err
@@ -285,6 +288,23 @@ def test_a_signal_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path, numb
     last = read_checkpoint(find_checkpoint(run, prefer="latest"))
     assert f"{number.name} at step {last.info.step}," in out
     assert last.training_state()["step"] == last.info.step
+
+
+def test_a_storm_of_signals_ends_it_at_once_and_damages_nothing(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = started(corpus, run)
+    sent = 0
+    while process.poll() is None and sent < 3000:
+        process.send_signal(signal.SIGTERM if sent % 3 else signal.SIGINT)
+        sent += 1
+        time.sleep(0.002)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode in (128 + signal.SIGTERM, 128 + signal.SIGINT), err
+    assert "Traceback" not in err
+    assert not any(damage(folder) for folder in checkpoints_of(run))
+    last = int(checkpoints_of(run)[-1].name.removeprefix("step-"))
+    assert learn(corpus, run, "--resume", "--max-steps", last + 2).code == 0
+    assert read_checkpoint(run, prefer="latest").info.step == last + 2
 
 
 def test_from_extended_weights_to_speech(corpus: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from amtts_chatterbox.t3.alignment import attention_map
+from amtts_chatterbox.t3.alignment import alignment_layer, attention_map
 from amtts_chatterbox.t3.config import PRESETS, SamplingConfig, T3Config
 from amtts_chatterbox.t3.export import export_chatterbox
 from amtts_chatterbox.t3.front_ends import VOICE_RATE
@@ -207,6 +207,11 @@ class ChatterboxT3Backend:
     def blocks(self) -> Sequence[nn.Module]:
         """The trunk's blocks."""
         return self.network.trunk.layers
+
+    def read_blocks(self) -> Sequence[nn.Module]:
+        """The one whose attention the alignment's loss looks at."""
+        number = alignment_layer(self.config.layers)
+        return [self.network.trunk.layers[number]] if self.config.alignment_weight else []
 
     def learner(self) -> T3Learner:
         """The training view."""

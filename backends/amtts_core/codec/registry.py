@@ -49,5 +49,7 @@ def open_codec(name: str, weights: Path, *, num_codebooks: int = 0) -> SpeechCod
 
     if not weights.exists():
         raise AmttsError(f"codec weights {weights} do not exist")
-    with torch.random.fork_rng(devices=[]):  # networks draw weights on the CPU before the stored ones replace them
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # networks draw weights on the CPU before the stored ones replace them
         return get_codec(name).open(weights, num_codebooks=num_codebooks)

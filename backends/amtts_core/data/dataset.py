@@ -90,7 +90,8 @@ def load_dataset(
         manifest: a `.jsonl` file.
         cache: folder of feature stores.
         max_samples: take the first N utterances only; 0 takes all.
-        max_excluded: share of lines that may be unusable (bad line, audio missing or damaged) before this fails.
+        max_excluded: share of lines that may be unusable (bad line, repeated id, missing or damaged audio) before this
+            fails.
         select: takes some of them; None takes all.
         codes: store of `amtts encode-codes` to read from in place of the audio.
         jobs: threads.
@@ -119,20 +120,24 @@ def load_dataset(
     dataset = SpeechDataset(backend, [], [], [], store)
     dataset.excluded += [Excluded("", fault.message) for fault in faults]
     tokenizer = backend.text_tokenizer
+    met, repeated = set[str](), list[str]()
     for row, utterance in enumerate(utterances):
         tokens = tokenizer.encode(utterance.spoken_text()) if tokenizer else []
         problem = store.problems.get(row) or backend.check_example(len(tokens), store.lengths(row))
         if tokenizer and not tokens:
             problem = "its text has no token"
+        if utterance.id in met:  # ledgers and batches tell utterances apart by their ids
+            problem = f"an utterance before it has the id '{utterance.id}' too"
+            repeated.append(problem)
+        met.add(utterance.id)
         if problem:
             dataset.excluded.append(Excluded(utterance.id, problem))
             continue
         dataset.utterances.append(utterance)
         dataset.tokens.append(tokens)
         dataset.rows.append(row)
-    _refuse_too_many(
-        manifest, [f.message for f in faults] + list(store.problems.values()), len(utterances), max_excluded
-    )
+    problems = [fault.message for fault in faults] + repeated + list(store.problems.values())
+    _refuse_too_many(manifest, problems, len(utterances), max_excluded)
     if not dataset.utterances:
         first = dataset.excluded[0]
         raise AmttsError(f"manifest {manifest} holds no usable utterance; '{first.id}': {first.reason}")

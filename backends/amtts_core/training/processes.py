@@ -160,8 +160,8 @@ def refuse_split_networks() -> None:
     for variable, engine in ENGINES.items():
         if os.environ.get(variable, "").lower() in ("true", "1", "yes", "on"):
             raise AmttsError(
-                f"accelerate was told to use {engine}; every process of amtts holds the whole network",
-                remedy="Use distributed_type MULTI_GPU, and training.gradient_checkpointing=true to save memory",
+                f"accelerate was told to use {engine}; amtts splits a network by its own setting",
+                remedy="Use distributed_type MULTI_GPU and --set training.shard=true",
             )
 
 

@@ -31,6 +31,7 @@ from amtts_core.training.loggers.wandb import WandbLogger
 from amtts_core.training.processes import is_main, main_first, refuse_split_networks
 from amtts_core.training.replay import speakers_of
 from amtts_core.training.samples import SampleSpeaker
+from amtts_core.training.shards import refuse_shards
 from amtts_core.training.start import Origin, Start
 from amtts_core.training.trainer import Trainer
 from amtts_core.training.types import choose_parameters
@@ -90,6 +91,7 @@ def train(
         AmttsError: anything the user can mend; nothing is half-written then.
     """
     refuse_split_networks()
+    refuse_shards(config.training, auto_batch=auto_batch)
     manifest = training_manifest(data)
     overridden: list[str] = []
     previous = open_run(run, resume=resume, from_scratch=from_scratch)

@@ -46,16 +46,10 @@ class SampleSpeaker(Callback):
         trainer = self._trainer
         assert trainer is not None
         self._spoken = step
-        network = trainer.backend.network
-        training = network.training
-        network.eval()
-        synthesizer = Synthesizer(trainer.backend, self._normalizer)
-        try:
-            with torch.random.fork_rng(), trainer.as_spoken():
-                for index, text in enumerate(trainer.config.sample_texts):
-                    self._speak_one(synthesizer, trainer, step, index, text)
-        finally:
-            network.train(training)
+        with torch.random.fork_rng(), trainer.as_spoken() as backend:
+            synthesizer = Synthesizer(backend, self._normalizer)
+            for index, text in enumerate(trainer.config.sample_texts):
+                self._speak_one(synthesizer, trainer, step, index, text)
 
     def _speak_one(
         self, synthesizer: Synthesizer, trainer: Trainer, step: int, index: int, text: str

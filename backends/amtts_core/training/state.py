@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from amtts_core.errors import CheckpointError
+from amtts_core.training.shards import part_of, parts_of
 
 if TYPE_CHECKING:
     from amtts_core.training.trainer import Trainer
@@ -68,7 +69,8 @@ def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None
         trainer.ledger.cut(state["samples_bytes"])
     if trainer.average is not None and state["weights"] is not None:
         trainer.average.restore(trainer.backend.network.state_dict(), state["average_updates"])
-        trainer.backend.network.load_state_dict(state["weights"])
+        own = trainer.backend.network.state_dict()
+        trainer.backend.network.load_state_dict(parts_of(state["weights"], own))
     _restore_order(trainer, state, same_data=same_data)
     trainer.schedule.restore(state["schedule"])
 
@@ -107,7 +109,15 @@ def _restore_optimizer(optimizer: Any, stored: dict[str, Any], phase: str) -> No
             f"the optimiser of phase '{phase}' was stored with groups of {before} parameters, has {sizes} now",
             remedy="Resume with the training.optim.rates and training.freeze it was started with",
         )
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    moments = {
+        row: {
+            name: part_of(value, parameters[row]) if isinstance(value, torch.Tensor) else value
+            for name, value in values.items()
+        }
+        for row, values in stored["state"].items()
+    }
     rates = [group.get("rate", 1.0) for group in groups]
-    optimizer.load_state_dict(stored)
+    optimizer.load_state_dict({**stored, "state": moments})
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["rate"] = rate

@@ -23,6 +23,7 @@ from amtts_core.backend import Batch, Learner, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.training.guard import BadBatchError
 from amtts_core.training.processes import Processes
+from amtts_core.training.shards import Shards, number_of
 from amtts_core.training.statistics import statistics_of
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class StepRunner:
         clip_norm: largest gradient norm; 0 does not clip.
         rebatch: makes a batch of the given utterance ids, for when memory runs out.
         rules: phase -> what holds of its steps.
+        shards: the network is split over the processes.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class StepRunner:
         clip_norm: float,
         rebatch: Callable[[Sequence[str]], Batch],
         rules: Mapping[str, Sequence[StepRule]] | None = None,
+        shards: Shards | None = None,
     ) -> None:
         self._accelerator = accelerator
         self._learner = learner
@@ -94,6 +97,7 @@ class StepRunner:
         self._clip_norm = clip_norm or math.inf
         self._rebatch = rebatch
         self._rules = rules or {}
+        self._shards = shards
         self._processes = Processes(accelerator)
         self.may_split = True
         """False raises `MemoryFullError` in place of cutting batches."""
@@ -160,6 +164,9 @@ class StepRunner:
         """Every phase that `result` does not hold yet: one whose optimiser has stepped does not step again."""
         for module in self._learner.modules.values():
             module.train()
+        if self._shards is not None:
+            self._step_split(self._shards, parts, result, rate=rate, lot=lot)
+            return
         streams = [(self.losses(part, lot=lot), share) for part, share in parts]
         for phase in self._learner.phases:
             parameters = self._learner.parameters(phase)
@@ -173,6 +180,43 @@ class StepRunner:
             result.take(phase, measured)
         if any(next(stream, None) is not None for stream, _ in streams):
             raise AssertionError(f"learner yielded more losses than its phases {self._learner.phases}")
+
+    def _step_split(
+        self,
+        shards: Shards,
+        parts: list[tuple[Batch, float]],
+        result: StepResult,
+        *,
+        rate: float,
+        lot: str,
+    ) -> None:
+        """The step of a network that is split over the processes, whose passes they have to make together."""
+        (phase,) = self._learner.phases
+        shards.settle()
+        parameters = self._learner.parameters(phase)
+        measured, reason = StepResult(), ""
+        passes = self._processes.highest(len(parts))
+        for number in range(passes):
+            shards.send(number == passes - 1)
+            counts = number < len(parts)
+            part, share = parts[number] if counts else (shards.spare(), 0.0)
+            for module in self._learner.modules.values():
+                module.train(counts)  # what only fills up must not be remembered
+            try:
+                loss = next(self.losses(part, lot=lot))
+                if counts and not bool(torch.isfinite(loss.total)):
+                    reason = _not_finite(loss)
+                self._accelerator.backward(loss.total * share)
+            except torch.OutOfMemoryError as error:
+                raise AmttsError(
+                    "memory ran out, and batches cannot be cut while training.shard splits the network",
+                    remedy="Lower data.batch_frames, raise training.accumulate, then continue with --resume",
+                ) from error
+            if counts and not reason:
+                self._record(loss, share, measured)
+        self._agree(BAD if reason else FINE, reason, phase=phase)
+        measured.add(f"train/grad_norm/{phase}", self._optimize(phase, parameters, rate))
+        result.take(phase, measured)
 
     def _pass_by(self, streams: list[tuple[Iterator[PhaseLoss], float]]) -> tuple[int, str]:
         """Takes the streams past a phase that is done; its losses are made again and nothing is learnt from them."""
@@ -197,8 +241,7 @@ class StepRunner:
                 if loss is None or loss.phase != phase:
                     raise AssertionError(f"learner yielded phase {loss and loss.phase!r}, expected '{phase}'")
                 if not bool(torch.isfinite(loss.total)):
-                    terms = ", ".join(f"{name} {float(value):.4g}" for name, value in loss.terms.items())
-                    return BAD, f"the loss of phase '{phase}' is {loss.total.item()} ({terms})"
+                    return BAD, _not_finite(loss)
                 # inputs=: a generator's loss also flows through the discriminator; it must leave no gradient there.
                 self._accelerator.backward(loss.total * share, inputs=parameters)
             except torch.OutOfMemoryError:  # the exception is let go: it holds on to what did not fit
@@ -249,6 +292,8 @@ class StepRunner:
         for rule in rules:
             rule.before_step()
         norm = self._accelerator.clip_grad_norm_(parameters, self._clip_norm)
+        if norm is not None and self._shards is not None:
+            norm = number_of(norm)
         # With a gradient scaler infinite gradients are its daily business: it skips the step and scales down.
         if norm is not None and not torch.isfinite(norm) and self._accelerator.scaler is None:
             raise BadBatchError(f"the gradient norm of phase '{phase}' is {float(norm)}")
@@ -259,6 +304,11 @@ class StepRunner:
             rule.after_step(optimizer)
         optimizer.zero_grad(set_to_none=True)
         return float(norm) if norm is not None else 0.0
+
+
+def _not_finite(loss: PhaseLoss) -> str:
+    terms = ", ".join(f"{name} {float(value):.4g}" for name, value in loss.terms.items())
+    return f"the loss of phase '{loss.phase}' is {loss.total.item()} ({terms})"
 
 
 def _seed(lot: str, number: int, ids: Sequence[str]) -> int:

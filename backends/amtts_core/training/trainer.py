@@ -10,12 +10,13 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from amtts_core.backend import Backend, Batch
 from amtts_core.checkpoint import CheckpointInfo
@@ -35,6 +36,7 @@ from amtts_core.training.optim import Schedule, build_optimizer
 from amtts_core.training.processes import Processes, on_cpus
 from amtts_core.training.replay import MixedDataset
 from amtts_core.training.sample_ledger import SampleLedger
+from amtts_core.training.shards import split, whole
 from amtts_core.training.state import capture, restore
 from amtts_core.training.step import StepRunner
 from amtts_core.training.stop import StopFlag
@@ -113,6 +115,16 @@ class Trainer:
         self.processes.same_start(backend.network)
         prepare_blocks(backend, training)
         self.learner = backend.learner()
+        shortest = int(self.sampler.lengths.argmin())
+        self.shards = split(
+            backend,
+            self.learner,
+            training,
+            new_tokens=info.new_tokens,
+            processes=self.processes,
+            device=self.accelerator.device,
+            spare=lambda: train_data.batch([shortest]),
+        )
         kinds = parameter_kinds(backend, training)
         self.optimizers = {
             phase: self.accelerator.prepare(
@@ -144,6 +156,7 @@ class Trainer:
             clip_norm=training.optim.clip_norm,
             rebatch=lambda ids: train_data.batch([self._rows[i] for i in ids]),
             rules=self._rules,
+            shards=self.shards,
         )
         self._validator = (
             Validator(
@@ -152,6 +165,7 @@ class Trainer:
                 learner=self.learner,
                 steps=self.steps,
                 processes=self.processes,
+                shards=self.shards,
             )
             if val_data
             else None
@@ -229,6 +243,8 @@ class Trainer:
                 self.save(metrics)
         self._clock.meter.add(self._window)  # steps since the last report
         outcome = self._clock.outcome(self, reason=reason, first=first, metrics=metrics)
+        if self.config.sample_every:
+            self._prepare_voice()
         self._call("finished", outcome)
         return outcome
 
@@ -305,6 +321,8 @@ class Trainer:
             log_due=due,
             speed=speeds(self, self._window) if due else {},
         )
+        if self.config.sample_every and self.step % self.config.sample_every == 0:
+            self._prepare_voice()
         self._call("stepped", report)
         if due:
             self._clock.meter.add(self._window)
@@ -345,7 +363,7 @@ class Trainer:
         """Mean losses over the validation set, weighted by utterances; empty where there is none."""
         if self._validator is None:
             return {}
-        with self.as_spoken():
+        with self._averaged(), nullcontext() if self.shards else merged(self.backend.network):
             metrics, pictures = self._validator.measure()
             with (
                 torch.random.fork_rng()
@@ -353,25 +371,50 @@ class Trainer:
                 self._call("validated", self.step, metrics, pictures)
         return metrics
 
+    def _averaged(self) -> AbstractContextManager[None]:
+        return self.average.applied() if self.average is not None else nullcontext()
+
     @contextmanager
-    def as_spoken(self) -> Iterator[None]:
-        """Inside, the network is what a checkpoint speaks with: the average, adapters merged into their layers."""
-        averaged = self.average.applied() if self.average is not None else nullcontext()
-        with averaged, merged(self.backend.network):
-            yield
+    def as_spoken(self) -> Iterator[Backend]:
+        """What a checkpoint speaks with: the average, adapters merged into their layers; in evaluation mode."""
+        if self.shards is not None:
+            assert self.shards.voice is not None
+            yield self.shards.voice
+            return
+        network = self.backend.network
+        training = network.training
+        network.eval()
+        try:
+            with self._averaged(), merged(network):
+                yield self.backend
+        finally:
+            network.train(training)
+
+    def _spoken(self) -> dict[str, Tensor]:
+        """The weights that a checkpoint speaks with."""
+        return self.average.average if self.average is not None else self.backend.network.state_dict()
+
+    def _prepare_voice(self) -> None:
+        if self.shards is not None:
+            self.shards.gather_voice(
+                self.backend, self._spoken(), speakers=self.info.speakers, main=self.processes.main
+            )
 
     def save(self, metrics: dict[str, float]) -> None:
         """Writes a checkpoint of this step, moves the pointers and removes old ones. Only the main process writes."""
         self._saved_at = (self.step, self.epoch, self.batch)
+        if not self.processes.main and self.shards is None:
+            return
+        if self.processes.main:
+            self.ledger.flush()
+        state, spoken = whole((capture(self), self._spoken()), keep=self.processes.main)
         if not self.processes.main:
             return
-        self.ledger.flush()
-        state = capture(self)
         info = self.info.model_copy(update={"step": self.step, "epoch": self.epoch, "metrics": metrics})
-        own, best = self.backend.network.state_dict(), self.judge.best_step
+        best = self.judge.best_step
         folder = self._keeper.save(
             info,
-            own if self.average is None else self.average.average,
+            spoken,
             tokenizer=self.backend.text_tokenizer,
             state=state,
             best_step=best,

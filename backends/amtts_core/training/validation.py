@@ -16,6 +16,7 @@ from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
 from amtts_core.training.processes import Processes
+from amtts_core.training.shards import Shards
 from amtts_core.training.step import StepRunner
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Validator:
         learner: is put into evaluation mode.
         steps: computes losses in the run's precision.
         processes: put their shares together.
+        shards: the network is split over the processes; there are no pictures then.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class Validator:
         learner: Learner,
         steps: StepRunner,
         processes: Processes,
+        shards: Shards | None = None,
     ) -> None:
-        self._data, self._sampler = data, sampler
+        self._data, self._sampler, self._shards = data, sampler, shards
         self._learner, self._steps, self._processes = learner, steps, processes
 
     @torch.no_grad()
@@ -59,10 +62,20 @@ class Validator:
                 prefix = self._steps.prefix(loss.phase, "val")
                 for name, value in {"total": loss.total, **loss.terms}.items():
                     sums[prefix + name] += float(value) * len(indices)
-            if indices is batches[len(batches) // 2]:
+            if self._shards is None and indices is batches[len(batches) // 2]:
                 pictures = self._learner.pictures(batch)
+        self._fill_up(math.ceil(len(self._sampler.in_order()) / self._processes.count) - len(batches))
         metrics = {name: value / len(self._data) for name, value in self._processes.total(sums).items()}
         return metrics, pictures
+
+    def _fill_up(self, passes: int) -> None:
+        """Passes that count nothing, for other processes that have more batches and need this one for each."""
+        if self._shards is None:
+            return
+        for _ in range(passes):
+            for _ in self._steps.losses(self._shards.spare(), lot=LOT):
+                pass
+        self._shards.settle()
 
     @torch.no_grad()
     def names(self) -> set[str]:

@@ -105,6 +105,17 @@ def test_missing_audio_is_refused_above_the_share_and_listed_below_it(backend: B
     assert "u002" not in [u.id for u in dataset.utterances]
 
 
+def test_an_id_that_stands_twice_is_learnt_once(backend: Backend, corpus: Path) -> None:
+    manifest = corpus / "train.jsonl"
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    manifest.write_text("\n".join([*lines, lines[0]]) + "\n", encoding="utf-8")
+    with pytest.raises(AmttsError, match="unusable .* has the id 'u000' too"):
+        load_dataset(backend, manifest, corpus / "features")
+    dataset = load_dataset(backend, manifest, corpus / "features", max_excluded=0.5)
+    assert len(dataset) == len(lines)
+    assert [row.id for row in dataset.excluded] == ["u000"]
+
+
 def test_a_bad_manifest_line_is_listed_with_its_number(backend: Backend, corpus: Path) -> None:
     manifest = corpus / "train.jsonl"
     lines = manifest.read_text(encoding="utf-8").splitlines()

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from tiny_voice import fidel_tokenizer, train_tiny
 
+from amtts_core.checkpoint import read_checkpoint
 from amtts_core.data.manifest import read_manifest, write_jsonl
 from amtts_core.errors import CheckpointError
 from amtts_core.registry import backend_names, get_backend
 from amtts_core.text.fidel_tokenizer import FidelTokenizer
+from amtts_core.training.contract import check_contract
 from amtts_core.training.sample_ledger import read_ledger
 
 
@@ -87,3 +89,16 @@ def test_every_backend_names_settings_that_it_has() -> None:
         spec = get_backend(backend).spec
         for name in spec.adjustable:
             assert name in spec.config.model_fields, f"{backend}: {name}"
+
+
+def test_a_checkpoint_says_whose_codes_it_has_learnt_and_goes_on_with_no_others(
+    corpus: Path, tmp_path: Path
+) -> None:
+    train_tiny(corpus, tmp_path / "run", backend="chatterbox", training={"max_steps": 1})
+    stored = read_checkpoint(tmp_path / "run")
+    assert stored.info.codec.startswith("mel-codes:")
+    other = stored.info.model_copy(update={"codec": "mel-codes:0123456789ab (1 x 1024)"})
+    with pytest.raises(CheckpointError, match=r"codec was .*mel-codes:.* is now .*0123456789ab"):
+        check_contract(stored.info, other, stored.folder, force=True)
+    unsaid = stored.info.model_copy(update={"codec": ""})
+    assert check_contract(unsaid, other, stored.folder) == [], "an earlier amtts did not write it"
