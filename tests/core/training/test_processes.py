@@ -132,7 +132,8 @@ def test_a_split_network_learns_what_a_whole_one_does(
     }
     for number, run in enumerate((whole, split)):
         copy = Path(shutil.copytree(run, tmp_path / f"run-{number}"))
-        one(arguments(corpus, copy, settings=["training.shard=false"], accumulate=4, max_steps=5))
+        words = arguments(corpus, copy, backend=backend, accumulate=4, max_steps=5)
+        one([*words, "--set", "training.shard=false"])
     assert_close(tmp_path / "run-0", tmp_path / "run-1")
 
 
