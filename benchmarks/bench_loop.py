@@ -121,7 +121,7 @@ def main() -> None:
                 else:
                     trained_times += trained(dataset, training, data, folder / f"run-{number}")
     slow, fast = (statistics.median(wall for wall, _ in times) for times in (trained_times, bare_times))
-    busy, lean = (statistics.mean(cpu for _, cpu in times) for times in (trained_times, bare_times))
+    busy, lean = (statistics.median(cpu for _, cpu in times) for times in (trained_times, bare_times))
     print(
         f"chatterbox-mel base, {BATCH} x {SECONDS:g} s a step, {torch.get_num_threads()} threads, median of "
         f"{len(bare_times)} steps each: bare loop {1 / fast:.2f} steps/s, trainer {1 / slow:.2f} steps/s "
