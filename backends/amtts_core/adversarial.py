@@ -74,7 +74,20 @@ class PeriodCritic(Critic):
         missing = -waveform.shape[-1] % self.period
         if missing:
             waveform = functional.pad(waveform, (0, missing), mode="reflect")
-        return self.judge(waveform.unflatten(-1, (-1, self.period)))
+        folded = waveform.unflatten(-1, (-1, self.period))
+        return self.judge(folded) if waveform.device.type != "cpu" else self._judge_abreast(folded)
+
+    def _judge_abreast(self, folded: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(B, 1, S, P): as `judge`, with the columns of all utterances side by side in one wide picture.
+
+        No layer looks across columns, so the numbers are the same. Channels are neighbours in memory, and a CPU makes
+        the wide picture in a third of the time in bfloat16 (1024 channels), in nine tenths of it in float32.
+        """
+        count, _, _, period = folded.shape
+        wide = folded.permute(1, 2, 0, 3).flatten(2)[None].contiguous(memory_format=torch.channels_last)
+        scores, features = self.judge(wide)
+        apart = [maps[0].unflatten(-1, (count, period)).permute(2, 0, 1, 3) for maps in features]
+        return apart[-1].flatten(1), apart
 
 
 def discriminator_loss(real: Critique, fake: Critique) -> Tensor:

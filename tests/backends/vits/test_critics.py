@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_voice import make_corpus, tiny_backend, tiny_config, tiny_examples
+from torch.nn import functional
 
-from amtts_core.adversarial import discriminator_loss
+from amtts_core.adversarial import PeriodCritic, discriminator_loss
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.config import merged
 from amtts_core.errors import AmttsError
@@ -128,3 +129,24 @@ def test_a_run_without_critics_starts_one_with_them_and_back(
 def test_resolutions_that_cannot_be_are_refused(wrong: list[list[int]]) -> None:
     with pytest.raises(AmttsError, match="resolution"):
         settings(resolutions=wrong)
+
+
+@pytest.mark.parametrize("length", [840, 1000])
+def test_columns_side_by_side_are_judged_as_apart(length: int) -> None:
+    """The wide picture of a CPU against the plain one: scores, feature maps, gradients of weights and waveform."""
+    torch.manual_seed(0)
+    critic = PeriodCritic(7, [4, 8])
+    wave = torch.randn(3, 1, length)
+    found = []
+    for plain in (True, False):
+        heard = wave.clone().requires_grad_()
+        folded = functional.pad(heard, (0, -length % 7), mode="reflect").unflatten(-1, (-1, 7))
+        scores, features = critic.judge(folded) if plain else critic(heard)
+        critic.zero_grad()
+        (scores.square().sum() + sum(maps.abs().mean() for maps in features)).backward()
+        assert heard.grad is not None
+        gradients = [p.grad.clone() for p in critic.parameters() if p.grad is not None]
+        found.append([scores, *features, heard.grad, *gradients])
+    for one, other in zip(*found, strict=True):
+        assert one.shape == other.shape
+        assert torch.allclose(one, other, atol=1e-4, rtol=1e-4)
