@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
+BY_HAND = "## Trainings"
 
 
 def main() -> int:
@@ -40,8 +41,15 @@ def main() -> int:
         sections.append(f"## {script.stem}\n\n```text\n{done.stdout.strip()}\n```")
     if "--write" in sys.argv[1:] and not failed:
         head = "# Benchmarks\n\nWritten by `make bench BENCH_ARGS=--write`; the figures hold for this machine only:"
-        PAGE.write_text("\n\n".join([head, machine(), *sections]) + "\n", encoding="utf-8")
+        PAGE.write_text("\n\n".join([head, machine(), *sections, *by_hand()]) + "\n", encoding="utf-8")
     return int(bool(failed))
+
+
+def by_hand() -> list[str]:
+    """The part of the page that no benchmark writes: trainings, which take too long for one."""
+    old = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
+    at = old.find(BY_HAND)
+    return [old[at:].strip()] if at >= 0 else []
 
 
 def machine() -> str:

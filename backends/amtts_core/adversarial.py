@@ -86,7 +86,7 @@ class PeriodCritic(Critic):
         count, _, _, period = folded.shape
         wide = folded.permute(1, 2, 0, 3).flatten(2)[None].contiguous(memory_format=torch.channels_last)
         scores, features = self.judge(wide)
-        apart = [maps[0].unflatten(-1, (count, period)).permute(2, 0, 1, 3) for maps in features]
+        apart = [maps.squeeze(0).unflatten(-1, (count, period)).permute(2, 0, 1, 3) for maps in features]
         return apart[-1].flatten(1), apart
 
 
