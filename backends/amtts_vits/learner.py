@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from amtts_core.adversarial import discriminator_loss, frozen
 from amtts_core.backend import Batch, PhaseLoss
@@ -50,9 +51,9 @@ class VitsLearner:
             judged = self.modules["discriminator"](torch.cat([passed.real, passed.fake.detach()]))
             loss = discriminator_loss(*judged.halves())
             yield PhaseLoss(phase="discriminator", total=loss, terms={"loss": loss.detach()})
-            with torch.no_grad():
-                real = critics(passed.real)
-            with frozen(critics):
+            with frozen(critics), parametrize.cached():  # weight norm once for both
+                with torch.no_grad():
+                    real = critics(passed.real)
                 fake = critics(passed.fake)
         total, terms = generator_losses(passed, self._settings.mel, self._settings.loss, real=real, fake=fake)
         yield PhaseLoss(phase="generator", total=total, terms={k: v.detach() for k, v in terms.items()})
