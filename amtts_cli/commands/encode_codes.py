@@ -38,8 +38,11 @@ def encode_codes(
         int, typer.Option("--num-codebooks", min=0, help="Keep the first N codebooks; 0 keeps all.")
     ] = 0,
     batch_seconds: Annotated[
-        float, typer.Option("--batch-seconds", min=0.1, help="Speech of one batch, seconds.")
-    ] = 60.0,
+        float,
+        typer.Option(
+            "--batch-seconds", min=0.0, help="Speech of one batch; 0: one clip on a CPU, 60 s elsewhere."
+        ),
+    ] = 0.0,
     num_shards: Annotated[
         int, typer.Option("--num-shards", min=1, help="Processes that share the manifest.")
     ] = 1,

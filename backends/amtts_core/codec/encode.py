@@ -22,6 +22,8 @@ from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
 from amtts_core.units import Seconds
 
+ALONE: Seconds = 0.001
+TOGETHER_SECONDS: Seconds = 60.0
 TOGETHER = 32
 """Utterances of one batch at most."""
 
@@ -52,7 +54,7 @@ def encode_manifest(
     codec: SpeechCodec,
     out: Path,
     *,
-    batch_seconds: Seconds = 60.0,
+    batch_seconds: Seconds = 0.0,
     num_shards: int = 1,
     shard_index: int = 0,
     force: bool = False,
@@ -67,7 +69,8 @@ def encode_manifest(
         manifest: made by `amtts prepare`.
         codec: opened; a shard of another codec or other weights is refused.
         out: folder of the store.
-        batch_seconds: speech of one batch, padding included.
+        batch_seconds: speech of one batch, padding included; 0 takes one utterance at a time on a CPU, where a batch
+            outgrows the caches and takes half as long again, and 60 s elsewhere.
         num_shards: processes that share the manifest; each takes every `num_shards`-th utterance.
         shard_index: which of them this is.
         force: delete this shard's codes and encode everything again.
@@ -87,6 +90,7 @@ def encode_manifest(
     if force:
         shutil.rmtree(folder, ignore_errors=True)
     identity = CodecIdentity.of(codec)
+    batch_seconds = batch_seconds or (ALONE if device == "cpu" else TOGETHER_SECONDS)
     cached = codec if isinstance(codec, CachedCodec) else None
     writer = ShardWriter.open(folder, identity, extras=cached.extras if cached else None)
     _refuse_strangers(writer, stamps)
