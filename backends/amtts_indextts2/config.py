@@ -177,6 +177,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "codec_start": True,
         "pace_start": 2.3,
         "alignment_weight": 0.1,
+        "sampling": {"temperature": 0.4, "guidance": 1.5},
     },
     "tiny": {
         "model_dim": 64,
