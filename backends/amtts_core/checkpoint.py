@@ -12,10 +12,8 @@ Nothing here executes code on load.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -26,6 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from amtts_core.errors import CheckpointError, ConfigError
+from amtts_core.sealed import broken_seal, flush, seal
+from amtts_core.state_tree import flatten, unflatten
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -190,41 +190,6 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is no safetensors file ({error})") from None
 
 
-def flatten(value: Any, tensors: dict[str, Tensor], path: str = "") -> Any:
-    """A JSON-able copy of nested dicts and lists; tensors move into `tensors` and leave a reference behind."""
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        name = f"{len(tensors)}:{path}"  # the number keeps {"a": {"b": ...}} and {"a/b": ...} apart
-        tensors[name] = value.detach().cpu().contiguous().clone()
-        return {"__tensor__": name}
-    if isinstance(value, Mapping):
-        items = [[_key(k), flatten(v, tensors, f"{path}/{k}")] for k, v in value.items()]
-        return {"__items__": items}
-    if isinstance(value, list | tuple):
-        return [flatten(v, tensors, f"{path}/{i}") for i, v in enumerate(value)]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"training state {path}: {type(value).__name__} cannot be stored")
-
-
-def _key(key: object) -> object:
-    if isinstance(key, str | int) and not isinstance(key, bool):
-        return key
-    raise TypeError(f"training state: key {key!r} cannot be stored")
-
-
-def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Inverse of `flatten` (tuples come back as lists)."""
-    if isinstance(value, dict):
-        if "__tensor__" in value:
-            return tensors[value["__tensor__"]]
-        return {key: unflatten(v, tensors) for key, v in value["__items__"]}
-    if isinstance(value, list):
-        return [unflatten(v, tensors) for v in value]
-    return value
-
-
 def _adjusted(config: Any, settings: Mapping[str, Any], kind: type[Backend]) -> Any:
     """The settings of a network with some of them changed that its weights do not depend on."""
     from amtts_core.config import merged
@@ -279,18 +244,14 @@ def write_checkpoint(
         for name, text in (documents or {}).items():
             _write_text(temporary / name, text)
         _write_text(temporary / "checkpoint.json", info.model_dump_json(indent=1))
-        files = sorted(p for p in temporary.rglob("*") if p.is_file())
-        sums = {str(p.relative_to(temporary)): _describe(p) for p in files}
-        _write_text(temporary / "files.json", json.dumps(sums, indent=1))
-        for path in [*files, temporary / "files.json", *{p.parent for p in files}]:
-            _flush(path)
+        seal(temporary)
         replaced = folder.with_name(f".{folder.name}.old")
         if folder.exists():  # saved twice at one step, e.g. on stop
             shutil.rmtree(replaced, ignore_errors=True)
             folder.rename(replaced)
         temporary.rename(folder)
         shutil.rmtree(replaced, ignore_errors=True)
-        _flush(folder.parent)
+        flush(folder.parent)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise _unwritten(folder, error) from error
@@ -307,20 +268,6 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _describe(path: Path) -> dict[str, Any]:
-    with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def write_pointer(run: Path, name: str, folder: Path) -> None:
     """Points `latest` or `best` of a run at one of its checkpoints, atomically.
 
@@ -330,7 +277,7 @@ def write_pointer(run: Path, name: str, folder: Path) -> None:
     temporary = run / f".{name}.tmp"
     try:
         _write_text(temporary, folder.name + "\n")
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(run / name)
     except OSError as error:
         raise _unwritten(run / name, error) from error
@@ -341,31 +288,7 @@ def damage(folder: Path) -> str:
 
     That is a missing, truncated, altered or unlisted file (hidden ones do not count), or the name of another step.
     """
-    try:
-        sums = json.loads((folder / "files.json").read_text(encoding="utf-8"))
-        for name, expected in sums.items():
-            path = folder / name
-            if not path.is_file():
-                return f"{name} is missing"
-            size = path.stat().st_size
-            if size != expected["bytes"]:
-                return f"{name} has {size} bytes, expected {expected['bytes']}"
-            found = _describe(path)["sha256"]
-            if found != expected["sha256"]:
-                return (
-                    f"{name} does not match its checksum ({found[:12]}, expected {expected['sha256'][:12]})"
-                )
-        if "checkpoint.json" not in sums:
-            return "files.json does not list checkpoint.json"
-        extra = {str(p.relative_to(folder)) for p in folder.rglob("[!.]*") if not p.is_dir()} - {
-            *sums,
-            "files.json",
-        }
-        if extra:
-            return f"{min(extra)} is not listed in files.json"
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        return f"files.json cannot be read ({type(error).__name__})"
-    return _other_step(folder)
+    return broken_seal(folder, needed="checkpoint.json") or _other_step(folder)
 
 
 def _other_step(folder: Path) -> str:

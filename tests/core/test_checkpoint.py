@@ -16,21 +16,20 @@ from hypothesis import strategies as st
 from tiny_voice import fidel_tokenizer, tiny_backend, tiny_config
 from torch import Tensor, nn
 
-from amtts_core import checkpoint as module
 from amtts_core.backend import Backend
 from amtts_core.checkpoint import (
     CheckpointInfo,
     checkpoints_of,
     damage,
     find_checkpoint,
-    flatten,
     load_strict,
     read_checkpoint,
-    unflatten,
     write_checkpoint,
     write_pointer,
 )
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.sealed import described
+from amtts_core.state_tree import flatten, unflatten
 from amtts_core.text.normalize import NormalizerSettings
 
 NAME = "chatterbox-mel"
@@ -333,7 +332,7 @@ def rewritten(sound: Path, tmp_path: Path, *, text: str = "", **changes: Any) ->
     values = json.loads((folder / "checkpoint.json").read_text())
     (folder / "checkpoint.json").write_text(text or json.dumps({**values, **changes}))
     table = json.loads((folder / "files.json").read_text())
-    table["checkpoint.json"] = module._describe(folder / "checkpoint.json")
+    table["checkpoint.json"] = described(folder / "checkpoint.json")
     (folder / "files.json").write_text(json.dumps(table))
     return folder
 
