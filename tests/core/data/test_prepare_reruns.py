@@ -117,12 +117,14 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, stop_at: int, counted: list[
 
 KILLED = """
 import sys
+import time
 from pathlib import Path
 from amtts_core.data.prepare import prepare_corpus
 from amtts_core.data.settings import PrepareSettings
 if __name__ == "__main__":
     def tell(progress):
         sys.stdout.write(f"{progress.done}\\n"); sys.stdout.flush()
+        if progress.done >= 10: time.sleep(0.1)  # so that the signal finds it at work
     prepare_corpus(Path(sys.argv[1]), Path(sys.argv[2]), PrepareSettings(), jobs=int(sys.argv[3]), on_progress=tell)
 """
 
