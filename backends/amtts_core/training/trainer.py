@@ -32,6 +32,7 @@ from amtts_core.training.ema import WeightAverage
 from amtts_core.training.feed import Feed, total_steps
 from amtts_core.training.guard import BadBatchError, LossGuard
 from amtts_core.training.keeper import CheckpointKeeper
+from amtts_core.training.memory import keep_freed_memory
 from amtts_core.training.optim import Schedule, build_optimizer
 from amtts_core.training.processes import Processes, on_cpus
 from amtts_core.training.replay import MixedDataset
@@ -203,6 +204,7 @@ class Trainer:
 
     def fit(self) -> Outcome:
         """Runs until the last step, an early stop or a signal; always leaves a checkpoint of the last step."""
+        keep_freed_memory()
         self._clock, self.feed.waiting = Clock(started=time.monotonic()), 0.0
         self._window, self._waited = Meter(), 0.0
         self.run.mkdir(parents=True, exist_ok=True)
