@@ -6,6 +6,7 @@ The yardstick is transformers' GPT-2 with the same weights; greedy, both say the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -98,7 +99,8 @@ def main() -> None:
             )
 
     def ours(count: int = 1, **options: Any) -> Callable[[], int]:
-        return lambda: sum(len(item.codes) for item in decode(network, [prompt] * count, **options))
+        own = copy.deepcopy(network)  # a network keeps what was made of its weights for one kind of number only
+        return lambda: sum(len(item.codes) for item in decode(own, [prompt] * count, **options))
 
     same = (
         plain(do_sample=False)[0].tolist()
