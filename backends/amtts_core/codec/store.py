@@ -27,6 +27,7 @@ import numpy as np
 from amtts_core.codec.protocol import CodecIdentity
 from amtts_core.data.features import FORMAT, FeatureStore
 from amtts_core.errors import AmttsError
+from amtts_core.files import replace_text
 
 FEATURE = "codes"
 SHARD = re.compile(r"shard-(\d{5})-of-(\d{5})")
@@ -200,7 +201,7 @@ class ShardWriter:
         if head.exists():
             read_identity(folder).require(identity, what=str(folder))
         else:
-            _write_atomically(head, identity.as_dict())
+            replace_text(head, json.dumps(identity.as_dict()))
         writer = cls(folder, identity, extras or {})
         writer._recover()
         return writer
@@ -282,7 +283,7 @@ class ShardWriter:
         kinds = {FEATURE: {"dtype": "uint16", "channels": self.identity.num_codebooks}}
         kinds |= {name: {"dtype": "float32", "channels": count} for name, count in self.extras.items()}
         kinds = {name: kind for name, kind in kinds.items() if self._file(name).stat().st_size}
-        _write_atomically(self.folder / "store.json", {"format": FORMAT, "features": kinds})
+        replace_text(self.folder / "store.json", json.dumps({"format": FORMAT, "features": kinds}))
 
 
 def _whole_row(line: bytes) -> dict[str, Any] | None:
@@ -295,9 +296,3 @@ def _whole_row(line: bytes) -> dict[str, Any] | None:
         return row if whole else None
     except (ValueError, TypeError):
         return None
-
-
-def _write_atomically(path: Path, values: dict[str, Any]) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(values), encoding="utf-8")
-    temporary.replace(path)

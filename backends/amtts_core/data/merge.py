@@ -30,6 +30,7 @@ from amtts_core.data.report.build import write_report
 from amtts_core.data.split_corpus import split_corpus
 from amtts_core.data.workspace import writing
 from amtts_core.errors import AmttsError
+from amtts_core.files import replace_text
 from amtts_core.text.normalize import Normalizer
 from amtts_core.text.settings import NormalizerSettings
 from amtts_core.units import Hertz, Seconds
@@ -141,9 +142,7 @@ def _common_rate(sources: Sequence[Source], wanted: Hertz) -> Hertz:
 
 def _write_state(out: Path, state: dict[str, Any]) -> None:
     with writing(out):
-        temporary = out / f"{STATE}.tmp"
-        temporary.write_text(json.dumps(state, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(out / STATE)
+        replace_text(out / STATE, json.dumps(state, ensure_ascii=False, indent=2) + "\n")
 
 
 class _Merge:

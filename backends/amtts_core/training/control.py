@@ -10,6 +10,8 @@ import logging
 import time
 from pathlib import Path
 
+from amtts_core.files import replace_text
+
 logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 0.5
@@ -57,6 +59,4 @@ class ControlFile:
 
 def send(run: Path, word: str) -> None:
     """Writes a word for a running training, atomically."""
-    temporary = run / ".control.tmp"
-    temporary.write_text(word + "\n", encoding="utf-8")
-    temporary.replace(run / "control")
+    replace_text(run / "control", word + "\n")

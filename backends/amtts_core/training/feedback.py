@@ -14,6 +14,7 @@ from amtts_core.checkpoint import load_strict, read_checkpoint
 from amtts_core.data.feedback import CORRECTED, FeedbackCorpus, make_feedback_corpus
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
+from amtts_core.files import replace_text
 from amtts_core.training.datasets import load_set
 from amtts_core.training.processes import is_main, main_first
 from amtts_core.training.validation import Validator
@@ -112,10 +113,7 @@ class FeedbackReport:
         if not is_main():
             return
         run.mkdir(parents=True, exist_ok=True)
-        file = run / REPORT
-        temporary = file.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.as_dict(), ensure_ascii=False, indent=1) + "\n", "utf-8")
-        temporary.replace(file)
+        replace_text(run / REPORT, json.dumps(self.as_dict(), ensure_ascii=False, indent=1) + "\n")
 
 
 def open_feedback(

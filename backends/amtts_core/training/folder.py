@@ -13,6 +13,7 @@ from amtts_core.checkpoint import Checkpoint, checkpoints_of, damage, read_check
 from amtts_core.config import RunConfig, read_config_file, resolve_config
 from amtts_core.data.dataset import Excluded
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.files import replace_text
 from amtts_core.training.keeper import put_back
 
 logger = logging.getLogger(__name__)
@@ -54,22 +55,12 @@ def prepare_folder(run: Path, config: str, excluded: Sequence[Excluded], *, from
             logger.warning("the earlier checkpoints of %s are kept in %s", run, aside)
             for name in ("latest", "best"):
                 (run / name).unlink(missing_ok=True)
-        _replace(run / "config.yaml", config)
+        replace_text(run / "config.yaml", config)
         _write_exclusions(run, excluded)
     except OSError as error:
         raise AmttsError(
             f"run folder {run} cannot be written: {error.strerror}", remedy="Choose another --out"
         ) from None
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes a file so that it is the old or the new one, whole, whatever happens."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _free_name(path: Path) -> Path:

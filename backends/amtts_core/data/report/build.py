@@ -8,6 +8,7 @@ from amtts_core.data.report.gather import gather
 from amtts_core.data.report.model import CorpusReport
 from amtts_core.data.report.page import render
 from amtts_core.data.workspace import writing
+from amtts_core.files import replace_text
 
 PAGE, DATA = "report.html", "report.json"
 
@@ -25,9 +26,6 @@ def write_report(folder: Path, *, embed_audio: bool = True) -> CorpusReport:
     report = gather(folder)
     page = render(report, folder, embed_audio=embed_audio)
     for name, text in ((PAGE, page), (DATA, report.model_dump_json(indent=2) + "\n")):
-        path = folder / name
-        with writing(path):
-            temporary = path.with_name(name + ".tmp")
-            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-            temporary.replace(path)
+        with writing(folder / name):
+            replace_text(folder / name, text, errors="backslashreplace")
     return report

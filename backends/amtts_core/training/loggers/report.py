@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amtts_core.files import replace_text
 from amtts_core.training.callbacks import Callback, Outcome
 from amtts_core.training.loggers.tensorboard import to_image
 from amtts_core.training.report.page import PICTURES, render
@@ -41,8 +42,6 @@ class ReportWriter(Callback):
     def _write(self) -> None:
         path = self._run / "report.html"
         try:
-            temporary = path.with_name(".report.html.tmp")
-            temporary.write_text(render(self._run), encoding="utf-8", errors="backslashreplace")
-            temporary.replace(path)
+            replace_text(path, render(self._run), errors="backslashreplace")
         except OSError as error:  # a full disk is the checkpoint's business to tell
             logger.warning("%s cannot be written: %s", path, error)
