@@ -107,16 +107,17 @@ def encode_manifest(
         done += len(items)
         if on_progress:
             on_progress(done, len(utterances))
-    if len(writer.without) == len(writer.done):
+    if writer.without and len(writer.without) == len(writer.done):
         key, why = next(iter(writer.without.items()))
         raise AmttsError(f"no utterance of {manifest} has codes; '{key}': {why}")
     writer.finish()
+    encoded = [u for u in left if u.id not in writer.without]
     return EncodeReport(
         folder=folder,
         identity=identity,
-        encoded=len(left),
+        encoded=len(encoded),
         reused=len(utterances) - len(left),
-        speech=sum(u.duration for u in left),
+        speech=sum(u.duration for u in encoded),
         took=time.monotonic() - began,
         without=writer.without,
     )

@@ -9,7 +9,7 @@
 
 A shard is a `FeatureStore` with the feature `codes` (L, K). Rows are appended after their codes, so after a kill
 everything up to the last whole row is still good and encoding goes on there. An utterance without codes has a row with
-a `problem` instead.
+a `problem` instead and no bytes; the next run takes that row out and tries the utterance again.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ class ShardWriter:
 
     Attributes:
         extras: further arrays: name -> channels of a float32 row.
-        done: id -> audio stamp of every utterance that is in it.
-        without: ids of those that have no codes.
+        done: id -> audio stamp of every utterance that is in it and needs no further try.
+        without: ids of those appended that have no codes -> why.
     """
 
     folder: Path
@@ -181,6 +181,7 @@ class ShardWriter:
     extras: Mapping[str, int] = field(default_factory=dict)
     done: dict[str, str] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
+    _failed: bool = False
 
     @classmethod
     def open(
@@ -221,7 +222,10 @@ class ShardWriter:
             ends = {n: at + row["lengths"].get(n, 0) * self._row_bytes[n] for n, at in kept.items()}
             if any(end > available[name] for name, end in ends.items()):
                 break
-            self._note(row["id"], row["audio"], row.get("problem", ""))
+            if "problem" in row:
+                self._failed = True
+            else:
+                self.done[row["id"]] = row["audio"]
             kept_rows, kept = kept_rows + len(line), ends
         os.truncate(rows_file, kept_rows)
         for name, end in kept.items():
@@ -235,10 +239,14 @@ class ShardWriter:
         """Size of a row of every array."""
         return {FEATURE: 2 * self.identity.num_codebooks, **{n: 4 * c for n, c in self.extras.items()}}
 
-    def _note(self, key: str, stamp: str, problem: str) -> None:
-        self.done[key] = stamp
-        if problem:
-            self.without[key] = problem
+    def _forget_failed(self) -> None:
+        """Takes the rows of utterances out that had no codes when the shard was opened: they are tried again."""
+        if self._failed:
+            rows_file = self.folder / "rows.jsonl"
+            rows = rows_file.read_bytes().splitlines(keepends=True)
+            kept = b"".join(row for row in rows if "problem" not in json.loads(row))
+            replace_text(rows_file, kept.decode("utf-8"))
+            self._failed = False
 
     def append(self, utterances: Iterable[EncodedUtterance]) -> None:
         """Adds utterances.
@@ -259,6 +267,7 @@ class ShardWriter:
                 row["problem"] = item.problem
             lines.append(json.dumps(row, ensure_ascii=False) + "\n")
         try:
+            self._forget_failed()
             for name in self._row_bytes:
                 kind = np.uint16 if name == FEATURE else np.float32
                 parts = [item.arrays[name] for item in utterances if name in item.arrays]
@@ -273,10 +282,13 @@ class ShardWriter:
                 remedy="Free space and run the command again; it goes on where it stopped",
             ) from error
         for item in utterances:
-            self._note(item.id, item.stamp, item.problem)
+            self.done[item.id] = item.stamp
+            if item.problem:
+                self.without[item.id] = item.problem
 
     def finish(self) -> None:
         """Marks the shard complete."""
+        self._forget_failed()
         for path in (self.folder / "rows.jsonl", *map(self._file, self._row_bytes)):
             with path.open("rb") as handle:
                 os.fsync(handle.fileno())

@@ -158,6 +158,12 @@ def test_codes_of_another_manifest_are_refused(corpus: Path, codec: DacCodec, tm
     assert encode_manifest(corpus / "val.jsonl", codec, tmp_path, force=True).encoded == 1
 
 
+def test_a_shard_without_utterances_is_finished_too(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    for index in range(2):
+        encode_manifest(corpus / "val.jsonl", codec, tmp_path, num_shards=2, shard_index=index)
+    assert len(CodeStore.open(tmp_path)) == 1
+
+
 def test_audio_that_changed_is_noticed(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
     shutil.copytree(corpus, tmp_path / "data")
     manifest = tmp_path / "data" / "train.jsonl"

@@ -47,8 +47,8 @@ def cache(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def encode(manifest: Path, cache: Path, out: Path) -> Done:
-    return call("encode-codes", manifest, "--codec", "s3", "--weights", cache, "--out", out)
+def encode(manifest: Path, cache: Path, out: Path, *options: str) -> Done:
+    return call("encode-codes", manifest, "--codec", "s3", "--weights", cache, "--out", out, *options)
 
 
 def learn(corpus: Path, run: Path, *options: object, codec: str = "s3") -> Done:
@@ -95,6 +95,29 @@ def test_what_a_cache_lacks_is_told_and_left_out(corpus: Path, cache: Path, tmp_
     assert learn(corpus, tmp_path / "run", *codes, "--set", "data.max_excluded=0.5").code == 0
     left = (tmp_path / "run" / "excluded.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["id"] for line in left] == [first]
+
+
+def test_what_a_cache_lacked_is_tried_again(corpus: Path, cache: Path, tmp_path: Path) -> None:
+    part, out = tmp_path / "cache", tmp_path / "codes"
+    shutil.copytree(cache, part)
+    first, second, *_ = (utterance.id for utterance in read_manifest(corpus / "train.jsonl"))
+    for missing in (first, second):
+        (part / f"{missing}.pt").unlink()
+    assert encode(corpus, part, out, "--json").json()["encoded"] == 6
+    shutil.copy(cache / f"{first}.pt", part)
+    before = CodeStore.open(out)
+    encode(corpus / "train.jsonl", part, out).refused("the manifest (shard) does not name it")
+    assert set(CodeStore.open(out)) == set(before)  # a refused run changes nothing
+    told = encode(corpus, part, out, "--json").json()
+    assert (told["encoded"], told["reused"], list(told["without_codes"])) == (1, 6, [second])
+    store = CodeStore.open(out)
+    assert len(store) == 8
+    assert [key for key in store if store.problem(key)] == [second]
+    encode(corpus, cache, tmp_path / "at-once")
+    whole = CodeStore.open(tmp_path / "at-once")
+    for key in set(store) - {second}:
+        for name, array in whole.arrays(key).items():
+            assert (store.arrays(key)[name] == array).all()
 
 
 class Bomb:
