@@ -22,7 +22,6 @@ from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
 from amtts_core.units import Seconds
 
-ALONE: Seconds = 0.001
 TOGETHER_SECONDS: Seconds = 60.0
 TOGETHER = 32
 """Utterances of one batch at most."""
@@ -90,7 +89,6 @@ def encode_manifest(
     if force:
         shutil.rmtree(folder, ignore_errors=True)
     identity = CodecIdentity.of(codec)
-    batch_seconds = batch_seconds or (ALONE if device == "cpu" else TOGETHER_SECONDS)
     cached = codec if isinstance(codec, CachedCodec) else None
     writer = ShardWriter.open(folder, identity, extras=cached.extras if cached else None)
     _refuse_strangers(writer, stamps)
@@ -150,7 +148,7 @@ def _encoded(
     reopen: Callable[[], SpeechCodec] | None,
 ) -> Iterator[list[EncodedUtterance]]:
     """Utterances encoded by the codec, here or by the executor."""
-    batches = _batches(left, batch_seconds)
+    batches = _batches(left, batch_seconds, device)
     if executor is None:
         encoded = _here(codec, manifest, device, left, batches)
     else:
@@ -237,11 +235,15 @@ def _refuse_strangers(writer: ShardWriter, stamps: dict[str, str]) -> None:
             )
 
 
-def _batches(utterances: Sequence[Utterance], batch_seconds: Seconds) -> list[list[int]]:
+def _batches(utterances: Sequence[Utterance], batch_seconds: Seconds, device: str) -> list[list[int]]:
     """Indices of like duration together, the longest first, so that memory shows its peak at once."""
+    together = TOGETHER if batch_seconds or device != "cpu" else 1
     milliseconds = [max(1, round(1000 * u.duration)) for u in utterances]
     sampler = BucketSampler(
-        milliseconds, batch_frames=round(1000 * batch_seconds), max_utterances=TOGETHER, seed=0
+        milliseconds,
+        batch_frames=round(1000 * (batch_seconds or TOGETHER_SECONDS)),
+        max_utterances=together,
+        seed=0,
     )
     return sampler.in_order()[::-1]
 

@@ -59,6 +59,16 @@ def test_stored_codes_are_those_of_every_file_alone(corpus: Path, codec: DacCode
     assert (again.encoded, again.reused) == (0, 7)
 
 
+def test_a_cpu_takes_one_utterance_at_a_time(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    manifest, done, together = corpus / "train.jsonl", [], []
+    encode_manifest(manifest, codec, tmp_path / "a", on_progress=lambda now, _: done.append(now))
+    assert done == list(range(8))
+    encode_manifest(
+        manifest, codec, tmp_path / "b", batch_seconds=60, on_progress=lambda now, _: together.append(now)
+    )
+    assert together == [0, 7]
+
+
 def test_an_executor_that_opens_the_codec_itself_makes_the_same_codes(
     corpus: Path, codec: DacCodec, weights: Path, tmp_path: Path
 ) -> None:
