@@ -63,7 +63,7 @@ def peer(manifest: Path, weights: Path, out: Path) -> None:
     print(speech, time.process_time() - began)
 
 
-def ours(manifest: Path, weights: Path, out: Path) -> tuple[float, float]:
+def ours(manifest: Path, weights: Path, out: Path, *, precision: str) -> tuple[float, float]:
     """Seconds of speech and of processor time."""
     import torch
 
@@ -71,7 +71,7 @@ def ours(manifest: Path, weights: Path, out: Path) -> tuple[float, float]:
     from amtts_core.codec.registry import open_codec
 
     torch.set_num_threads(1)
-    codec = open_codec("dac", weights)
+    codec = open_codec("dac", weights, precision=precision)
     codec.encode(torch.zeros(1, 16000))
     began = time.process_time()
     report = encode_manifest(manifest, codec, out)
@@ -104,17 +104,20 @@ def main() -> None:
         command = [arguments.peer_python, __file__, "--peer", str(manifest), str(weights), str(peers)]
         told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
         speech, spent = map(float, told[-2:])
-        our_speech, our_time = ours(manifest, weights, folder / "ours")
-        store = CodeStore.open(folder / "ours")
-        same = [np.load(peers / f"{key}.npy") == store.get(key) for key in store]
-        first = float(np.concatenate(same)[:, 0].mean())
-    print(f"{len(same)} clips, {speech:.0f} s of speech, DAC of 16 kHz with 12 codebooks, 1 thread")
-    print(
-        f"codes that are equal: {100 * float(np.concatenate(same).mean()):.2f} %, of the first book {100 * first:.2f} %"
-    )
+        theirs = {path.stem: np.load(path) for path in peers.iterdir()}
+        rows = []
+        for precision in ("fp32", "bf16"):
+            our_speech, our_time = ours(manifest, weights, folder / precision, precision=precision)
+            store = CodeStore.open(folder / precision)
+            same = np.concatenate([theirs[key] == store.get(key) for key in store])
+            rows.append((precision, our_speech / our_time, 100 * same.mean(), 100 * same[:, 0].mean()))
+    print(f"{len(theirs)} clips, {speech:.0f} s of speech, DAC of 16 kHz with 12 codebooks, 1 thread")
     print(f"original package, file by file   {speech / spent:6.2f} x real time   1.00 x")
-    speed = our_speech / our_time
-    print(f"amtts encode-codes               {speed:6.2f} x real time   {speed * spent / speech:.2f} x")
+    for precision, speed, equal, first in rows:
+        print(
+            f"amtts encode-codes, {precision}         {speed:6.2f} x real time   {speed * spent / speech:.2f} x, "
+            f"codes that are equal: {equal:.2f} %, of the first book {first:.2f} %"
+        )
 
 
 def _manifest(folder: Path, clips: int) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -52,6 +52,10 @@ def encode_codes(
     ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Encode this shard again from the start.")] = False,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        typer.Option("--precision", help="bf16 is faster where the machine has it; some codes differ."),
+    ] = "fp32",
     executor: ExecutorName = "local",
     json: Json = False,
 ) -> None:
@@ -65,7 +69,8 @@ def encode_codes(
 
     chosen = choose_executor(executor, gpus=int(device != "cpu"), together=1)
     path = manifest / "manifest.jsonl" if manifest.is_dir() else manifest
-    opened = open_codec(codec, weights, num_codebooks=num_codebooks)
+    opening = partial(open_codec, codec, num_codebooks=num_codebooks, precision=precision)
+    opened = opening(weights)
     with console.progress() as bar:
         task = bar.add_task("encoding", total=None, note="")
         began: list[tuple[float, int]] = []
@@ -85,7 +90,7 @@ def encode_codes(
             force=force,
             device=_checked(device) if executor == "local" else device,
             executor=None if executor == "local" else chosen,
-            reopen=partial(open_codec, codec, weights.resolve(), num_codebooks=num_codebooks),
+            reopen=partial(opening, weights.resolve()),
             on_progress=show,
         )
     for key, why in list(report.without.items())[:3]:

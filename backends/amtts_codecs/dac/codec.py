@@ -17,6 +17,7 @@ from amtts_core.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
 from amtts_core.codec.protocol import kept_codebooks, require_codes, sample_counts
 from amtts_core.errors import CheckpointError
+from amtts_core.low_precision import require_sound
 
 
 class DacCodec:
@@ -40,6 +41,7 @@ class DacCodec:
         self.cardinality = int(network.config.codebook_size)
         self.weights_hash = weights_fingerprint(network.state_dict())
         self._fast: FastDac | None = None
+        self._dtype = torch.float32
 
     @classmethod
     def open(cls, weights: Path, *, num_codebooks: int = 0) -> DacCodec:
@@ -64,6 +66,16 @@ class DacCodec:
         self.network.to(device)  # type: ignore[arg-type]
         self._fast = None
         return self
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """The encoder's convolutions run in `dtype`; see `LowPrecisionCodec`.
+
+        Raises:
+            AmttsError: this processor gets one of them wrong.
+        """
+        encoder = {"encoder": self.network.encoder}
+        require_sound(encoder, dtype, asked=f"encoding in {dtype}", remedy="Leave out --precision")
+        self._dtype, self._fast = dtype, None
 
     @torch.inference_mode()
     def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -100,7 +112,7 @@ class DacCodec:
 
     def _quick(self) -> FastDac:
         if self._fast is None:
-            self._fast = FastDac(self.network)
+            self._fast = FastDac(self.network, encoder_dtype=self._dtype)
         return self._fast
 
 

@@ -22,16 +22,19 @@ class FastDac:
 
     Args:
         network: in evaluation mode, on the device where it will run.
+        encoder_dtype: what the encoder computes in; its output is float32. Under bfloat16 the differences are those
+            of 8 bits of mantissa.
     """
 
-    def __init__(self, network: DacModel) -> None:
+    def __init__(self, network: DacModel, *, encoder_dtype: torch.dtype = torch.float32) -> None:
         encoder: Any = network.encoder
         decoder: Any = network.decoder
         self._encoder = encoder
         self._decoder = decoder
+        self._dtype = encoder_dtype
         self._convolutions: dict[nn.Module, nn.Module] = {
-            layer: _channels_last(layer)
-            for half in (encoder, decoder)
+            layer: _channels_last(layer).to(dtype)
+            for half, dtype in ((encoder, encoder_dtype), (decoder, torch.float32))
             for layer in half.modules()
             if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
         }
@@ -44,12 +47,13 @@ class FastDac:
             lengths: samples of each item, whole frames.
         """
         ends = None if all(n == waveform.shape[1] for n in lengths) else (waveform.shape[1], lengths)
-        hidden = waveform[:, None, None].to(memory_format=torch.channels_last)
+        hidden = waveform[:, None, None].to(self._dtype, memory_format=torch.channels_last)
         hidden = self._convolve(self._encoder.conv1, hidden, ends)
         for block in self._encoder.block:
             hidden = self._units(block, hidden, ends)
             hidden = self._convolve(block.conv1, snake(hidden, block.snake1.alpha), ends)
-        return self._convolve(self._encoder.conv2, snake(hidden, self._encoder.snake1.alpha), ends)[:, :, 0]
+        hidden = snake(hidden, self._encoder.snake1.alpha)
+        return self._convolve(self._encoder.conv2, hidden, ends)[:, :, 0].float()
 
     def decode(self, values: Tensor) -> Tensor:
         """(B, C, L) -> (B, T')."""
@@ -85,7 +89,8 @@ class _EachFrame(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self.weight, self.bias = weight, bias
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
         out = nn.functional.linear(hidden.permute(0, 2, 3, 1), self.weight, self.bias)

@@ -69,6 +69,15 @@ class VectorCodec(Protocol):
 
 
 @runtime_checkable
+class LowPrecisionCodec(Protocol):
+    """A codec whose encoder can compute in fewer bits: faster, and a few codes become their neighbours."""
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """From now on `encode` runs its layers in `dtype`; distances to codebook entries stay in float32."""
+        ...
+
+
+@runtime_checkable
 class CachedCodec(Protocol):
     """A codec whose codes come from files that other programs wrote: its own network is not here."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from pathlib import Path
 
-from amtts_core.codec.protocol import CodecClass, SpeechCodec
+from amtts_core.codec.protocol import CodecClass, LowPrecisionCodec, SpeechCodec
 from amtts_core.errors import AmttsError, nearest
 
 GROUP = "amtts.codecs"
@@ -43,8 +43,18 @@ def get_codec(name: str) -> type[CodecClass]:
     return loaded
 
 
-def open_codec(name: str, weights: Path, *, num_codebooks: int = 0) -> SpeechCodec:
-    """The codec `name` with these weights, see `CodecClass.open`. Draws nothing from torch's random numbers."""
+def open_codec(name: str, weights: Path, *, num_codebooks: int = 0, precision: str = "fp32") -> SpeechCodec:
+    """The codec `name` with these weights, see `CodecClass.open`. Draws nothing from torch's random numbers.
+
+    Args:
+        name: of its entry point.
+        weights: a file or folder.
+        num_codebooks: keep the first ones only; 0 keeps all.
+        precision: `fp32`, or `bf16` for a `LowPrecisionCodec`.
+
+    Raises:
+        AmttsError: no such codec or weights, or the codec computes in fp32 only.
+    """
     import torch
 
     if not weights.exists():
@@ -52,4 +62,12 @@ def open_codec(name: str, weights: Path, *, num_codebooks: int = 0) -> SpeechCod
     with torch.random.fork_rng(
         devices=[]
     ):  # networks draw weights on the CPU before the stored ones replace them
-        return get_codec(name).open(weights, num_codebooks=num_codebooks)
+        codec = get_codec(name).open(weights, num_codebooks=num_codebooks)
+    if precision != "fp32":
+        if not isinstance(codec, LowPrecisionCodec):
+            raise AmttsError(
+                f"codec '{name}' computes in fp32 only, got precision {precision}",
+                remedy="Leave out --precision",
+            )
+        codec.compute_in({"bf16": torch.bfloat16}[precision])
+    return codec

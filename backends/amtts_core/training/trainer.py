@@ -24,6 +24,7 @@ from amtts_core.config import DataConfig, TrainingConfig
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
+from amtts_core.low_precision import require_sound
 from amtts_core.training.blocks import prepare_blocks
 from amtts_core.training.callbacks import Callback, EpochReport, Outcome, StepReport
 from amtts_core.training.clock import Clock
@@ -116,6 +117,13 @@ class Trainer:
         self.processes.same_start(backend.network)
         prepare_blocks(backend, training)
         self.learner = backend.learner()
+        if training.precision == "bf16" and self.accelerator.device.type == "cpu":
+            require_sound(
+                self.learner.modules,
+                torch.bfloat16,
+                asked="training.precision bf16",
+                remedy="Use --set training.precision=fp32",
+            )
         shortest = int(self.sampler.lengths.argmin())
         self.shards = split(
             backend,

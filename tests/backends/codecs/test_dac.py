@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_codecs import published_state, tiny_dac, write_bundle, write_pth
+from tiny_codecs import RATES, published_state, tiny_dac, write_bundle, write_pth
+from transformers import DacConfig, DacModel
 
 from amtts_codecs.dac.codec import DacCodec
 from amtts_codecs.dac.packaged import is_packaged
@@ -78,6 +79,28 @@ def test_a_batch_encodes_as_its_items_do(codec: DacCodec) -> None:
         alone = codec.encode(wave[row : row + 1, :length])[0]
         assert torch.equal(together[row, :, : alone.shape[1]], alone)
     assert not torch.equal(codec.encode(wave)[2, :, :3], together[2, :, :3]), "the tail would have mattered"
+
+
+def test_bf16_changes_the_encoder_a_little_and_nothing_else(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    wide = DacModel(
+        DacConfig(
+            encoder_hidden_size=16,
+            downsampling_ratios=RATES,
+            decoder_hidden_size=32,
+            n_codebooks=2,
+            codebook_size=16,
+        )
+    )
+    codec, low = (DacCodec(wide.eval(), num_codebooks=2) for _ in range(2))
+    low.compute_in(torch.bfloat16)
+    wave = torch.randn(2, 16000) * 0.3
+    exact, near = (found.encode_latents(wave)[1] for found in (codec, low))
+    error = float((exact - near).norm() / exact.norm())
+    assert 0 < error < 0.2, error  # 0 would mean that it computes as before
+    codes = codec.encode(wave)
+    assert CodecIdentity.of(low) == CodecIdentity.of(codec)
+    torch.testing.assert_close(low.decode(codes), codec.decode(codes), rtol=0, atol=0)
 
 
 def test_the_first_codebooks_decode_alone(codec: DacCodec, weights: Path) -> None:

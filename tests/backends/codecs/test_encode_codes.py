@@ -234,3 +234,20 @@ def test_the_command(corpus: Path, weights: Path, tmp_path: Path, capsys: pytest
     said = capsys.readouterr().err
     assert "(2 x 16)" in said
     assert "(3 x 16)" in said
+
+
+def test_a_codec_without_bf16_says_so(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caches = tmp_path / "caches"
+    caches.mkdir()
+    with pytest.raises(SystemExit) as left:
+        main(
+            ["encode-codes", str(corpus / "train.jsonl"), "--codec", "s3", "--weights", str(caches)]
+            + ["--precision", "bf16", "--out", str(tmp_path / "codes")]
+        )
+    assert left.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "codec 's3' computes in fp32 only, got precision bf16" in said
+    assert "Leave out --precision" in said
+    assert not (tmp_path / "codes").exists()
