@@ -27,7 +27,7 @@ from amtts_core.backend import (
     speaker_index,
 )
 from amtts_core.checkpoint import loaded
-from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, first_code_vectors
+from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.codec.registry import open_codec
 from amtts_core.codec.streaming import decode_pieces
 from amtts_core.errors import AmttsError
@@ -196,8 +196,10 @@ class IndexTTS2Backend:
         self.network.codec_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
         if not self.config.codec_start or not self._fresh:
             return
-        tables = self.network.speech.embedding.weight, self.network.speech.head.weight
-        start_rows(tables, first_code_vectors(codec_of(self.config)), deviation=INITIAL_DEVIATION)
+        for tables, vectors in zip(
+            self.network.speech.book_tables(), code_vectors_of(codec_of(self.config)), strict=True
+        ):
+            start_rows(tables, vectors, deviation=INITIAL_DEVIATION)
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Code frames."""
@@ -232,10 +234,11 @@ class IndexTTS2Backend:
 
     def learner(self) -> IndexTTS2Learner:
         """The training view."""
-        head, shares = self.config.head, None
-        if self.config.code_smoothing and isinstance(head, SemanticHeadConfig):
-            vectors = first_code_vectors(codec_of(self.config))
-            shares = near_targets(vectors, self.config.code_smoothing, rows=head.num_codes)
+        config, shares = self.config, None
+        if config.code_smoothing:
+            rows = self.network.speech.outputs
+            books = code_vectors_of(codec_of(config))
+            shares = torch.stack([near_targets(book, config.code_smoothing, rows=rows) for book in books])
         return IndexTTS2Learner(self.network, shares)
 
     def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -15,11 +15,15 @@ SPARE_ROWS = 3
 
 
 class SemanticCodes(nn.Module):
-    """One code a row. Ids (B, S)."""
+    """One code a row. Ids (B, S).
+
+    Attributes:
+        outputs: logits of a codebook.
+    """
 
     def __init__(self, config: SemanticHeadConfig, *, dim: int, max_rows: int) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.outputs = config, config.num_codes
         self.embedding = nn.Embedding(config.num_codes, dim)
         self.positions = nn.Embedding(max_rows + SPARE_ROWS, dim)
         self.head = nn.Linear(dim, config.num_codes)
@@ -32,18 +36,25 @@ class SemanticCodes(nn.Module):
         """(..., D) -> (..., num_codes)."""
         return self.head(hidden)
 
+    def book_tables(self) -> list[tuple[Tensor, Tensor]]:
+        """Rows of embedding and head whose first V are the codes of the codebook."""
+        return [(self.embedding.weight, self.head.weight)]
+
 
 class DelayedCodes(nn.Module):
     """K codes a row: embeddings are summed, heads are parallel. Ids (B, S, K).
 
     Book k's embeddings are rows k * (V + 2) on: V codes, the end, padding; its logits k * (V + 1) on: codes, the end.
+
+    Attributes:
+        outputs: logits of a codebook.
     """
 
     offsets: Tensor
 
     def __init__(self, config: DelayedHeadConfig, *, dim: int, max_rows: int) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.outputs = config, config.cardinality + 1
         books, entries = config.num_codebooks, config.cardinality
         self.embedding = nn.Embedding(books * (entries + 2), dim)
         self.positions = nn.Embedding(max_rows + SPARE_ROWS, dim)
@@ -57,3 +68,8 @@ class DelayedCodes(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., K, V + 1)."""
         return self.head(hidden).unflatten(-1, (self.config.num_codebooks, -1))
+
+    def book_tables(self) -> list[tuple[Tensor, Tensor]]:
+        """Rows of embedding and head of each codebook, whose first V are its codes."""
+        books = self.config.num_codebooks
+        return list(zip(self.embedding.weight.chunk(books), self.head.weight.chunk(books), strict=True))

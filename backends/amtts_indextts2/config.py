@@ -122,11 +122,9 @@ class IndexTTS2Config(Settings):
         0.0, ge=0, lt=1, description="share of the codes heard in training that are wrong"
     )
     code_smoothing: float = Field(
-        0.0, ge=0, description="share of a target given to codes that sound alike (semantic head); 1 is much"
+        0.0, ge=0, description="share of a target given to codes that sound alike; 1 is much"
     )
-    codec_start: bool = Field(
-        False, description="a new network's code rows begin as the codec's entries (semantic head)"
-    )
+    codec_start: bool = Field(False, description="a new network's code rows begin as the codec's entries")
     pace_start: float = Field(
         0.0,
         ge=0,
@@ -144,10 +142,6 @@ class IndexTTS2Config(Settings):
     def _plausible(self) -> IndexTTS2Config:
         if self.model_dim % self.heads:
             raise ValueError(f"model_dim {self.model_dim} does not divide by {self.heads} heads")
-        if self.head.kind != "semantic" and (self.code_smoothing or self.codec_start):
-            raise ValueError(
-                f"code_smoothing and codec_start are for the semantic head, head.kind is '{self.head.kind}'"
-            )
         return self
 
 

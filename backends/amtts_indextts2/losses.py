@@ -71,14 +71,14 @@ def book_losses(logits: Tensor, targets: Tensor, shares: Tensor | None = None) -
     Args:
         logits: (B, S, codes) or (B, S, K, V + 1).
         targets: (B, S) or (B, S, K).
-        shares: (codes, codes) distribution that each target of the semantic head stands for; None means itself.
+        shares: (K, codes, codes) distributions that the targets of each codebook stand for; None means themselves.
     """
-    if shares is not None:
-        counts = targets != IGNORED
-        return (soft_cross_entropy(logits[counts], targets[counts], shares) / counts.sum().clamp(min=1))[None]
     if targets.ndim == 2:
-        return _mean(logits, targets)[None]
-    return torch.stack([_mean(logits[:, :, book], targets[:, :, book]) for book in range(targets.shape[2])])
+        logits, targets = logits[:, :, None], targets[:, :, None]
+    books = [(logits[:, :, book], targets[:, :, book]) for book in range(targets.shape[2])]
+    if shares is None:
+        return torch.stack([_mean(scores, wanted) for scores, wanted in books])
+    return torch.stack([_shared(*book, share) for book, share in zip(books, shares, strict=True)])
 
 
 def weighted(losses: Tensor, head: SemanticHeadConfig | DelayedHeadConfig) -> Tensor:
@@ -95,3 +95,9 @@ def _mean(logits: Tensor, targets: Tensor) -> Tensor:
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
     )
     return total / (targets != IGNORED).sum().clamp(min=1)
+
+
+def _shared(logits: Tensor, targets: Tensor, shares: Tensor) -> Tensor:
+    """Mean soft cross entropy over the positions whose target counts; 0 where none does."""
+    counts = targets != IGNORED
+    return soft_cross_entropy(logits[counts], targets[counts], shares) / counts.sum().clamp(min=1)

@@ -42,7 +42,7 @@ from amtts_core.backend import (
     speaker_index,
 )
 from amtts_core.checkpoint import loaded
-from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, first_code_vectors
+from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.codec.registry import open_codec
 from amtts_core.codec.streaming import LocalDecoder, decode_pieces
 from amtts_core.errors import AmttsError
@@ -168,7 +168,7 @@ class ChatterboxT3Backend:
         if not self.config.codec_start or not self._fresh:
             return
         tables = self.network.speech_embedding.weight, self.network.speech_head.weight
-        start_rows(tables, first_code_vectors(codec_of(self.config)), deviation=INITIAL_DEVIATION)
+        start_rows(tables, code_vectors_of(codec_of(self.config))[0], deviation=INITIAL_DEVIATION)
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Speech codes."""
@@ -217,7 +217,7 @@ class ChatterboxT3Backend:
         """The training view."""
         shares = None
         if self.config.code_smoothing:
-            vectors = first_code_vectors(codec_of(self.config))
+            vectors = code_vectors_of(codec_of(self.config))[0]
             shares = near_targets(vectors, self.config.code_smoothing, rows=self.config.speech_rows)
         return T3Learner(self.network, self.config, shares)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,6 +110,13 @@ class DacCodec:
         require_codes(codes, books=books, cardinality=self.cardinality)
         values = self.network.quantizer.from_codes(codes)[0]
         return self._quick().decode(values)
+
+    @torch.inference_mode()
+    def code_vectors(self) -> Tensor:
+        """(K, V, C): what each code adds to the latents, without the bias."""
+        books: Any = self.network.quantizer.quantizers
+        kept = books[: self.num_codebooks]
+        return torch.stack([b.codebook.weight @ b.out_proj.weight[:, :, 0].t() for b in kept]).cpu()
 
     def _quick(self) -> FastDac:
         if self._fast is None:

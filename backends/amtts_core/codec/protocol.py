@@ -182,19 +182,19 @@ class CodecIdentity:
             )
 
 
-def first_code_vectors(codec: SpeechCodec) -> Tensor:
-    """(V, D) entries of the first codebook.
+def code_vectors_of(codec: SpeechCodec) -> Tensor:
+    """(K, V, D) entries of every codebook, see `VectorCodec`.
 
     Raises:
         AmttsError: the codec has no codebook to look at.
     """
     if not isinstance(codec, VectorCodec):
         raise AmttsError(
-            f"codec '{codec.name}' does not show the entries of its codebook, which model.codec_start and "
+            f"codec '{codec.name}' does not show the entries of its codebooks, which model.codec_start and "
             "model.code_smoothing need",
             remedy="Give --set model.codec_start=false --set model.code_smoothing=0",
         )
-    return codec.code_vectors()[0]
+    return codec.code_vectors()
 
 
 def sample_counts(waveform: Tensor, lengths: Tensor | None) -> list[int]:

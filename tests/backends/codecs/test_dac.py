@@ -103,6 +103,15 @@ def test_bf16_changes_the_encoder_a_little_and_nothing_else(tmp_path: Path) -> N
     torch.testing.assert_close(low.decode(codes), codec.decode(codes), rtol=0, atol=0)
 
 
+def test_latents_are_the_sum_of_what_the_codes_stand_for(codec: DacCodec) -> None:
+    vectors = codec.code_vectors()
+    codes = torch.randint(0, 16, (2, 3, 5))
+    given = codec.network.quantizer.from_codes(codes)[0]
+    same = codec.network.quantizer.from_codes(torch.zeros_like(codes))[0]
+    between = sum(vectors[book][codes[:, book]] - vectors[book][0] for book in range(3))
+    torch.testing.assert_close((given - same).mT, between)
+
+
 def test_the_first_codebooks_decode_alone(codec: DacCodec, weights: Path) -> None:
     first = DacCodec.open(weights, num_codebooks=2)
     wave = torch.randn(1, 3200) * 0.1

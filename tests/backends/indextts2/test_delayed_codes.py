@@ -10,6 +10,7 @@ from tiny_gpt import BOOKS, ENTRIES, Clip, clips, losses, memorise, prefix, tiny
 from torch import Tensor
 
 from amtts_core.errors import AmttsError, ConfigError
+from amtts_core.training.near_codes import near_targets
 from amtts_indextts2.config import DelayedHeadConfig, SemanticHeadConfig
 from amtts_indextts2.decoder import Decoder
 from amtts_indextts2.decoding import Prompt, decode, stream
@@ -98,6 +99,34 @@ def test_ignored_cells_have_no_gradient() -> None:
     told = rows.targets != IGNORED
     assert bool((logits.grad.abs().sum(-1)[told] > 0).all())
     assert bool((logits.grad.abs().sum(-1)[~told] == 0).all())
+
+
+def test_shares_of_the_codes_alone_change_no_loss() -> None:
+    head = DelayedHeadConfig(num_codebooks=3, cardinality=16)
+    rows = code_rows([torch.randint(0, 16, (4, 3)), torch.randint(0, 16, (7, 3))], head)
+    logits = torch.randn(2, rows.targets.shape[1], 3, 17)
+    alone = torch.stack([near_targets(torch.randn(16, 4), 0.0, rows=17)] * 3)
+    torch.testing.assert_close(book_losses(logits, rows.targets, alone), book_losses(logits, rows.targets))
+    shared = alone.clone()
+    shared[1] = 1 / 17
+    counts = rows.targets[:, :, 1] != IGNORED
+    expected = -logits[:, :, 1][counts].log_softmax(-1).mean()
+    torch.testing.assert_close(book_losses(logits, rows.targets, shared)[1], expected)
+
+
+def test_the_tables_of_a_book_are_its_own() -> None:
+    speech = tiny_gpt().speech
+    for book, (embedding, head) in enumerate(speech.book_tables()):
+        with torch.no_grad():
+            embedding[:ENTRIES], head[:ENTRIES] = book + 1, book + 1
+    ids = torch.tensor([[[0, ENTRIES, ENTRIES]], [[ENTRIES, ENTRIES - 1, ENTRIES]]])
+    with torch.no_grad():
+        marks = speech.embedding.weight[[ENTRIES, 2 * ENTRIES + 2, 3 * ENTRIES + 4]]
+        rows = speech.rows(ids, torch.zeros(1, dtype=torch.int64)) - speech.positions.weight[0]
+        logits = speech.logits(torch.ones(48)) - speech.head.bias.view(BOOKS, -1)
+    torch.testing.assert_close(rows[0, 0] - marks[1] - marks[2], torch.ones(48))
+    torch.testing.assert_close(rows[1, 0] - marks[0] - marks[2], torch.full((48,), 2.0))
+    torch.testing.assert_close(logits[:, :ENTRIES], torch.tensor([[48.0], [96], [144]]).expand(-1, ENTRIES))
 
 
 # ---- decoding ----
