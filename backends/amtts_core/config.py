@@ -204,11 +204,15 @@ class RunConfig(Settings):
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over` on top, section by section."""
+    """`base` with the values of `over` on top, section by section; a section of another `kind` replaces the old one."""
     out = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = merged(out[key], value) if both else value
+        below = out.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            other = "kind" in value and value["kind"] != below.get("kind", value["kind"])
+            out[key] = dict(value) if other else merged(below, value)
+        else:
+            out[key] = value
     return out
 
 

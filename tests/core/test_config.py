@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from amtts_core.config import RunConfig, commented_yaml, parse_assignments, read_config_file, resolve_config
+from amtts_core.config import (
+    RunConfig,
+    commented_yaml,
+    merged,
+    parse_assignments,
+    read_config_file,
+    resolve_config,
+)
 from amtts_core.errors import ConfigError
 from amtts_core.registry import list_backends
 
@@ -169,3 +176,12 @@ def test_bad_assignments(item: str) -> None:
 def test_sections_have_no_undescribed_setting() -> None:
     for name, field in RunConfig.model_fields.items():
         assert field.description, name
+
+
+def test_a_section_of_another_kind_replaces_the_old_one() -> None:
+    base = {"head": {"kind": "semantic", "num_codes": 9}, "size": {"a": 1, "b": 2}}
+    over = {"head": {"kind": "dac", "num_codebooks": 4}, "size": {"a": 3}}
+    assert merged(base, over) == {"head": {"kind": "dac", "num_codebooks": 4}, "size": {"a": 3, "b": 2}}
+    same = merged(base, {"head": {"kind": "semantic", "stop": 8}})
+    assert same["head"] == {"kind": "semantic", "num_codes": 9, "stop": 8}
+    assert merged(base, {"head": {"stop": 8}})["head"] == {"kind": "semantic", "num_codes": 9, "stop": 8}
