@@ -67,6 +67,12 @@ def out(text: str) -> None:
     sys.stdout.flush()
 
 
+def out_bytes(data: bytes) -> None:
+    """Sound on standard output, handed on at once; nothing else may go there."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def result(values: dict[str, Any], *, lines: Iterable[str] = ()) -> None:
     """The outcome of a command: one JSON object with `--json`, otherwise `lines` for people."""
     if wants_json():

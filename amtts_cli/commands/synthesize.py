@@ -53,24 +53,24 @@ def synthesize(
     """
     from amtts_core.audio.save import FORMATS, check_audio_name
 
-    if str(out) == "-":
-        _check_listener()
-        words = _read_text(text or [], file)
-        synthesizer = _open(checkpoint, device, assignments)
-        _stream(synthesizer, words, speed=speed, seed=seed, speaker=speaker)
-        return
+    streamed = str(out) == "-"
     a_folder = out.is_dir() and out.suffix.lower() not in FORMATS
     one_file = bool(out.suffix) and not a_folder and not _VERSION.fullmatch(out.suffix)
-    if one_file:
+    if streamed:
+        _check_listener()
+    elif one_file:
         check_audio_name(out)
     elif out.exists() and not out.is_dir():
         raise AmttsError(f"{out} is a file without an audio ending; known endings: {' '.join(FORMATS)}")
     words = _read_text(text or [], file)
     synthesizer = _open(checkpoint, device, assignments)
-    if not one_file:
+    if not (one_file or streamed):
         _check_lines(synthesizer, words)
     if attention is not None:
         _show(synthesizer.attention(words, seed=seed, speaker=speaker), attention)
+    if streamed:
+        _stream(synthesizer, words, speed=speed, seed=seed, speaker=speaker)
+        return
     lines = [words] if one_file else [line for line in words.splitlines() if line.strip()]
     paths = [out] if one_file else [out / f"{number:04d}.wav" for number in range(1, len(lines) + 1)]
     _speak_all(
@@ -222,10 +222,9 @@ def _stream(synthesizer: Synthesizer, words: str, *, speed: float, seed: int, sp
     spoken = synthesizer.stream(words, speed=speed, seed=seed, speaker=speaker)
     for piece in spoken.pieces:
         if not samples:
-            sys.stdout.buffer.write(endless_wav_header(spoken.sample_rate))
+            console.out_bytes(endless_wav_header(spoken.sample_rate))
             first = time.monotonic() - began
-        sys.stdout.buffer.write(to_pcm16(piece).tobytes())
-        sys.stdout.buffer.flush()
+        console.out_bytes(to_pcm16(piece).tobytes())
         samples += len(piece)
     _tell_unread(spoken.unread)
     took = time.monotonic() - began

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import Done, call
-from tiny_voice import tiny_voice
+from tiny_voice import tiny_backend, tiny_voice
+
+from amtts_core.checkpoint import CheckpointInfo, write_checkpoint
 
 TEXT = "ሰላም ለዓለም።"
 
@@ -264,4 +266,29 @@ def test_settings_of_the_network_at_speaking(run: Path, tmp_path: Path) -> None:
 def test_attention_that_is_not_there(run: Path, tmp_path: Path) -> None:
     done = speak(run, tmp_path / "a.wav", TEXT, "--attention", tmp_path / "seen")
     done.refused("'chatterbox-mel' has no attention", "Leave --attention out")
+    done = speak(run, Path("-"), TEXT, "--attention", tmp_path / "seen")
+    done.refused("'chatterbox-mel' has no attention", "Leave --attention out")
     assert not list(tmp_path.iterdir())
+
+
+def test_attention_is_drawn_for_a_file_and_for_a_pipe(tmp_path: Path) -> None:
+    backend = tiny_backend("chatterbox")
+    tokenizer = backend.text_tokenizer
+    assert tokenizer is not None
+    info = CheckpointInfo(
+        backend="chatterbox",
+        backend_config=backend.config.model_dump(mode="json"),
+        sample_rate=backend.spec.sample_rate,
+        tokenizer_kind=tokenizer.kind,
+        tokenizer_hash=tokenizer.fingerprint(),
+        vocab_size=tokenizer.vocab_size,
+    )
+    write_checkpoint(tmp_path / "t3", info, backend.network.state_dict(), tokenizer=tokenizer)
+    few = ["--set", "model.sampling.retries=0", "--set", "model.sampling.most_per_symbol=2"]
+    for name, out in (("file", tmp_path / "a.wav"), ("pipe", Path("-"))):
+        done = speak(tmp_path / "t3", out, TEXT + TEXT, *few, "--attention", tmp_path / name)
+        assert done.code == 0, done.err
+        assert f"{tmp_path / name / '0002.png'}: " in done.err
+    assert done.raw.startswith(b"RIFF")
+    for number in ("0001.png", "0002.png"):
+        assert (tmp_path / "pipe" / number).read_bytes() == (tmp_path / "file" / number).read_bytes()

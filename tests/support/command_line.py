@@ -21,6 +21,8 @@ class Done:
     code: int
     out: str
     err: str
+    raw: bytes = b""
+    """Standard output as it is, for what is no text."""
 
     def json(self) -> Any:
         """Standard output, which holds one JSON object and nothing else."""
@@ -47,7 +49,8 @@ def call(*arguments: object, stdin: str | bytes | None = None, terminal: bool = 
     """Runs `amtts ARGUMENTS`; `stdin` is what a pipe would bring, unless standard input is a terminal."""
     data = stdin.encode() if isinstance(stdin, str) else stdin or b""
     source = (_Terminal if terminal else io.TextIOWrapper)(io.BytesIO(data), encoding="utf-8")
-    out, err = io.StringIO(), io.StringIO()
+    written, err = io.BytesIO(), io.StringIO()
+    out = io.TextIOWrapper(written, encoding="utf-8")
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     code: Any = 0
@@ -63,4 +66,6 @@ def call(*arguments: object, stdin: str | bytes | None = None, terminal: bool = 
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-    return Done(int(code or 0), out.getvalue(), err.getvalue())
+    out.flush()
+    raw = written.getvalue()
+    return Done(int(code or 0), raw.decode(errors="replace"), err.getvalue(), raw)
