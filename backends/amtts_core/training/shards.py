@@ -12,21 +12,24 @@ run instead of cutting batches.
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from amtts_core.backend import Backend, Batch, Learner, ReadsBlocks
 from amtts_core.config import TrainingConfig
 from amtts_core.errors import AmttsError
 from amtts_core.training.blocks import blocks_of
 from amtts_core.training.processes import Processes
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
+    from typing_extensions import TypeIs
 
 logger = logging.getLogger(__name__)
 SETTING = "training.shard"
@@ -85,6 +88,9 @@ class Shards:
                 f"{len(learner.phases)} phases ({', '.join(learner.phases)})",
                 remedy=f"Use --set {SETTING}=false",
             )
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
         self._device = device
         mesh = init_device_mesh(device.type, (count,))
         read = {id(block) for block in backend.read_blocks()} if isinstance(backend, ReadsBlocks) else set()
@@ -97,7 +103,7 @@ class Shards:
             fully_shard(module, mesh=mesh) for module in learner.modules.values()
         ]
         tensors = list(backend.network.parameters())
-        mine = sum(t.to_local().numel() if isinstance(t, DTensor) else t.numel() for t in tensors)
+        mine = sum(t.to_local().numel() if _is_split(t) else t.numel() for t in tensors)
         self.summary = (
             f"the network is split over {count} processes: {mine} of {sum(t.numel() for t in tensors)} weights "
             "are in the first"
@@ -162,6 +168,12 @@ def split(
     return shards
 
 
+def _is_split(value: object) -> TypeIs[DTensor]:
+    """Whether `value` is a tensor in parts; where nobody has loaded their module, which takes time, there is none."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(value, module.DTensor)
+
+
 def whole(value: Any, *, keep: bool) -> Any:
     """Nested dicts and lists with every split tensor put together, on the CPU. Every process has to call it.
 
@@ -169,7 +181,7 @@ def whole(value: Any, *, keep: bool) -> Any:
         value: what a checkpoint is made of.
         keep: False lets what was put together go at once: another process writes it.
     """
-    if isinstance(value, DTensor):
+    if _is_split(value):
         full = value.full_tensor()
         return full.detach().cpu() if keep else None
     if isinstance(value, Mapping):
@@ -181,8 +193,10 @@ def whole(value: Any, *, keep: bool) -> Any:
 
 def part_of(tensor: Tensor, like: Tensor) -> Tensor:
     """This process's part of a whole tensor, where `like` is a split one of the same shape; otherwise the tensor."""
-    if not isinstance(like, DTensor) or tensor.shape != like.shape:
+    if not _is_split(like) or tensor.shape != like.shape:
         return tensor
+    from torch.distributed.tensor import distribute_tensor
+
     moved = tensor.to(like.to_local().device)
     return distribute_tensor(moved, like.device_mesh, like.placements, src_data_rank=None)
 
@@ -194,4 +208,4 @@ def parts_of(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[
 
 def number_of(norm: Tensor) -> Tensor:
     """A plain scalar of one that may be split."""
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return norm.full_tensor() if _is_split(norm) else norm
