@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from amtts_cli import console
+from amtts_cli.devices import usable_device
 from amtts_cli.options import ExecutorName, Json, OutDir
-from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
     from amtts_core.codec.encode import EncodeReport
@@ -88,7 +88,7 @@ def encode_codes(
             num_shards=num_shards,
             shard_index=shard_index,
             force=force,
-            device=_checked(device) if executor == "local" else device,
+            device=usable_device(device) if executor == "local" else device,
             executor=None if executor == "local" else chosen,
             reopen=partial(opening, weights.resolve()),
             on_progress=show,
@@ -101,16 +101,6 @@ def encode_codes(
     console.result(_values(report, found), lines=_lines(report, found, verify, num_shards))
     if not all(item.ok for item in found):
         raise typer.Exit(1)
-
-
-def _checked(device: str) -> str:
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise AmttsError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
-    return device
 
 
 def _verify(

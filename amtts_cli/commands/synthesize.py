@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amtts_cli import console
+from amtts_cli.devices import usable_device
 from amtts_cli.options import Assignments, Json
 from amtts_core.errors import AmttsError
 
@@ -117,7 +118,7 @@ def _open(checkpoint: Path, device: str, assignments: list[str] | None) -> Synth
     from amtts_core.config import parse_assignments
     from amtts_core.synthesis.engine import Synthesizer
 
-    _check_device(device)
+    usable_device(device)
     values = parse_assignments(assignments or [])
     strange = sorted(set(values) - {"model"})
     if strange or not isinstance(values.get("model", {}), dict):
@@ -126,15 +127,6 @@ def _open(checkpoint: Path, device: str, assignments: list[str] | None) -> Synth
             remedy="Example: --set model.sampling.temperature=0",
         )
     return Synthesizer.from_checkpoint(checkpoint, device=device, settings=values.get("model"))
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise AmttsError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
 
 
 def _speak_all(
