@@ -143,15 +143,14 @@ def _speak_all(
 
     from amtts_core.audio.save import write_audio
 
-    backend = synthesizer.backend
-    began, rate = time.monotonic(), backend.spec.rate_of(backend.config)
+    began = time.monotonic()
     rows: list[dict[str, str]] = []
     seconds = 0.0
     with console.progress() as progress:
         task = progress.add_task("speaking", total=len(lines), note="")
         for line, path in zip(lines, paths, strict=True):
             speech = synthesizer.speak(line, speed=speed, seed=seed, speaker=speaker)
-            write_audio(path, speech.waveform, rate)
+            write_audio(path, speech.waveform, speech.sample_rate)
             _tell_unread(speech.unread)
             seconds += speech.duration
             said = " ".join(line.replace("|", " ").split())
@@ -167,7 +166,7 @@ def _speak_all(
             "files": rows,
             "seconds": round(seconds, 2),
             "real_time_factor": round(factor, 4),
-            "sample_rate": rate,
+            "sample_rate": synthesizer.sample_rate,
         },
         lines=[
             *(f"{r['path']}  {r['seconds']} s" for r in rows),

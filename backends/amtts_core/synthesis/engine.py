@@ -28,7 +28,7 @@ from amtts_core.synthesis.stitch import (
     join,
 )
 from amtts_core.text.normalize import Normalizer, split_sentences
-from amtts_core.units import Seconds
+from amtts_core.units import Hertz, Seconds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,6 +120,11 @@ class Synthesizer:
         backend.network.to(device)
         return cls(backend, checkpoint.normalizer(), untrained=checkpoint.info.untrained_tokens)
 
+    @property
+    def sample_rate(self) -> Hertz:
+        """Of the speech."""
+        return self.backend.spec.rate_of(self.backend.config)
+
     def stretches(self, text: str) -> list[Stretch]:
         """The pieces of a text in speaking order.
 
@@ -169,8 +174,8 @@ class Synthesizer:
             waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
             if on_progress:
                 on_progress(len(waveforms), len(requests))
-        rate = self.backend.spec.rate_of(self.backend.config)
-        return Speech(join(waveforms, [s.pause for s in spoken], rate), rate, spoken, unread)
+        waveform = join(waveforms, [s.pause for s in spoken], self.sample_rate)
+        return Speech(waveform, self.sample_rate, spoken, unread)
 
     def stream(self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "") -> SpeechStream:
         """Speaks a text and hands each piece over as soon as it is there.
@@ -188,20 +193,17 @@ class Synthesizer:
             AmttsError: an impossible speed or nothing that can be read; an unknown speaker with the first piece.
         """
         kept, requests, unread = self._requests(text, speed=speed, seed=seed, speaker=speaker)
-        rate = self.backend.spec.rate_of(self.backend.config)
-        return SpeechStream(self._pieces(kept, requests, rate), rate, unread)
+        return SpeechStream(self._pieces(kept, requests), self.sample_rate, unread)
 
-    def _pieces(
-        self, kept: list[Stretch], requests: list[SynthesisRequest], rate: int
-    ) -> Iterator[np.ndarray]:
+    def _pieces(self, kept: list[Stretch], requests: list[SynthesisRequest]) -> Iterator[np.ndarray]:
         for number, (stretch, request) in enumerate(zip(kept, requests, strict=True), 1):
             backend = self.backend
             spoken = (
                 backend.stream(request) if isinstance(backend, Streams) else backend.synthesize([request])
             )
-            yield from faded_stream(spoken, rate)
+            yield from faded_stream(spoken, self.sample_rate)
             if number < len(kept):
-                yield np.zeros(round(stretch.pause * rate), dtype=np.float32)
+                yield np.zeros(round(stretch.pause * self.sample_rate), dtype=np.float32)
 
     def _requests(
         self, text: str, *, speed: float, seed: int, speaker: str
