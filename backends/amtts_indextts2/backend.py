@@ -29,7 +29,7 @@ from amtts_core.backend import (
 from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.codec.registry import open_codec
-from amtts_core.codec.streaming import decode_pieces
+from amtts_core.codec.streaming import decode_pieces, frames_of_piece
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.near_codes import near_targets, start_rows
@@ -49,8 +49,6 @@ SAMPLE_RATE = 16000
 FREE, FIXED = (0.75, 1.3), (0.93, 1.07)
 """Speech does not end before, and is ended after, this many times the frames it should last: where they are estimated
 from the text, and where a speed fixes them."""
-STREAMED = 0.3
-"""Seconds of codes that are spoken before they become sound, where speech is streamed."""
 RETRIES = 2
 """Further seeds tried for a sentence that did not end by itself."""
 
@@ -275,8 +273,8 @@ class IndexTTS2Backend:
         if request.speed != 1:  # the sentence's own length has to be known first
             yield from self.synthesize([request])
             return
-        every = max(1, round(STREAMED * codec.frame_rate))
-        spoken = stream(self.network, self._prompt(request, device), every=every, **self._decoding())
+        prompt, every = self._prompt(request, device), frames_of_piece(codec)
+        spoken = stream(self.network, prompt, every=every, **self._decoding())
         yield from decode_pieces(codec, spoken)
 
     def _prompt(self, request: SynthesisRequest, device: torch.device, *, wanted: int = 0) -> Prompt:

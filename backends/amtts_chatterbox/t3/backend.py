@@ -44,7 +44,7 @@ from amtts_core.backend import (
 from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.codec.registry import open_codec
-from amtts_core.codec.streaming import LocalDecoder, decode_pieces
+from amtts_core.codec.streaming import LocalDecoder, decode_pieces, frames_of_piece
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.near_codes import near_targets, start_rows
@@ -52,8 +52,6 @@ from amtts_core.training.start import PublishedStart
 
 NAME = "chatterbox"
 SAMPLE_RATE = 24000
-STREAMED = 0.3
-"""Seconds of codes that are spoken before they become sound, where speech is streamed."""
 PACE_SLACK = 1.1
 """How far speech may leave the codes per token that training saw, as a factor both ways."""
 
@@ -145,7 +143,7 @@ class ChatterboxT3Backend:
     @classmethod
     def feature_key(cls, config: Any) -> str:
         """Which codec and which voice encoder."""
-        return f"{CodecIdentity.of(codec_of(config)).as_dict()} {config.voice_encoder}"
+        return f"{cls.codec_identity(config).as_dict()} {config.voice_encoder}"
 
     @classmethod
     def codec_identity(cls, config: Any) -> CodecIdentity:
@@ -248,12 +246,7 @@ class ChatterboxT3Backend:
         T3 has no pace to set, so another speed stretches the waveform.
         """
         codec = self.speech_codec()
-        utterances = [
-            Utterance(
-                text=self._framed(request.tokens), voice=self._voice(request.speaker), seed=request.seed
-            )
-            for request in requests
-        ]
+        utterances = [self._utterance(request) for request in requests]
         self.network.eval()
         spoken = speak(self.network, utterances, sampling=self._sampling(), dtype=self._dtype())
         waveforms = [self._to_waveform(one.codes, codec) for one in spoken]
@@ -272,27 +265,22 @@ class ChatterboxT3Backend:
         if request.speed != 1 or codec.sample_rate != SAMPLE_RATE or not isinstance(codec, LocalDecoder):
             yield from self.synthesize([request])
             return
-        utterance = Utterance(
-            text=self._framed(request.tokens), voice=self._voice(request.speaker), seed=request.seed
-        )
+        utterance = self._utterance(request)
         self.network.eval()
-        device = device_of(self.network)
-        every = max(1, round(STREAMED * codec.frame_rate))
+        device, every = device_of(self.network), frames_of_piece(codec)
         spoken = stream(self.network, utterance, every=every, sampling=self._sampling(), dtype=self._dtype())
         yield from decode_pieces(codec, (torch.tensor(codes, device=device)[:, None] for codes in spoken))
 
     @torch.inference_mode()
     def attention(self, request: SynthesisRequest) -> Tensor:
         """(text, speech) shares of attention of the layer that follows the text; speaks the request again."""
-        voice = self._voice(request.speaker)
-        text = self._framed(request.tokens)
+        utterance = self._utterance(request)
         self.network.eval()
-        utterance = Utterance(text=text, voice=voice, seed=request.seed)
         (spoken,) = speak(self.network, [utterance], sampling=self._sampling(), dtype=self._dtype())
         config, device = self.config, device_of(self.network)
         speech = [*[config.start_speech] * config.start_tokens, *spoken.codes, config.stop_speech]
-        rows = (torch.tensor(text, device=device), torch.tensor(speech, device=device))
-        return attention_map(self.network, *rows, voice.speaker, voice.prompt).T
+        rows = (torch.tensor(utterance.text, device=device), torch.tensor(speech, device=device))
+        return attention_map(self.network, *rows, utterance.voice.speaker, utterance.voice.prompt).T
 
     @classmethod
     def published_start(cls, path: Path) -> PublishedStart:
@@ -331,6 +319,11 @@ class ChatterboxT3Backend:
 
     def _dtype(self) -> torch.dtype | None:
         return torch.bfloat16 if self.config.bf16 else None
+
+    def _utterance(self, request: SynthesisRequest) -> Utterance:
+        return Utterance(
+            text=self._framed(request.tokens), voice=self._voice(request.speaker), seed=request.seed
+        )
 
     def _voice(self, speaker: str) -> Voice:
         voices, index = self.network.voices, speaker_index(speaker, self.speakers)

@@ -15,6 +15,10 @@ import torch
 from torch import Tensor
 
 from amtts_core.codec.protocol import SpeechCodec
+from amtts_core.units import Seconds
+
+PIECE: Seconds = 0.3
+"""Codes that are spoken before they become sound, where speech is streamed."""
 
 
 @runtime_checkable
@@ -25,6 +29,11 @@ class LocalDecoder(Protocol):
     """Samples of a frame."""
     context: int
     """Frames on either side that a frame's samples depend on."""
+
+
+def frames_of_piece(codec: SpeechCodec) -> int:
+    """Frames of one piece of a stream."""
+    return max(1, round(PIECE * codec.frame_rate))
 
 
 def decode_pieces(codec: SpeechCodec, pieces: Iterable[Tensor]) -> Iterator[np.ndarray]:
