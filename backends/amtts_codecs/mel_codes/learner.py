@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from amtts_codecs.mel_codes.config import MelCodesConfig
 from amtts_codecs.mel_codes.network import MelCodes
 from amtts_core.backend import Batch, PhaseLoss, Reduction
+from amtts_core.modes import evaluating
 
 PHASE = "main"
 
@@ -64,13 +65,10 @@ class MelCodesLearner:
         cut = mel.gather(1, index[..., None].expand(-1, -1, mel.shape[2]))
         return cut, frames.clamp(max=wanted)
 
-    @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Target mel and rebuilt mel of the batch's first utterance, each (M, L), low rows first."""
         frames = batch["mel_lengths"][:1] // self._config.stride
-        target = self._network.normalize(batch["mel"][:1, : int(frames[0]) * self._config.stride])
-        training = self._network.training
-        self._network.eval()
-        rebuilt, _ = self._network(target, frames)
-        self._network.train(training)
+        with evaluating(self._network):
+            target = self._network.normalize(batch["mel"][:1, : int(frames[0]) * self._config.stride])
+            rebuilt, _ = self._network(target, frames)
         return {"mel/target": target[0].T, "mel/rebuilt": rebuilt[0].float().T}

@@ -11,11 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import torch
-
 from amtts_core.backend import Batch, PhaseLoss
 from amtts_core.data.dataset import SpeechDataset, load_dataset
 from amtts_core.errors import AmttsError
+from amtts_core.modes import evaluating
 
 if TYPE_CHECKING:
     from amtts_core.backend import Backend
@@ -88,19 +87,14 @@ def speech_scores(
         losses: of a batch; None takes the backend's own learner.
     """
     assert isinstance(backend, ScoresSpeech)
-    training = backend.network.training
     make = losses or backend.learner().losses
-    backend.network.eval()
     found = []
-    try:
-        with torch.no_grad():
-            for index in range(len(dataset)):
-                terms: dict[str, Any] = {}
-                for loss in make(_batch(backend, dataset, index)):
-                    terms |= loss.terms
-                found.append(float(terms[backend.speech_term]))
-    finally:
-        backend.network.train(training)
+    with evaluating(backend.network):
+        for index in range(len(dataset)):
+            terms: dict[str, Any] = {}
+            for loss in make(_batch(backend, dataset, index)):
+                terms |= loss.terms
+            found.append(float(terms[backend.speech_term]))
     return found
 
 

@@ -16,6 +16,7 @@ import torch
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.errors import AmttsError
 from amtts_core.evaluation.old_speech import old_speech, speech_scores, with_tokens
+from amtts_core.modes import evaluating
 from amtts_core.registry import get_backend
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.start import open_start
@@ -86,20 +87,13 @@ def text_scores(backend: Backend, texts: Sequence[Sequence[int]], *, rows: int =
     """
     if not isinstance(backend, ScoresText):
         raise AmttsError(f"backend '{backend.spec.name}' predicts no text, so old texts have no score")
-    training = backend.network.training
-    backend.network.eval()
     found = []
-    try:
-        with torch.no_grad():
-            for ids in texts:
-                logits, marked = backend.text_logits(ids)
-                length = torch.tensor([len(marked)], device=marked.device)
-                score = text_cross_entropy(
-                    logits[None].float(), marked[None], length, rows=_enough(rows, marked)
-                )
-                found.append(float(score))
-    finally:
-        backend.network.train(training)
+    with evaluating(backend.network):
+        for ids in texts:
+            logits, marked = backend.text_logits(ids)
+            length = torch.tensor([len(marked)], device=marked.device)
+            score = text_cross_entropy(logits[None].float(), marked[None], length, rows=_enough(rows, marked))
+            found.append(float(score))
     return found
 
 

@@ -25,6 +25,7 @@ from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
 from amtts_core.low_precision import require_sound
+from amtts_core.modes import evaluating
 from amtts_core.training.blocks import prepare_blocks
 from amtts_core.training.callbacks import Callback, EpochReport, Outcome, StepReport
 from amtts_core.training.clock import Clock
@@ -392,13 +393,8 @@ class Trainer:
             yield self.shards.voice
             return
         network = self.backend.network
-        training = network.training
-        network.eval()
-        try:
-            with self._averaged(), merged(network):
-                yield self.backend
-        finally:
-            network.train(training)
+        with evaluating(network), self._averaged(), merged(network):
+            yield self.backend
 
     def _spoken(self) -> dict[str, Tensor]:
         """The weights that a checkpoint speaks with."""
