@@ -11,7 +11,6 @@ A cache is a folder with one `.pt` file an utterance, a dictionary with `speech_
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from amtts_core.backend import ReferenceCheck
 from amtts_core.errors import AmttsError
+from amtts_core.safe_load import load_torch_file
 
 CARDINALITY = 6561
 VECTOR = 256
@@ -129,12 +129,7 @@ class S3Tokens:
 
 
 def _values(path: Path) -> dict[str, Any]:
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise AmttsError(
-            f"cache {path} cannot be read safely ({str(error).splitlines()[0] if str(error) else 'empty'})"
-        ) from None
+    values = load_torch_file(path, what="cache")
     if not isinstance(values, dict):
         raise AmttsError(f"cache {path} holds a {type(values).__name__}, expected a dictionary of tensors")
     return {str(name): value for name, value in values.items()}

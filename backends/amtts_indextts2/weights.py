@@ -7,22 +7,20 @@ copies of the trunk, which are dropped. Weights trained by others are under the 
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from amtts_core.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
+from amtts_core.safe_load import load_torch_file, reading_safely
 from amtts_indextts2.conformer import sinusoids
 from amtts_indextts2.network import IndexTTS2Gpt
 
 LICENCE = "bilibili Model Use License (IndexTTS2)"
+WHAT = "IndexTTS2 weights"
 
 TOP = (
     ("speaker.conformer.", "conditioning_encoder."),
@@ -162,19 +160,16 @@ def read_published(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: unreadable, or not a dictionary of tensors.
     """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
 
+        with reading_safely(path, what=WHAT):
             return load_file(path)
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"IndexTTS2 weights {path} cannot be read safely: {first}") from None
+    stored = load_torch_file(path, what=WHAT)
     if isinstance(stored, dict) and isinstance(stored.get("model"), dict):
         stored = stored["model"]
     if not isinstance(stored, dict) or not all(isinstance(v, Tensor) for v in stored.values()):
-        raise CheckpointError(f"IndexTTS2 weights {path}: expected a dictionary of tensors")
+        raise CheckpointError(f"{WHAT} {path}: expected a dictionary of tensors")
     return stored
 
 

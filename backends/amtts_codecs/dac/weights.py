@@ -8,7 +8,6 @@ MIT licence. Loading never executes code from a file.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from transformers import DacConfig, DacModel
 from amtts_codecs.dac.packaged import is_packaged, read_packaged
 from amtts_core.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
+from amtts_core.safe_load import load_torch_file, reading_safely
 
 UNIT = ("snake1", "conv1", "snake2", "conv2")
 """A residual unit's published positions 0-3."""
@@ -93,15 +93,9 @@ def read_published(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         CheckpointError: unreadable, or of another layout.
     """
-    try:
-        stored: Any = (
-            read_packaged(path)
-            if is_packaged(path)
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"DAC weights {path} cannot be read safely: {first}") from None
+    what = "DAC weights"
+    with reading_safely(path, what=what):
+        stored: Any = read_packaged(path) if is_packaged(path) else load_torch_file(path, what=what)
     try:
         return dict(stored["metadata"]["kwargs"]), dict(stored["state_dict"])
     except (KeyError, TypeError, ValueError):

@@ -1,0 +1,46 @@
+"""Files of torch from elsewhere: tensors and plain values are read, nothing in them is run."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from amtts_core.errors import CheckpointError
+
+
+@contextmanager
+def reading_safely(path: Path, *, what: str) -> Iterator[None]:
+    """Turns what readers raise on a file that is damaged, foreign or holds code into one line.
+
+    Raises:
+        CheckpointError: says `what` the file should be and the reader's first line.
+    """
+    try:
+        yield
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        pickle.UnpicklingError,
+        SafetensorError,
+    ) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{what} {path} cannot be read safely: {first}") from None
+
+
+def load_torch_file(path: Path, *, what: str) -> Any:
+    """What `torch.save` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: unreadable, or it holds more than tensors and plain values.
+    """
+    with reading_safely(path, what=what):
+        return torch.load(path, map_location="cpu", weights_only=True)
