@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,23 +137,13 @@ def _layout(backend: str) -> Layout:
 def _write_encoded(
     path: Path, tokenizer: TextTokenizer, train: Iterator[Utterance], held_out: Iterator[Utterance]
 ) -> None:
+    from amtts_core.data.manifest import write_jsonl
+
     rows = (
         {"id": utterance.id, "tokens": tokenizer.encode(utterance.spoken_text())}
         for utterance in itertools.chain(train, held_out)
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise AmttsError(f"--encoded {path} cannot be written: {fault.strerror or fault}") from None
-    try:
-        with temporary.open("w", encoding="utf-8") as lines:
-            lines.writelines(f"{dumps(row)}\n" for row in rows)
-        temporary.replace(path)
-    except OSError as fault:
-        raise AmttsError(f"--encoded {path} cannot be written: {fault.strerror or fault}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_jsonl(path, rows)
 
 
 def _read(manifest: Path) -> Iterator[Utterance]:

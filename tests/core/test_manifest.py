@@ -107,6 +107,7 @@ def test_a_failing_writer_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="half-way"):
         write_jsonl(path, rows())
     assert [row.id for row in read_manifest(path)] == ["a"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_writing_where_nothing_can_be_written(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -116,21 +117,19 @@ def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
     Raises:
         ManifestError: the file cannot be written. What stood there before stays as it was.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = temporary.open("w", encoding="utf-8")
-    except OSError as error:
-        raise ManifestError(f"cannot write {path}: {error.strerror}") from None
-    with handle:
-        for row in rows:
-            value = row.model_dump(exclude_none=True) if isinstance(row, BaseModel) else row
-            handle.write(json_line(value))
-            count += 1
-    try:
+        with temporary.open("w", encoding="utf-8") as handle:
+            for row in rows:
+                value = row.model_dump(exclude_none=True) if isinstance(row, BaseModel) else row
+                handle.write(json_line(value))
+                count += 1
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink()
-        raise ManifestError(f"cannot write {path}: {error.strerror}") from None
+        raise ManifestError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return count
