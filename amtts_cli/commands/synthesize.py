@@ -177,16 +177,13 @@ def _speak_all(
 
 def _show(pictures: list[tuple[str, Tensor]], folder: Path) -> None:
     """Writes one picture a stretch of speech: time to the right, text upwards."""
-    from PIL import Image
-
-    from amtts_core.training.loggers.tensorboard import to_image
+    from amtts_core.training.pictures import save_picture
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, (said, picture) in enumerate(pictures, 1):
             path = folder / f"{number:04d}.png"
-            large = picture.float().cpu().repeat_interleave(4, 0).repeat_interleave(4, 1)
-            Image.fromarray(to_image(large.numpy())).save(path)
+            save_picture(path, picture, scale=4)
             console.log(f"{path}: {said}")
     except OSError as error:
         raise AmttsError(f"pictures cannot be written into {folder}: {error.strerror or error}") from None

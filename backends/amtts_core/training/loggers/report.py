@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from amtts_core.files import replace_text
 from amtts_core.training.callbacks import Callback, Outcome
-from amtts_core.training.loggers.tensorboard import to_image
+from amtts_core.training.pictures import save_picture
 from amtts_core.training.report.page import PICTURES, render
 
 if TYPE_CHECKING:
@@ -24,14 +24,11 @@ class ReportWriter(Callback):
         self._run = run
 
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
-        from PIL import Image
-
         try:
             folder = self._run / PICTURES
             folder.mkdir(exist_ok=True)
             for name, picture in pictures.items():
-                image = Image.fromarray(to_image(picture.float().cpu().numpy()))
-                image.save(folder / f"{name.replace('/', '--')}.png")
+                save_picture(folder / f"{name.replace('/', '--')}.png", picture)
         except OSError as error:
             logger.warning("pictures cannot be written into %s: %s", self._run, error)
         self._write()

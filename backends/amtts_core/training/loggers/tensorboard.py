@@ -5,24 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from amtts_core.training.callbacks import Callback, Outcome, StepReport
+from amtts_core.training.pictures import to_image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from amtts_core.training.trainer import Trainer
-
-
-def to_image(picture: np.ndarray) -> np.ndarray:
-    """A (H, W) array as (H, W, 3) bytes: low rows at the bottom, dark to bright through blue, red and yellow."""
-    low, high = float(picture.min()), float(picture.max())
-    level = (picture[::-1] - low) / max(high - low, 1e-9)
-    red = np.clip(1.8 * level - 0.2, 0, 1)
-    green = np.clip(2 * level - 1, 0, 1)
-    blue = np.clip(np.sin(level * np.pi) * 0.8 + np.clip(4 * level - 3.2, 0, 1), 0, 1)
-    return (np.stack([red, green, blue], axis=-1) * 255).astype(np.uint8)
 
 
 class TensorBoardLogger(Callback):
@@ -46,8 +35,7 @@ class TensorBoardLogger(Callback):
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, step)
         for name, picture in pictures.items():
-            image = to_image(picture.float().cpu().numpy())
-            self._writer.add_image(name, image, step, dataformats="HWC")
+            self._writer.add_image(name, to_image(picture), step, dataformats="HWC")
 
     def sampled(self, step: int, index: int, text: str, path: Path) -> None:
         import soundfile

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from amtts_core.errors import AmttsError
 from amtts_core.training.callbacks import Callback, Outcome, StepReport
-from amtts_core.training.loggers.tensorboard import to_image
+from amtts_core.training.pictures import to_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,10 +68,7 @@ class WandbLogger(Callback):
             self._run.log({**report.metrics, **report.speed, "epoch": report.epoch}, step=report.step)
 
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
-        shown = {
-            name: self._wandb.Image(to_image(picture.float().cpu().numpy()))
-            for name, picture in pictures.items()
-        }
+        shown = {name: self._wandb.Image(to_image(picture)) for name, picture in pictures.items()}
         self._run.log({**metrics, **shown}, step=step)
 
     def sampled(self, step: int, index: int, text: str, path: Path) -> None:
