@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,7 +61,7 @@ class WandbLogger(Callback):
         """The same for every start of this run."""
         path = self._folder / "wandb-id"
         if not path.is_file():
-            path.write_text(self._wandb.util.generate_id() + "\n", encoding="utf-8")
+            path.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
         return path.read_text(encoding="utf-8").strip()
 
     def stepped(self, report: StepReport) -> None:
