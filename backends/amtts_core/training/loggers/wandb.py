@@ -36,9 +36,10 @@ class WandbLogger(Callback):
     def __init__(self, folder: Path, mode: Literal["offline", "online"]) -> None:
         try:
             self._wandb: Any = importlib.import_module("wandb")
-        except ImportError:
+        except ImportError as missing:
             raise AmttsError(
-                f"training.wandb={mode} needs the package wandb", remedy="pip install 'amtts[wandb]'"
+                f"training.wandb={mode} needs the package wandb ({missing})",
+                remedy="pip install 'amtts[wandb]'",
             ) from None
         self._folder, self._mode = folder, mode
         self._run: Any = None
