@@ -100,6 +100,14 @@ FORCEABLE = ("dataset_hash", "normalizer")
 network on; ids, sizes and rows of the network would mean something else."""
 
 
+_REMEDIES = {
+    "tokenizer_hash": "Use the tokenizer it was started with",
+    "vocab_size": "Use the tokenizer it was started with",
+    "speakers": "Use the data it was started with",
+    "backend": "Leave --backend out",
+}
+
+
 def check_contract(
     stored: CheckpointInfo,
     current: CheckpointInfo,
@@ -142,11 +150,23 @@ def check_contract(
                 f"cannot resume from {folder}: {name} was {_short(before)}, is now {_short(now)}",
                 remedy="Go on all the same with --force, or use what it was started with"
                 if forceable
-                else "Use the data and tokenizer it was started with, or start a new run"
+                else f"{_REMEDIES.get(name, 'Leave that setting as it was')}, or start a new run"
                 + (" (--force cannot override this)" if force else ""),
             )
         logger.warning("--force: %s was %s, is now %s", name, _short(before), _short(now))
     return [name for name, _, _ in differences]
+
+
+ENDS = ("training.max_steps", "training.max_epochs")
+
+
+def tell_settings(stored: RunConfig, current: RunConfig) -> None:
+    """Says which settings of data and loop a resumed run changes, apart from where it ends."""
+    for part in ("data", "training"):
+        before, now = (getattr(config, part).model_dump(mode="json") for config in (stored, current))
+        for name, old, new in _differences(part, before, now):
+            if name not in ENDS:
+                logger.warning("%s was %s, is now %s", name, _short(old), _short(new))
 
 
 def with_new_settings(stored: CheckpointInfo, kind: type[Backend]) -> CheckpointInfo:

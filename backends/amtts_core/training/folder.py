@@ -25,9 +25,14 @@ def stored_config(run: Path, overrides: dict[str, Any]) -> tuple[RunConfig, type
         raise CheckpointError(
             f"{run} holds no run to resume (no config.yaml)", remedy="Start one without --resume"
         )
-    return resolve_config(
-        read_config_file(run / "config.yaml"), overrides=overrides, source=str(run / "config.yaml")
-    )
+    values = read_config_file(run / "config.yaml")
+    before, now = values.get("backend"), overrides.get("backend")
+    if before and now and before != now:
+        raise CheckpointError(
+            f"cannot resume {run}: backend was '{before}', is now '{now}'",
+            remedy="Leave --backend out, or start a new run in another --out",
+        )
+    return resolve_config(values, overrides=overrides, source=str(run / "config.yaml"))
 
 
 def open_run(run: Path, *, resume: bool, from_scratch: bool) -> Checkpoint | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from amtts_core.checkpoint import checkpoints_of
 from amtts_core.errors import AmttsError
 
 logger = logging.getLogger(__name__)
@@ -62,17 +64,32 @@ class LossGuard:
         if self._writes:
             with self._ledger.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+                handle.flush()
+                os.fsync(handle.fileno())
         self.in_a_row += 1
         self.skipped += 1
         if self.in_a_row > self._limit:
+            begun = bool(checkpoints_of(self._ledger.parent))
             raise AmttsError(
                 f"step {step}: {reason}; that is bad batch {self.in_a_row} in a row "
                 f"(training.max_bad_batches is {self._limit}); their utterances are in {self._ledger}",
-                remedy="Check them, or lower training.optim.learning_rate, then continue with --resume",
+                remedy="Check them, or lower training.optim.learning_rate, then "
+                + ("continue with --resume" if begun else "begin again: there is no checkpoint yet"),
             )
         logger.warning(
             "step %d: %s; the batch is skipped, its utterances are in %s", step, reason, self._ledger
         )
+
+    def size(self) -> int:
+        """Bytes of `bad_batches.jsonl`."""
+        return self._ledger.stat().st_size if self._ledger.exists() else 0
+
+    def cut(self, size: int) -> None:
+        """Cuts it back to `size` bytes: later rows belong to steps that will be tried again."""
+        if self.size() > size:
+            os.truncate(self._ledger, size)
+        if not size:
+            self._ledger.unlink(missing_ok=True)
 
     def good(self, step: int, loss: float) -> None:
         """A step was made; warns once when its loss is exactly 0 or has not moved for `STILL` steps."""

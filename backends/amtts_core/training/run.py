@@ -19,10 +19,16 @@ from amtts_core.text.normalize import Normalizer
 from amtts_core.text.tokenizer import load_tokenizer
 from amtts_core.training.auto_batch import with_largest_batch
 from amtts_core.training.callbacks import Callback, Outcome
-from amtts_core.training.contract import check_contract, describe, tell_normalizer, with_new_settings
+from amtts_core.training.contract import (
+    check_contract,
+    describe,
+    tell_normalizer,
+    tell_settings,
+    with_new_settings,
+)
 from amtts_core.training.datasets import Progress, Select, load_data, training_manifest
 from amtts_core.training.feedback import FeedbackReport, open_feedback, with_replay
-from amtts_core.training.folder import open_run, prepare_folder
+from amtts_core.training.folder import open_run, prepare_folder, stored_config
 from amtts_core.training.forgetting_watch import open_watch
 from amtts_core.training.loggers.jsonl import JsonlLogger
 from amtts_core.training.loggers.report import ReportWriter
@@ -119,6 +125,8 @@ def train(
         adjustable = backend_class.spec.adjustable
         stored = with_new_settings(previous.info, backend_class)
         overridden = check_contract(stored, info, previous.folder, adjustable=adjustable, force=force)
+        if (run / "config.yaml").is_file():
+            tell_settings(stored_config(run, {})[0], config)
     elif start is not None:
         tell_normalizer(start, info)
         start.fill(backend)

@@ -32,6 +32,7 @@ def capture(trainer: Trainer) -> dict[str, Any]:
         "per_step": trainer.feed.per_step,
         "origin": list(trainer.origin),
         "samples_bytes": trainer.ledger.size(),
+        "bad_batches_bytes": trainer.guard.size(),
         "bad_in_a_row": trainer.guard.in_a_row,
         "skipped": trainer.guard.skipped,
         "split": trainer.steps.split,
@@ -67,9 +68,16 @@ def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None
         torch.cuda.set_rng_state(state["random_cuda"])
     if trainer.processes.main:
         trainer.ledger.cut(state["samples_bytes"])
-    if trainer.average is not None and state["weights"] is not None:
-        trainer.average.restore(trainer.backend.network.state_dict(), state["average_updates"])
+        if "bad_batches_bytes" in state:  # checkpoints of an earlier amtts did not say
+            trainer.guard.cut(state["bad_batches_bytes"])
+    if state["weights"] is not None:
         own = trainer.backend.network.state_dict()
+        if trainer.average is not None:
+            trainer.average.restore(own, state["average_updates"])
+        else:
+            logger.warning(
+                "training.ema_decay is 0 now: the average is let go, training goes on with its own weights"
+            )
         trainer.backend.network.load_state_dict(parts_of(state["weights"], own))
     _restore_order(trainer, state, same_data=same_data)
     trainer.schedule.restore(state["schedule"])

@@ -224,6 +224,7 @@ class Trainer:
                 self._keeper.repair(self.step, self.judge.best_step)
             if (self.step, self.epoch, self.batch) == (0, 0, 0):
                 self.ledger.cut(0)  # of an earlier run in this folder
+                self.guard.cut(0)
         first = self.step
         self._call("started", self)
         metrics: dict[str, float] = {}

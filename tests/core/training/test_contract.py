@@ -15,6 +15,7 @@ from amtts_core.errors import CheckpointError
 from amtts_core.registry import backend_names, get_backend
 from amtts_core.text.fidel_tokenizer import FidelTokenizer
 from amtts_core.training.contract import check_contract
+from amtts_core.training.folder import stored_config
 from amtts_core.training.sample_ledger import read_ledger
 
 
@@ -82,6 +83,29 @@ def test_the_network_cannot_be_forced(started: tuple[Path, Path]) -> None:
     data, run = started
     with pytest.raises(CheckpointError, match=r"backend_config.mel.fmax was .*--force cannot"):
         train_tiny(data, run, resume=True, force=True, model={"mel": {"fmax": 7600.0}, "dropout": 0.2})
+
+
+def test_another_backend_is_told_before_its_settings_are_read(started: tuple[Path, Path]) -> None:
+    with pytest.raises(CheckpointError, match="backend was 'chatterbox-mel', is now 'vits'.*Leave --backend"):
+        stored_config(started[1], {"backend": "vits"})
+
+
+def test_the_remedy_fits_what_differs(started: tuple[Path, Path]) -> None:
+    data, run = started
+    with pytest.raises(CheckpointError, match=r"was 80.*is now 64. Leave that setting as it was"):
+        train_tiny(data, run, resume=True, model={"mel": {"n_mels": 64}})
+    other_tokenizer(data)
+    with pytest.raises(CheckpointError, match=r"tokenizer_hash .*Use the tokenizer it was started with"):
+        train_tiny(data, run, resume=True)
+
+
+def test_settings_that_a_resumed_run_changes_are_told(
+    started: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    data, run = started
+    train_tiny(data, run, resume=True, training={"max_steps": 3, "optim": {"clip_norm": 0.5}})
+    told = [record.message for record in caplog.records if " is now " in record.message]
+    assert told == ["training.optim.clip_norm was 1.0, is now 0.5"]
 
 
 def test_every_backend_names_settings_that_it_has() -> None:

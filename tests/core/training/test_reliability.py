@@ -84,6 +84,49 @@ def test_too_many_bad_batches_in_a_row_stop_the_run(
         train_tiny(corpus, tmp_path / "run", training={"max_bad_batches": 2})
 
 
+def test_the_list_of_bad_batches_equals_that_of_an_undisturbed_run(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches 2, 5 and 7 are bad; the power goes in step 4, after batch 5 was listed."""
+    settings = {"max_steps": 6, "save_every": 2, "validate_every": 6}
+    for name, spoilt in (("whole", {2, 5, 7}), ("cut", {2, 5, 7})):
+        with monkeypatch.context() as patched:
+            spoil(patched, spoilt, nan)
+            if name == "whole":
+                train_tiny(corpus, tmp_path / name, training=settings)
+                continue
+            with pytest.raises(RuntimeError, match="power cut"):
+                train_tiny(corpus, tmp_path / name, callbacks=[Explode(4)], training=settings)
+    with monkeypatch.context() as patched:
+        spoil(patched, {2, 4}, nan)  # step 2 was batch 3: the next ones are batches 4 and on
+        train_tiny(corpus, tmp_path / "cut", resume=True, training=settings)
+    lists = [(tmp_path / name / "bad_batches.jsonl").read_bytes() for name in ("whole", "cut")]
+    assert lists[0] == lists[1]
+    assert lists[0].count(b"\n") == 3
+
+
+def test_a_run_that_stops_before_its_first_checkpoint_is_not_told_to_resume(tmp_path: Path) -> None:
+    guard = LossGuard(tmp_path, limit=0)
+    with pytest.raises(AmttsError, match="begin again: there is no checkpoint yet"):
+        guard.skip("the loss is nan", step=1, epoch=0, ids=["u000"])
+    (tmp_path / "checkpoints" / "step-00000001").mkdir(parents=True)
+    with pytest.raises(AmttsError, match="continue with --resume"):
+        guard.skip("the loss is nan", step=2, epoch=0, ids=["u000"])
+    guard.cut(0)
+    assert not (tmp_path / "bad_batches.jsonl").exists()
+
+
+def test_a_run_without_an_average_goes_on_with_what_was_trained(
+    corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train_tiny(corpus, tmp_path / "plain", training={"max_steps": 4, "save_every": 2})
+    train_tiny(corpus, tmp_path / "run", training={"max_steps": 2, "ema_decay": 0.9})
+    train_tiny(corpus, tmp_path / "run", resume=True, training={"max_steps": 4, "ema_decay": 0.0})
+    assert "the average is let go" in caplog.text
+    plain, run = (read_checkpoint(tmp_path / name, prefer="latest").weights() for name in ("plain", "run"))
+    assert_equal(plain, run)
+
+
 def test_the_sample_ledger_equals_that_of_an_undisturbed_run(corpus: Path, tmp_path: Path) -> None:
     whole = {"max_steps": 9, "save_every": 2, "validate_every": 4}
     train_tiny(corpus, tmp_path / "whole", training=whole)
