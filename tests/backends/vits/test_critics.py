@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_voice import make_corpus, tiny_backend, tiny_config, tiny_examples
 from torch.nn import functional
+from vits_critics import donor_file
 
 from amtts_core.adversarial import PeriodCritic, discriminator_loss
 from amtts_core.checkpoint import read_checkpoint
@@ -18,7 +19,6 @@ from amtts_core.training.run import train
 from amtts_core.training.start import open_start
 from amtts_vits.backend import VitsBackend
 from amtts_vits.discriminator import ResolutionCritic
-from amtts_vits.weights import to_published
 
 RESOLUTIONS = [[64, 16, 32], [128, 32, 128]]
 
@@ -87,17 +87,11 @@ def test_they_join_the_losses_and_leave_the_other_critics_as_they_were() -> None
 def test_a_published_file_fills_the_published_critics_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    donor = tiny_backend("vits").network.discriminator
-    assert donor is not None
-    with torch.no_grad():
-        for parameter in donor.parameters():
-            parameter.add_(0.5)
-    file = tmp_path / "D_100000.pth"
-    torch.save({"model": to_published(donor.state_dict())}, file)
+    file, donor = donor_file(tmp_path)
     with caplog.at_level(logging.WARNING):
         mine = with_resolutions(start_discriminator=str(file)).network.discriminator
     assert mine is not None
-    for name, tensor in donor.state_dict().items():
+    for name, tensor in donor.items():
         assert torch.equal(mine.state_dict()[name], tensor), name
     assert "start fresh" in caplog.text
 

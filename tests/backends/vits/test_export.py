@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,21 @@ def ours(backend: VitsBackend, text: str, speaker: str = "") -> np.ndarray:
     return backend.synthesize([request])[0]
 
 
+def sherpa_engine(backend: VitsBackend, folder: Path) -> Any:
+    """What sherpa-onnx reads of an export."""
+    sherpa = pytest.importorskip("sherpa_onnx")
+    backend.export(folder, format="sherpa-onnx")
+    vits = sherpa.OfflineTtsVitsModelConfig(
+        model=str(folder / "model.onnx"),
+        lexicon="",
+        tokens=str(folder / "tokens.txt"),
+        noise_scale=0.0,
+        noise_scale_w=0.0,
+        length_scale=1.0,
+    )
+    return sherpa.OfflineTts(sherpa.OfflineTtsConfig(model=sherpa.OfflineTtsModelConfig(vits=vits)))
+
+
 @needs_onnx
 @pytest.mark.parametrize("stochastic", [True, False])
 def test_onnx_equals_torch_at_any_length(tmp_path: Path, stochastic: bool) -> None:
@@ -68,18 +84,8 @@ def test_onnx_equals_torch_at_any_length(tmp_path: Path, stochastic: bool) -> No
 
 @needs_onnx
 def test_sherpa_onnx_speaks_geez_text_as_we_do(tmp_path: Path) -> None:
-    sherpa = pytest.importorskip("sherpa_onnx")
     backend = quiet_voice()
-    backend.export(tmp_path, format="sherpa-onnx")
-    vits = sherpa.OfflineTtsVitsModelConfig(
-        model=str(tmp_path / "model.onnx"),
-        lexicon="",
-        tokens=str(tmp_path / "tokens.txt"),
-        noise_scale=0.0,
-        noise_scale_w=0.0,
-        length_scale=1.0,
-    )
-    engine = sherpa.OfflineTts(sherpa.OfflineTtsConfig(model=sherpa.OfflineTtsModelConfig(vits=vits)))
+    engine = sherpa_engine(backend, tmp_path)
     for typed, read in (("ሰላም ለዓለም", "ሰላም ለአለም"), ("ሠላም።", "ሰላም።"), ("ሠላም.", "ሰላም።")):
         made = np.array(engine.generate(typed, sid=0, speed=1.0).samples)
         expected = ours(backend, read)
@@ -89,17 +95,8 @@ def test_sherpa_onnx_speaks_geez_text_as_we_do(tmp_path: Path) -> None:
 
 @needs_onnx
 def test_sherpa_onnx_speaks_with_each_speaker(tmp_path: Path) -> None:
-    sherpa = pytest.importorskip("sherpa_onnx")
     backend = quiet_voice(speakers=("a", "b"))
-    backend.export(tmp_path, format="sherpa-onnx")
-    vits = sherpa.OfflineTtsVitsModelConfig(
-        model=str(tmp_path / "model.onnx"),
-        lexicon="",
-        tokens=str(tmp_path / "tokens.txt"),
-        noise_scale=0.0,
-        noise_scale_w=0.0,
-    )
-    engine = sherpa.OfflineTts(sherpa.OfflineTtsConfig(model=sherpa.OfflineTtsModelConfig(vits=vits)))
+    engine = sherpa_engine(backend, tmp_path)
     assert engine.num_speakers == 2
     for number, speaker in enumerate("ab"):
         made = np.array(engine.generate("ሰላም።", sid=number, speed=1.0).samples)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_voice import tiny_backend, tiny_config
 from transformers import VitsConfig, VitsModel, VitsTokenizer
+from vits_critics import donor_file
 
 from amtts_core.backend import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
@@ -122,16 +123,10 @@ def test_a_start_that_cannot_be_used_is_told(published: Path, harm: str) -> None
 def test_a_published_discriminator_is_loaded_and_a_generators_file_refused(
     published: Path, tmp_path: Path
 ) -> None:
-    donor = tiny_backend("vits").network.discriminator
-    assert donor is not None
-    with torch.no_grad():
-        for parameter in donor.parameters():
-            parameter.add_(0.5)
-    file = tmp_path / "D_100000.pth"
-    torch.save({"model": to_published(donor.state_dict()), "iteration": 3}, file)
+    file, donor = donor_file(tmp_path)
     mine = started(published, start_discriminator=str(file)).network.discriminator
     assert mine is not None
-    for name, tensor in donor.state_dict().items():
+    for name, tensor in donor.items():
         assert torch.equal(mine.state_dict()[name], tensor), name
     torch.save({"model": {"enc_p.emb.weight": torch.zeros(2, 2)}}, file)
     with pytest.raises(CheckpointError, match=r"enc_p\.emb\.weight.*generator"):
