@@ -16,11 +16,11 @@ from amtts_core.text.amharic.letters import PACKAGE, fold_homophones
 from amtts_core.text.ethiopic import order_of, same_row, to_order
 
 _LEVEL = str.maketrans("ኰጐቈኈኵጕቍኍ", "ኮጎቆሆኩጉቁሁ")
-_TAIL = re.compile("(?:ዎቻቸው|ዎቻችን|ቻችን|ቻቸው|ዎች|ዎቹ|ችን|ችሁ|ቸው|ነት|ታቸው|ች|ቹ|ዬ|ዎ|ህ|ሽ|ያን|ው|ዋ|ን|ም|ና|ስ|ማ)*")
+_TAIL = re.compile("(?:ዎቻቸው|ዎቻችን|ዎቻችሁ|ቻችን|ቻቸው|ቻችሁ|ቼ|ቿ|ዎች|ዎቹ|ችን|ችሁ|ቸው|ነት|ታቸው|ች|ቹ|ዬ|ዎ|ህ|ሽ|ያን|ው|ዋ|ን|ም|ና|ስ|ማ)*")
 LONGEST_FORM = 64
 """Characters of the longest form that the rules are asked about; the longest listed one has far fewer."""
 _MOST_PARTS = 10
-_AFTER_CHANGED = {2: "", 4: "(?:ችን|ችሁ|ቸው)", 5: "", 7: "(?:ች|ቹ)", 8: ""}
+_AFTER_CHANGED = {2: "", 4: "(?:ችን|ችሁ|ቸው)", 5: "", 7: "(?:ች|ቹ|ቻ|ቼ|ቿ)", 8: ""}
 """Orders that a suffix gives the last letter, with what must follow: ቤቱ, ቤታችን, ቤቴ, ቤቶች, ሚኒስትሯ."""
 
 
@@ -78,7 +78,7 @@ def expand(form: str) -> str | None:
     for prefix in ("", *rule_table()["prefixes"]):
         if form.startswith(prefix) and (reading := listed().get(form[len(prefix) :].rstrip("."))):
             return _bind(prefix, reading)
-    for rule in (_by_table, _by_name, _by_segments, _by_head):
+    for rule in (_by_table, _by_name, _by_segments, _by_longer_head, _by_broken_word, _by_head):
         for prefix, stem in _prefixed(parts):
             if reading := rule(stem):
                 return _bind(prefix, reading)
@@ -147,6 +147,32 @@ def _with_suffix(key: str, suffix: str) -> str | None:
     if reading is None or not same_row(fold(reading[-1]), key[-1]):
         return None
     return reading[:-1] + to_order(reading[-1], order) + suffix
+
+
+def _by_longer_head(parts: list[str]) -> str | None:
+    """`ትም/ቤት`, `ጠቅ/ሚኒስትር`: more of the first word than its first letter, and the reading must begin with it."""
+    first, *rest = parts
+    if len(first) < 2:
+        return None
+    shorter = [first[0], *rest]
+    reading = _by_table(shorter) or _by_head(shorter)
+    return reading if reading is not None and fold(reading).startswith(fold(first)) else None
+
+
+@cache
+def _full_words() -> frozenset[str]:
+    """Every word of four letters and more that an abbreviation stands for, folded."""
+    readings = [*listed().values(), *rule_table()["heads"].values()]
+    return frozenset(fold(word) for reading in readings for word in reading.split() if len(word) >= 4)
+
+
+def _by_broken_word(parts: list[str]) -> str | None:
+    """`ጠ/ቅላይ`, `ጽ/ህፈት`: a whole word with a slash in it by mistake."""
+    word = "".join(parts)
+    for length in range(len(word), 3, -1):
+        if fold(word[:length]) in _full_words() and _TAIL.fullmatch(word[length:]):
+            return word
+    return None
 
 
 def _by_head(parts: list[str]) -> str | None:

@@ -21,6 +21,7 @@ _SPACED = re.compile(
 )
 _SINGLE = re.compile(rf"(?<![{LETTER}./])(?P<word>[{LETTER}]{{1,4}})\.(?![{LETTER}.])")
 _WHOLE = re.compile(rf"(?<![{LETTER}])[ዓአዐ] ?ም(?![{LETTER}])\.?")
+_CALENDAR = re.compile(rf"(?<![{LETTER}])([የበለከ]?)(እ[ኤአ]አ)(?![{LETTER}])")
 _LETTER_NAMES_SLASH = re.compile(r"ኤች አይ ቪ/(?=ኤድስ)")
 _LATIN_ERA = re.compile(r"(?<=[0-9])\s?([EG])\. ?C\b\.?")
 _ERAS = {"E": "ዓመተ ምሕረት", "G": "እንደ አውሮፓውያን አቆጣጠር"}
@@ -116,6 +117,11 @@ def _read_era(match: re.Match[str]) -> str:
     return str(rule_table()["whole_words"]["ዓም"]) if alone or _follows_digit(match) else match[0]
 
 
+def _read_calendar(match: re.Match[str]) -> str:
+    """`እኤአ`: the calendar mark without its dots."""
+    return match[1] + (expand("/".join(match[2])) or match[2]).removeprefix("እንደ " if match[1] else "")
+
+
 def _follows_digit(match: re.Match[str]) -> bool:
     return _DIGIT_BEFORE.search(match.string, max(0, match.start() - 2), match.start()) is not None
 
@@ -143,6 +149,7 @@ def abbreviations_stage() -> Stage:
             Substitution("abbreviation", _JOINED, _read_joined, needs="/."),
             Substitution("dotted-word", _SINGLE, _read_single, needs="."),
             Substitution("era", _WHOLE, _read_era, needs="ም"),
+            Substitution("calendar", _CALENDAR, _read_calendar, needs="እ"),
         ),
-        re.compile(r"[/.]|[ዓአዐ] ?ም(?![ሀ-ፚ])"),
+        re.compile(r"[/.]|[ዓአዐ] ?ም(?![ሀ-ፚ])|እ[ኤአ]አ"),
     )
