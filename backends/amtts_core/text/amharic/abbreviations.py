@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from amtts_core.text.amharic.abbreviation_forms import (
     LONGEST_FORM,
@@ -74,24 +76,33 @@ def _listed_at(form: str, start: int) -> tuple[str | None, int]:
 
 
 def _minister(match: re.Match[str]) -> str | None:
-    """`ሚ/ር`: the person after a ministry's name and before a name, else the institution; ሚስተር before any other word."""
+    """`ሚ/ር`: the person after an office and before a name, the institution by itself, ሚስተር before a foreign name."""
     key = key_of(match[0])
     if key not in ("ሚ/ር", *(prefix + "ሚ/ር" for prefix in _SHORT_PREFIXES)):
         return None
     table = rule_table()
-    prefix = key[0] if len(key) == 4 else ""
     start, end = match.span()
-    before = match.string[max(0, start - LONGEST_FORM) : start].split()[-1:]
+    before = "".join(match.string[max(0, start - LONGEST_FORM) : start].split(" ")[-2:-1])
     after = match.string[end : end + LONGEST_FORM].split()[:1]
     following = after[0] if after else ""
-    if following.startswith("ዴኤታ") or (before and before[0].endswith(("ጠቅላይ", "ምክትል"))):
-        return prefix + "ሚኒስትር"
+    prefix = key[0] if len(key) == 4 else ""
+    return prefix + _minister_reading(table, before, following)
+
+
+def _minister_reading(table: Mapping[str, Any], before: str, following: str) -> str:
+    person, institution = "ሚኒስትር", "ሚኒስቴር"
+    if following.startswith(("ዴኤታ", *table["minister_after"])) or before.endswith(("ጠቅላይ", "ምክትል")):
+        return person
+    if before.strip("፣") in ("ክቡር", "ክብርት", "አቶ", "ቀዳማዊ"):
+        return person
     if not following[:1].isalpha() or following.startswith(tuple(table["institution_after"])):
-        return prefix + "ሚኒስቴር"
-    if before and before[0].rstrip("ና").endswith(tuple(table["ministries"])):
-        named = following.startswith((*table["titles"], *table["given_names"]))
-        return prefix + ("ሚኒስትር" if named else "ሚኒስቴር")
-    return prefix + "ሚስተር"
+        return institution
+    named = following.startswith((*table["titles"], *table["given_names"]))
+    ministries = tuple(table["ministries"])
+    if before.endswith(ministries) or before.removesuffix("ና").endswith(ministries):
+        named = named or following.startswith(tuple(table["foreign_names"]))
+        return person if named else institution
+    return person if before.startswith("የ") or named else "ሚስተር"
 
 
 def _read_single(match: re.Match[str]) -> str:
