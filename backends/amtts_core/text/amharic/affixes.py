@@ -71,6 +71,10 @@ def with_suffix(cardinal: str, suffix: str) -> str | None:
         return cardinal + suffix
     if match := _DEFINITE.fullmatch(suffix):
         return _definite(cardinal, match["letter"], match["rest"])
+    for scale in words()["scale_words"]:
+        rest = suffix.removeprefix(scale)
+        if rest and rest != suffix and (scaled := with_suffix(scale, rest)):
+            return f"{cardinal} {scaled}"
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from amtts_core.text.amharic.affixes import following_space, is_bound, joint, letters_before
-from amtts_core.text.amharic.numbers import cardinal, words
+from amtts_core.text.amharic.numbers import cardinal, digit_words, words
 from amtts_core.text.rules import Rule, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
@@ -13,7 +13,13 @@ HOUR, MINUTE, SECOND, HALF, QUARTER, TO = "ሰዓት", "ደቂቃ", "ሰከን�
 _HOUR_WORD = r"(?:\s?(?:ሰዓት|ሰአት|ሠዓት)(?![ሀ-ፚ]))?"
 _DURATION = re.compile(r"(?<![0-9.,:/])([0-9]{1,3}):([0-5]?[0-9]):([0-9]{2})(?![0-9:])" + _HOUR_WORD)
 _TIME = re.compile(r"(?<![0-9.,:/])([01]?[0-9]|2[0-4]):([0-5][0-9])(?![0-9:])" + _HOUR_WORD)
+_RACE = re.compile(r"(?<![0-9.,:/])([0-9]{1,2}):([0-5][0-9])(\.[0-9]{1,2})(?![0-9:])")
+_MINUTES = re.compile(r"(?<![0-9.,:/])(2[5-9]|[3-5][0-9]):([0-5][0-9])(?![0-9:])")
 _DOTTED = re.compile(r"(?<![0-9.,:/])(1[0-2]|[1-9])\.([0-5][0-9])\s?(?:ሰዓት|ሰአት|ሠዓት)(?![ሀ-ፚ])")
+_MILITARY_PAIR = re.compile(
+    r"(?<![0-9.,:/])([01][0-9]|2[0-4])([0-5][0-9])(?P<between>\s?-\s?|[^0-9።]{1,20})([01][0-9]|2[0-4])([0-5][0-9])"
+    r"(?=\s?(?:ሰዓት|ሰአት|ሠዓት)(?![ሀ-ፚ]))"
+)
 _MILITARY = re.compile(r"(?<![0-9.,:/])(0[0-9])([0-5][0-9])\s?(?:ሰዓት|ሰአት)(?![ሀ-ፚ])")
 
 
@@ -51,6 +57,25 @@ def _duration(match: re.Match[str]) -> str:
     return joint(match.string, match.start()) + spoken + following_space(match)
 
 
+def _race(match: re.Match[str]) -> str:
+    """`31:06.02` and `27:13`: minutes and seconds; `50:50` is no time."""
+    minutes, seconds = int(match[1]), int(match[2])
+    fraction = match[3] if match.re is _RACE else ""
+    if not fraction and minutes + seconds in (100, 2 * minutes):
+        return match[0]
+    point = f" {words()['point']} {digit_words(fraction)}" if fraction else ""
+    spoken = f"{cardinal(minutes)} {MINUTE} {words()['from']}{cardinal(seconds)}{point} {SECOND}"
+    return joint(match.string, match.start()) + spoken + following_space(match)
+
+
+def _military_pair(match: re.Match[str]) -> str:
+    """`0900 እስከ 1600 ሰዓት`: with a leading zero in front, both are hours and minutes."""
+    if match[1][0] != "0":
+        return match[0]
+    between = f" {words()['to']} " if "-" in match["between"] else match["between"]
+    return f"{int(match[1])}:{match[2]}{between}{int(match[4])}:{match[5]}"
+
+
 def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
     """Race times `2:10:08`, clock times `8:30`, military times `0900 ሰዓት`."""
 
@@ -68,8 +93,11 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
         literal(
             "clock-range", r"(?<=:[0-9][0-9])\s?-\s?(?=[0-9]{1,2}:[0-9]{2})", f" {words()['to']} ", needs=":"
         ),
+        Substitution("military", _MILITARY_PAIR, _military_pair, needs="0"),
+        Substitution("duration", _RACE, _race, needs=":"),
         Substitution("duration", _DURATION, _duration, needs=":"),
         Substitution("clock", _TIME, read, needs=":"),
+        Substitution("duration", _MINUTES, _race, needs=":"),
         Substitution("clock", _DOTTED, read, needs="."),
         Substitution("clock", _MILITARY, read, needs="0"),
     )

@@ -30,6 +30,7 @@ _NEGATIVE = re.compile(
 )
 _TYPED_ZERO = re.compile(r"(?<=[0-9])[ዐዑ](?=[0-9\s]|$)")
 _TYPED_COMMA = re.compile(r"(?<![0-9])([1-9][0-9]{0,2})፣([0-9]00)(?![0-9]|፣[0-9])")
+_DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([1-9][0-9]{0,2}(?:\.[0-9]{3})+),([0-9]{1,2})(?![0-9.,])")
 _LOOSE_PREFIX = re.compile(rf"(?<![{LETTER}])([የበለከ]) (?=[0-9])")
 _SCALES = {
     "thousand": "ሺህ",
@@ -68,7 +69,7 @@ def percent_rule(settings: NormalizerSettings) -> Substitution:
     percent, permille = settings.percent or words()["percent"], words()["permille"]
     return Substitution(
         "percent",
-        re.compile(r"(?<=[0-9])\s?([%٪％‰])(?=([0-9])?)"),
+        re.compile(rf"(?<=[0-9])\s?([%٪％‰])(?=([0-9]|[{LETTER}]{{3}})?)"),
         lambda match: f" {permille if match[1] == '‰' else percent}" + (" " if match[2] else ""),
         needs="%٪％‰",
     )
@@ -122,6 +123,9 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
         literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
         Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs="፣"),
         Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=","),
+        Substitution(
+            "decimal-comma", _DECIMAL_COMMA, lambda m: f"{m[1].replace('.', ',')}.{m[2]}", needs=","
+        ),
         literal("corporal", r"(?<=[0-9]) ?/ ?(?=አለቃ)", " ", needs="/"),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
         Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1]),

@@ -7,7 +7,7 @@ import re
 from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.numbers import digit_words, words
 from amtts_core.text.amharic.numerals import follows_word
-from amtts_core.text.rules import Rule, Substitution
+from amtts_core.text.rules import Rule, Substitution, literal
 
 _END = r"(?![0-9:/]|[.,-][0-9])"
 _ETHIOPIAN = r"251[ -]?(?:\(0\))?(?:[ -]?[0-9]){9}"
@@ -19,6 +19,8 @@ _GROUPS = re.compile(r"(?<![0-9.,:/])(?P<digits>[0-9]{1,7}(?:[ .-][0-9]{1,7})+)(
 _PLATE = re.compile(
     r"(?<![0-9.,:/-])(?P<digits>[0-9]{1,2}\s?-\s?(?:0[0-9]{2,5}|[0-9]{5}))(?![0-9:/-]|[.,][0-9])"
 )
+_BETWEEN = re.compile(r"(?<=[0-9]{2})(?<=[0-9 -]{7})\s?/\s?(?=\+?(?:0[1-9]|251)[0-9 -]{6})")
+"""The slash between two phone numbers."""
 _ETHIOPIAN_DIGITS = 12
 _LONGEST, _SHORTEST_HOME, _SHORTEST_ABROAD = 15, 9, 7
 
@@ -55,6 +57,7 @@ def _read_groups(match: re.Match[str]) -> str:
 def phone_rules() -> tuple[Rule, ...]:
     """`+251 911 234567`, `0911 23 45 67`, `(011) 551-7700`: every digit by its name, + as ፕላስ."""
     return (
+        literal("phone", _BETWEEN.pattern, "፣ ", needs="/"),
         Substitution("phone", _ABROAD, _read_abroad, needs="+0"),
         Substitution("phone", _WITHOUT_PLUS, _read_ethiopian, needs="2"),
         Substitution("phone", _HOME, _read_home, needs="0"),

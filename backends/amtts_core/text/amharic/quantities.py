@@ -23,7 +23,12 @@ _FRACTION = re.compile(
     r"(?![0-9/])"
 )
 _USUAL_PARTS = frozenset({12, 15, 16, 20, 25, 30, 40, 50, 100})
-_AFTER_UNIT = re.compile(r"(ሺህ|ሺ|ሚሊዮን|ቢሊዮን|በመቶ|ኛው|ኛ)\s?-\s?(?=[0-9])")
+_AFTER_UNIT = re.compile(
+    rf"(?P<number>{NUMERAL})(?P<unit>\s?(?:ሺህ|ሺ|ሚሊዮን|ቢሊዮን|በመቶ|ከመቶ|ፐርሰንት|ኛው|ኛ))\s?-\s?(?=[0-9])"
+)
+_MODEL = re.compile(r"[A-Z][A-Za-z]* ?$")
+"""The name of a type (`Boeing 737-800`), after which two numbers are no range."""
+LONGEST_NOUN = 12
 _OVER = re.compile(r"(?<=[0-9])\s?/\s?(?=[0-9])")
 
 
@@ -75,7 +80,16 @@ def _fraction(reader: Reader, top: int, bottom: int) -> str:
 
 def range_rules(reader: Reader) -> tuple[Rule, ...]:
     """`2-1` and `1ለ0` are scores; `10-20` is a range, ከ said once."""
-    opening = re.compile(f"(?<![{LETTER}]){words()['from']}(?:{month_names()})? $")
+    nouns = "|".join([month_names(), *words()["numbered_nouns"]])
+    opening = re.compile(f"(?<![{LETTER}]){words()['from']}(?:{nouns})? $")
+
+    def opened(match: re.Match[str]) -> bool:
+        text, start = match.string, match.start()
+        return is_bound(text, start) or opening.search(text, max(0, start - LONGEST_NOUN), start) is not None
+
+    def after_unit(match: re.Match[str]) -> str:
+        start = joint(match.string, match.start()) + ("" if opened(match) else words()["from"])
+        return f"{start}{match['number']}{match['unit']} {words()['to']} "
 
     def versus(match: re.Match[str]) -> str:
         first, second = reader.cardinal(match[1]), reader.cardinal(match[2])
@@ -93,11 +107,9 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
         before = joint(text, match.start())
         if _is_score(match):
             return f"{before}{first} {words()['versus']}{second}" + following_space(match)
-        opened = (
-            is_bound(text, match.start())
-            or opening.search(text, max(0, match.start() - 12), match.start()) is not None
-        )
-        start = "" if opened else words()["from"]
+        if _MODEL.search(text, max(0, match.start() - LONGEST_NOUN), match.start()):
+            return match[0].replace("-", " ")
+        start = "" if opened(match) else words()["from"]
         return f"{before}{start}{first} {words()['to']} {second}" + following_space(match)
 
     def by_colon(match: re.Match[str]) -> str:
@@ -108,7 +120,7 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
     return (
         Substitution("score", _VS, versus, needs="ለ"),
         Substitution("score", _COLON, by_colon, needs=":"),
-        Substitution("range", _AFTER_UNIT, lambda m: f"{m[1]} {words()['to']} ", needs="-"),
+        Substitution("range", _AFTER_UNIT, after_unit, needs="-"),
         Substitution("range", _PAIR, pair, needs="-"),
     )
 
