@@ -43,7 +43,8 @@ def normalize(
 ) -> None:
     """Normalise texts: one a line in, one a line out.
 
-    Characters outside the language's symbols are kept and counted on standard error. A text that begins with a minus
+    Characters outside the language's symbols are kept and counted on standard error, and so are Latin words that no
+    lexicon knows and that were spelled by guess. A text that begins with a minus
     sign comes after two of them.
 
     Example: amtts normalize --explain -- "-5 ዲግሪ"
@@ -54,13 +55,16 @@ def normalize(
     normalizer = Normalizer(settings)
     finish = _finisher(language, to)
     total: Counter[str] = Counter()
+    guessed: Counter[str] = Counter()
     rows: list[dict[str, object]] = []
     for line in text if text else _standard_input():
         normalized = normalizer(line)
         total += (left := normalizer.leftovers(normalized))
+        guessed += (rough := normalizer.guesses(line))
         fired = normalizer.explain(line) if explain else []
         if json:
             row: dict[str, object] = {"text": line, "normalized": normalized, "leftovers": dict(left)}
+            row["guesses"] = dict(rough)
             if to:
                 row[to.value] = finish(normalized)
             if explain:
@@ -71,8 +75,13 @@ def normalize(
             console.log(f"{rule.stage}/{rule.rule}: {rule.before} -> {rule.after}")
         console.out(finish(normalized))
     if json:
-        console.result({"texts": rows, "leftovers": dict(total)})
-    elif total:
+        console.result({"texts": rows, "leftovers": dict(total), "guesses": dict(guessed)})
+        return
+    if guessed:
+        words = ", ".join(f"{word} {count}" for word, count in guessed.most_common(20))
+        more = f" and {len(guessed) - 20} more" if len(guessed) > 20 else ""
+        console.warn(f"read by guess: {words}{more}; --lexicon FILE takes readings of your own")
+    if total:
         console.warn(f"characters outside the symbols of {language!r}: {_listed(total)}")
 
 
@@ -93,12 +102,15 @@ def _settings(
         name, sign, value = assignment.partition("=")
         if not sign or name not in NormalizerSettings.model_fields or name == "lexicon":
             hint = nearest(name, NormalizerSettings.model_fields)
-            raise AmttsError(f"--set {assignment!r} names no switch of the normaliser{hint}")
+            raise AmttsError(
+                f"--set {assignment!r} names no switch of the normaliser{hint}",
+                remedy=f"Write --set NAME=VALUE with one of: {', '.join(NormalizerSettings.model_fields)}",
+            )
         values[name] = value
     try:
         return NormalizerSettings.model_validate(values)
     except ValidationError as fault:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in fault.errors())
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}={e['input']}: {e['msg']}" for e in fault.errors())
         raise AmttsError(f"these settings cannot be used: {faults}") from fault
 
 

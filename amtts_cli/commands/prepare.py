@@ -52,6 +52,9 @@ def prepare(
     max_rejected: Annotated[
         float, typer.Option("--max-rejected", help="Fail when a larger share of the clips is rejected.")
     ] = 0.3,
+    lexicon: Annotated[
+        Path | None, typer.Option("--lexicon", help="File of your own readings: word<TAB>reading.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override any other setting, e.g. --set normalizer.latin=false."),
@@ -85,6 +88,7 @@ def prepare(
     from amtts_core.data.prepare_shard import prepare_shard
     from amtts_core.data.settings import resolve_settings
     from amtts_core.data.shard import Shard
+    from amtts_core.text.lexicon import read_lexicon
 
     chosen = resolve_settings(
         {
@@ -100,7 +104,7 @@ def prepare(
             "val": val,
             "test": test,
             "max_rejected": max_rejected,
-            "normalizer": {"language": lang},
+            "normalizer": {"language": lang, "lexicon": read_lexicon(lexicon) if lexicon else {}},
         },
         overrides=parse_assignments(settings or []),
     )

@@ -39,6 +39,7 @@ class CorpusFiles:
         seconds: split -> seconds of speech.
         speakers: speaker -> clips.
         leftovers: characters outside of the language's symbols -> how often.
+        guesses: words that were read by guess -> how often.
         spaces: counts the spaces of all texts, and those inside of words.
     """
 
@@ -53,6 +54,7 @@ class CorpusFiles:
         self.seconds: dict[Split, Seconds] = dict.fromkeys(SPLITS, 0.0)
         self.speakers: Counter[str] = Counter()
         self.leftovers: Counter[str] = Counter()
+        self.guesses: Counter[str] = Counter()
         self.spaces = SpaceCounter()
 
     def __enter__(self) -> CorpusFiles:
@@ -106,7 +108,7 @@ class CorpusFiles:
             }
         )
         waiting = row.model_dump(exclude_none=True) | {
-            _ASIDE: [task.where, outcome.leftovers, _without_audio(task) if remake else None]
+            _ASIDE: [task.where, outcome.leftovers, outcome.guesses, _without_audio(task) if remake else None]
         }
         self._write(_WAITING, json_line(waiting))
         self.kept += 1
@@ -123,7 +125,7 @@ class CorpusFiles:
         with self._temporary(_WAITING).open(encoding="utf-8") as waiting:
             for line in waiting:
                 row = json.loads(line)
-                where, leftovers, task = row.pop(_ASIDE)
+                where, leftovers, guesses, task = row.pop(_ASIDE)
                 measures = row["measures"]
                 ratio = self._pace.ratio(row["speaker"], measures["letters_per_second"])
                 measures["pace"] = round(ratio, 3)
@@ -140,6 +142,7 @@ class CorpusFiles:
                 if finding is not None:
                     row["flags"] = [finding.rule]
                     self.flags[finding.rule] += 1
+                self.guesses.update(guesses)
                 self._publish_row(row, leftovers)
 
     def reject(self, task: ClipTask, finding: Finding) -> None:

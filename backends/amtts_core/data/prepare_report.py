@@ -81,6 +81,12 @@ def make_report(
     if leftovers:
         shown = ", ".join(f"{character!r} {count}" for character, count in list(leftovers.items())[:10])
         told.append(f"characters outside of the language's symbols are left in the text: {shown}")
+    if files.guesses:
+        words = ", ".join(f"{word} {count}" for word, count in files.guesses.most_common(10))
+        told.append(
+            f"{files.guesses.total()} words were read by guess ({words}); --lexicon FILE takes readings of "
+            "your own"
+        )
     return PrepareReport(
         out=str(out),
         manifest=str(out / MANIFEST),

@@ -97,6 +97,8 @@ class Outcome(BaseModel):
     """Before levelling, LUFS."""
     leftovers: dict[str, int] = Field(default_factory=dict)
     """Characters of the normalised text outside of the language's symbols, with their counts."""
+    guesses: dict[str, int] = Field(default_factory=dict)
+    """Words of the text that were read by guess, with their counts."""
 
     def measures(self) -> dict[str, float]:
         """What the manifest says about the recording as it came, by name."""
@@ -245,6 +247,7 @@ class ClipProcessor:
             bandwidth=round(measured.bandwidth),
             letters_per_second=round(measured.letters_per_second, 3),
             leftovers=dict(self._normalizer.leftovers(normalized)),
+            guesses=dict(self._normalizer.guesses(task.text)),
         )
         if outcome.finding is not None:
             return outcome

@@ -10,6 +10,7 @@ from amtts_core.errors import AmttsError
 from amtts_core.text.decoding import decode_text
 from amtts_core.text.rules import Stage, Substitution
 
+_LATIN_RUN = re.compile("[A-Za-z\u00c0-\u024f]+(?:-[A-Za-z\u00c0-\u024f]+)*")
 _TOKEN = re.compile(r"[^\s።፣፤፦?!,;()\[\]\"«»“”‹›]+")
 
 
@@ -43,7 +44,10 @@ def read_lexicon(path: Path) -> dict[str, str]:
 
 
 def lexicon_stage(readings: Mapping[str, str], *, prefixes: tuple[str, ...] = ()) -> Stage:
-    """Replaces whole words, with a bound prefix kept; an exact match wins over one without case."""
+    """Replaces whole words, with a bound prefix kept; an exact match wins over one without case.
+
+    A Latin word may have a prefix and a suffix in another script against it (`የElonን`).
+    """
     lowered = {word.lower(): reading for word, reading in reversed(list(readings.items()))}
 
     def look_up(word: str) -> str | None:
@@ -58,6 +62,8 @@ def lexicon_stage(readings: Mapping[str, str], *, prefixes: tuple[str, ...] = ()
         for prefix in prefixes:
             if core.startswith(prefix) and (found := look_up(core[len(prefix) :])):
                 return prefix + found + token[len(core) :]
+        if _LATIN_RUN.search(token) and not token.isascii():
+            return _LATIN_RUN.sub(lambda run: look_up(run[0]) or run[0], token)
         return token
 
     return Stage("lexicon", (Substitution("lexicon", _TOKEN, read),))

@@ -18,6 +18,8 @@ from amtts_core.text.unicode import nfc
 __all__ = ["FiredRule", "Normalizer", "NormalizerSettings", "decode_text", "split_sentences"]
 
 _PASSES = 8
+ROUGH_RULES = ("latin-guess", "foreign-letter")
+"""Rules whose result is no more than a guess at what was meant."""
 
 
 class Normalizer:
@@ -51,6 +53,15 @@ class Normalizer:
         """How often each character outside the language's symbols stands in a normalised text."""
         outside = set(normalized) - self._allowed
         return collections.Counter({character: normalized.count(character) for character in sorted(outside)})
+
+    def guesses(self, text: str) -> collections.Counter[str]:
+        """Words of a text that a rough rule reads, counted: Latin words of no lexicon, letters of other languages.
+
+        A reading of the user's own (`lexicon`) settles such a word.
+        """
+        if not any(character.isalpha() and character not in self._allowed for character in set(text)):
+            return collections.Counter()
+        return collections.Counter(rule.before for rule in self.explain(text) if rule.rule in ROUGH_RULES)
 
     def _run(self, text: str, fired: list[FiredRule] | None) -> str:
         """Runs the stages until nothing changes; a text of the language's own symbols needs one pass."""

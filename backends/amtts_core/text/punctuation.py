@@ -68,6 +68,7 @@ def marks_stage() -> Stage:
         "punctuation",
         (
             Whole("blank-line", _paragraphs),
+            literal("long-dash", f"(?<=[{LETTER}])[—―](?=[{LETTER}])", " - ", needs="—―"),
             Translation("single-mark", _SINGLE),
             literal("ellipsis", r"\.{2,}", " ፣ ", needs="."),
             literal("clock-colon", r"(?<=[0-9፩-፼]) ?፡ ?(?=[0-9፩-፼])", ":", needs="፡"),
@@ -107,6 +108,7 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
             literal("colon", ":", " ", needs=":"),
             literal("dash", r"(?:(?<=\s)|^)-+(?=\s|$)", "፣", needs="-"),
             literal("hyphen", "-", " ", needs="-"),
+            literal("bracket", r"[)\]}>]+\s*$", "", needs=")]}>"),
             literal(
                 "bracket", r"[()\[\]{}<>]", " ፣ " if settings.brackets == "pause" else " ", needs="()[]{}<>"
             ),

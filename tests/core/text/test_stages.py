@@ -44,6 +44,7 @@ def read(text: str, **switches: object) -> str:
         ({"negative": "ኔጌቲቭ"}, "-5", "ኔጌቲቭ አምስት"),
         ({"clock": "from-24h"}, "14:30", "ከቀኑ ስምንት ሰዓት ተኩል"),
         ({"lexicon": {"ጂቡቲ": "ጅቡቲ"}}, "በጂቡቲ፣ ጂቡቲ", "በጅቡቲ፣ ጅቡቲ"),
+        ({"lexicon": {"Elon": "ኢሎን"}}, "የElonን እና Elon-Musk", "የኢሎንን እና ኤሎን ሙስክ"),
         ({"lexicon": {"UN": "የተባበሩት መንግሥታት"}}, "UN ነው", "የተባበሩት መንግሥታት ነው"),
     ],
 )
@@ -92,6 +93,15 @@ def test_leftovers_are_kept_and_counted() -> None:
     assert normalized == "ሰላም ☺☺ Привет"
     assert normalizer.leftovers(normalized)["☺"] == 2
     assert normalizer.leftovers(normalized).total() == 8
+
+
+def test_rough_readings_are_counted_and_a_lexicon_settles_them() -> None:
+    text = "Zork እና ቐለ Google UN zork"
+    assert Normalizer().guesses(text) == {"Zork": 1, "zork": 1, "ቐለ": 1}
+    settled = Normalizer(NormalizerSettings(lexicon={"zork": "ዞርክ"}))
+    assert settled.guesses(text) == {"ቐለ": 1}
+    assert not Normalizer().guesses("ሰላም ለዓለም 25%")
+    assert not Normalizer(NormalizerSettings(latin_words="keep")).guesses("Zork")
 
 
 def test_normaliser_crosses_a_process_pool() -> None:

@@ -15,7 +15,11 @@ from amtts_core.text.rules import Rule, Stage, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
 _LATIN = "A-Za-z\u00c0-\u024f\u1e00-\u1eff"
+_TITLES = "Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr|vs|etc|Inc|Ltd|Co"
 _WORD = re.compile(rf"[{_LATIN}]+(?:[.&](?=[A-Z](?:[.&]|\b))[A-Z])*(?:-[{_LATIN}]+)*")
+_DOTTED = re.compile(rf"(?<![{_LATIN}.])((?:[A-Z]\.)+[A-Z]|{_TITLES})\.(?=\s|[{LETTER}0-9]|$)")
+"""Abbreviations whose last dot belongs to them (`U.S.A.`, `Dr.`)."""
+_ENGLISH_ORDINAL = re.compile(r"(?<=[0-9])(?:st|nd|rd|th)(?![A-Za-z])")
 _WEB = re.compile(
     r"(?:https?://)?(?:[A-Za-z0-9_.+-]{1,64}+@)?(?:[A-Za-z0-9-]{1,63}+\.){1,8}(?:com|org|net|gov|edu|info|et|io|co|tv|uk)\b(?:\.[a-z]{2}\b)?"
     r"(?:/[A-Za-z0-9_./?=&%#-]*)?"
@@ -33,8 +37,12 @@ _LONG = (
     ("ei", "e"),
     ("ie", "i"),
 )
+_OPEN_SIGNS = (" በ", " ለ")
+"""Ends of a sign's reading that bind to what follows (`5 × 3` አምስት ሲባዛ በሦስት)."""
 _ALONE = {"a": "አ", "e": "ኤ", "i": "ኢ", "o": "ኦ", "u": "ኡ"}
 _ACRONYM_LENGTH = 5
+GUESS = "latin-guess"
+"""The rule that spells a Latin word which no lexicon knows."""
 
 
 @cache
@@ -56,11 +64,11 @@ def spell(letters: str) -> str:
 @lru_cache(maxsize=8192)
 def read_word(word: str, *, keep_unknown: bool = False) -> str:
     """One Latin word: lexicon, letter names for up to five capitals, else spelled by rule (or kept)."""
-    if found := _lexicon().get(word.lower()):
+    if found := _lexicon().get(word.lower().rstrip(".")):
         return found
     letters = re.sub("[.&-]", "", word)
     if letters.isascii() and letters.isupper() and len(letters) <= _ACRONYM_LENGTH:
-        return spell(letters)
+        return " ኤንድ ".join(spell(part) for part in word.split("&"))
     if "-" in word:
         return " ".join(read_word(part, keep_unknown=keep_unknown) for part in word.split("-"))
     if len(letters) == 1 and letters.isascii():
@@ -74,7 +82,9 @@ def transliterate(word: str) -> str:
     if not plain:
         return word
     plain = re.sub(r"([^aeiou])\1", r"\1", plain)
-    plain = re.sub(r"(?<=[^aeiou])e$", "", plain) if len(plain) > 3 else plain
+    if len(plain) > 3 and word[-1].isascii():
+        plain = re.sub("ce$", "s", re.sub("ge$", "j", plain))
+        plain = re.sub(r"(?<=[^aeiou])e$", "", plain)
     for pair, single in _LONG:
         plain = plain.replace(pair, single)
     consonants = tables.pairs(PACKAGE, "latin_letters.tsv")
@@ -123,7 +133,10 @@ def web_stage() -> Stage:
         (
             Substitution("address", _WEB, _read_web, needs="."),
             literal("possessive", r"(?<=[A-Za-z])['’]s\b", "", needs="'’"),
-            literal("number-sign", "#(?=[0-9])", "ቁጥር ", needs="#"),
+            Substitution("dotted", _DOTTED, lambda match: match[1], needs="."),
+            literal("number-sign", r"#(?=[0-9])|\bN[oO]\.? ?(?=[0-9])", "ቁጥር ", needs="#N"),
+            literal("hashtag", "#(?=[^\\W_])", "ሃሽታግ ", needs="#"),
+            literal("english-ordinal", _ENGLISH_ORDINAL.pattern, "ኛ", needs="snrt"),
         ),
         re.compile("[A-Za-z#]"),
     )
@@ -134,18 +147,26 @@ def latin_stage(settings: NormalizerSettings) -> Stage:
     keep = settings.latin_words == "keep"
     signs = tables.pairs(PACKAGE, "symbols.tsv")
 
-    def word(match: re.Match[str]) -> str:
-        read = read_word(match[0], keep_unknown=keep)
+    def known(match: re.Match[str]) -> str:
+        return say(match, keep_unknown=True)
+
+    def guess(match: re.Match[str]) -> str:
+        return say(match, keep_unknown=False)
+
+    def say(match: re.Match[str], *, keep_unknown: bool) -> str:
+        read = read_word(match[0], keep_unknown=keep_unknown)
         if read == match[0]:
             return read
         return joint(match.string, match.start()) + read + _gap(match)
 
     def sign(match: re.Match[str]) -> str:
-        return f" {signs[match[0]]} "
+        said = signs[match[1]]
+        return f" {said}" + ("" if said.endswith(_OPEN_SIGNS) else " ")
 
     rules: tuple[Rule, ...] = (
-        Substitution("latin-word", _WORD, word),
-        Substitution("sign", re.compile("[" + re.escape("".join(signs)) + "]"), sign),
+        Substitution("latin-word", _WORD, known),
+        *(() if keep else (Substitution(GUESS, _WORD, guess),)),
+        Substitution("sign", re.compile("([" + re.escape("".join(signs)) + r"])\s*"), sign),
     )
     return Stage("latin", rules, re.compile(rf"[{_LATIN}{re.escape(''.join(signs))}]"))
 
