@@ -26,11 +26,26 @@ def export(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise AmttsError(f"{out} is not an empty folder", remedy="Choose another --out")
+    from safetensors import SafetensorError
+
     from amtts_core.checkpoint import read_checkpoint
+    from amtts_core.files import whole_folder
 
     found = read_checkpoint(checkpoint)
     backend = found.load_backend()
-    backend.export(out, format=format)
+    try:
+        with whole_folder(out.resolve()) as hidden:
+            try:
+                backend.export(hidden, format=format)
+            except AmttsError as error:
+                raise type(error)(
+                    error.message.replace(str(hidden), str(out)), remedy=error.remedy
+                ) from error
+    except (OSError, SafetensorError) as error:  # safetensors wraps a full disk into an error of its own
+        why = getattr(error, "strerror", None) or error
+        raise AmttsError(
+            f"export folder {out} cannot be written: {why}", remedy="Free space, or choose another --out"
+        ) from error
     files = sorted(str(file.relative_to(out)) for file in out.rglob("*") if file.is_file())
     console.result(
         {"backend": found.info.backend, "format": format, "out": str(out), "files": files},

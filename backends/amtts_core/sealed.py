@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from amtts_core.files import open_to_umask
+
 LIST = "files.json"
 
 
@@ -18,6 +20,8 @@ def seal(folder: Path) -> None:
         OSError: one cannot be read or written.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        open_to_umask(path)
     sums = {str(path.relative_to(folder)): described(path) for path in files}
     (folder / LIST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
     for path in [*files, folder / LIST, *{path.parent for path in files}]:

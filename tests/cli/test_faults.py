@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from command_line import call
 from short_run import assert_same_end, begin, cut_after_four, resume
-from tiny_voice import make_corpus
+from tiny_voice import make_corpus, train_tiny
 
 from amtts_core.checkpoint import checkpoints_of, damage
 
@@ -104,6 +105,20 @@ def test_a_full_disk_during_the_feature_cache(
     disk(8000)
     assert begin(corpus, tmp_path / "run", f"data.cache={cache}").code == 0
     assert_same_end(whole, tmp_path / "run")
+
+
+def test_a_full_disk_during_an_export(corpus: Path, tmp_path: Path, disk: Callable[[int], Path]) -> None:
+    train_tiny(corpus, tmp_path / "run", backend="chatterbox", training={"max_steps": 1})
+    mounted = disk(400)
+    asked = ("export", "--checkpoint", tmp_path / "run", "--format", "chatterbox", "--out", mounted / "voice")
+    call(*asked).refused(f"{mounted}/voice cannot be written", "No space left on device")
+    assert not list(mounted.iterdir()), "nothing half-written stays"
+    disk(8000)
+    assert call(*asked).code == 0
+    weights = mounted / "voice" / "t3_cfg.safetensors"
+    assert weights.stat().st_mode == (mounted / "voice" / "README.md").stat().st_mode, (
+        "others may read it too"
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -91,6 +91,7 @@ def export_chatterbox(
         AmttsError: the folder cannot be written.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     config, text = network.config, len(network.text_embedding.weight)
@@ -134,8 +135,9 @@ def export_chatterbox(
             content = json.dumps(vocabulary, ensure_ascii=False, indent=1)
             (folder / named).write_text(content + "\n", encoding="utf-8")
         (folder / "README.md").write_text(readme.rstrip() + "\n", encoding="utf-8")
-    except OSError as error:
-        raise AmttsError(f"export folder {folder} cannot be written: {error.strerror or error}") from None
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise AmttsError(f"export folder {folder} cannot be written: {why}") from None
     return path
 
 

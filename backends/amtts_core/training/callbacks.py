@@ -77,8 +77,8 @@ class Callback:
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
         """A validation is done; pictures are (H, W)."""
 
-    def sampled(self, step: int, index: int, text: str, path: Path) -> None:
-        """A sentence was spoken into `path`."""
+    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+        """A sentence was spoken into `path`; pictures are (H, W), see `samples.pictures_of`."""
 
     def epoch_ended(self, report: EpochReport) -> None:
         """Every utterance of an epoch was handed out."""

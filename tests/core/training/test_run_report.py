@@ -53,7 +53,7 @@ def test_the_page_is_whole_and_holds_all_it_shows(run: Path) -> None:
     assert not re.search(r'(src|href)="(?!data:)', page), "nothing is fetched"
     assert "<script" not in page
     assert page.count("data:audio/wav") == 2
-    assert page.count("data:image/png") == 3
+    assert page.count("data:image/png") == 4
     assert "run &amp; more" in page
     assert "ሰላም &lt;ለዓለም&gt;።" in page
     for heading in ("Losses", "Samples", "Pictures", "Optimiser", "Speed", "Epochs"):

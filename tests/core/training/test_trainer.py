@@ -176,7 +176,7 @@ def test_tensorboard_holds_everything(learnt: tuple[Path, Watch]) -> None:
     tags = events.Tags()
     wanted = {f"{part}/{term}" for part in ("train", "val") for term in TERMS}
     assert wanted | {"train/learning_rate", "train/grad_norm/main"} <= set(tags["scalars"])
-    assert set(tags["images"]) == {"alignment", "mel/predicted", "mel/target"}
+    assert set(tags["images"]) == {"alignment", "mel/predicted", "mel/target", "sample/0/mel"}
     assert set(tags["audio"]) == {"sample/0"}
     assert [e.step for e in events.Scalars("train/total")] == list(range(5, 41, 5))
     assert [e.step for e in events.Audio("sample/0")] == [30, 40], "the last sample too"
@@ -186,8 +186,8 @@ def test_samples_are_spoken_on_the_way_and_at_the_end(
     learnt: tuple[Path, Watch],
 ) -> None:
     paths = sorted(p.name for p in (learnt[0] / "samples").iterdir())
-    assert paths == ["step-00000030-0.wav", "step-00000040-0.wav"]
-    wave, rate = soundfile.read(learnt[0] / "samples" / paths[0])
+    assert paths == [f"step-{step:08d}-0{end}" for step in (30, 40) for end in ("-mel.png", ".wav")]
+    wave, rate = soundfile.read(learnt[0] / "samples" / paths[1])
     assert rate == 22050
     assert np.abs(wave).max() > 0
 

@@ -41,7 +41,7 @@ class JsonlLogger(Callback):
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
         self._write("validation", step=step, **metrics)
 
-    def sampled(self, step: int, index: int, text: str, path: Path) -> None:
+    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
         self._write("sample", step=step, index=index, text=text, path=path.name)
 
     def epoch_ended(self, report: EpochReport) -> None:

@@ -37,12 +37,14 @@ class TensorBoardLogger(Callback):
         for name, picture in pictures.items():
             self._writer.add_image(name, to_image(picture), step, dataformats="HWC")
 
-    def sampled(self, step: int, index: int, text: str, path: Path) -> None:
+    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
         import soundfile
 
         waveform, rate = soundfile.read(path, dtype="float32")
         self._writer.add_audio(f"sample/{index}", waveform[None], step, sample_rate=rate)
         self._writer.add_text(f"sample/{index}/text", text, step)
+        for name, picture in pictures.items():
+            self._writer.add_image(f"sample/{index}/{name}", to_image(picture), step, dataformats="HWC")
 
     def finished(self, outcome: Outcome) -> None:
         if self._writer is not None:

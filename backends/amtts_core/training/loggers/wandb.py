@@ -73,8 +73,10 @@ class WandbLogger(Callback):
         shown = {name: self._wandb.Image(to_image(picture)) for name, picture in pictures.items()}
         self._run.log({**metrics, **shown}, step=step)
 
-    def sampled(self, step: int, index: int, text: str, path: Path) -> None:
-        self._run.log({f"sample/{index}": self._wandb.Audio(str(path), caption=text)}, step=step)
+    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+        name = f"sample/{index}"
+        shown = {f"{name}/{k}": self._wandb.Image(to_image(picture)) for k, picture in pictures.items()}
+        self._run.log({name: self._wandb.Audio(str(path), caption=text), **shown}, step=step)
 
     def finished(self, outcome: Outcome) -> None:
         if self._run is not None:

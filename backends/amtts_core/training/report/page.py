@@ -105,12 +105,23 @@ def _samples(history: History) -> str:
         steps = [steps[round(n * (len(steps) - 1) / (_ROUNDS - 1))] for n in range(_ROUNDS)]
     rows = "".join(
         f'<li class="card"><span class="soft">step {step:,}</span><p lang="am">{escape(text)}</p>'
-        f'<audio controls preload="none" src="{source}"></audio></li>'
+        f'<audio controls preload="none" src="{source}"></audio>'
+        f"{_looks(path) if step == steps[0] else ''}</li>"
         for step in steps
         for text, path in history.samples[step]
         if (source := _inside(path, "audio/wav"))
     )
     return f'<h2>Samples</h2><ul class="spoken">{rows}</ul>'
+
+
+def _looks(sample: Path) -> str:
+    """The pictures beside a sample."""
+    figures = "".join(
+        f'<img alt="{escape(path.stem)}" title="{escape(path.stem.removeprefix(sample.stem + "-"))}" src="{source}">'
+        for path in sorted(sample.parent.glob(f"{sample.stem}-*.png"))
+        if (source := _inside(path, "image/png"))
+    )
+    return f'<div class="pictures">{figures}</div>' if figures else ""
 
 
 def _pictures(run: Path) -> str:
