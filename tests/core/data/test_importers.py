@@ -1,4 +1,4 @@
-"""Tables as people write them: every layout is read, every line comes out once, nothing is parsed as CSV."""
+"""Tables as people write them: every layout is read, every line comes out once, quotes quote only in spreadsheets."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_paths_stay_inside_the_folder(tmp_path: Path):
         ("", "is empty"),
         ("\n \n", "is empty"),
         ("ሰላም ለዓለም\n", "one column"),
-        ("audio_file,text\nwavs/a.wav,ሰላም\n", "commas"),
+        ("wavs/a.wav,ሰላም\n", "without a header"),
         ("audio_file|speaker_name\nwavs/a.wav|x\n", "no text column"),
         ("nothing.wav|ሰላም\n", "names an audio file that exists"),
         ("wavs/a.wav|ሰላም|x|y\n", "no header"),
@@ -174,12 +174,43 @@ def test_where_the_table_is(tmp_path: Path):
         choose_importer(tmp_path / "none")
     with pytest.raises(AmttsError, match=r"holds no metadata\.csv"):
         choose_importer(tmp_path)
-    folder_with(tmp_path, "wavs/a.wav|ሰላም\n", *TWO, name="metadata_train.csv")
-    with pytest.raises(AmttsError, match=r"metadata_train\.csv"):
+    folder_with(tmp_path, "wavs/a.wav|ሰላም\n", *TWO, name="corpus.csv")
+    folder_with(tmp_path, "am\n", name="lang.txt")
+    assert clips(tmp_path) == clips(tmp_path / "corpus.csv") == [("wavs/a.wav", "ሰላም", "", "")]
+    folder_with(tmp_path, "wavs/b.wav|ሰላም\n", *TWO, name="more.csv")
+    with pytest.raises(AmttsError, match=r"but corpus\.csv, more\.csv\. Name") as raised:
         choose_importer(tmp_path)
-    assert clips(tmp_path / "metadata_train.csv") == [("wavs/a.wav", "ሰላም", "", "")]
+    assert "lang.txt" not in str(raised.value)
     with pytest.raises(AmttsError, match="did you mean 'ljspeech'"):
         choose_importer(tmp_path, "ljspeach")
+
+
+def test_tables_of_several_splits_are_one_source(tmp_path: Path):
+    header = "audio_file|text|speaker_name\n"
+    folder_with(tmp_path, header + "wavs/a.wav|ሰላም|ab\n", *TWO, name="metadata_train.csv")
+    folder_with(tmp_path, header + "wavs/b.wav|ለዓለም|ab\nwavs/none.wav|x|ab\n", name="metadata_eval.csv")
+    folder_with(tmp_path, "am\n", name="lang.txt")
+    assert [(e.where, e.text) for e in entries(tmp_path)] == [
+        ("metadata_eval.csv:2", "ለዓለም"),
+        ("metadata_eval.csv:3", "x"),
+        ("metadata_train.csv:2", "ሰላም"),
+    ]
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_spreadsheets_under_a_header_quote_their_cells(tmp_path: Path, separator: str):
+    rows = [
+        ("name", "path", "sentence"),
+        ("1", "wavs/a.wav", f'"ሰላም{separator} ""ለዓለም"" ሁሉ"'),
+        ("2", "wavs/b.wav", 'አንድ "ጥቅስ'),
+        ("3", "wavs/b.wav", f'"አልተዘጋም{separator} x'),
+    ]
+    source = folder_with(tmp_path, "\r\n".join(separator.join(row) for row in rows), *TWO)
+    assert clips(source) == [
+        ("wavs/a.wav", f'ሰላም{separator} "ለዓለም" ሁሉ', "", ""),
+        ("wavs/b.wav", 'አንድ "ጥቅስ', "", ""),
+    ]
+    assert rules(source)[-1] == "malformed-line"
 
 
 def test_importers_have_names_and_summaries():

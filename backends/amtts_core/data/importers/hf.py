@@ -36,7 +36,7 @@ class HuggingFace:
         """True for parquet files, and for metadata whose first column of files is called `file_name`."""
         if source.is_dir():
             return bool(_metadata(source)) or first_under(source, {".parquet"}) is not None
-        return source.suffix.lower() == ".parquet" or _is_metadata(source)
+        return source.suffix.lower() == ".parquet" or is_metadata(source)
 
     def read(self, source: Path) -> Reading:
         """Opens every parquet file under the source, or else every metadata file."""
@@ -45,7 +45,7 @@ class HuggingFace:
         tables = _parquets(source)
         if tables:
             return Reading(root, parquet_entries(folder, tables), None, f"{len(tables)} parquet file(s)")
-        found = _metadata(source) if source.is_dir() else [source] if _is_metadata(source) else []
+        found = _metadata(source) if source.is_dir() else [source] if is_metadata(source) else []
         if not found:
             raise AmttsError(
                 f"{source} holds neither parquet files nor a metadata.csv or metadata.jsonl with a {_FILE} column"
@@ -61,10 +61,11 @@ def _parquets(source: Path) -> list[str]:
 
 
 def _metadata(source: Path) -> list[Path]:
-    return [path for path in (source / name for name in files_under(source, _METADATA)) if _is_metadata(path)]
+    return [path for path in (source / name for name in files_under(source, _METADATA)) if is_metadata(path)]
 
 
-def _is_metadata(path: Path) -> bool:
+def is_metadata(path: Path) -> bool:
+    """True for an audiofolder's metadata file: it has a `file_name` column."""
     if path.suffix == ".jsonl":
         return _FILE in first_row(path)
     if path.suffix != ".csv" or not path.is_file():

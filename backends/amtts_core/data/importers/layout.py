@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from amtts_core.data.importers.locate import AudioLocator
-from amtts_core.data.importers.table import read_lines, separator_of
+from amtts_core.data.importers.table import QUOTING, read_lines, separator_of, split_quoted
 from amtts_core.errors import AmttsError
 
 AUDIO_NAMES = (
@@ -22,6 +23,10 @@ SPOKEN_NAMES = ("normalized_text", "normalised_text", "normalized_transcription"
 SPEAKER_NAMES = ("speaker_name", "speaker", "speaker_id", "client_id")
 
 _SAMPLE = 200
+_MOST_TABLES = 20
+_SPLIT_NAME = re.compile(
+    r"(?P<stem>.*?)[_-]?(?:train|training|eval|val|valid|validation|dev|test)(?P<suffix>\.(?:csv|tsv|txt))"
+)
 _HEADER_REMEDY = "Write a header as the first line: audio_file|text or audio_file|text|speaker_name"
 
 
@@ -41,7 +46,7 @@ class Layout:
     @property
     def absorb(self) -> int | None:
         """The column that may hold the separator."""
-        return self.text if self.spoken is None else None
+        return self.text if self.spoken is None and self.separator not in QUOTING else None
 
     @property
     def optional(self) -> bool:
@@ -61,7 +66,7 @@ class Layout:
             self.spoken: "normalised text",
             self.speaker: "speaker",
         }
-        sign = "|" if self.separator == "|" else "<tab>"
+        sign = "<tab>" if self.separator == "\t" else self.separator
         return sign.join(names.get(column, "(ignored)") for column in range(self.columns))
 
 
@@ -77,12 +82,18 @@ def detect_layout(path: Path, root: Path) -> Layout:
     if all(line.problem for line in sample):
         raise AmttsError(f"{path}: line 1 {sample[0].problem}", remedy="Save it as UTF-8 text")
     separator = separator_of(sample, path)
-    rows = [[cell.strip() for cell in line.text.split(separator)] for line in sample if not line.problem]
+    rows = [_cells(line.text, separator) for line in sample if not line.problem]
     locator = AudioLocator(root)
     named = _by_header(rows[0], path, locator)
     if named is not None:
         roles, columns, header = named, len(rows[0]), True
         rows = rows[1:]
+    elif separator in QUOTING:
+        raise AmttsError(
+            f"{path}: the columns are separated by {separator!r}, and the first line {'|'.join(rows[0])!r} names no "
+            "audio and text column; without a header only | or tab may separate columns",
+            remedy=_HEADER_REMEDY,
+        )
     else:
         columns = _usual(rows)
         rows = [row for row in rows if len(row) == columns]
@@ -100,6 +111,12 @@ def detect_layout(path: Path, root: Path) -> Layout:
         roles.get("speaker"),
         pattern,
     )
+
+
+def _cells(text: str, separator: str) -> list[str]:
+    if separator in QUOTING:
+        return split_quoted(text, separator)
+    return [cell.strip() for cell in text.split(separator)]
 
 
 def _by_header(cells: list[str], path: Path, locator: AudioLocator) -> dict[str, int] | None:
@@ -202,13 +219,38 @@ def metadata_file(source: Path) -> Path:
         return source
     if (source / "metadata.csv").is_file():
         return source / "metadata.csv"
-    others = sorted(name for name in os.listdir(source) if name.lower().endswith((".csv", ".tsv", ".txt")))
+    others = _tables_beside(source)
+    readable = [name for name in others[:_MOST_TABLES] if layout_or_none(source / name) is not None]
+    if len(readable) == 1:
+        return source / readable[0]
     if others:
         raise AmttsError(
-            f"{source} holds no metadata.csv but {', '.join(others[:5])}",
-            remedy=f"Name the one that is meant: amtts prepare {source / others[0]} --out DIR",
+            f"{source} holds no metadata.csv but {', '.join((readable or others)[:5])}",
+            remedy=f"Name the one that is meant: amtts prepare {source / (readable or others)[0]} --out DIR",
         )
     raise AmttsError(
         f"{source} holds no metadata.csv",
-        remedy=_HEADER_REMEDY.replace("header", "metadata.csv with a header", 1),
+        remedy="Give a folder with a metadata.csv, or the csv itself",
     )
+
+
+def _tables_beside(source: Path) -> list[str]:
+    return sorted(name for name in os.listdir(source) if name.lower().endswith((".csv", ".tsv", ".txt")))
+
+
+def split_tables(source: Path) -> list[Path]:
+    """`metadata_train.csv` and `metadata_eval.csv` of one folder (Coqui, XTTS), or `train.csv` and `test.csv`.
+
+    Empty where the folder has a `metadata.csv`, holds fewer than two such tables, or one that cannot be understood.
+    """
+    if not source.is_dir() or (source / "metadata.csv").exists():
+        return []
+    named: dict[tuple[str, str], list[str]] = {}
+    for name in _tables_beside(source):
+        if match := _SPLIT_NAME.fullmatch(name):
+            named.setdefault((match["stem"], match["suffix"]), []).append(name)
+    groups = [names for names in named.values() if len(names) > 1]
+    if len(groups) != 1:
+        return []
+    tables = [source / name for name in groups[0]]
+    return tables if all(layout_or_none(table) for table in tables) else []

@@ -1,8 +1,11 @@
-"""Lines of a table with `|` or tab between its columns. Never CSV: a quote is a letter like any other."""
+"""Lines of a table. With `|` or tab between its columns a quote is a letter like any other; a spreadsheet's commas and
+semicolons come with quotes that quote, and only under a header.
+"""
 
 from __future__ import annotations
 
 import codecs
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +15,8 @@ from amtts_core.errors import AmttsError
 
 LONGEST_LINE = 1 << 20
 """Characters; a longer line is reported and skipped, so a file without line ends does not fill the memory."""
+QUOTING = (",", ";")
+"""Separators of spreadsheets, where cells that hold one stand in quotes."""
 _DAMAGE = re.compile("[\udc80-\udcff\ufffd]")
 
 
@@ -77,18 +82,26 @@ def separator_of(lines: list[Line], path: Path) -> str:
     """The character between the columns.
 
     Raises:
-        AmttsError: neither `|` nor a tab stands in the first line.
+        AmttsError: neither `|` nor a tab, comma or semicolon stands in the first line.
     """
     first = next((line.text for line in lines if not line.problem), "")
     for separator in ("|", "\t"):
         if separator in first:
             return separator
+    found = max(QUOTING, key=first.count)
+    if found in first:
+        return found
     remedy = "Write it as audio_file|text, one clip a line"
-    if "," in first or ";" in first:
-        raise AmttsError(
-            f"{path}: the columns are separated by neither | nor tab but seemingly by commas", remedy=remedy
-        )
     raise AmttsError(f"{path}: line 1 has one column; expected | or tab between columns", remedy=remedy)
+
+
+def split_quoted(text: str, separator: str) -> list[str]:
+    """The cells of a spreadsheet's line; a quote that quotes nothing is a letter."""
+    try:
+        row = next(csv.reader([text], delimiter=separator, strict=True), [])
+    except csv.Error:
+        row = text.split(separator)
+    return [cell.strip() for cell in row]
 
 
 def split_columns(
@@ -103,7 +116,7 @@ def split_columns(
         absorb: the column that takes separators inside its text; None where two columns could.
         optional: the last column may be missing.
     """
-    cells = text.split(separator)
+    cells = split_quoted(text, separator) if separator in QUOTING else text.split(separator)
     while len(cells) > columns and not cells[-1].strip():
         cells.pop()
     if optional and len(cells) == columns - 1:
