@@ -33,8 +33,14 @@ _README = """# T3 for Chatterbox
 
 {tokenizer}
 
-Text tokens: {text}. Speech codes: {codes}, start {start}, end {stop}. {licence}
+Text tokens: {text}. Speech codes: {codes}, start {start}, end {stop}. {starts} {licence}
 """
+
+_STARTS = {
+    True: "It learnt with two start tokens before speech, as Chatterbox feeds.",
+    False: "It learnt with {starts} start token before speech, whereas Chatterbox' `inference` feeds two: for a voice "
+    "that speaks there, train with `--set model.start_tokens=2`.",
+}
 
 _OFFICIAL = """import safetensors.torch
 from chatterbox.models.t3 import T3
@@ -107,6 +113,12 @@ def export_chatterbox(
         heads=config.perceiver_heads,
     )
     vocabulary = None if tokenizer is None else stock_tokenizer(tokenizer)
+    if config.start_tokens != 2:
+        logger.warning(
+            "this network learnt with model.start_tokens=%d; stock Chatterbox feeds 2 starts before speech, which it "
+            "has not learnt",
+            config.start_tokens,
+        )
     kind = "" if tokenizer is None else tokenizer.kind
     named = TOKENIZER_FILES[config.multilingual]
     language = getattr(tokenizer, "language", "")
@@ -125,6 +137,7 @@ def export_chatterbox(
         codes=config.speech_codes,
         start=config.start_speech,
         stop=config.stop_speech,
+        starts=_STARTS[config.start_tokens == 2].format(starts=config.start_tokens),
         licence=f"Licence of the weights: {licence}." if licence else "",
     )
     try:
@@ -190,4 +203,5 @@ def published_sizes(network: T3, *, start_text: int, stop_text: int) -> dict[str
             "emotion_adv": True,
         },
         "perceiver": {"num_queries": config.perceiver_queries, "num_heads": config.perceiver_heads},
+        "amtts": {"multilingual": config.multilingual, "start_tokens": config.start_tokens},
     }

@@ -43,13 +43,16 @@ def published_start(path: Path) -> PublishedStart:
 
 
 def _sizes(file: Path, published: dict[str, Any]) -> T3Config:
-    """By the file's name, else by the config beside it, else by the tensors."""
-    if file.stem in PUBLISHED_FILES:
-        return T3Config.model_validate(PRESETS[PUBLISHED_FILES[file.stem]])
+    """By the config beside it where that tells all, else by the file's name, else by the tensors."""
     settings = read_config(config_files(file))
+    preset = PRESETS[PUBLISHED_FILES[file.stem]] if file.stem in PUBLISHED_FILES else {}
     try:
-        if "llama" in settings and "t3" in settings:
-            return bundle_config(settings)
+        if {"hidden_size", "num_hidden_layers"} <= set(settings.get("llama") or {}) and "t3" in settings:
+            told = {"multilingual": preset.get("multilingual", False), **(settings.get("amtts") or {})}
+            own = bundle_config(settings).model_dump() | told
+            return T3Config.model_validate(own)
+        if preset:
+            return T3Config.model_validate(preset)
         return config_of_shapes(published, settings.get("llama") or {})
     except (KeyError, TypeError, ValueError) as fault:
         raise CheckpointError(f"weights {file} are no T3 of Chatterbox: {fault}") from None

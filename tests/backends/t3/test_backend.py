@@ -17,6 +17,7 @@ from amtts_chatterbox.t3 import backend as module
 from amtts_chatterbox.t3.backend import SAMPLE_RATE, ChatterboxT3Backend
 from amtts_chatterbox.t3.bundle import bundle_config
 from amtts_chatterbox.t3.names import DUMMY, to_published
+from amtts_chatterbox.t3.start import published_start
 from amtts_chatterbox.t3.voice_encoder import VoiceEncoder
 from amtts_chatterbox.t3.weights import load_published
 from amtts_core.backend import Backend, Example, SynthesisRequest
@@ -239,6 +240,18 @@ def test_an_export_has_the_published_names_and_loads_again(
         if name != DUMMY:
             assert torch.equal(tensor, to_published(backend.network.state_dict())[name]), name
     assert sizes["t3"]["start_text_token"] == 2
+    begun = published_start(tmp_path / "out").model
+    own = backend.config.model_dump(mode="json")
+    for name in (
+        "hidden",
+        "layers",
+        "heads",
+        "speech_codes",
+        "start_tokens",
+        "multilingual",
+        "text_positions",
+    ):
+        assert begun[name] == own[name], "its own sizes, although the file has the name of a published one"
     readme = (tmp_path / "out" / "README.md").read_text()
     code = readme.split("```python\n")[1].split("```")[0]
     compile(code, "README.md", "exec")
