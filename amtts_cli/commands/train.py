@@ -176,7 +176,7 @@ def train(
             on_progress=progress.features,
         )
     if is_main():
-        _print(result, data, speaks=bool(chosen.spec.tokenizers))
+        _print(result, data)
 
 
 def _options(
@@ -227,7 +227,7 @@ def _pace(speed: dict[str, float]) -> str:
     )
 
 
-def _print(result: TrainingResult, data: Path, *, speaks: bool) -> None:
+def _print(result: TrainingResult, data: Path) -> None:
     outcome = result.outcome
     lines = [
         f"{outcome.reason} at step {outcome.step}, epoch {outcome.epoch}, after {outcome.seconds:.0f} s "
@@ -242,7 +242,7 @@ def _print(result: TrainingResult, data: Path, *, speaks: bool) -> None:
         lines.append(f"continue with: amtts train --data {data} --out {result.run} --resume")
     if result.feedback is not None:
         lines += result.feedback.lines()
-    if speaks:
+    if result.speaks:
         spoken = f'amtts synthesize --checkpoint {result.run} "ሰላም ለዓለም።" --out hello.wav'
         lines.append(f"speak with: {spoken}")
     told = {"run": str(result.run), "excluded": result.excluded, **outcome.__dict__}

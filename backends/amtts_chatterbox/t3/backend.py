@@ -191,7 +191,7 @@ class ChatterboxT3Backend:
         for row, example in enumerate(examples):
             found = example.features.get("speaker", np.zeros(0)).reshape(-1)
             if len(found):
-                vectors[row] = torch.from_numpy(np.float32(found))
+                vectors[row] = torch.from_numpy(np.array(found, dtype=np.float32))
         return {
             "ids": [example.id for example in examples],
             "tokens": tokens,

@@ -12,6 +12,7 @@ import torch
 
 from amtts_core.backend import Backend
 from amtts_core.checkpoint import load_strict
+from amtts_core.codec.protocol import CachedCodec
 from amtts_core.config import RunConfig, commented_yaml
 from amtts_core.data.corpus import corpus_normalizer
 from amtts_core.errors import AmttsError
@@ -54,6 +55,8 @@ class TrainingResult:
     excluded: int
     feedback: FeedbackReport | None = None
     """What learning from corrected words did, where there were some."""
+    speaks: bool = True
+    """The checkpoint can be spoken with here; not so without text, nor with codes that nothing here decodes."""
 
 
 def train(
@@ -170,7 +173,8 @@ def train(
     outcome = _fitted(fit, run)
     if watch is not None and watch.lost is not None:
         raise watch.lost
-    return TrainingResult(run, outcome, len(excluded), report)
+    speaks = bool(backend_class.spec.tokenizers) and not isinstance(backend.speech_codec(), CachedCodec)
+    return TrainingResult(run, outcome, len(excluded), report, speaks)
 
 
 def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callback]:

@@ -19,6 +19,8 @@ from amtts_core.codec.store import CodeStore
 from amtts_core.data.manifest import read_manifest
 from amtts_core.errors import AmttsError
 
+ROOT = Path(__file__).resolve().parents[3]
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -169,3 +171,26 @@ def test_a_store_of_another_codec_is_refused_with_both_names(
 def test_neither_audio_nor_tokens_are_pretended(corpus: Path, tmp_path: Path) -> None:
     learn(corpus, tmp_path / "run").refused("makes no S3 tokens from audio")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_settings_for_gpus_learn_such_codes(corpus: Path, cache: Path, tmp_path: Path) -> None:
+    """On a network of the smallest size: what they are for has half a billion weights."""
+    codes, run, start = tmp_path / "codes", tmp_path / "run", tmp_path / "start"
+    assert encode(corpus, cache, codes).code == 0
+    first = learn(corpus, run, "--codes", codes)
+    assert "speak with" not in first.out, "nothing here makes sound of S3 codes"
+    grown = call(
+        *("extend-vocab", "--backend", "chatterbox", "--checkpoint", run, "--out", start),
+        *("--tokenizer", corpus / "tokenizer", "--add", "ʕ"),
+    )
+    assert grown.code == 0, grown.err
+    learnt = {}
+    for path in sorted((ROOT / "examples/chatterbox").glob("gpu-*.yaml")):
+        out = tmp_path / path.stem
+        asked = ("train", "--config", path, "--from", start, "--data", corpus, "--codes", codes, "--out", out)
+        done = call(
+            *asked, "--max-steps", 1, "--max-samples", 2, "--set", "training.precision=fp32"
+        )  # one a process
+        assert done.code == 0, done.err
+        learnt[path.stem] = read_checkpoint(out).info.training_type
+    assert learnt == {"gpu-8gb": "lora+new-rows", "gpu-16gb": "full", "gpu-24gb": "full"}
