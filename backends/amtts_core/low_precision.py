@@ -1,8 +1,9 @@
 """Whether a processor's bf16 convolutions compute what they should: some kernels of oneDNN do not.
 
 torch 2.13 on processors with AMX returns numbers without any likeness for strided convolutions with few channels, such
-as 8 channels, 8 taps and stride 4 (errors of 100 %), and for the gradient of such transposed ones. Nothing is raised,
-so a network with such a layer learns from noise. Each shape is tried before it is relied on.
+as 8 channels, 8 taps and stride 4 (errors of 100 %), and for the gradient of such transposed ones; the padding
+matters, the length does not. Nothing is raised, so a network with such a layer learns from noise. Each shape is tried
+before it is relied on.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def _shapes(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, Any]]:
                 continue
             found: Any = layer
             shape = (kind, found.in_channels, found.out_channels, found.kernel_size, found.stride)
-            shape = (*shape, found.dilation, found.groups)
+            shape = (*shape, found.padding, found.dilation, found.groups)
             if shape not in seen:
                 seen.add(shape)
                 yield f"{name}.{path}", layer
@@ -91,7 +92,10 @@ def _passed(layer: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         given = torch.randn(2, layer.in_channels, *sizes, generator=draws).to(dtype).requires_grad_()
         shape = layer.weight.shape
         weight = torch.randn(shape, generator=draws).to(dtype).requires_grad_()
-        out = _RUN[kind](given, weight, None, layer.stride, groups=layer.groups, dilation=layer.dilation)
+        own = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+        if kind is nn.ConvTranspose1d:
+            own["output_padding"] = layer.output_padding
+        out = _RUN[kind](given, weight, None, groups=layer.groups, **own)
         blame = torch.randn(out.shape, generator=draws).to(dtype)
         of_given, of_weight = torch.autograd.grad(out, (given, weight), blame)
     return out.detach(), of_given, of_weight
