@@ -16,5 +16,7 @@ def usable_device(device: str) -> str:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise AmttsError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+        raise AmttsError(
+            f"device '{device}' cannot be used: {str(error).splitlines()[0]}", remedy="Use --device cpu"
+        ) from None
     return device

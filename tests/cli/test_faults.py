@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import call
 from short_run import assert_same_end, begin, cut_after_four, resume
 from tiny_voice import make_corpus, train_tiny
 
+from amtts_core.audio.save import write_audio
 from amtts_core.checkpoint import checkpoints_of, damage
+from amtts_core.errors import AmttsError
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +108,13 @@ def test_a_full_disk_during_the_feature_cache(
     disk(8000)
     assert begin(corpus, tmp_path / "run", f"data.cache={cache}").code == 0
     assert_same_end(whole, tmp_path / "run")
+
+
+def test_a_full_disk_while_audio_is_written(disk: Callable[[int], Path]) -> None:
+    mounted = disk(16)
+    with pytest.raises(AmttsError, match=r"hello.wav cannot be written: No space left on device.*Free space"):
+        write_audio(mounted / "hello.wav", np.zeros(24000, np.float32), 24000)
+    assert not list(mounted.iterdir())
 
 
 def test_a_full_disk_during_an_export(corpus: Path, tmp_path: Path, disk: Callable[[int], Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import struct
 from pathlib import Path
 
@@ -76,4 +77,15 @@ def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
     except (OSError, soundfile.LibsndfileError) as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise AmttsError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
+        if _free(path) < 2 * len(waveform):  # libsndfile says no more than "System error"
+            why = f"No space left on device ({why})"
+        raise AmttsError(
+            f"{path} cannot be written: {why}", remedy="Free space, or choose another --out"
+        ) from None
+
+
+def _free(path: Path) -> int:
+    """Bytes that are free where the file would be."""
+    above = next((folder for folder in path.absolute().parents if folder.is_dir()), Path("/"))
+    return shutil.disk_usage(above).free

@@ -16,6 +16,7 @@ from tiny_voice import make_corpus
 from amtts_chatterbox.s3 import CARDINALITY, S3Tokens
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.codec.store import CodeStore
+from amtts_core.config import read_config_file, resolve_config
 from amtts_core.data.manifest import read_manifest
 from amtts_core.errors import AmttsError
 
@@ -184,13 +185,14 @@ def test_the_settings_for_gpus_learn_such_codes(corpus: Path, cache: Path, tmp_p
         *("--tokenizer", corpus / "tokenizer", "--add", "ʕ"),
     )
     assert grown.code == 0, grown.err
-    learnt = {}
+    kinds = {}
     for path in sorted((ROOT / "examples/chatterbox").glob("gpu-*.yaml")):
-        out = tmp_path / path.stem
-        asked = ("train", "--config", path, "--from", start, "--data", corpus, "--codes", codes, "--out", out)
-        done = call(
-            *asked, "--max-steps", 1, "--max-samples", 2, "--set", "training.precision=fp32"
-        )  # one a process
-        assert done.code == 0, done.err
-        learnt[path.stem] = read_checkpoint(out).info.training_type
-    assert learnt == {"gpu-8gb": "lora+new-rows", "gpu-16gb": "full", "gpu-24gb": "full"}
+        config, _ = resolve_config(read_config_file(path), overrides={"preset": "official"})
+        kinds[path.stem] = config.training.type
+    assert kinds == {"gpu-8gb": "lora+new-rows", "gpu-16gb": "full", "gpu-24gb": "full"}
+    smallest = ROOT / "examples/chatterbox/gpu-8gb.yaml"
+    asked = ("train", "--config", smallest, "--from", start, "--data", corpus, "--codes", codes)
+    alone = ("--max-steps", 1, "--max-samples", 2, "--set", "training.precision=fp32")  # one a process
+    done = call(*asked, "--out", tmp_path / "tuned", *alone)
+    assert done.code == 0, done.err
+    assert read_checkpoint(tmp_path / "tuned").info.training_type == "lora+new-rows"
