@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from amtts_core.errors import CheckpointError
+from amtts_core.training.replay import MixedDataset
 from amtts_core.training.shards import part_of, parts_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def capture(trainer: Trainer) -> dict[str, Any]:
         "best_step": trainer.judge.best_step,
         "stale": trainer.judge.stale,
         "schedule": trainer.schedule.state(),
-        "order": trainer.order(),
+        "order": order(trainer),
         "per_step": trainer.feed.per_step,
         "origin": list(trainer.origin),
         "samples_bytes": trainer.ledger.size(),
@@ -44,6 +45,19 @@ def capture(trainer: Trainer) -> dict[str, Any]:
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
+
+
+def order(trainer: Trainer) -> dict[str, int]:
+    """What decides which batch is the n-th of an epoch, so that a position means something."""
+    sampler, data = trainer.sampler, trainer.train_data
+    found = {
+        "training.seed": sampler.seed,
+        "data.batch_frames": sampler.batch_frames,
+        "data.max_utterances": sampler.max_utterances,
+    }
+    if isinstance(data, MixedDataset):
+        found["replayed utterances"] = data.draw(0).count
+    return found
 
 
 def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None:
@@ -84,7 +98,7 @@ def restore(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None
 
 
 def _restore_order(trainer: Trainer, state: dict[str, Any], *, same_data: bool) -> None:
-    own, stored = trainer.order(), state["order"]
+    own, stored = order(trainer), state["order"]
     changed = [
         f"{name} was {stored.get(name)}, is now {own.get(name)}"
         for name in {**stored, **own}

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from amtts_core.backend import Backend, Batch
 from amtts_core.checkpoint import CheckpointInfo
@@ -25,9 +23,8 @@ from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
 from amtts_core.low_precision import require_sound
-from amtts_core.modes import evaluating
 from amtts_core.training.blocks import prepare_blocks
-from amtts_core.training.callbacks import Callback, EpochReport, Outcome, StepReport
+from amtts_core.training.callbacks import Callback, EpochReport, Outcome
 from amtts_core.training.clock import Clock
 from amtts_core.training.control import CHECK_EVERY, ControlFile
 from amtts_core.training.ema import WeightAverage
@@ -43,10 +40,9 @@ from amtts_core.training.shards import split, whole
 from amtts_core.training.state import capture, restore
 from amtts_core.training.step import StepRunner
 from amtts_core.training.stop import StopFlag
-from amtts_core.training.throughput import Meter, speeds
 from amtts_core.training.types import frozen_names, parameter_kinds, put_back, step_rules
 from amtts_core.training.validation import Judge, Validator
-from amtts_core.vocab.lora import merged
+from amtts_core.training.voice import Voice
 
 logger = logging.getLogger(__name__)
 
@@ -146,25 +142,28 @@ class Trainer:
         for name, module in self.learner.modules.items():
             # evaluation_mode: precision without DistributedDataParallel, see `processes`
             self.learner.modules[name] = self.accelerator.prepare_model(module, evaluation_mode=True)
-        self._seconds = {utterance.id: utterance.duration for utterance in train_data.utterances}
-        self._sums: dict[str, float] = defaultdict(float)
-        self._count = 0
-        self._clock = Clock()
-        self._window, self._waited = Meter(), 0.0
         self._saved_at: tuple[int, int, int] | None = None
-        self._rows = {utterance.id: row for row, utterance in enumerate(train_data.utterances)}
+        rows = {utterance.id: row for row, utterance in enumerate(train_data.utterances)}
+        self._clock = Clock(train_data, self.sampler.lengths, rows)
         self.guard = LossGuard(run, limit=training.max_bad_batches, writes=self.processes.main)
         self.average: WeightAverage | None = None
         if training.ema_decay:
             still = frozen_names(backend.network)
             self.average = WeightAverage(backend.network, training.ema_decay, still=still)
+        self._voice = Voice(
+            backend,
+            average=self.average,
+            shards=self.shards,
+            speakers=info.speakers,
+            main=self.processes.main,
+        )
         self.ledger = SampleLedger(run)
         self.steps = StepRunner(
             self.accelerator,
             self.learner,
             self.optimizers,
             clip_norm=training.optim.clip_norm,
-            rebatch=lambda ids: train_data.batch([self._rows[i] for i in ids]),
+            rebatch=lambda ids: train_data.batch([rows[i] for i in ids]),
             rules=self._rules,
             shards=self.shards,
         )
@@ -214,8 +213,8 @@ class Trainer:
     def fit(self) -> Outcome:
         """Runs until the last step, an early stop or a signal; always leaves a checkpoint of the last step."""
         keep_freed_memory()
-        self._clock, self.feed.waiting = Clock(started=time.monotonic()), 0.0
-        self._window, self._waited = Meter(), 0.0
+        self._clock.start()
+        self.feed.waiting = 0.0
         self.run.mkdir(parents=True, exist_ok=True)
         if self.processes.main:
             self._keeper = CheckpointKeeper(self.run, keep=self.config.keep)
@@ -253,10 +252,9 @@ class Trainer:
                     break
             if not self._is_saved():
                 self.save(metrics)
-        self._clock.meter.add(self._window)  # steps since the last report
         outcome = self._clock.outcome(self, reason=reason, first=first, metrics=metrics)
         if self.config.sample_every:
-            self._prepare_voice()
+            self._voice.gather()
         self._call("finished", outcome)
         return outcome
 
@@ -312,47 +310,12 @@ class Trainer:
         self.ledger.add(self.step, epoch, ids)
         if group:
             self.guard.good(self.step, result.total)
-        for name, value in result.metrics.items():
-            self._sums[name] += value
-        self._count += 1
-        self._count_up(group, time.monotonic() - began)
-        self._report(rate)
-        return True
-
-    def _report(self, rate: float) -> None:
-        due = self.step % self.config.log_every == 0 or self.step == self.total_steps
-        # Each process measured its part of the mean; they are put together where somebody reads them.
-        sums = self.processes.total(self._sums) if due else self._sums
-        metrics = {n: value / self._count / (self.processes.count if due else 1) for n, value in sums.items()}
-        metrics["train/learning_rate"] = rate
-        report = StepReport(
-            step=self.step,
-            epoch=self.epoch,
-            total_steps=self.total_steps,
-            metrics=metrics,
-            log_due=due,
-            speed=speeds(self, self._window) if due else {},
-        )
+        self._clock.add(result.metrics, group, seconds=time.monotonic() - began, waiting=self.feed.waiting)
+        report = self._clock.report(self, rate=rate)
         if self.config.sample_every and self.step % self.config.sample_every == 0:
-            self._prepare_voice()
+            self._voice.gather()
         self._call("stepped", report)
-        if due:
-            self._clock.meter.add(self._window)
-            self._sums, self._count, self._window = defaultdict(float), 0, Meter()
-
-    def _count_up(self, group: list[Batch], seconds: float) -> None:
-        window, waited = self._window, self.feed.waiting - self._waited
-        self._waited = self.feed.waiting
-        window.seconds += seconds + waited
-        window.waiting += waited
-        for batch in group:
-            rows = [self._rows[name] for name in batch["ids"]]
-            lengths = self.sampler.lengths[rows]
-            window.utterances += len(rows)
-            window.audio += sum(self._seconds[name] for name in batch["ids"])
-            window.tokens += sum(len(self.train_data.tokens[row]) for row in rows)
-            window.frames += int(lengths.sum())
-            window.padded += int(lengths.max()) * len(rows)
+        return True
 
     # ---- losses that cannot lie ----
 
@@ -375,7 +338,7 @@ class Trainer:
         """Mean losses over the validation set, weighted by utterances; empty where there is none."""
         if self._validator is None:
             return {}
-        with self._averaged(), nullcontext() if self.shards else merged(self.backend.network):
+        with self._voice.measured():
             metrics, pictures = self._validator.measure()
             with (
                 torch.random.fork_rng()
@@ -383,29 +346,9 @@ class Trainer:
                 self._call("validated", self.step, metrics, pictures)
         return metrics
 
-    def _averaged(self) -> AbstractContextManager[None]:
-        return self.average.applied() if self.average is not None else nullcontext()
-
-    @contextmanager
-    def as_spoken(self) -> Iterator[Backend]:
+    def as_spoken(self) -> AbstractContextManager[Backend]:
         """What a checkpoint speaks with: the average, adapters merged into their layers; in evaluation mode."""
-        if self.shards is not None:
-            assert self.shards.voice is not None
-            yield self.shards.voice
-            return
-        network = self.backend.network
-        with evaluating(network), self._averaged(), merged(network):
-            yield self.backend
-
-    def _spoken(self) -> dict[str, Tensor]:
-        """The weights that a checkpoint speaks with."""
-        return self.average.average if self.average is not None else self.backend.network.state_dict()
-
-    def _prepare_voice(self) -> None:
-        if self.shards is not None:
-            self.shards.gather_voice(
-                self.backend, self._spoken(), speakers=self.info.speakers, main=self.processes.main
-            )
+        return self._voice.spoken()
 
     def save(self, metrics: dict[str, float]) -> None:
         """Writes a checkpoint of this step, moves the pointers and removes old ones. Only the main process writes."""
@@ -414,7 +357,7 @@ class Trainer:
             return
         if self.processes.main:
             self.ledger.flush()
-        state, spoken = whole((capture(self), self._spoken()), keep=self.processes.main)
+        state, spoken = whole((capture(self), self._voice.weights()), keep=self.processes.main)
         if not self.processes.main:
             return
         info = self.info.model_copy(update={"step": self.step, "epoch": self.epoch, "metrics": metrics})
@@ -433,19 +376,6 @@ class Trainer:
         """Continues where `state` was taken; the caller has loaded the weights. Other data begin an epoch anew."""
         restore(self, state, same_data=same_data)
         self._saved_at = (self.step, self.epoch, self.batch)
-
-    def order(self) -> dict[str, int]:
-        """What decides which batch is the n-th of an epoch, so that a position means something."""
-        return {
-            "training.seed": self.sampler.seed,
-            "data.batch_frames": self.sampler.batch_frames,
-            "data.max_utterances": self.sampler.max_utterances,
-        } | self._replayed()
-
-    def _replayed(self) -> dict[str, int]:
-        if not isinstance(self.train_data, MixedDataset):
-            return {}
-        return {"replayed utterances": self.train_data.draw(0).count}
 
     def _call(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
