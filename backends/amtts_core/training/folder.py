@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from amtts_core.backend import Backend
-from amtts_core.checkpoint import Checkpoint, checkpoints_of, damage, read_checkpoint
+from amtts_core.checkpoint import Checkpoint, read_checkpoint
+from amtts_core.checkpoint_folders import checkpoints_of, damage
 from amtts_core.config import RunConfig, read_config_file, resolve_config
 from amtts_core.data.dataset import Excluded
 from amtts_core.errors import AmttsError, CheckpointError

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from amtts_core.checkpoint import CheckpointInfo, checkpoints_of, damage, write_checkpoint, write_pointer
+from amtts_core.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoint_folders import checkpoints_of, damage, write_pointer
 from amtts_core.text.tokenizer import TextTokenizer
 
 
