@@ -62,8 +62,8 @@ def _shapes(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, Any]]:
             if kind is None:
                 continue
             found: Any = layer
-            shape = (kind, found.in_channels, found.out_channels, found.kernel_size, found.stride)
-            shape = (*shape, found.padding, found.dilation, found.groups)
+            geometry = (found.kernel_size, found.stride, found.padding, found.dilation)
+            shape = (kind, found.in_channels, found.out_channels, found.groups, *geometry)
             if shape not in seen:
                 seen.add(shape)
                 yield f"{name}.{path}", layer
