@@ -58,6 +58,9 @@ class BackendSpec:
     """Layers that get adapters in LoRA training: ends of their names, or whole-name regular expressions."""
     speaker_rows: tuple[str, ...] = ()
     """Tensors whose first axis is indexed by speakers."""
+    speaker_layers: tuple[str, ...] = ()
+    """Parts of the names of tensors through which a speaker enters, and which a network of one voice lacks: at zero
+    every speaker sounds like that voice, so a single voice can grow."""
     without_start: Mapping[str, Any] = field(default_factory=dict)
     """Settings that name weights to begin with, with the values that name none: for a network that gets its own."""
     only_for_training: tuple[str, ...] = ()

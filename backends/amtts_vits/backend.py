@@ -75,6 +75,7 @@ class VitsBackend:
         },
         lora_targets=(r"generator\.text_encoder\..*\.(q_proj|k_proj|v_proj|out_proj)",),
         speaker_rows=("generator.embed_speaker.weight",),
+        speaker_layers=(".cond.", ".cond_layer."),
         only_for_training=("discriminator.",),
         rate_setting="mel.sample_rate",
         without_start={"start": "", "start_discriminator": ""},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -255,6 +255,7 @@ def _with_speakers(target: Backend, checkpoint: Checkpoint) -> dict[str, Tensor]
     own = target.network.state_dict()
     learnt = dict(target.network.named_parameters())
     fresh = [name for name in now if name not in before]
+    _grow_single(weights, own, target, checkpoint)
     for name in target.spec.speaker_rows:
         old, new = weights.get(name), own.get(name)
         if new is None:
@@ -275,8 +276,32 @@ def _with_speakers(target: Backend, checkpoint: Checkpoint) -> dict[str, Tensor]
         weights[name] = rows
     if fresh:
         logger.warning(
-            "%s does not know these speakers; they start as the mean of its own: %s",
+            "%s does not know these speakers; they start as the mean of those it knows: %s",
             checkpoint.folder,
             ", ".join(fresh[:10]),
         )
     return weights
+
+
+def _grow_single(
+    weights: dict[str, Tensor], own: Mapping[str, Tensor], target: Backend, checkpoint: Checkpoint
+) -> None:
+    """Gives a network of one voice what a speaker enters through, at zero: at first everybody sounds like that voice.
+
+    Raises:
+        CheckpointError: it is the other way round, and the voice of one speaker would have to be cut out.
+    """
+    parts = target.spec.speaker_layers
+    left = [name for name in weights if name not in own and any(part in name for part in parts)]
+    if left:
+        raise CheckpointError(
+            f"{checkpoint.folder} knows {len(checkpoint.info.speakers)} speakers, and the corpus has one: what makes "
+            f"one voice of a '{target.spec.name}' cannot be taken out of it",
+            remedy="Train on two speakers or more, or start from a checkpoint of one voice",
+        )
+    missing = [name for name in own if name not in weights and any(part in name for part in parts)]
+    for name in missing:
+        direction = name.endswith(("original1", "weight_v"))  # of a normed weight; its length is what is zero
+        weights[name] = own[name].clone() if direction else own[name].new_zeros(own[name].shape)
+    if missing:
+        weights |= {name: own[name].clone() for name in target.spec.speaker_rows if name not in weights}

@@ -1,0 +1,40 @@
+"""A voice of one speaker that is to learn others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_voice import fidel_tokenizer, make_corpus, tiny_config, train_tiny
+
+from amtts_core.backend import SynthesisRequest
+from amtts_core.errors import CheckpointError
+from amtts_core.training.run import train
+from amtts_core.training.start import open_start
+
+
+def test_every_speaker_begins_as_the_single_voice_and_learns(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "one", train_items=4, val_items=1)
+    train_tiny(corpus, tmp_path / "single", backend="vits", training={"max_steps": 1})
+    start = open_start(tmp_path / "single")
+    config, kind = tiny_config("vits")
+    tokenizer = fidel_tokenizer()
+    spoken = {}
+    for speakers in ((), ("abebe", "sara")):
+        backend = kind.build(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=speakers)
+        start.fill(backend)
+        backend.network.eval()
+        for speaker in speakers or ("",):
+            request = SynthesisRequest(tokens=tokenizer.encode("ሰላም"), seed=3, speaker=speaker)
+            (spoken[speaker],) = backend.synthesize([request])
+    assert np.abs(spoken["abebe"] - spoken[""]).max() < 1e-5
+    assert np.abs(spoken["sara"] - spoken[""]).max() < 1e-5
+    two = make_corpus(tmp_path / "two", train_items=4, val_items=1, speakers=("abebe", "sara"))
+    more, _ = tiny_config("vits", training={"max_steps": 2})
+    train(more, kind, data=two, run=tmp_path / "grown", start=start, jobs=1)
+    grown = open_start(tmp_path / "grown")
+    assert json.loads((grown.source / "checkpoint.json").read_text())["speakers"] == ["abebe", "sara"]
+    with pytest.raises(CheckpointError, match="knows 2 speakers, and the corpus has one"):
+        grown.fill(kind.build(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=()))
