@@ -24,6 +24,7 @@ from amtts_core.checkpoint import CheckpointInfo
 from amtts_core.config import RunConfig
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
+from amtts_core.training.memory import return_freed_memory
 from amtts_core.training.step import MemoryFullError
 from amtts_core.training.trainer import Trainer
 
@@ -95,6 +96,8 @@ class _Search:
         self._trainer, self._config = trainer, config
         self._lengths = trainer.sampler.lengths
         self._gpu = trainer.accelerator.device.type == "cuda"
+        gc.collect()
+        return_freed_memory()  # of an earlier training in this process: a step would seem to need none
         self._base = psutil.Process().memory_info().rss  # before any gradient or moment
         self._allowed = CPU_SHARE * free_memory() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         trainer.steps.may_split = False
