@@ -123,3 +123,9 @@ def test_the_commands_of_the_page_run_as_written(
         for folder in ("chatterbox-am", "chatterbox-am-2454")
     }
     assert sizes == {"chatterbox-am": len(names) + 359, "chatterbox-am-2454": len(names)}
+
+
+def test_an_empty_addition_is_named(run: Run, old: list[object], tmp_path: Path) -> None:
+    code, _, said = run(*old, "--add", "", "--out", tmp_path / "new")
+    assert code == 2 and "--add '' holds no symbol" in said
+    assert not (tmp_path / "new").exists()

@@ -86,6 +86,8 @@ def read_addition(source: str) -> Addition:
         return Addition(source=source, symbols=cv_symbols(), letters="cv")
     if source == "uroman":
         return Addition(source=source, symbols=())
+    if not source.strip():
+        return _checked(source, [])  # an empty path would be the folder that one stands in
     path = Path(source)
     if path.suffix == ".txt" and path.is_file():
         try:
