@@ -127,5 +127,6 @@ def test_the_commands_of_the_page_run_as_written(
 
 def test_an_empty_addition_is_named(run: Run, old: list[object], tmp_path: Path) -> None:
     code, _, said = run(*old, "--add", "", "--out", tmp_path / "new")
-    assert code == 2 and "--add '' holds no symbol" in said
+    assert code == 2
+    assert "--add '' holds no symbol" in said
     assert not (tmp_path / "new").exists()
