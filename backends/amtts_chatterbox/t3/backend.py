@@ -6,6 +6,7 @@ name and weights are settings. Speech in between is 24 kHz and resampled where t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +46,7 @@ from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.codec.registry import open_codec
 from amtts_core.codec.streaming import LocalDecoder, decode_pieces, frames_of_piece
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.near_codes import near_targets, start_rows
 from amtts_core.training.start import PublishedStart
@@ -142,8 +143,23 @@ class ChatterboxT3Backend:
 
     @classmethod
     def feature_key(cls, config: Any) -> str:
-        """Which codec and which voice encoder."""
-        return f"{cls.codec_identity(config).as_dict()} {config.voice_encoder}"
+        """Which codec and which voice encoder.
+
+        Raises:
+            CheckpointError: the voice encoder cannot be read, or its vectors have another size.
+        """
+        codec = cls.codec_identity(config).as_dict()
+        if not config.voice_encoder:
+            return f"{codec} "
+        made = len(_encoder(config.voice_encoder).state_dict()["proj.weight"])
+        if made != config.speaker_size:
+            raise CheckpointError(
+                f"the voice encoder {config.voice_encoder} makes vectors of {made} channels, "
+                f"model.speaker_size is {config.speaker_size}",
+                remedy=f"Set model.speaker_size={made}, or name another encoder",
+            )
+        with Path(config.voice_encoder).open("rb") as handle:
+            return f"{codec} {hashlib.file_digest(handle, 'sha256').hexdigest()}"
 
     @classmethod
     def codec_identity(cls, config: Any) -> CodecIdentity:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_t3 import CODES, ToneCodec, build, config
-from tiny_voice import overfit, tiny_examples
+from tiny_voice import CODEC, overfit, tiny_examples
 
 from amtts_chatterbox.t3 import backend as module
 from amtts_chatterbox.t3.backend import SAMPLE_RATE, ChatterboxT3Backend
@@ -227,6 +227,19 @@ def test_speaker_vectors_come_from_a_voice_encoder(tmp_path: Path) -> None:
     assert backend.network.voices is not None
     longest = max(range(2), key=lambda row: int(batch["code_lengths"][row]))
     assert torch.equal(backend.network.voices.vectors[0], batch["speaker_vectors"][longest])
+
+
+def test_a_voice_encoder_that_does_not_fit_is_told_before_any_audio_is_heard(tmp_path: Path) -> None:
+    wrong = config(codec="mel-codes", codec_weights=str(CODEC), voice_encoder=str(tmp_path / "ve.pt"))
+    with pytest.raises(CheckpointError, match=r"ve.pt do not exist"):
+        ChatterboxT3Backend.feature_key(wrong)
+    torch.save(VoiceEncoder(hidden=8, size=16).state_dict(), tmp_path / "ve.pt")
+    with pytest.raises(CheckpointError, match=r"16 channels, model.speaker_size is 256.*speaker_size=16"):
+        ChatterboxT3Backend.feature_key(wrong)
+    fitting = wrong.model_copy(update={"speaker_size": 16})
+    before = ChatterboxT3Backend.feature_key(fitting)
+    torch.save(VoiceEncoder(hidden=8, size=16).state_dict(), tmp_path / "ve.pt")
+    assert ChatterboxT3Backend.feature_key(fitting) != before, "other weights under the same name"
 
 
 def test_an_export_has_the_published_names_and_loads_again(
