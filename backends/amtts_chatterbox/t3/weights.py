@@ -65,6 +65,8 @@ def _pickled(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, pickle.UnpicklingError, RuntimeError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        if isinstance(error, pickle.UnpicklingError):  # torch explains its own options instead
+            reason = "it is no file of torch, or holds more than tensors"
         raise CheckpointError(
             f"weights {path} cannot be read as tensors ({type(error).__name__}: {reason[:120]})"
         ) from None

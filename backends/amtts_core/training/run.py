@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +44,7 @@ from amtts_core.training.start import Origin, Start
 from amtts_core.training.trainer import Trainer
 from amtts_core.training.types import choose_parameters
 
+logger = logging.getLogger(__name__)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -163,6 +165,12 @@ def train(
     )
     if previous is not None:
         trainer.load_state(previous.training_state(), same_data="dataset_hash" not in overridden)
+        if trainer.step >= trainer.total_steps:
+            logger.warning(
+                "nothing is left to learn: the run is at step %d of %d; give it more with --max-steps or --max-epochs",
+                trainer.step,
+                trainer.total_steps,
+            )
     excluded = sets.excluded
     with main_first():
         if is_main():

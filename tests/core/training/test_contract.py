@@ -108,6 +108,12 @@ def test_settings_that_a_resumed_run_changes_are_told(
     assert told == ["training.optim.clip_norm was 1.0, is now 0.5"]
 
 
+def test_a_run_that_is_over_says_so(started: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
+    data, run = started
+    assert train_tiny(data, run, resume=True, training={"max_steps": 2}).outcome.step == 2
+    assert "nothing is left to learn: the run is at step 2 of 2" in caplog.text
+
+
 def test_every_backend_names_settings_that_it_has() -> None:
     for backend in backend_names():
         spec = get_backend(backend).spec
