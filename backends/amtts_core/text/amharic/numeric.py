@@ -13,6 +13,7 @@ from amtts_core.text.amharic.numbers import digit_words, words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader
 from amtts_core.text.amharic.phones import phone_rules
 from amtts_core.text.amharic.quantities import fraction_rules, range_rules
+from amtts_core.text.amharic.scripture import verse_rule
 from amtts_core.text.ethiopic import LETTER, numeral_value
 from amtts_core.text.rules import Rule, Stage, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
@@ -121,6 +122,7 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
     rules: tuple[Rule, ...] = (
         Substitution("ethiopic-numeral", _ETHIOPIC, _ethiopic_numeral),
         literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
+        verse_rule(),
         Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs="፣"),
         Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=","),
         Substitution(
