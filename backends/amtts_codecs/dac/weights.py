@@ -8,6 +8,7 @@ MIT licence. Loading never executes code from a file.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,18 @@ from amtts_core.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
 from amtts_core.safe_load import load_torch_file, reading_safely
 
+MEND = "Get the file again, or give other weights"
+SIZES = ("encoder_dim", "decoder_dim", "n_codebooks", "codebook_size", "codebook_dim", "sample_rate")
+"""Whole positive numbers among a published model's constructor arguments."""
+FOLDER_SIZES = (
+    "encoder_hidden_size",
+    "decoder_hidden_size",
+    "n_codebooks",
+    "codebook_size",
+    "codebook_dim",
+    "sampling_rate",
+)
+"""The same in the `config.json` of a Hugging Face folder."""
 UNIT = ("snake1", "conv1", "snake2", "conv2")
 """A residual unit's published positions 0-3."""
 
@@ -82,9 +95,51 @@ def load_dac(path: Path) -> DacModel:
     """The network of a published `.pth` file or of a Hugging Face folder, strictly, in evaluation mode.
 
     Raises:
-        CheckpointError: unreadable, of an unknown layout, or a tensor is missing, unexpected or of another size.
+        CheckpointError: unreadable, of an unknown layout, or a tensor is missing, unexpected, of another size or not
+            finite. It names the file.
     """
     return _from_folder(path) if path.is_dir() else _from_published(path)
+
+
+def _filled(network: DacModel, weights: Mapping[str, Tensor], path: Path) -> DacModel:
+    """`network` with `weights`, weight norm folded, loaded strictly."""
+    try:
+        folded = fold_weight_norm(weights)
+        load_strict(network, folded, backend="dac")
+    except CheckpointError as error:
+        raise CheckpointError(f"DAC weights {path}: {error.message}", remedy=error.remedy or MEND) from None
+    for name, tensor in network.state_dict().items():
+        if not bool(tensor.isfinite().all()):
+            raise CheckpointError(
+                f"DAC weights {path}: tensor '{name}' holds a number that is not finite", remedy=MEND
+            )
+    return network
+
+
+def _require_sizes(values: Mapping[str, Any], names: tuple[str, ...], rates: str, where: str) -> None:
+    """Refuses sizes that are not whole positive numbers; `rates` is the name of the list of strides.
+
+    Raises:
+        CheckpointError: one is missing or of another kind; names it and its value.
+    """
+    found = {name: values[name] for name in (*names, rates) if name in values}
+    missing = [name for name in (*names, rates) if name not in values]
+    if missing:
+        raise CheckpointError(f"{where} lacks '{missing[0]}'", remedy=MEND)
+    for name in names:
+        if not _is_size(found[name]):
+            raise CheckpointError(
+                f"{where}: {name} is {found[name]!r}, expected a whole number above 0", remedy=MEND
+            )
+    strides = found[rates]
+    if not isinstance(strides, list | tuple) or not strides or not all(map(_is_size, strides)):
+        raise CheckpointError(
+            f"{where}: {rates} is {strides!r}, expected a list of whole numbers above 0", remedy=MEND
+        )
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def read_published(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -97,40 +152,44 @@ def read_published(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     with reading_safely(path, what=what):
         stored: Any = read_packaged(path) if is_packaged(path) else load_torch_file(path, what=what)
     try:
-        return dict(stored["metadata"]["kwargs"]), dict(stored["state_dict"])
+        arguments, weights = dict(stored["metadata"]["kwargs"]), dict(stored["state_dict"])
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"DAC weights {path}: expected a dictionary with 'state_dict' and 'metadata.kwargs', "
             "as descript-audio-codec saves it"
         ) from None
+    for name, tensor in weights.items():
+        if not isinstance(tensor, Tensor):
+            raise CheckpointError(
+                f"DAC weights {path}: '{name}' is {type(tensor).__name__}, expected a tensor", remedy=MEND
+            )
+    return arguments, weights
 
 
 def _from_published(path: Path) -> DacModel:
     arguments, weights = read_published(path)
     network = _network(_config(arguments, path))
     names = module_names(len(network.config.downsampling_ratios))
-    load_strict(network, renamed(fold_weight_norm(weights), names), backend="dac")
-    return network
+    return _filled(network, renamed(weights, names), path)
 
 
 def _config(arguments: Mapping[str, Any], path: Path) -> DacConfig:
     """`DacConfig` of a published model's constructor arguments."""
-    try:
-        config = DacConfig(
-            encoder_hidden_size=arguments["encoder_dim"],
-            downsampling_ratios=list(arguments["encoder_rates"]),
-            decoder_hidden_size=arguments["decoder_dim"],
-            n_codebooks=arguments["n_codebooks"],
-            codebook_size=arguments["codebook_size"],
-            codebook_dim=arguments["codebook_dim"],
-            quantizer_dropout=float(arguments.get("quantizer_dropout", 0.0)),
-            sampling_rate=arguments["sample_rate"],
-        )
-    except KeyError as error:
-        raise CheckpointError(f"DAC weights {path}: metadata.kwargs lacks {error}") from None
-    if list(config.upsampling_ratios) != list(arguments["decoder_rates"]):
+    _require_sizes(arguments, SIZES, "encoder_rates", f"DAC weights {path}: metadata.kwargs")
+    config = DacConfig(
+        encoder_hidden_size=arguments["encoder_dim"],
+        downsampling_ratios=list(arguments["encoder_rates"]),
+        decoder_hidden_size=arguments["decoder_dim"],
+        n_codebooks=arguments["n_codebooks"],
+        codebook_size=arguments["codebook_size"],
+        codebook_dim=arguments["codebook_dim"],
+        quantizer_dropout=float(arguments.get("quantizer_dropout", 0.0)),
+        sampling_rate=arguments["sample_rate"],
+    )
+    mirrored = arguments.get("decoder_rates")
+    if not isinstance(mirrored, list | tuple) or list(config.upsampling_ratios) != list(mirrored):
         raise CheckpointError(
-            f"DAC weights {path}: decoder rates {arguments['decoder_rates']} do not mirror the encoder's "
+            f"DAC weights {path}: decoder rates {mirrored} do not mirror the encoder's "
             f"{arguments['encoder_rates']}; this network cannot express that"
         )
     latent = arguments.get("latent_dim") or config.hidden_size
@@ -161,10 +220,14 @@ def _from_folder(path: Path) -> DacModel:
                 remedy="Give a .pth file of descript-audio-codec, or a folder saved by transformers.DacModel",
             )
     try:
+        told = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(told, dict):
+            raise CheckpointError(f"DAC folder {path}: config.json holds no object", remedy=MEND)
+        stated = {**DacConfig().to_dict(), **told}  # what a configuration leaves out is the class's own
+        _require_sizes(stated, FOLDER_SIZES, "downsampling_ratios", f"DAC folder {path}: config.json")
         config = DacConfig.from_json_file(path / "config.json")
         tensors = load_file(weights)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"DAC folder {path} cannot be read: {str(error).splitlines()[0]}") from None
     network = _network(config)
-    load_strict(network, fold_weight_norm(tensors), backend="dac")
-    return network
+    return _filled(network, tensors, path)

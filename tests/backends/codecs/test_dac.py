@@ -149,6 +149,49 @@ def test_weights_that_do_not_fit_are_an_error(weights: Path, tmp_path: Path, har
         DacCodec.open(tmp_path / "w.pth")
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"encoder_dim": "64"}, "encoder_dim is '64', expected a whole number above 0"),
+        ({"n_codebooks": None}, "n_codebooks is None"),
+        ({"sample_rate": 0}, "sample_rate is 0"),
+        ({"encoder_rates": [2, 0, 5, 8]}, r"encoder_rates is \[2, 0, 5, 8\], expected a list"),
+        ({"decoder_rates": None}, "decoder rates None do not mirror"),
+    ],
+)
+def test_sizes_that_are_none_are_told(tmp_path: Path, change: dict[str, object], told: str) -> None:
+    write_pth(tmp_path / "w.pth", **change)
+    with pytest.raises(CheckpointError, match=told):
+        DacCodec.open(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(float("nan"), "'decoder.conv1.bias' holds a number that is not finite"), ("no tensor", "is str")],
+)
+def test_weights_that_are_no_numbers_are_told(
+    weights: Path, tmp_path: Path, value: object, told: str
+) -> None:
+    stored = torch.load(weights, weights_only=True)
+    state = stored["state_dict"]
+    bias = state["decoder.model.0.bias"]
+    state["decoder.model.0.bias"] = bias * value if isinstance(value, float) else value
+    torch.save(stored, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=f"w.pth.*{told}.*Get the file again"):
+        DacCodec.open(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [('{"codebook_dim": "8"}', "codebook_dim is '8'"), ("[1]", "no object"), ("{", "cannot be read")],
+)
+def test_a_folder_of_damaged_settings_is_told(codec: DacCodec, tmp_path: Path, text: str, told: str) -> None:
+    codec.network.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=told):
+        DacCodec.open(tmp_path)
+
+
 def test_latents_of_another_size_are_told(tmp_path: Path) -> None:
     write_pth(tmp_path / "w.pth", latent_dim=128)
     with pytest.raises(CheckpointError, match="latent size 128"):
