@@ -36,7 +36,8 @@ from amtts_core.training.near_codes import near_targets, start_rows
 from amtts_core.training.start import PublishedStart
 from amtts_indextts2.alignment import alignment_layer
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
-from amtts_indextts2.decoding import Decoded, Prompt, decode, stream
+from amtts_indextts2.decoding import Prompt, decode, stream
+from amtts_indextts2.guards import Heard, Take
 from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
@@ -50,7 +51,7 @@ FREE, FIXED = (0.75, 1.3), (0.93, 1.07)
 """Speech does not end before, and is ended after, this many times the frames it should last: where they are estimated
 from the text, and where a speed fixes them."""
 RETRIES = 2
-"""Further seeds tried for a sentence that did not end by itself."""
+"""Further seeds tried for a sentence that did not end by itself or fell silent, see `guards`."""
 
 
 class IndexTTS2Backend:
@@ -259,12 +260,11 @@ class IndexTTS2Backend:
         codec = self.speech_codec()
         hurried = [number for number, request in enumerate(requests) if request.speed != 1]
         if hurried:  # a speed divides the length that the sentence has at its own pace
-            own = self._speak([prompts[number] for number in hurried])
-            for number, item in zip(hurried, own, strict=True):
-                wanted = max(1, round(len(item.codes) / requests[number].speed))
+            own = self._speak([prompts[number] for number in hurried], codec)
+            for number, take in zip(hurried, own, strict=True):
+                wanted = max(1, round(len(take.spoken.codes) / requests[number].speed))
                 prompts[number] = self._prompt(requests[number], device, wanted=wanted)
-        spoken = self._speak(prompts)
-        return [codec.decode(item.codes.T[None])[0].clamp(-1, 1).cpu().numpy() for item in spoken]
+        return [take.wave for take in self._speak(prompts, codec)]
 
     @torch.inference_mode()
     def stream(self, request: SynthesisRequest) -> Iterator[np.ndarray]:
@@ -274,8 +274,11 @@ class IndexTTS2Backend:
             yield from self.synthesize([request])
             return
         prompt, every = self._prompt(request, device), frames_of_piece(codec)
+        heard = Heard(prompt.max_frames, codec.sample_rate)
         spoken = stream(self.network, prompt, every=every, **self._decoding())
-        yield from decode_pieces(codec, spoken)
+        yield from heard.sound(decode_pieces(codec, heard.codes(spoken)))
+        if fault := heard.take().fault:
+            logger.warning("speech of %d tokens %s; what is streamed is not retried", len(prompt.text), fault)
 
     def _prompt(self, request: SynthesisRequest, device: torch.device, *, wanted: int = 0) -> Prompt:
         """A request with its length in frames: `wanted` closely, or about what its text usually lasts."""
@@ -307,23 +310,27 @@ class IndexTTS2Backend:
             "dtype": torch.bfloat16 if config.bf16 else None,
         }
 
-    def _speak(self, prompts: Sequence[Prompt]) -> list[Decoded]:
-        """Codes of each prompt; what ran on to its limit is tried again with another seed, and told."""
-        options = self._decoding()
-        spoken = decode(self.network, prompts, **options)
-        for attempt in range(1, RETRIES + 1):
-            running = [number for number, item in enumerate(spoken) if not item.ended]
-            if not running or self.config.sampling.temperature == 0:
+    def _speak(self, prompts: Sequence[Prompt], codec: SpeechCodec) -> list[Take]:
+        """The best take of each prompt; what ran on or fell silent is tried with other seeds, and told."""
+        best: dict[int, Take] = {}
+        waiting = list(range(len(prompts)))
+        for attempt in range(RETRIES + 1):
+            again = [replace(prompts[n], seed=prompts[n].seed + 7919 * attempt) for n in waiting]
+            for number, spoken in zip(waiting, decode(self.network, again, **self._decoding()), strict=True):
+                wave = codec.decode(spoken.codes.T[None])[0].clamp(-1, 1).float().cpu().numpy()
+                take = Take(spoken, wave, codec.sample_rate)
+                if number not in best or take.badness < best[number].badness:
+                    best[number] = take
+                if attempt and not take.fault:
+                    logger.warning(
+                        "speech of %d tokens came right at try %d", len(prompts[number].text), attempt + 1
+                    )
+            waiting = [number for number in waiting if best[number].fault]
+            if not waiting or self.config.sampling.temperature == 0:  # the likeliest codes come again
                 break
-            again = [replace(prompts[n], seed=prompts[n].seed + 7919 * attempt) for n in running]
-            for number, item in zip(running, decode(self.network, again, **options), strict=True):
-                spoken[number] = item
-        for item, prompt in zip(spoken, prompts, strict=True):
-            if not item.ended:
-                logger.warning(
-                    "speech of %d tokens ran on and was cut at %d frames", len(prompt.text), len(item.codes)
-                )
-        return spoken
+        for number in waiting:
+            logger.warning("speech of %d tokens %s", len(prompts[number].text), best[number].fault)
+        return [best[number] for number in range(len(prompts))]
 
     @classmethod
     def published_start(cls, path: Path) -> PublishedStart:
