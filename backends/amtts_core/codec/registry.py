@@ -58,7 +58,11 @@ def open_codec(name: str, weights: Path, *, num_codebooks: int = 0, precision: s
     import torch
 
     if not weights.exists():
-        raise AmttsError(f"codec weights {weights} do not exist")
+        raise AmttsError(
+            f"weights {weights} of codec '{name}' do not exist",
+            remedy="If they have moved, say where to: --set model.codec_weights=PATH, or --weights PATH of "
+            "amtts encode-codes",
+        )
     with torch.random.fork_rng(
         devices=[]
     ):  # networks draw weights on the CPU before the stored ones replace them

@@ -112,7 +112,7 @@ def test_what_runs_on_is_cut_and_told(model: dict[str, object], caplog: pytest.L
     ("change", "told"),
     [
         ({"codec_weights": ""}, "needs its weights.*--set model.codec_weights"),
-        ({"codec_weights": "no/such/file"}, "do not exist"),
+        ({"codec_weights": "no/such/file"}, "do not exist.*moved.*--set model.codec_weights=PATH"),
         ({"head": {"kind": "dac", "num_codebooks": 3, "cardinality": 32}}, "16 entries a codebook.*is 32"),
         (
             {"head": {"kind": "dac", "num_codebooks": 5, "cardinality": 16}},
