@@ -28,7 +28,9 @@ def reading_safely(path: Path, *, what: str) -> Iterator[None]:
         EOFError,
         RuntimeError,
         ValueError,
-        KeyError,
+        TypeError,
+        AttributeError,
+        LookupError,  # of torch's reader, over bytes that are no pickle, such as a WAV file
         pickle.UnpicklingError,
         SafetensorError,
     ) as error:

@@ -40,6 +40,8 @@ from amtts_vits.weights import (
 
 TENSOR, SCORE, LOSS, GRADIENT, STEP = 1e-5, 1e-3, 1e-5, 1e-3, 1e-4
 """Tolerances: tensors absolute, the score of the alignment absolute (it is a sum of hundreds), the rest relative."""
+STEPS = 3
+"""Optimiser steps that a bundle holds, at least."""
 _SMALL = 1e-5
 """Gradient norms below this are rounding noise."""
 
@@ -126,11 +128,18 @@ def compare(folder: Path) -> list[ReferenceCheck]:
             *_optimiser_steps(bundle),
             *_waveforms(bundle),
         ]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise AmttsError(
-            f"reference bundle {folder} cannot be read ({type(error).__name__}: {error})",
-            remedy="It needs config.json, losses.json and model, discriminator, inputs and expected .safetensors",
-        ) from None
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(folder, error) from None
+    except RuntimeError as error:  # torch's, of tensors whose sizes or types do not belong together
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> AmttsError:
+    first_line = str(error).splitlines()[0] if str(error) else ""
+    return AmttsError(
+        f"reference bundle {folder} cannot be read or does not fit together ({type(error).__name__}: {first_line})",
+        remedy="It needs config.json, losses.json and model, discriminator, inputs and expected .safetensors",
+    )
 
 
 def _distance(mine: Tensor, theirs: Tensor) -> float:
@@ -223,10 +232,14 @@ def _losses_and_gradients(bundle: Bundle) -> Iterator[ReferenceCheck]:
     mine = _gradients(generator.model)
     yield from _gradient_norms("generator", mine, stored["grad_norm_per_param_g"])
     yield from _gradient_norms("discriminator", _gradients(critics), stored["grad_norm_per_param_d"])
-    for name, gradient in bundle.expected.items():
-        if name.startswith("grad."):
-            own = mine[parametrised_name(name.removeprefix("grad."))]
-            yield ReferenceCheck(name, float((own - gradient).norm() / gradient.norm()), GRADIENT)
+    gradients = {name: tensor for name, tensor in bundle.expected.items() if name.startswith("grad.")}
+    if not gradients:
+        raise ValueError("expected.safetensors holds no gradient, such as 'grad.decoder.conv_pre.weight'")
+    for name, gradient in gradients.items():
+        own = mine[parametrised_name(name.removeprefix("grad."))]
+        fits = own.shape == gradient.shape
+        far = float((own - gradient).norm() / gradient.norm()) if fits else float("inf")
+        yield ReferenceCheck(name, far, GRADIENT)
 
 
 def _gradients(module: nn.Module) -> dict[str, Tensor]:
@@ -246,8 +259,13 @@ def _gradient_norms(
     worst, where = 0.0, ""
     for name, norm in wanted.items():
         own = float(mine[name].norm())
-        if max(norm, own) > _SMALL and _relative(own, norm) >= worst:
-            worst, where = _relative(own, norm), name
+        if own <= _SMALL and norm <= _SMALL:
+            continue
+        far = _relative(own, norm)
+        if not far <= worst or not where:  # NaN is the worst of all
+            worst, where = far, name
+        if far != far:
+            break
     yield ReferenceCheck(f"grad_norms.{what} ({len(wanted)} parameters, worst {where})", worst, GRADIENT)
 
 
@@ -266,7 +284,10 @@ def _optimiser_steps(bundle: Bundle) -> Iterator[ReferenceCheck]:
         )
         for module in (critics, generator)
     ]
-    for step, stored in enumerate(bundle.losses["official_train_steps"]):
+    steps = bundle.losses["official_train_steps"]
+    if len(steps) < STEPS:
+        raise ValueError(f"losses.json: official_train_steps holds {len(steps)} steps, expected {STEPS}")
+    for step, stored in enumerate(steps):
         passed = generator(recording, bundle.draws(step))
         loss = discriminator_loss(*critics(torch.cat([passed.real, passed.fake.detach()])).halves())
         norms = [_step(loss, critics, optimisers[0])]

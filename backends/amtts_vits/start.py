@@ -23,6 +23,7 @@ from amtts_core.training.start import PublishedStart
 from amtts_vits.config import VitsSettings
 from amtts_vits.discriminator import Discriminator
 from amtts_vits.network import SIZES, VitsNetwork, model_config
+from amtts_vits.start_speakers import fit_speakers
 from amtts_vits.weights import (
     check_discriminator,
     discriminator_sizes,
@@ -59,6 +60,8 @@ def published_start(path: Path) -> PublishedStart:
     mel |= {"sample_rate": theirs.sampling_rate, "fmax": theirs.sampling_rate / 2}
     model: dict[str, Any] = {"start": str(path), "mel": mel}
     model |= {name: _plain(getattr(theirs, name)) for name in SIZES}
+    if theirs.num_speakers > 1:
+        model["speaker_embedding_size"] = theirs.speaker_embedding_size
     return PublishedStart(model=model, fill=None, licence=LICENCE)
 
 
@@ -70,9 +73,10 @@ def start_generator(network: VitsNetwork, settings: VitsSettings, tokenizer: Tex
     """
     folder = _folder(settings.start)
     theirs = _config(folder)
-    _compare(settings, theirs, folder)
+    speakers = network.generator.config.num_speakers
+    _compare(settings, theirs, folder, speakers)
     own = network.generator.state_dict()
-    found = split_norm(from_published(_weights(folder)), own)
+    found = split_norm(fit_speakers(_weights(folder), speakers, folder), own)
     new = {name: tensor for name, tensor in own.items() if _is_new(name, found, settings)}
     if settings.start_parts == "all":
         found[EMBEDDING] = _embedding(found[EMBEDDING], own[EMBEDDING], folder, tokenizer)
@@ -102,13 +106,23 @@ def start_discriminator(discriminator: Discriminator, source: str, settings: Vit
     weights = read_weights(Path(source))
     check_discriminator(weights, source)
     sizes = discriminator_sizes(weights)
-    for name, channels in sizes.items():
-        own = list(getattr(settings.discriminator, name))
-        if channels != own:
-            raise CheckpointError(
-                f"{source} has {name} {channels}, the settings say {own}",
-                remedy=f"Use --set 'model.discriminator.{name}={channels}'",
-            )
+    own = {name: list(getattr(settings.discriminator, name)) for name in sizes}
+    wrong = [name for name in sizes if sizes[name] != own[name]]
+    if wrong:
+        raise CheckpointError(
+            f"{source} has {', '.join(f'{name} {sizes[name]}' for name in wrong)}; "
+            f"the settings say {', '.join(str(own[name]) for name in wrong)}",
+            remedy="Use "
+            + " ".join(f"--set 'model.discriminator.{name}={json.dumps(sizes[name])}'" for name in wrong),
+        )
+    periods = len({name.split(".")[1] for name in weights}) - 1
+    if periods != len(settings.discriminator.periods):
+        raise CheckpointError(
+            f"{source} judges {periods} periods, model.discriminator.periods has "
+            f"{len(settings.discriminator.periods)}",
+            remedy="Name the periods that the file was trained with, published ones: "
+            "--set 'model.discriminator.periods=[2,3,5,7,11]'",
+        )
     fresh = {
         name: tensor
         for name, tensor in discriminator.state_dict().items()
@@ -157,7 +171,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     raise CheckpointError(f"{folder} holds no weights; expected {' or '.join(_FILES)}")
 
 
-def _compare(settings: VitsSettings, theirs: VitsConfig, folder: Path) -> None:
+def _compare(settings: VitsSettings, theirs: VitsConfig, folder: Path, speakers: int) -> None:
     """Refuses other sizes, and says which settings would fit."""
     mine = model_config(settings, vocab_size=1, num_speakers=1)
     wrong = [
@@ -169,6 +183,9 @@ def _compare(settings: VitsSettings, theirs: VitsConfig, folder: Path) -> None:
         wrong.append(f"model.mel.sample_rate={theirs.sampling_rate}")
     if theirs.spectrogram_bins != mine.spectrogram_bins:
         wrong.append(f"model.mel.n_fft={2 * (theirs.spectrogram_bins - 1)}")
+    size = theirs.speaker_embedding_size
+    if min(speakers, theirs.num_speakers) > 1 and size != settings.speaker_embedding_size:
+        wrong.append(f"model.speaker_embedding_size={size}")
     if wrong:
         raise CheckpointError(
             f"{folder} has other sizes than the settings", remedy=f"Use --set {' --set '.join(wrong)}"

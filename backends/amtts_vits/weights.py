@@ -6,20 +6,19 @@ parametrisation (as modules hold it). Discriminator: the names of jaywalnut310/v
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
 from amtts_core.errors import CheckpointError
+from amtts_core.safe_load import reading_safely
 
 _PARAMETRISED = ("parametrizations.weight.original0", "parametrizations.weight.original1")
 _PUBLISHED = ("weight_g", "weight_v")
@@ -53,21 +52,12 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: missing, damaged, or it holds no tensors.
     """
-    try:
+    with reading_safely(file, what="weights"):
         stored: Any = (
             load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
         )
         stored = stored.get("model", stored)  # the original code wraps them with its optimiser
         found = {name: tensor for name, tensor in stored.items() if isinstance(tensor, Tensor)}
-    except (
-        OSError,
-        EOFError,
-        SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        AttributeError,
-    ) as error:
-        raise CheckpointError(f"weights {file} cannot be read ({type(error).__name__}: {error})") from None
     if not found:
         raise CheckpointError(f"weights {file} hold no tensor")
     return found

@@ -63,7 +63,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 def _pickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, pickle.UnpicklingError, RuntimeError, ValueError, KeyError) as error:
+    except (OSError, EOFError, pickle.UnpicklingError, RuntimeError, ValueError, LookupError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         if isinstance(error, pickle.UnpicklingError):  # torch explains its own options instead
             reason = "it is no file of torch, or holds more than tensors"

@@ -105,8 +105,9 @@ def _original(file: Path) -> dict[str, Tensor]:
         EOFError,
         pickle.UnpicklingError,
         RuntimeError,
-        KeyError,
+        LookupError,
         TypeError,
+        ValueError,
         AttributeError,
     ) as error:
         raise AmttsError(

@@ -93,6 +93,9 @@ def read_weights(path: Path) -> WeightsFile:
         pickle.UnpicklingError,
         RuntimeError,
         AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
     ) as fault:
         what = " ".join(str(fault).split())[:200]
         raise CheckpointError(f"weights {path} cannot be read ({type(fault).__name__}: {what})") from None

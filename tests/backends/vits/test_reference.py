@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vits_bundle import make_bundle
 from amtts_core.errors import AmttsError
 from amtts_vits.backend import VitsBackend
 from amtts_vits.learner import recording_of
-from amtts_vits.reference import compare
+from amtts_vits.reference import _gradient_norms, compare
 
 GOLDEN = Path(__file__).parent / "golden.json"
 
@@ -50,6 +51,45 @@ def test_an_unreadable_bundle_is_an_error(bundle: Path, tmp_path: Path, file: st
     (tmp_path / file).write_text(content)
     with pytest.raises(AmttsError, match="cannot be read"):
         compare(tmp_path)
+
+
+def keep(file: Path, **changes: object) -> None:
+    """Writes a bundle's file again with some entries changed."""
+    if file.suffix == ".json":
+        file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **changes}))
+    else:
+        save_file({**load_file(file), **changes}, file)  # type: ignore[dict-item]
+
+
+def test_damage_that_leaves_a_bundle_readable_is_told(tmp_path: Path) -> None:
+    """Files that load, and do not belong together, or in which something to compare with is missing."""
+    whole = make_bundle(tmp_path / "whole")
+    inputs, expected = load_file(whole / "inputs.safetensors"), load_file(whole / "expected.safetensors")
+    damages: dict[str, tuple[str, dict[str, object]]] = {
+        "holds 0 steps, expected 3": ("losses.json", {"official_train_steps": []}),
+        "RuntimeError": ("inputs.safetensors", {"spec": inputs["spec"][:, :-3].contiguous()}),
+        "IndexError": ("inputs.safetensors", {"input_ids": inputs["input_ids"] + 1000}),
+        "no gradient": ("expected.safetensors", {}),
+    }
+    for number, (told, (file, changes)) in enumerate(damages.items()):
+        folder = Path(shutil.copytree(whole, tmp_path / str(number)))
+        keep(folder / file, **changes)
+        if told == "no gradient":
+            save_file({k: v for k, v in expected.items() if not k.startswith("grad.")}, folder / file)
+        done = call("validate-e2e", "--backend", "vits", "--reference", folder, "--json")
+        assert done.code == 2, told
+        assert re.search(told, done.err), done.err
+
+
+def test_a_gradient_that_is_no_number_fails() -> None:
+    mine = {"a": torch.tensor([1.0]), "b": torch.tensor([float("nan")]), "c": torch.tensor([2.0])}
+    (check,) = _gradient_norms("x", mine, {"a": 1.0, "b": 1.0, "c": 2.0})
+    assert not check.ok
+    mine["b"] = torch.tensor([1.0])
+    (check,) = _gradient_norms("x", mine, {"a": 1.0, "b": float("nan"), "c": 2.0})
+    assert not check.ok
+    (check,) = _gradient_norms("x", mine, {"a": 1.0, "b": 1.0, "c": 2.0})
+    assert check.ok
 
 
 def golden_numbers() -> dict[str, list[float]]:
