@@ -13,12 +13,16 @@ from typing import Any
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_vits.export.characters import character_table
 from amtts_vits.export.onnx_model import INPUTS, write_model
+from amtts_vits.export.sherpa_check import check_with_sherpa
 
 BLANK = "_"
 
 
 def write_sherpa(model: Any, tokenizer: TextTokenizer, folder: Path, speakers: Sequence[str]) -> None:
-    """Writes the folder; `tokens.txt` holds a line a character and further lines for other spellings of it."""
+    """Writes the folder; `tokens.txt` holds a line a character and further lines for other spellings of it.
+
+    Where sherpa-onnx is installed, it speaks what was written.
+    """
     table = character_table(tokenizer, what="sherpa-onnx")
     several = model.config.num_speakers > 1
     metadata = {
@@ -38,3 +42,4 @@ def write_sherpa(model: Any, tokenizer: TextTokenizer, folder: Path, speakers: S
     blank = BLANK if BLANK not in table else "\ue000"
     lines = [f"{sign} {row}" for sign, row in sorted({**table, blank: 0}.items(), key=lambda item: item[1])]
     (folder / "tokens.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    check_with_sherpa(model, table, folder)

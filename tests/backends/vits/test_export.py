@@ -12,10 +12,11 @@ import torch
 from tiny_voice import tiny_backend, tiny_config
 
 from amtts_core.backend import SynthesisRequest
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.text.tokenizer import train_tokenizer
 from amtts_vits.backend import VitsBackend
 from amtts_vits.export.characters import character_table
+from amtts_vits.export.sherpa_check import check_with_sherpa
 
 needs_onnx = pytest.mark.usefixtures("_onnx")
 
@@ -62,6 +63,31 @@ def sherpa_engine(backend: VitsBackend, folder: Path) -> Any:
         length_scale=1.0,
     )
     return sherpa.OfflineTts(sherpa.OfflineTtsConfig(model=sherpa.OfflineTtsModelConfig(vits=vits)))
+
+
+@needs_onnx
+def test_a_table_that_sherpa_onnx_reads_otherwise_is_no_export(tmp_path: Path) -> None:
+    """A token of two code points ends sherpa-onnx' process, not ours."""
+    pytest.importorskip("sherpa_onnx")
+    backend = quiet_voice(speakers=("a", "b"))
+    table = character_table(backend.text_tokenizer, what="test")
+    backend.export(tmp_path, format="sherpa-onnx")
+    for wrong, told in (({"ም": table["ሰ"]}, "speaks it differently"), ({"ሰም": 1}, "cannot speak it")):
+        lines = [f"{sign} {row}" for sign, row in {**table, **wrong, "_": 0}.items()]
+        (tmp_path / "tokens.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with pytest.raises(CheckpointError, match=f"sherpa-onnx {told}"):
+            check_with_sherpa(backend.network.generator, table, tmp_path)
+
+
+@needs_onnx
+def test_without_sherpa_onnx_the_export_says_what_was_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    backend = quiet_voice()
+    table = character_table(backend.text_tokenizer, what="test")
+    check_with_sherpa(backend.network.generator, table, tmp_path)
+    assert "sherpa-onnx is not installed" in caplog.text
 
 
 @needs_onnx

@@ -1,0 +1,78 @@
+"""Has sherpa-onnx itself speak an exported folder, and compares: it reads tokens.txt and metadata by its own rules.
+
+In a process of its own, because sherpa-onnx ends the one that it runs in over a file that it does not like.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from amtts_core.errors import CheckpointError
+from amtts_vits.batches import with_blanks
+from amtts_vits.export.hugging_face import LARGEST_DIFFERENCE
+from amtts_vits.export.onnx_model import Exported
+from amtts_vits.network import separate_copy
+from amtts_vits.weights import fold_norm
+
+logger = logging.getLogger(__name__)
+
+PACE = 1.07
+"""Brings an untrained network's durations away from whole numbers, where rounding up goes either way."""
+_SPEAK = """
+import sys, numpy, sherpa_onnx as s
+folder, text, pace, speaker = sys.argv[1:]
+vits = s.OfflineTtsVitsModelConfig(model=folder + "/model.onnx", lexicon="", tokens=folder + "/tokens.txt",
+    noise_scale=0.0, noise_scale_w=0.0, length_scale=float(pace))
+engine = s.OfflineTts(s.OfflineTtsConfig(model=s.OfflineTtsModelConfig(vits=vits)))
+made = engine.generate(text, sid=int(speaker), speed=1.0)
+sys.stdout.buffer.write(numpy.array([made.sample_rate, *made.samples], dtype="<f4").tobytes())
+"""
+
+
+@torch.inference_mode()
+def check_with_sherpa(model: Any, table: Mapping[str, int], folder: Path) -> None:
+    """Speaks every letter of the table, aliases among them, with the last speaker and without noise.
+
+    Raises:
+        CheckpointError: sherpa-onnx cannot read the folder, or speaks differently from torch.
+    """
+    text = "".join(sign for sign in sorted(table) if sign.isalpha() and sign.lower() == sign)
+    if importlib.util.find_spec("sherpa_onnx") is None or not text:
+        logger.warning(
+            "the package sherpa-onnx is not installed: model.onnx was run by onnxruntime, tokens.txt by nothing; "
+            "pip install sherpa-onnx and export again to try both"
+        )
+        return
+    plain = separate_copy(model).cpu()
+    fold_norm(plain)
+    several = plain.config.num_speakers > 1
+    speaker = plain.config.num_speakers - 1 if several else 0
+    ids = torch.tensor([with_blanks([table[sign] for sign in text])])
+    quiet, sid = torch.zeros(1), torch.tensor([speaker]) if several else None
+    mine = Exported(plain)(ids, torch.tensor([ids.shape[1]]), quiet, torch.full((1,), PACE), quiet, sid)
+    done = subprocess.run(
+        [sys.executable, "-c", _SPEAK, str(folder), text, str(PACE), str(speaker)],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode or not done.stdout:
+        said = (done.stderr.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+        raise CheckpointError(f"{folder} was written, but sherpa-onnx cannot speak it: {said}")
+    rate, *_ = theirs = np.frombuffer(done.stdout, dtype="<f4")
+    expected = mine.reshape(-1).numpy()
+    same = len(theirs) - 1 == len(expected)
+    far = float(np.abs(theirs[1:] - expected).max()) if same else float("inf")
+    if not far <= LARGEST_DIFFERENCE or rate != plain.config.sampling_rate:
+        raise CheckpointError(
+            f"{folder} was written, but sherpa-onnx speaks it differently (by {far:.1e}, {len(theirs) - 1} samples "
+            f"at {rate:g} Hz; expected {len(expected)} at {plain.config.sampling_rate})"
+        )
