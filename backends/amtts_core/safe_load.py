@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,12 @@ def reading_safely(path: Path, *, what: str) -> Iterator[None]:
         pickle.UnpicklingError,
         SafetensorError,
     ) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        text = str(error).strip()
+        first = (text.splitlines() or [type(error).__name__])[0]
+        if "weights_only" in text:  # torch's own advice is to run what the file holds
+            named = re.search(r"GLOBAL (\S+)", text)
+            held = f" ({named[1]})" if named else ""
+            first = f"it holds more than tensors and plain values{held}, which is not run"
         raise CheckpointError(f"{what} {path} cannot be read safely: {first}") from None
 
 

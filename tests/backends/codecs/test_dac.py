@@ -211,6 +211,13 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_the_advice_to_run_a_file_is_not_passed_on(tmp_path: Path) -> None:
+    torch.save({"state_dict": os.system}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"more than tensors and plain values \(\w+\.system\)") as told:
+        DacCodec.open(tmp_path / "w.pth")
+    assert "weights_only" not in str(told.value)
+
+
 def write_packaged(path: Path, model: object, data: dict[str, bytes] | None = None) -> None:
     """An archive in the layout of `torch.package`."""
     with zipfile.ZipFile(path, "w") as archive:
