@@ -23,6 +23,8 @@ from amtts_core.errors import AmttsError
 from amtts_core.units import Seconds
 
 TOGETHER_SECONDS: Seconds = 60.0
+GRID: Seconds = 0.5
+"""Batches are as long as a multiple of this: a CPU makes the kernels of a new shape first, as long again in bf16."""
 TOGETHER = 32
 """Utterances of one batch at most."""
 
@@ -256,7 +258,8 @@ def _encode(
         if not len(wave):
             raise AmttsError(f"audio of utterance '{utterance.id}' holds no sample")
     lengths = torch.tensor([len(wave) for wave in waves])
-    padded = torch.zeros(len(waves), int(lengths.max()))
+    grid = max(1, round(GRID * codec.sample_rate))
+    padded = torch.zeros(len(waves), -(-int(lengths.max()) // grid) * grid)
     for row, wave in enumerate(waves):
         padded[row, : len(wave)] = torch.from_numpy(wave)
     codes = codec.encode(padded.to(device), lengths.to(device)).cpu().numpy().astype(np.uint16)
