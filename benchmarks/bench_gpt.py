@@ -99,9 +99,8 @@ def main() -> None:
             )
 
     def ours(count: int = 1, **options: Any) -> Callable[[], int]:
-        own = copy.deepcopy(
-            network
-        )  # a network keeps what was made of its weights for one kind of number only
+        # a network keeps what was made of its weights for one kind of number only
+        own = copy.deepcopy(network)
         return lambda: sum(len(item.codes) for item in decode(own, [prompt] * count, **options))
 
     same = (

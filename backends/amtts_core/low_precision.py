@@ -21,7 +21,6 @@ POSITIONS = 48
 """Places of the shorter side of a trial."""
 TOLERATED = 0.05
 """Relative error of a sound kernel is about 0.004."""
-Convolution = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d
 _RUN: dict[type[nn.Module], Any] = {
     nn.Conv1d: functional.conv1d,
     nn.Conv2d: functional.conv2d,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from amtts_core.audio.trim import frame_levels
+from amtts_core.audio.trim import FRAME, frame_levels, stretches
 from amtts_core.units import Decibels, Hertz, Seconds
 from amtts_indextts2.decoding import Decoded
 
@@ -22,7 +23,6 @@ BELOW: Decibels = 40.0
 """Under the loud parts of the utterance, what is quieter counts as silence, ..."""
 FLOOR: Decibels = -60.0
 """... and under this in any case."""
-_FRAME: Seconds = 0.01
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Take:
     wave: np.ndarray
     rate: Hertz
 
-    @property
+    @cached_property
     def silence(self) -> Seconds:
         """The longest stretch without sound; endless where nothing at all is heard."""
         return longest_silence(self.wave, self.rate)
@@ -62,9 +62,7 @@ def longest_silence(wave: np.ndarray, rate: Hertz) -> Seconds:
     quiet = levels < max(float(np.percentile(levels, 95)) - BELOW, FLOOR)
     if quiet.all():
         return float("inf")
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8)))
-    runs = edges[1::2] - edges[::2]
-    return float(runs.max()) * _FRAME if len(runs) else 0.0
+    return float(np.diff(stretches(quiet)).max(initial=0)) * FRAME
 
 
 class Heard:

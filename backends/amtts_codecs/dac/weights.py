@@ -225,7 +225,7 @@ def _from_folder(path: Path) -> DacModel:
             raise CheckpointError(f"DAC folder {path}: config.json holds no object", remedy=MEND)
         stated = {**DacConfig().to_dict(), **told}  # what a configuration leaves out is the class's own
         _require_sizes(stated, FOLDER_SIZES, "downsampling_ratios", f"DAC folder {path}: config.json")
-        config = DacConfig.from_json_file(path / "config.json")
+        config = DacConfig(**told)
         tensors = load_file(weights)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"DAC folder {path} cannot be read: {str(error).splitlines()[0]}") from None

@@ -54,6 +54,12 @@ def frame_levels(samples: np.ndarray, rate: Hertz) -> np.ndarray:
     return np.maximum(10 * np.log10(np.maximum(smooth, 1e-30)), LOWEST)
 
 
+def stretches(mask: np.ndarray) -> np.ndarray:
+    """Begins and ends of the stretches where a mask (frames,) is true, (stretches, 2); an end is the frame after."""
+    edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    return np.flatnonzero(edges).reshape(-1, 2)
+
+
 def find_speech(samples: np.ndarray, rate: Hertz, *, below: Decibels, margin: Seconds) -> Speech:
     """The speech of a recording, with `margin` kept at both ends where the recording has it.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amtts_core.audio.activity import FRAME
+from amtts_core.audio.trim import stretches
 from amtts_core.data.subtitles.cue import Cue
 from amtts_core.units import Seconds
 
@@ -219,8 +220,7 @@ def _quiet_runs(voiced: np.ndarray, low: float, high: float, shortest: int) -> n
     wide_first, wide_last = max(0, first - shortest), min(len(voiced), last + shortest)
     quiet = ~voiced[wide_first:wide_last]
     kept = np.zeros(len(quiet), bool)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
-    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+    for begin, end in stretches(quiet):
         if end - begin >= shortest:
             kept[begin:end] = True
     frames = np.flatnonzero(kept) + wide_first
