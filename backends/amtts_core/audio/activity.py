@@ -15,9 +15,9 @@ import numpy as np
 
 from amtts_core.audio.io import AudioError
 from amtts_core.audio.media import sound_blocks
+from amtts_core.audio.trim import FRAME, stretches
 from amtts_core.units import Hertz, Seconds
 
-FRAME: Seconds = 0.01
 _LOWEST = -120.0
 _CORNER = 80.0  # Hz; voice has nothing below that is needed here
 _ABOVE_NOISE = 4.0  # dB; enough for levels smoothed over five frames
@@ -93,10 +93,7 @@ def _closed(voiced: np.ndarray, shortest: int) -> np.ndarray:
     """The same with gaps and bursts of fewer frames than `shortest` filled and taken out."""
     out = voiced.copy()
     for value in (False, True):
-        edges = np.flatnonzero(
-            np.diff(np.concatenate([[not value], out == value, [not value]]).astype(np.int8))
-        )
-        for begin, end in zip(edges[::2], edges[1::2], strict=False):
+        for begin, end in stretches(out == value):
             if end - begin < shortest and begin > 0 and end < len(out):
                 out[begin:end] = not value
     return out

@@ -14,7 +14,8 @@ from sources import entries, make_files
 from talks import srt
 
 from amtts_core.audio import activity
-from amtts_core.audio.activity import FRAME, detect_activity
+from amtts_core.audio.activity import detect_activity
+from amtts_core.audio.trim import FRAME
 
 
 class LoudIsVoice:
@@ -55,3 +56,17 @@ def test_the_log_says_which_detector(tmp_path: Path, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO):
         assert len(entries(tmp_path)) == 1
     assert f"voice activity: {activity.detector_name()}" in caplog.text
+
+
+def test_short_gaps_are_filled_and_short_bursts_taken_out() -> None:
+    def closed(text: str) -> str:
+        mask = activity._closed(np.array([sign == "#" for sign in text]), 3)
+        return "".join("#" if value else "." for value in mask)
+
+    assert closed("#####.#####") == "###########"
+    assert closed("#####...#####") == "#####...#####"
+    assert closed("....##....###...") == "..........###..."
+    assert closed(".####...") == ".####...", "what the edge cuts may go on behind it"
+    assert closed("##....") == "##...."
+    assert closed("....##.##....") == "....#####....", "bursts that belong together are one"
+    assert not len(activity._closed(np.zeros(0, bool), 3))

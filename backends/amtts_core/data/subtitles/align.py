@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amtts_core.audio.activity import FRAME
+from amtts_core.audio.trim import FRAME
 from amtts_core.units import Seconds
 
 RATES = (

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amtts_core.audio.activity import FRAME
-from amtts_core.audio.trim import stretches
+from amtts_core.audio.trim import FRAME, stretches
 from amtts_core.data.subtitles.cue import Cue
 from amtts_core.units import Seconds
 
