@@ -26,6 +26,7 @@ import numpy as np
 
 from amtts_core.codec.protocol import CodecIdentity
 from amtts_core.data.features import FORMAT, FeatureStore
+from amtts_core.data.manifest import json_line
 from amtts_core.errors import AmttsError
 from amtts_core.files import replace_text
 
@@ -265,7 +266,7 @@ class ShardWriter:
             }
             if item.problem:
                 row["problem"] = item.problem
-            lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+            lines.append(json_line(row))
         try:
             self._forget_failed()
             for name in self._row_bytes:

@@ -25,7 +25,7 @@ import psutil
 
 from amtts_core.audio.io import read_audio
 from amtts_core.backend import Backend
-from amtts_core.data.manifest import Utterance
+from amtts_core.data.manifest import Utterance, json_line, read_json_lines
 from amtts_core.errors import AmttsError
 
 logger = logging.getLogger(__name__)
@@ -79,9 +79,7 @@ class FeatureStore:
         """
         try:
             head = json.loads((folder / "store.json").read_text(encoding="utf-8"))
-            rows = [
-                json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-            ]
+            rows = list(read_json_lines(folder / "rows.jsonl"))
             arrays: dict[str, np.ndarray] = {}
             starts: dict[str, np.ndarray] = {}
             for name, kind in head["features"].items():
@@ -298,7 +296,7 @@ def _write_store(
                         handles[name] = (folder / f"{name}.bin").open("wb")
                     handles[name].write(array.tobytes())
                     row["lengths"][name] = len(array)
-                rows.write(json.dumps(row, ensure_ascii=False) + "\n")
+                rows.write(json_line(row))
                 if on_progress:
                     on_progress(1)
     finally:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amtts_core.data.manifest import Utterance, read_manifest, write_jsonl
+from amtts_core.data.manifest import Utterance, read_json_lines, read_manifest, write_jsonl
 from amtts_core.data.prepare import prepare_corpus
 from amtts_core.data.settings import PrepareSettings
 from amtts_core.errors import AmttsError
@@ -134,7 +134,7 @@ def _ledger(out: Path) -> list[dict[str, str]]:
     file = out / "rejected.jsonl"
     if not file.is_file():
         return []
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
+    rows = read_json_lines(file)
     return [{name: str(row[name]) for name in ("where", "rule", "reason")} for row in rows]
 
 

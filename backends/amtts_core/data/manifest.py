@@ -111,6 +111,17 @@ def json_line(value: object) -> str:
     return line + "\n"
 
 
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON Lines file that amtts wrote; only a newline ends a line.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a line is not JSON.
+    """
+    with path.open("rb") as handle:
+        yield from (json.loads(line) for line in handle if line.strip())
+
+
 def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
     """Streams rows to a JSON Lines file through a temporary file; returns their number.
 

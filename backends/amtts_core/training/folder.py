@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from amtts_core.checkpoint import Checkpoint, read_checkpoint
 from amtts_core.checkpoint_folders import checkpoints_of, damage
 from amtts_core.config import RunConfig, read_config_file, resolve_config
 from amtts_core.data.dataset import Excluded
+from amtts_core.data.manifest import json_line
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.files import replace_text
 from amtts_core.training.keeper import put_back
@@ -100,6 +100,6 @@ def _write_exclusions(run: Path, rows: Sequence[Excluded]) -> None:
     """Lists utterances that cannot be learned from in `excluded.jsonl`."""
     with (run / "excluded.jsonl").open("w", encoding="utf-8") as handle:
         for row in rows:
-            handle.write(json.dumps({"id": row.id, "reason": row.reason}, ensure_ascii=False) + "\n")
+            handle.write(json_line({"id": row.id, "reason": row.reason}))
     if rows:
         logger.warning("%d utterances are left out of training, see %s", len(rows), run / "excluded.jsonl")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from amtts_core.checkpoint import checkpoints_of
+from amtts_core.data.manifest import json_line
 from amtts_core.errors import AmttsError
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class LossGuard:
         row = {"step": step, "epoch": epoch, "reason": reason, "ids": list(ids)}
         if self._writes:
             with self._ledger.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+                handle.write(json_line(row))
                 handle.flush()
                 os.fsync(handle.fileno())
         self.in_a_row += 1

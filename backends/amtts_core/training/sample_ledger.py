@@ -7,10 +7,11 @@ that of an undisturbed run.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from amtts_core.data.manifest import json_line, read_json_lines
 
 
 class SampleLedger:
@@ -29,13 +30,13 @@ class SampleLedger:
         row: dict[str, object] = {"step": step, "epoch": epoch, "ids": list(ids)}
         if skipped:
             row["skipped"] = True
-        self._waiting.append(json.dumps(row, ensure_ascii=False))
+        self._waiting.append(json_line(row))
 
     def flush(self) -> None:
         """Writes what is waiting and flushes it to disk."""
         if self._waiting:
             with self._path.open("a", encoding="utf-8") as handle:
-                handle.write("\n".join(self._waiting) + "\n")
+                handle.write("".join(self._waiting))
                 handle.flush()
                 os.fsync(handle.fileno())
             self._waiting = []
@@ -53,4 +54,4 @@ class SampleLedger:
 
 def read_ledger(path: Path) -> list[dict[str, object]]:
     """The rows of a ledger file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return list(read_json_lines(path))

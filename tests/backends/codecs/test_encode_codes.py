@@ -124,6 +124,20 @@ def test_a_killed_run_goes_on_where_it_stopped(corpus: Path, codec: DacCodec, tm
         np.testing.assert_array_equal(whole.get(key), cut.get(key))
 
 
+def test_ids_with_line_ends_of_unicode_and_slashes_are_kept(
+    corpus: Path, codec: DacCodec, tmp_path: Path
+) -> None:
+    keys = ["a\u2028b", "../c", "d\x85e", "ሰላም/ለዓለም", "f\x0bg", "/h", " "]
+    rows = [json.loads(line) for line in (corpus / "train.jsonl").read_text(encoding="utf-8").split("\n")[:7]]
+    for row, key in zip(rows, keys, strict=True):
+        row |= {"id": key, "audio_filepath": str(corpus / row["audio_filepath"])}
+    manifest = tmp_path / "train.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    encode_manifest(manifest, codec, tmp_path / "codes")
+    assert set(CodeStore.open(tmp_path / "codes")) == set(keys)
+    assert encode_manifest(manifest, codec, tmp_path / "codes").reused == 7
+
+
 def test_rows_whose_codes_were_lost_are_encoded_again(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
     encode_manifest(corpus / "train.jsonl", codec, tmp_path)
     codes = tmp_path / "shard-00000-of-00001" / "codes.bin"

@@ -86,6 +86,23 @@ def test_arrays_come_back_within_half_precision(corpus: tuple[Path, list[Utteran
         np.testing.assert_allclose(got["level"][:, 0], expected["level"], rtol=1e-3, atol=1e-6)
 
 
+def test_line_ends_of_unicode_in_an_id_or_a_problem_end_no_row(corpus: tuple[Path, list[Utterance]]) -> None:
+    manifest, utterances = corpus
+    keys = ["a\u2028b", "c\x85d", "e\x0bf\x0cg", "h\u2029i\x1ej", "ሰላም፡"]
+    named = [u.model_copy(update={"id": key}) for u, key in zip(utterances, keys, strict=True)]
+    named[1] = named[1].model_copy(update={"audio_filepath": "no\u2028such\x85file.wav"})
+    store = build((manifest, named))
+    assert store.ids == keys
+    assert list(store.problems) == [1]
+    assert "No such file" in store.problems[1]
+    raw = (store.folder / "rows.jsonl").read_text(encoding="utf-8")
+    assert len(raw.splitlines()) == 5, "other programs may split the lines as Python does"
+    (store.folder / "rows.jsonl").write_text(  # as earlier versions wrote it
+        "".join(json.dumps(json.loads(line), ensure_ascii=False) + "\n" for line in raw.splitlines()), "utf-8"
+    )
+    assert FeatureStore.open(store.folder).ids == keys
+
+
 def test_an_array_given_out_may_be_changed(corpus: tuple[Path, list[Utterance]]) -> None:
     store = build(corpus)
     first = store.get(0)["rows"]
