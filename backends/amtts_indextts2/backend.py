@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,13 +27,13 @@ from amtts_core.backend import (
 )
 from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
-from amtts_core.codec.registry import open_codec
 from amtts_core.codec.streaming import decode_pieces, frames_of_piece
 from amtts_core.errors import AmttsError
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.near_codes import near_targets, start_rows
 from amtts_core.training.start import PublishedStart
 from amtts_indextts2.alignment import alignment_layer
+from amtts_indextts2.codec import codec_of
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.decoding import Prompt, decode, stream
 from amtts_indextts2.guards import Heard, Take
@@ -100,6 +99,7 @@ class IndexTTS2Backend:
         self.text_tokenizer = tokenizer
         self.speakers = list(speakers)
         self.network = network
+        self.code_deviation = INITIAL_DEVIATION
         self._fresh = True
 
     @classmethod
@@ -195,10 +195,10 @@ class IndexTTS2Backend:
         self.network.codec_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
         if not self.config.codec_start or not self._fresh:
             return
-        for tables, vectors in zip(
-            self.network.speech.book_tables(), code_vectors_of(codec_of(self.config)), strict=True
-        ):
-            start_rows(tables, vectors, deviation=INITIAL_DEVIATION)
+        books = zip(self.network.speech.book_tables(), code_vectors_of(codec_of(self.config)), strict=True)
+        for (embedding, head), vectors in books:
+            start_rows([embedding], vectors, deviation=self.code_deviation)
+            start_rows([head], vectors, deviation=INITIAL_DEVIATION)
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Code frames."""
@@ -349,36 +349,3 @@ class IndexTTS2Backend:
     def export(self, folder: Path, *, format: str) -> None:
         """No foreign format reads this network."""
         raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
-
-
-def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:
-    """The codec that a configuration names, opened once a device.
-
-    Raises:
-        AmttsError: none is named, it cannot be opened, or its codes are not those of the head.
-    """
-    if not config.codec_weights:
-        raise AmttsError(
-            f"backend '{NAME}' learns the codes of codec '{config.codec}' and needs its weights",
-            remedy="Give --set model.codec_weights=FILE_OR_FOLDER",
-        )
-    head = config.head
-    semantic = isinstance(head, SemanticHeadConfig)
-    books = 1 if isinstance(head, SemanticHeadConfig) else head.num_codebooks
-    entries = head.num_codes - 2 if isinstance(head, SemanticHeadConfig) else head.cardinality
-    codec = _opened(config.codec, config.codec_weights, books, device)
-    if codec.cardinality != entries:
-        name = "num_codes (less 2)" if semantic else "cardinality"
-        raise AmttsError(
-            f"codec '{codec.name}' has {codec.cardinality} entries a codebook, model.head.{name} is {entries}"
-        )
-    if codec.sample_rate != SAMPLE_RATE:
-        raise AmttsError(
-            f"codec '{codec.name}' speaks at {codec.sample_rate} Hz, '{NAME}' at {SAMPLE_RATE} Hz"
-        )
-    return codec
-
-
-@lru_cache(maxsize=4)
-def _opened(name: str, weights: str, num_codebooks: int, device: str) -> SpeechCodec:
-    return open_codec(name, Path(weights), num_codebooks=num_codebooks).to(device)

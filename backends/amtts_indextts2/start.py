@@ -1,8 +1,8 @@
 """Published IndexTTS2 weights as the beginning of a training run.
 
 Trunk, text tables and speed rows are carried. Speakers come from a learnt table here and not from w2v-bert, so the
-encoders are left behind; the code tables are carried where the head is the published one, else they start fresh,
-because the codes are those of another codec.
+encoders are left behind. The code tables are carried where the head is the published one; in the codes of another
+codec what means the same there is, see `carried`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from amtts_core.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
@@ -18,6 +18,9 @@ from amtts_core.training.start import PublishedStart
 from amtts_core.vocab.config_files import config_files, read_config
 from amtts_core.vocab.families import get_family
 from amtts_core.vocab.weights_file import find_weights
+from amtts_indextts2.carried import CODES, POSITIONS, carried_codes
+from amtts_indextts2.codec import codec_of
+from amtts_indextts2.config import SemanticHeadConfig
 from amtts_indextts2.text_probe import config_of_shapes
 from amtts_indextts2.weights import LICENCE, from_published, read_published
 
@@ -25,13 +28,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from amtts_core.backend import Backend
+    from amtts_indextts2.backend import IndexTTS2Backend
 
 logger = logging.getLogger(__name__)
 LEFT_BEHIND = ("conditioning_encoder.", "perceiver_encoder.", "emo", "speaker.", "emotion.")
 """Beginnings of the names of what only the published conditioning has."""
 FRESH = ("speaker_table.", "pace.", "codec_hash")
 """What only a network with a speaker table has."""
-CODES = "speech."
 
 
 def published_start(path: Path) -> PublishedStart:
@@ -44,6 +47,7 @@ def published_start(path: Path) -> PublishedStart:
         config, _ = config_of_shapes(published, heads=int(told.get("heads") or 0))
     except KeyError as missing:
         raise CheckpointError(f"weights {file} lack the tensor {missing}") from None
+    head = _published_head(config.head, told, file)
     model = {
         "model_dim": config.model_dim,
         "layers": config.layers,
@@ -53,26 +57,39 @@ def published_start(path: Path) -> PublishedStart:
         "num_latents": config.num_latents,
         "conditioning": "table",
     }
-    return PublishedStart(model=model, fill=lambda target: _fill(target, published, file), licence=LICENCE)
+    return PublishedStart(
+        model=model, fill=lambda target: _fill(target, published, file, head), licence=LICENCE
+    )
 
 
-def _fill(target: Backend, published: Mapping[str, Tensor], file: Path) -> None:
-    own = target.network.state_dict()
+def _published_head(by_shape: object, told: Mapping[str, Any], file: Path) -> SemanticHeadConfig:
+    """The published head, with the ids that its configuration names, or those that the shapes suggest."""
+    assert isinstance(by_shape, SemanticHeadConfig)
+    start, stop = (told.get(f"{name}_mel_token", getattr(by_shape, name)) for name in ("start", "stop"))
+    try:
+        return SemanticHeadConfig(num_codes=by_shape.num_codes, start=start, stop=stop)
+    except ValueError:
+        raise CheckpointError(
+            f"the configuration of {file} says start_mel_token {start} and stop_mel_token {stop}, expected two ids "
+            f"below {by_shape.num_codes}",
+            remedy="Put the config.yaml beside it that was published with it",
+        ) from None
+
+
+def _fill(target: Backend, published: Mapping[str, Tensor], file: Path, head: SemanticHeadConfig) -> None:
+    backend = cast("IndexTTS2Backend", target)
+    own = backend.network.state_dict()
     found = {
         name: tensor
-        for name, tensor in from_published(target.network, published).items()
+        for name, tensor in from_published(backend.network, published).items()
         if not name.startswith(LEFT_BEHIND)
     }
-    same_codes = all(
-        name in found and found[name].shape == tensor.shape
-        for name, tensor in own.items()
-        if name.startswith(CODES)
-    ) and all(name in own for name in found if name.startswith(CODES))
-    fresh = FRESH if same_codes else (*FRESH, CODES)
-    if not same_codes:
-        found = {name: tensor for name, tensor in found.items() if not name.startswith((CODES, "mel_"))}
-        logger.warning(
-            "%s speaks in other codes than codec '%s'; the code tables start fresh", file, target.config.codec
-        )
-    kept = {name: tensor for name, tensor in own.items() if name.startswith(fresh)}
-    load_strict(target.network, {**found, **kept}, backend="indextts2")
+    kept = {name: tensor for name, tensor in own.items() if name.startswith(FRESH)}
+    codes = {name: tensor for name, tensor in found.items() if name.startswith(CODES)}
+    if len(codes) == 4 and codes[POSITIONS].shape[1] == own[POSITIONS].shape[1]:  # else load_strict tells
+        codec = codec_of(backend.config)
+        carried = carried_codes(backend.network.speech, codes, head, frame_rate=codec.frame_rate)
+        found |= carried.tensors
+        backend.code_deviation = carried.deviation
+        logger.warning("%s, in the codes of codec '%s': %s", file, codec.name, carried.told)
+    load_strict(backend.network, {**found, **kept}, backend="indextts2")

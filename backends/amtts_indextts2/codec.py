@@ -1,0 +1,47 @@
+"""The codec that the settings name, with the codebooks that the head reads."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from amtts_core.codec.protocol import SpeechCodec
+from amtts_core.codec.registry import open_codec
+from amtts_core.errors import AmttsError
+from amtts_indextts2.config import IndexTTS2Config, SemanticHeadConfig
+
+NAME = "indextts2"
+SAMPLE_RATE = 16000
+
+
+def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:
+    """The codec that a configuration names, opened once a device.
+
+    Raises:
+        AmttsError: none is named, it cannot be opened, or its codes are not those of the head.
+    """
+    if not config.codec_weights:
+        raise AmttsError(
+            f"backend '{NAME}' learns the codes of codec '{config.codec}' and needs its weights",
+            remedy="Give --set model.codec_weights=FILE_OR_FOLDER",
+        )
+    head = config.head
+    semantic = isinstance(head, SemanticHeadConfig)
+    books = 1 if isinstance(head, SemanticHeadConfig) else head.num_codebooks
+    entries = head.num_codes - 2 if isinstance(head, SemanticHeadConfig) else head.cardinality
+    codec = _opened(config.codec, config.codec_weights, books, device)
+    if codec.cardinality != entries:
+        name = "num_codes (less 2)" if semantic else "cardinality"
+        raise AmttsError(
+            f"codec '{codec.name}' has {codec.cardinality} entries a codebook, model.head.{name} is {entries}"
+        )
+    if codec.sample_rate != SAMPLE_RATE:
+        raise AmttsError(
+            f"codec '{codec.name}' speaks at {codec.sample_rate} Hz, '{NAME}' at {SAMPLE_RATE} Hz"
+        )
+    return codec
+
+
+@lru_cache(maxsize=4)
+def _opened(name: str, weights: str, num_codebooks: int, device: str) -> SpeechCodec:
+    return open_codec(name, Path(weights), num_codebooks=num_codebooks).to(device)
