@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amtts_core.backend import ReferenceCheck
 from amtts_core.errors import AmttsError
+from amtts_core.reference_check import ReferenceCheck
 from amtts_core.safe_load import load_torch_file
 
 CARDINALITY = 6561

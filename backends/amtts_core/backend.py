@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from amtts_core.codec.protocol import SpeechCodec
+    from amtts_core.reference_check import ReferenceCheck
     from amtts_core.text.tokenizer import TextTokenizer
 
 
@@ -329,20 +330,6 @@ class ReadsBlocks(Protocol):
     def read_blocks(self) -> Sequence[nn.Module]:
         """These blocks, within a pass through the learner's modules; their weights have to stay there throughout."""
         ...
-
-
-@dataclass(frozen=True)
-class ReferenceCheck:
-    """One tensor or number held against a stored one."""
-
-    name: str
-    max_abs_diff: float
-    tolerance: float
-
-    @property
-    def ok(self) -> bool:
-        """True where the difference is within the tolerance (NaN is not)."""
-        return self.max_abs_diff <= self.tolerance
 
 
 def required_tokenizer(tokenizer: TextTokenizer | None, *, backend: str) -> TextTokenizer:

@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from amtts_core.backend import ReferenceCheck
 from amtts_core.errors import AmttsError
+from amtts_core.reference_check import ReferenceCheck
 from amtts_indextts2.config import SemanticHeadConfig, config_of_released
 from amtts_indextts2.decoding import Prompt, decode
 from amtts_indextts2.losses import book_losses, code_rows, text_loss

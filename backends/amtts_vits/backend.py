@@ -17,7 +17,6 @@ from amtts_core.backend import (
     Batch,
     Example,
     Features,
-    ReferenceCheck,
     SynthesisRequest,
     TextRows,
     required_tokenizer,
@@ -25,6 +24,7 @@ from amtts_core.backend import (
 )
 from amtts_core.checkpoint import loaded
 from amtts_core.errors import AmttsError
+from amtts_core.reference_check import ReferenceCheck
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.start import PublishedStart
 from amtts_vits.batches import collate, with_blanks

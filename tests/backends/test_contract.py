@@ -17,7 +17,7 @@ from amtts_core.backend import Backend, Example, PhaseLoss, SynthesisRequest
 from amtts_core.config import resolve_config
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.registry import backend_names, get_backend
-from amtts_core.text.tokenizer import KINDS
+from amtts_core.text.tokenizer_settings import KINDS
 
 STEPS = 80
 """Of the short overfit that the tests of speech and of the text's weight build on."""

@@ -21,7 +21,6 @@ from amtts_core.backend import (
     Batch,
     Example,
     Features,
-    ReferenceCheck,
     SynthesisRequest,
     TextRows,
     device_of,
@@ -30,6 +29,7 @@ from amtts_core.backend import (
 )
 from amtts_core.checkpoint import loaded
 from amtts_core.errors import AmttsError
+from amtts_core.reference_check import ReferenceCheck
 from amtts_core.text.tokenizer import TextTokenizer
 
 NAME = "chatterbox-mel"

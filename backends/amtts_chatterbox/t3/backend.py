@@ -35,7 +35,6 @@ from amtts_core.backend import (
     Batch,
     Example,
     Features,
-    ReferenceCheck,
     SynthesisRequest,
     TextRows,
     device_of,
@@ -47,6 +46,7 @@ from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_o
 from amtts_core.codec.registry import open_codec
 from amtts_core.codec.streaming import LocalDecoder, decode_pieces, frames_of_piece
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.reference_check import ReferenceCheck
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.near_codes import near_targets, start_rows
 from amtts_core.training.start import PublishedStart

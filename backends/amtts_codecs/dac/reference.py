@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from amtts_codecs.dac.codec import DacCodec
-from amtts_core.backend import ReferenceCheck
 from amtts_core.codec.protocol import SpeechCodec
 from amtts_core.errors import AmttsError
+from amtts_core.reference_check import ReferenceCheck
 
 TOLERANCE = 1e-5
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from amtts_core.audio.io import AudioError
+from amtts_core.audio.decoded import AudioError
 from amtts_core.audio.media import sound_blocks
 from amtts_core.audio.trim import FRAME, stretches
 from amtts_core.units import Hertz, Seconds

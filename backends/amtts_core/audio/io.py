@@ -8,19 +8,24 @@ from __future__ import annotations
 import io
 import math
 import os
-import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from amtts_core.audio.container import missing_data, missing_data_in
+from amtts_core.audio.decoded import (
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    AudioError,
+    AudioTooLongError,
+    Decoded,
+    require_regular_file,
+)
+from amtts_core.audio.media import decode_media
 from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz, Seconds
 
-LOWEST_RATE: Hertz = 4_000
-HIGHEST_RATE: Hertz = 768_000
 MEDIA_SUFFIXES = frozenset(
     (
         ".mp4",
@@ -46,39 +51,6 @@ _CUT_SHORT: Seconds = 0.1  # a file may lack this much of what its header announ
 _UNKNOWN_LENGTH = 1 << 60
 _FLAC_EFFORT = 0.4  # level 3 of 8: a tenth less work than the usual 5 for 1 to 3 % larger files
 _FULL_SCALE = {"PCM_U8": 0.99, "PCM_S8": 0.99, "ULAW": 0.98, "ALAW": 0.98}
-
-
-class AudioError(AmttsError):
-    """A file that cannot be read as audio."""
-
-
-class AudioTooLongError(AudioError):
-    """A file with more audio than was asked to be decoded."""
-
-    def __init__(self, duration: Seconds, limit: Seconds) -> None:
-        self.duration, self.limit = duration, limit
-        super().__init__(f"{duration:.1f} s of audio, at most {limit:g} s are read")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Cross a process pool with both numbers intact."""
-        return (AudioTooLongError, (self.duration, self.limit))
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A decoded file.
-
-    Attributes:
-        samples: mean of the channels, (T,) float32, full scale is 1.0.
-        sample_rate: of the file.
-        channels: of the file.
-        full_scale: share of the samples of all channels that stand at or beyond full scale.
-    """
-
-    samples: np.ndarray
-    sample_rate: Hertz
-    channels: int
-    full_scale: float
 
 
 def decode(
@@ -109,8 +81,6 @@ def decode(
             return _decode(file, lacking, start, duration, max_duration)
     except soundfile.SoundFileError as error:
         if not data and path.suffix.lower() in MEDIA_SUFFIXES:
-            from amtts_core.audio.media import decode_media
-
             return decode_media(path, start=start, duration=duration, max_duration=max_duration)
         said = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise AudioError(f"cannot be decoded: {said}") from None
@@ -184,22 +154,6 @@ def write_flac(path: Path, samples: np.ndarray, sample_rate: Hertz) -> int:
             f"cannot write {path}: {why}", remedy="Is the disk full or the folder read-only?"
         ) from None
     return size
-
-
-def require_regular_file(path: Path) -> None:
-    """A pipe or a device would block or never end, so they are not even opened."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise AudioError(f"cannot be opened: {error.strerror}") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise AudioError("is a folder, expected an audio file")
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioError("is not a regular file")
-    if status.st_size == 0:
-        raise AudioError("is empty (0 bytes)")
-    if path.suffix.lower() == ".raw":
-        raise AudioError("has no header (.raw); convert it to wav or flac")
 
 
 def _decode(

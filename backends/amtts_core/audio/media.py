@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from amtts_core.audio.io import (
+from amtts_core.audio.decoded import (
     HIGHEST_RATE,
     LOWEST_RATE,
     AudioError,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from amtts_core.backend import ReferenceCheck
+    from amtts_core.reference_check import ReferenceCheck
 
 
 @runtime_checkable

@@ -16,7 +16,8 @@ from typing import IO, Any
 import soundfile
 from pydantic import BaseModel, Field, ValidationError
 
-from amtts_core.audio.io import AudioError, decode, resample, write_flac
+from amtts_core.audio.decoded import AudioError
+from amtts_core.audio.io import decode, resample, write_flac
 from amtts_core.data.filters import Finding
 from amtts_core.data.importers.json_rows import read_rows
 from amtts_core.data.importers.locate import AudioLocator

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from amtts_core.audio.bandwidth import bandwidth
 from amtts_core.audio.clipping import flat_share
-from amtts_core.audio.io import AudioError, AudioTooLongError, Decoded, decode, resample, write_flac
+from amtts_core.audio.decoded import AudioError, AudioTooLongError, Decoded
+from amtts_core.audio.io import decode, resample, write_flac
 from amtts_core.audio.loudness import to_loudness
 from amtts_core.audio.rumble import remove_rumble
 from amtts_core.audio.trim import find_speech

@@ -14,7 +14,7 @@ from typing import Any
 
 from amtts_core.errors import AmttsError
 from amtts_core.text import fidel_alphabet
-from amtts_core.text.tokenizer import BOS, EOS, PAD, SPECIALS, UNK, damaged, write_settings
+from amtts_core.text.tokenizer_settings import BOS, EOS, PAD, SPECIALS, UNK, damaged, write_settings
 
 BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
 """Tokens of single bytes, as SentencePiece names them."""

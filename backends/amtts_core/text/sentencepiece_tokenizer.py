@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any
 from amtts_core.errors import AmttsError
 from amtts_core.text import fidel_alphabet
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
-from amtts_core.text.tokenizer import BOS, EOS, MODEL_FILE, PAD, SPECIALS, UNK, damaged, write_settings
+from amtts_core.text.tokenizer_settings import (
+    BOS,
+    EOS,
+    MODEL_FILE,
+    PAD,
+    SPECIALS,
+    UNK,
+    damaged,
+    write_settings,
+)
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor

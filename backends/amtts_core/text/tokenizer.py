@@ -1,31 +1,17 @@
-"""What a text tokenizer is, how one is trained, stored and found again. Knows the kinds by name, imports one when used.
-
-A stored tokenizer is a folder: `tokenizer.json` (kind, format version, settings), `tokenizer.model` where the kind
-has one, `tokenizer_report.json` where `amtts tokenize` measured it.
-"""
+"""What a text tokenizer is, how one is trained and loaded. Knows the kinds by name, imports one when used."""
 
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from amtts_core.errors import AmttsError, nearest
-
-PAD, UNK, BOS, EOS = 0, 1, 2, 3
-SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
-"""Token strings of `PAD`, `UNK`, `BOS` and `EOS`, the first four of every tokenizer trained here."""
+from amtts_core.text.tokenizer_settings import KINDS, read_settings
 
 Layout = Literal["amtts", "sentencepiece", "hf-json"]
 """File format and special ids of a tokenizer: amtts' own, those of IndexTTS2, or those of Chatterbox."""
-
-FORMAT = 1
-"""Version of `tokenizer.json`."""
-SETTINGS_FILE = "tokenizer.json"
-MODEL_FILE = "tokenizer.model"
-REPORT_FILE = "tokenizer_report.json"
 
 _MODULES = {
     "fidel": "amtts_core.text.fidel_tokenizer",
@@ -33,14 +19,13 @@ _MODULES = {
     "bpe": "amtts_core.text.sentencepiece_tokenizer",
     "char": "amtts_core.text.sentencepiece_tokenizer",
 }
-KINDS = tuple(_MODULES)
-"""The kinds that can be trained; each kind's module has a `train` and a `load` function."""
+"""One a kind of `KINDS`; each has a `train` and a `load` function."""
 _FOREIGN = {
     "hf-json": "amtts_core.text.foreign.hf_json",
     "sentencepiece": "amtts_core.text.foreign.sentencepiece_model",
     "vits": "amtts_core.text.foreign.vits_vocab",
 }
-"""Kinds that come with a published model and are extended, not trained; their modules have a `load` function."""
+"""One a kind of `FOREIGN_KINDS`; each has a `load` function."""
 
 
 @runtime_checkable
@@ -136,53 +121,8 @@ def train_tokenizer(
 
 def check_kind(kind: str) -> None:
     """Refuses a kind that is not in `KINDS`, with the nearest one."""
-    if kind not in _MODULES:
+    if kind not in KINDS:
         raise AmttsError(
             f"unknown tokenizer kind {kind!r}{nearest(kind, KINDS)}",
             remedy=f"Choose one of: {', '.join(KINDS)}",
         )
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """`tokenizer.json` of `folder`, checked for format and kind."""
-    path = folder / SETTINGS_FILE
-    if folder.is_file():
-        raise AmttsError(
-            f"{folder} is a file; expected a tokenizer folder", remedy=_train_into(folder.parent)
-        )
-    if not path.is_file():
-        missing = f"{SETTINGS_FILE} is missing" if folder.is_dir() else "there is no such folder"
-        raise AmttsError(f"no tokenizer at {folder}: {missing}", remedy=_train_into(folder))
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise damaged(folder, f"{SETTINGS_FILE} cannot be read ({fault})") from None
-    if not isinstance(settings, dict) or not isinstance(settings.get("kind"), str):
-        raise damaged(folder, f"{SETTINGS_FILE} was not written by amtts (it names no tokenizer kind)")
-    if settings["kind"] not in _MODULES | _FOREIGN:
-        raise AmttsError(
-            f"tokenizer {folder}: unknown kind {settings['kind']!r} (this version knows {', '.join(KINDS)})",
-            remedy=f"Install a newer amtts, or: {_train_into(folder)}",
-        )
-    if settings.get("format") != FORMAT:
-        raise AmttsError(
-            f"tokenizer {folder}: format {settings.get('format')!r}; this version reads format {FORMAT}",
-            remedy=f"Install a newer amtts, or: {_train_into(folder)}",
-        )
-    return settings
-
-
-def write_settings(folder: Path, kind: str, settings: dict[str, Any]) -> None:
-    """Writes `tokenizer.json`, a readable file with sorted keys."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": FORMAT, "kind": kind} | settings, ensure_ascii=False, indent=1)
-    (folder / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def damaged(folder: Path, what: str) -> AmttsError:
-    """The error for a stored tokenizer that cannot be used."""
-    return AmttsError(f"tokenizer {folder} is damaged: {what}", remedy=f"{_train_into(folder)} --force")
-
-
-def _train_into(folder: Path) -> str:
-    return f"Train one with: amtts tokenize --data DIR --out {folder}"

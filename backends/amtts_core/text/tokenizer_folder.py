@@ -10,14 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from amtts_core.errors import AmttsError
-from amtts_core.text.tokenizer import (
-    MODEL_FILE,
-    REPORT_FILE,
-    SETTINGS_FILE,
-    TextTokenizer,
-    load_tokenizer,
-    read_settings,
-)
+from amtts_core.text.tokenizer import TextTokenizer, load_tokenizer
+from amtts_core.text.tokenizer_settings import MODEL_FILE, REPORT_FILE, SETTINGS_FILE, read_settings
 
 Outcome = Literal["written", "replaced", "unchanged"]
 _OURS = {SETTINGS_FILE, MODEL_FILE, REPORT_FILE}

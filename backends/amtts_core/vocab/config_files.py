@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from amtts_core.errors import AmttsError
-from amtts_core.text.foreign.mapping import read_json
+from amtts_core.text.foreign.vocabulary import read_json
 
 NAMES = ("config.json", "config.yaml", "config.yml")
 

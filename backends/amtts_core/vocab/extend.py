@@ -20,8 +20,9 @@ from torch import Tensor
 
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
-from amtts_core.text.foreign.mapping import load_vocab_mapping, size_of
-from amtts_core.text.foreign.symbols import read_addition
+from amtts_core.text.foreign.additions import read_addition
+from amtts_core.text.foreign.mapping import load_vocab_mapping
+from amtts_core.text.foreign.vocabulary import size_of
 from amtts_core.text.tokenizer import load_tokenizer
 from amtts_core.vocab.config_files import check_sizes, config_files, read_config, write_resized
 from amtts_core.vocab.families import Family, get_family, text_tokens

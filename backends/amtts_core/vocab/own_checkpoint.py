@@ -22,11 +22,11 @@ from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.registry import get_backend
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
 from amtts_core.text.fidel_tokenizer import FidelTokenizer
+from amtts_core.text.foreign.additions import Addition, read_addition
 from amtts_core.text.foreign.hf_json import HfJsonTokenizer
 from amtts_core.text.foreign.hf_surgery import change_vocabulary
 from amtts_core.text.foreign.mapping import tokenizer_file
 from amtts_core.text.foreign.sentencepiece_model import ForeignSentencePiece, append_pieces
-from amtts_core.text.foreign.symbols import Addition, read_addition
 from amtts_core.text.foreign.vits_vocab import VitsVocabulary, extend_list
 from amtts_core.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from amtts_core.text.tokenizer import TextTokenizer, load_tokenizer

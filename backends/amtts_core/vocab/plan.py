@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from amtts_core.text.foreign.mapping import size_of
+from amtts_core.text.foreign.vocabulary import size_of
 
 NEW = -1
 """In `RowPlan.sources`: the row is new."""

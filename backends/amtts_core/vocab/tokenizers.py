@@ -15,8 +15,10 @@ from typing import Any
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import consonants
 from amtts_core.text.foreign import hf_json, hf_surgery, sentencepiece_model, vits_vocab
-from amtts_core.text.foreign.mapping import hf_vocabulary, load_vocab_mapping, read_json, tokenizer_file
-from amtts_core.text.foreign.symbols import SPACE_MARK, Addition
+from amtts_core.text.foreign.additions import Addition
+from amtts_core.text.foreign.mapping import load_vocab_mapping, tokenizer_file
+from amtts_core.text.foreign.symbols import SPACE_MARK
+from amtts_core.text.foreign.vocabulary import hf_vocabulary, read_json
 from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.vocab.families import Family
 from amtts_core.vocab.old_text import Encode

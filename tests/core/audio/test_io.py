@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recordings import speech, write_wav
 
-from amtts_core.audio.io import AudioError, AudioTooLongError, decode, read_audio, resample, write_flac
+from amtts_core.audio.decoded import AudioError, AudioTooLongError
+from amtts_core.audio.io import decode, read_audio, resample, write_flac
 from amtts_core.errors import AmttsError
 
 

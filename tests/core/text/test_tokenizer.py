@@ -14,17 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amtts_core.errors import AmttsError
-from amtts_core.text.tokenizer import (
-    BOS,
-    EOS,
-    KINDS,
-    PAD,
-    SPECIALS,
-    UNK,
-    TextTokenizer,
-    load_tokenizer,
-    train_tokenizer,
-)
+from amtts_core.text.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
+from amtts_core.text.tokenizer_settings import BOS, EOS, KINDS, PAD, SPECIALS, UNK
 
 TEXTS = [
     "እናቴ ዛሬ ጠዋት ከገበያ ሽንኩርት ገዛች።",

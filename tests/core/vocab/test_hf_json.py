@@ -17,8 +17,9 @@ from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
 from amtts_core.text.foreign.hf_json import HfJsonTokenizer, check
 from amtts_core.text.foreign.hf_surgery import change_vocabulary, unreachable
-from amtts_core.text.foreign.mapping import hf_vocabulary, load_vocab_mapping
+from amtts_core.text.foreign.mapping import load_vocab_mapping
 from amtts_core.text.foreign.symbols import cv_symbols, fidel_symbols
+from amtts_core.text.foreign.vocabulary import hf_vocabulary
 from amtts_core.text.tokenizer import load_tokenizer
 
 ETHIOPIC = st.text(st.sampled_from(ethiopic_alphabet() + "፡።፣፤፥፦፧፨፠"), min_size=1, max_size=12)

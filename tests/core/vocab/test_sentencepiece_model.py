@@ -14,9 +14,10 @@ from vocabularies import indextts2_model, sentencepiece_bytes
 
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import ethiopic_alphabet
+from amtts_core.text.foreign.additions import read_addition
 from amtts_core.text.foreign.mapping import load_vocab_mapping
 from amtts_core.text.foreign.sentencepiece_model import ForeignSentencePiece, append_pieces
-from amtts_core.text.foreign.symbols import cv_symbols, fidel_symbols, read_addition
+from amtts_core.text.foreign.symbols import cv_symbols, fidel_symbols
 from amtts_core.text.tokenizer import load_tokenizer, train_tokenizer
 
 OLD = (

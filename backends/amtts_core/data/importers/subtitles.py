@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from amtts_core.audio.activity import Activity, detect_activity, detector_name
-from amtts_core.audio.io import AudioError
+from amtts_core.audio.decoded import AudioError
 from amtts_core.data.filters import Finding
 from amtts_core.data.importers.base import Clip, Fault, Reading
 from amtts_core.data.importers.locate import AudioLocator

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amtts_core.errors import AmttsError
-from amtts_core.text.foreign.mapping import hf_vocabulary, size_of
 from amtts_core.text.foreign.symbols import unspelt
-from amtts_core.text.tokenizer import MODEL_FILE, damaged, write_settings
+from amtts_core.text.foreign.vocabulary import hf_vocabulary, size_of
+from amtts_core.text.tokenizer_settings import MODEL_FILE, damaged, write_settings
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

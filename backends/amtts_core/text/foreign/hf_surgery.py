@@ -16,8 +16,8 @@ from typing import Any
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import VOWELS, spellings
 from amtts_core.text.foreign.hf_json import open_tokenizer
-from amtts_core.text.foreign.mapping import hf_vocabulary, size_of
 from amtts_core.text.foreign.symbols import SPACE_MARK, Letters
+from amtts_core.text.foreign.vocabulary import hf_vocabulary, size_of
 
 _TAG = re.compile(r"\[[^\[\]]+\]")
 

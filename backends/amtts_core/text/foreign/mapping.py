@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from amtts_core.errors import AmttsError
-from amtts_core.text.tokenizer import SETTINGS_FILE, load_tokenizer, read_settings
+from amtts_core.text.foreign.vocabulary import check_ids, hf_vocabulary, read_json
+from amtts_core.text.tokenizer import load_tokenizer
+from amtts_core.text.tokenizer_settings import SETTINGS_FILE, read_settings
 
 FileKind = Literal["amtts", "fidel", "hf-json", "sentencepiece", "vits"]
 _FOLDER_FILES = (
@@ -91,58 +92,3 @@ def load_vocab_mapping(path: Path | str) -> dict[str, int]:
         raise AmttsError(f"tokenizer {found.path} is damaged: {fault}") from None
     check_ids(vocabulary, found.path)
     return vocabulary
-
-
-def hf_vocabulary(data: dict[str, Any]) -> dict[str, int]:
-    """Token string -> id of a Hugging Face `tokenizers` JSON, added tokens included.
-
-    Raises:
-        ValueError: a list of tokens or of added tokens is not one.
-    """
-    vocabulary = data["model"]["vocab"]
-    try:
-        if isinstance(
-            vocabulary, list
-        ):  # a unigram model: pairs of token and score, in the order of their ids
-            vocabulary = {name: number for number, (name, _) in enumerate(vocabulary)}
-        added = {str(token["content"]): token["id"] for token in data.get("added_tokens") or ()}
-        found = {**vocabulary, **added}
-        if not all(isinstance(name, str) and type(number) is int for name, number in found.items()):
-            raise ValueError("an id is no whole number")
-    except (TypeError, KeyError, ValueError) as fault:
-        raise ValueError(f"its list of tokens is damaged ({fault})") from None
-    return found
-
-
-def check_ids(vocabulary: dict[str, int], path: Path) -> None:
-    """Refuses ids that are negative or used twice."""
-    names: dict[int, str] = {}
-    for name, number in vocabulary.items():
-        if number < 0 or number in names:
-            what = (
-                f"tokens {names[number]!r} and {name!r} share id {number}"
-                if number in names
-                else f"id {number}"
-            )
-            raise AmttsError(f"tokenizer {path} is damaged: {what}")
-        names[number] = name
-
-
-def size_of(vocabulary: dict[str, int]) -> int:
-    """Rows that a table for this vocabulary has: one more than the highest id."""
-    return max(vocabulary.values(), default=-1) + 1
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        AmttsError: unreadable, or not an object.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise AmttsError(f"{path} cannot be read ({fault})") from None
-    if not isinstance(data, dict):
-        raise AmttsError(f"{path} holds {type(data).__name__}, expected a JSON object")
-    return data

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from amtts_core.errors import AmttsError
 from amtts_core.text.foreign.hf_json import HfJsonTokenizer
-from amtts_core.text.foreign.mapping import read_json, tokenizer_file
+from amtts_core.text.foreign.mapping import tokenizer_file
 from amtts_core.text.foreign.sentencepiece_model import ForeignSentencePiece
 from amtts_core.text.foreign.vits_vocab import VitsVocabulary
+from amtts_core.text.foreign.vocabulary import read_json
 from amtts_core.text.tokenizer import TextTokenizer, load_tokenizer
 
 

@@ -16,7 +16,7 @@ from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import VOWELS, spellings
 from amtts_core.text.foreign.sentencepiece_proto import parse_model
 from amtts_core.text.foreign.symbols import SPACE_MARK, Letters, unspelt
-from amtts_core.text.tokenizer import MODEL_FILE, damaged, write_settings
+from amtts_core.text.tokenizer_settings import MODEL_FILE, damaged, write_settings
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor

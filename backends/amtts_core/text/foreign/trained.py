@@ -24,7 +24,8 @@ from amtts_core.text.sentencepiece_tokenizer import (
     piece_scores,
     train_model,
 )
-from amtts_core.text.tokenizer import SPECIALS, TextTokenizer
+from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.text.tokenizer_settings import SPECIALS
 
 T = TypeVar("T", bound=TextTokenizer)
 _FIRST = (hf_json.STOP, hf_json.UNK, hf_json.SPACE)

@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from amtts_core.errors import AmttsError
 from amtts_core.text.fidel_alphabet import spellings
-from amtts_core.text.foreign.mapping import size_of
-from amtts_core.text.tokenizer import damaged, write_settings
+from amtts_core.text.foreign.vocabulary import size_of
+from amtts_core.text.tokenizer_settings import damaged, write_settings
 
 BLANK = "<blank>"
 FrontEnd = Literal["uroman", "fidel", "cv"]

@@ -127,7 +127,8 @@ def test_the_amharic_track_is_taken(tmp_path: Path):
 
 
 def test_cuts_of_a_video_are_exact(tmp_path: Path):
-    from amtts_core.audio.io import AudioError, AudioTooLongError, decode
+    from amtts_core.audio.decoded import AudioError, AudioTooLongError
+    from amtts_core.audio.io import decode
 
     talk = make_talk(SPANS)
     path = write_media(tmp_path / "talk.mp4", talk, video=True)

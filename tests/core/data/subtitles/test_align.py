@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from talks import Span, make_spans, make_talk, write_media
 
 from amtts_core.audio.activity import detect_activity, voiced_by_energy
-from amtts_core.audio.io import AudioError
+from amtts_core.audio.decoded import AudioError
 from amtts_core.audio.trim import FRAME
 from amtts_core.data.subtitles.align import align
 from amtts_core.data.subtitles.cue import Cue

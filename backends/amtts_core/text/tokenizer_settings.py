@@ -1,0 +1,73 @@
+"""What a stored tokenizer's folder says of itself: `tokenizer.json`, read, checked and written. Knows kinds by name.
+
+A stored tokenizer is a folder: `tokenizer.json` (kind, format version, settings), `tokenizer.model` where the kind
+has one, `tokenizer_report.json` where `amtts tokenize` measured it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from amtts_core.errors import AmttsError
+
+PAD, UNK, BOS, EOS = 0, 1, 2, 3
+SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
+"""Token strings of `PAD`, `UNK`, `BOS` and `EOS`, the first four of every tokenizer trained here."""
+
+FORMAT = 1
+"""Version of `tokenizer.json`."""
+SETTINGS_FILE = "tokenizer.json"
+MODEL_FILE = "tokenizer.model"
+REPORT_FILE = "tokenizer_report.json"
+
+KINDS = ("fidel", "unigram", "bpe", "char")
+"""The kinds that can be trained."""
+FOREIGN_KINDS = ("hf-json", "sentencepiece", "vits")
+"""Kinds that come with a published model and are extended, not trained."""
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """`tokenizer.json` of `folder`, checked for format and kind."""
+    path = folder / SETTINGS_FILE
+    if folder.is_file():
+        raise AmttsError(
+            f"{folder} is a file; expected a tokenizer folder", remedy=_train_into(folder.parent)
+        )
+    if not path.is_file():
+        missing = f"{SETTINGS_FILE} is missing" if folder.is_dir() else "there is no such folder"
+        raise AmttsError(f"no tokenizer at {folder}: {missing}", remedy=_train_into(folder))
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise damaged(folder, f"{SETTINGS_FILE} cannot be read ({fault})") from None
+    if not isinstance(settings, dict) or not isinstance(settings.get("kind"), str):
+        raise damaged(folder, f"{SETTINGS_FILE} was not written by amtts (it names no tokenizer kind)")
+    if settings["kind"] not in (*KINDS, *FOREIGN_KINDS):
+        raise AmttsError(
+            f"tokenizer {folder}: unknown kind {settings['kind']!r} (this version knows {', '.join(KINDS)})",
+            remedy=f"Install a newer amtts, or: {_train_into(folder)}",
+        )
+    if settings.get("format") != FORMAT:
+        raise AmttsError(
+            f"tokenizer {folder}: format {settings.get('format')!r}; this version reads format {FORMAT}",
+            remedy=f"Install a newer amtts, or: {_train_into(folder)}",
+        )
+    return settings
+
+
+def write_settings(folder: Path, kind: str, settings: dict[str, Any]) -> None:
+    """Writes `tokenizer.json`, a readable file with sorted keys."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"format": FORMAT, "kind": kind} | settings, ensure_ascii=False, indent=1)
+    (folder / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def damaged(folder: Path, what: str) -> AmttsError:
+    """The error for a stored tokenizer that cannot be used."""
+    return AmttsError(f"tokenizer {folder} is damaged: {what}", remedy=f"{_train_into(folder)} --force")
+
+
+def _train_into(folder: Path) -> str:
+    return f"Train one with: amtts tokenize --data DIR --out {folder}"
