@@ -10,9 +10,8 @@ Shapes: B utterances, T samples, N text tokens, L frames, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -67,13 +66,17 @@ class BackendSpec:
     only_for_training: tuple[str, ...] = ()
     """Prefixes of tensors that speaking does without, such as critics: weights to start from that were trained without
     them begin with fresh ones, and such that are no longer wanted are left behind."""
-    rate_setting: str = ""
-    """Setting of the network that is the sample rate, such as `mel.sample_rate`; empty where it is always the same."""
+    rate: Callable[[Any], Hertz] | None = None
+    """The sample rate that settings lead to, by a setting such as `mel.sample_rate` or by the codec that they name;
+    None where it is always `sample_rate`."""
 
     def rate_of(self, config: Any) -> Hertz:
-        """The rate at which a network with these settings hears and speaks."""
-        rate = attrgetter(self.rate_setting)(config) if self.rate_setting else self.sample_rate
-        return int(rate)
+        """The rate at which a network with these settings hears and speaks.
+
+        Raises:
+            AmttsError: the settings name a codec that cannot be opened.
+        """
+        return int(self.rate(config) if self.rate else self.sample_rate)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ from amtts_core.text.tokenizer import TextTokenizer
 from amtts_core.training.near_codes import near_targets, start_rows
 from amtts_core.training.start import PublishedStart
 from amtts_indextts2.alignment import alignment_layer
-from amtts_indextts2.codec import codec_of
+from amtts_indextts2.codec import NAME, codec_of
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.decoding import Prompt, decode, stream
 from amtts_indextts2.guards import Heard, Take
@@ -44,8 +44,6 @@ from amtts_indextts2.trunk import INITIAL_DEVIATION
 from amtts_indextts2.weights import LICENCE
 
 logger = logging.getLogger(__name__)
-NAME = "indextts2"
-SAMPLE_RATE = 16000
 FREE, FIXED = (0.75, 1.3), (0.93, 1.07)
 """Speech does not end before, and is ended after, this many times the frames it should last: where they are estimated
 from the text, and where a speed fixes them."""
@@ -59,7 +57,8 @@ class IndexTTS2Backend:
     spec: ClassVar[BackendSpec] = BackendSpec(
         name=NAME,
         summary="IndexTTS2's GPT over the codes of a speech codec (DAC, mel-codes)",
-        sample_rate=SAMPLE_RATE,
+        sample_rate=16000,
+        rate=lambda config: codec_of(config).sample_rate,
         learns_from="codes",
         tokenizer_layout="sentencepiece",
         config=IndexTTS2Config,

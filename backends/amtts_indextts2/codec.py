@@ -11,7 +11,6 @@ from amtts_core.errors import AmttsError
 from amtts_indextts2.config import IndexTTS2Config, SemanticHeadConfig
 
 NAME = "indextts2"
-SAMPLE_RATE = 16000
 
 
 def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:
@@ -34,10 +33,6 @@ def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:
         name = "num_codes (less 2)" if semantic else "cardinality"
         raise AmttsError(
             f"codec '{codec.name}' has {codec.cardinality} entries a codebook, model.head.{name} is {entries}"
-        )
-    if codec.sample_rate != SAMPLE_RATE:
-        raise AmttsError(
-            f"codec '{codec.name}' speaks at {codec.sample_rate} Hz, '{NAME}' at {SAMPLE_RATE} Hz"
         )
     return codec
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -77,7 +78,7 @@ class VitsBackend:
         speaker_rows=("generator.embed_speaker.weight",),
         speaker_layers=(".cond.", ".cond_layer."),
         only_for_training=("discriminator.",),
-        rate_setting="mel.sample_rate",
+        rate=attrgetter("mel.sample_rate"),
         without_start={"start": "", "start_discriminator": ""},
         weights_licence="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",
     )

@@ -29,20 +29,26 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def tiny_dac(seed: int = 0) -> DacModel:
-    """A random network of 320 samples a frame and 3 codebooks of 16."""
+OFFICIAL: dict[int, dict[str, Any]] = {
+    24000: {"downsampling_ratios": [2, 4, 5, 8], "n_codebooks": 32, "codebook_size": 1024},
+    44100: {"downsampling_ratios": [2, 4, 8, 8], "n_codebooks": 9, "codebook_size": 1024},
+}
+"""Rate of an official model -> its strides and codebooks: 75 and 86.13 codes a second."""
+
+
+def tiny_dac(seed: int = 0, **changes: Any) -> DacModel:
+    """A random network of 320 samples a frame at 16 kHz and 3 codebooks of 16, or what `changes` say."""
     torch.manual_seed(seed)
-    network = DacModel(
-        DacConfig(
-            encoder_hidden_size=4,
-            downsampling_ratios=RATES,
-            decoder_hidden_size=32,
-            n_codebooks=3,
-            codebook_size=16,
-            codebook_dim=4,
-            sampling_rate=16000,
-        )
-    )
+    settings: dict[str, Any] = {
+        "encoder_hidden_size": 4,
+        "downsampling_ratios": RATES,
+        "decoder_hidden_size": 32,
+        "n_codebooks": 3,
+        "codebook_size": 16,
+        "codebook_dim": 4,
+        "sampling_rate": 16000,
+    }
+    network = DacModel(DacConfig(**{**settings, **changes}))
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if not name.endswith("alpha"):

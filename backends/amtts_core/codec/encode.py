@@ -18,6 +18,7 @@ from amtts_core.data.dataset import prefetch
 from amtts_core.data.executors import Executor
 from amtts_core.data.features import load_utterance
 from amtts_core.data.manifest import Utterance, read_manifest
+from amtts_core.data.rate_check import tell_lower_rates
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
 from amtts_core.units import Seconds
@@ -95,6 +96,8 @@ def encode_manifest(
     writer = ShardWriter.open(folder, identity, extras=cached.extras if cached else None)
     _refuse_strangers(writer, stamps)
     left = [u for u in utterances if u.id not in writer.done]
+    if not cached:
+        tell_lower_rates(manifest, left, codec.sample_rate, who=f"codec '{codec.name}'")
     began, done = time.monotonic(), len(utterances) - len(left)
     if on_progress:
         on_progress(done, len(utterances))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -175,11 +175,15 @@ class CodecIdentity:
 
     def require(self, other: CodecIdentity, *, what: str) -> None:
         """Raises where `other` is not the same codec, naming both."""
-        if self != other:
-            raise AmttsError(
-                f"{what} holds codes of {self}, expected {other}",
-                remedy="Encode again with the codec you use: amtts encode-codes --force, or into another --out",
-            )
+        if self == other:
+            return
+        again = "with the codec you use"
+        if replace(self, num_codebooks=other.num_codebooks) == other:
+            again = f"with --num-codebooks {other.num_codebooks}"
+        raise AmttsError(
+            f"{what} holds codes of {self}, expected {other}",
+            remedy=f"Encode again {again}: amtts encode-codes --force, or into another --out",
+        )
 
 
 def code_vectors_of(codec: SpeechCodec) -> Tensor:

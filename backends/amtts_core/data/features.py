@@ -26,6 +26,7 @@ import psutil
 from amtts_core.audio.io import read_audio
 from amtts_core.backend import Backend
 from amtts_core.data.manifest import Utterance, json_line, read_json_lines
+from amtts_core.data.rate_check import tell_lower_rates
 from amtts_core.errors import AmttsError
 
 logger = logging.getLogger(__name__)
@@ -181,6 +182,8 @@ def build_store(
     folder = cache / f"{backend.spec.name}-{store_key(backend, config, manifest, utterances)}"
     if (folder / "store.json").exists():
         return FeatureStore.open(folder)
+    if backend.spec.rate is not None:  # another one can be chosen
+        tell_lower_rates(manifest, utterances, backend.spec.rate_of(config), who=f"'{backend.spec.name}'")
     _remove_remains(cache)
     temporary = folder.with_name(f"{folder.name}.tmp{os.getpid()}-{platform.node()}")
     shutil.rmtree(temporary, ignore_errors=True)
