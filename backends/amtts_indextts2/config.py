@@ -171,7 +171,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "codec_start": True,
         "pace_start": 2.3,
         "alignment_weight": 0.1,
-        "sampling": {"temperature": 0.4, "guidance": 1.5},
+        "sampling": {"temperature": 0.3, "guidance": 2.0, "guided_draw": True},
     },
     "tiny": {
         "model_dim": 64,

@@ -26,20 +26,25 @@ class SamplingConfig(Settings):
         1.0, ge=1, description="text guidance; 1 is off, 2-3 hold to the text more closely"
     )
     guidance_top_k: int = Field(45, gt=0, description="codes that guidance lets through")
+    guided_draw: bool = Field(
+        False,
+        description="the draw among those codes follows guidance too, which suits small networks, instead of the plain "
+        "probabilities",
+    )
 
 
 def guided(logits: Tensor, without_text: Tensor, config: SamplingConfig) -> Tensor:
     """Logits of the same shape (..., V), with those barred that guidance does not rank among its best.
 
-    As in Dia (nari-labs): guidance chooses the candidates, the draw among them follows the plain logits. The likeliest
-    candidate of a draw without temperature is guidance's own.
+    As in Dia (nari-labs): guidance chooses the candidates, the draw among them follows the plain logits. With
+    `guided_draw`, and without temperature, it follows guidance's own logits (Ho and Salimans 2022, arXiv:2207.12598).
     """
     ranked = without_text + config.guidance * (logits - without_text)
     if config.temperature == 0:
         return ranked
     kept = min(config.guidance_top_k, logits.shape[-1])
     threshold = ranked.topk(kept, dim=-1).values[..., -1:]
-    return logits.masked_fill(ranked < threshold, BARRED)
+    return (ranked if config.guided_draw else logits).masked_fill(ranked < threshold, BARRED)
 
 
 def filtered(logits: Tensor, config: SamplingConfig) -> Tensor:

@@ -54,3 +54,9 @@ def test_guidance_filters_and_leaves_the_odds_among_the_rest() -> None:
     assert found.tolist() == [[float("-inf"), 1.0, float("-inf"), -1.0]]
     greedy = guided(plain, empty, SamplingConfig(temperature=0, guidance=3.0))
     assert greedy.tolist() == [[2.0, 3.0, -4.0, 3.0]]
+
+
+def test_a_guided_draw_follows_guidance_among_its_candidates() -> None:
+    plain, empty = torch.tensor([[2.0, 1.0, 0.0, -1.0]]), torch.tensor([[2.0, 0.0, 2.0, -3.0]])
+    found = guided(plain, empty, SamplingConfig(guidance=3.0, guidance_top_k=2, guided_draw=True))
+    assert found.tolist() == [[float("-inf"), 3.0, float("-inf"), 3.0]]
