@@ -70,6 +70,7 @@ class IndexTTS2Backend:
             "sampling",
             "int8",
             "bf16",
+            "position_skip",
             "codec_weights",
         ),
         presets=PRESETS,
@@ -305,6 +306,7 @@ class IndexTTS2Backend:
         config = self.config
         return {
             "sampling": config.sampling,
+            "position_skip": config.position_skip,
             "int8": config.int8 and device_of(self.network).type == "cpu",
             "dtype": torch.bfloat16 if config.bf16 else None,
         }

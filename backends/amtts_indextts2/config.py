@@ -113,6 +113,11 @@ class IndexTTS2Config(Settings):
         description="speak in bfloat16: faster where processor or GPU compute in it, a little less exact",
     )
     int8: bool = Field(False, description="decode with 8-bit weights on a CPU: faster, a little less exact")
+    position_skip: bool | None = Field(
+        None,
+        description="speak with the second position left out, as the released decoder does; null: only with released "
+        "weights that no training has touched",
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the trunk in training")
     text_weight: float = Field(0.1, ge=0, description="weight of the text loss beside the code loss")
     text_drop: float = Field(

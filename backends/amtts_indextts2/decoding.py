@@ -60,7 +60,7 @@ def decode(
     prompts: Sequence[Prompt],
     *,
     sampling: SamplingConfig | None = None,
-    position_skip: int = 0,
+    position_skip: bool | None = None,
     bar_start: bool = True,
     dtype: torch.dtype | None = None,
     int8: bool = False,
@@ -71,8 +71,8 @@ def decode(
         network: in evaluation mode.
         prompts: at least one.
         sampling: how codes are drawn; None takes the likeliest ones.
-        position_skip: rows left out after the first one. Official code with its cache leaves out one, so 1 makes
-            official weights sound as released; networks trained here want 0.
+        position_skip: codes stand at positions 2, 3, … after the first row, as official code with its cache has it,
+            and not at 1, 2, … as in training; None where the network is `as_released`.
         bar_start: never speak the id that stands before the first code (the released code allows it).
         dtype: to compute in, such as bfloat16; None takes the network's own.
         int8: linear layers in 8 bits, on a CPU only.
@@ -81,8 +81,9 @@ def decode(
         AmttsError: a prompt is longer than the network's position tables.
     """
     sampling = sampling or SamplingConfig(temperature=0)
-    _check_lengths(network, prompts, position_skip)
-    state = _Decoding(network, prompts, sampling, position_skip, dtype=dtype, int8=int8)
+    skip = _skipped(network, position_skip)
+    _check_lengths(network, prompts, skip)
+    state = _Decoding(network, prompts, sampling, skip, dtype=dtype, int8=int8)
     voices = [_voice(prompt, network) for prompt in prompts]
     for _ in _run(state, voices, bar_start=bar_start):
         pass
@@ -96,6 +97,7 @@ def stream(
     *,
     every: int,
     sampling: SamplingConfig | None = None,
+    position_skip: bool | None = None,
     dtype: torch.dtype | None = None,
     int8: bool = False,
 ) -> Iterator[Tensor]:
@@ -104,8 +106,9 @@ def stream(
     Joined they are what `decode` gives. The last piece may be shorter.
     """
     sampling = sampling or SamplingConfig(temperature=0)
-    _check_lengths(network, [prompt], 0)
-    state = _Decoding(network, [prompt], sampling, 0, dtype=dtype, int8=int8)
+    skip = _skipped(network, position_skip)
+    _check_lengths(network, [prompt], skip)
+    state = _Decoding(network, [prompt], sampling, skip, dtype=dtype, int8=int8)
     voice = _voice(prompt, network)
     given = 0
     for _ in _run(state, [voice], bar_start=True):
@@ -114,6 +117,11 @@ def stream(
             given = voice.whole
     if voice.whole > given:
         yield voice.frames(given, voice.whole)
+
+
+def _skipped(network: IndexTTS2Gpt, asked: bool | None) -> int:
+    """Positions left out after the first row."""
+    return int(network.as_released if asked is None else asked)
 
 
 def _check_lengths(network: IndexTTS2Gpt, prompts: Sequence[Prompt], skip: int) -> None:

@@ -174,6 +174,13 @@ class IndexTTS2Gpt(nn.Module):
                 with torch.no_grad():
                     table.weight.copy_(sine_rows(len(table.weight), table.embedding_dim, rate=rate))
 
+    @property
+    def as_released(self) -> bool:
+        """Of the released make (conformers, single stream), and no training here has touched it."""
+        trained = hasattr(self, "pace") and bool(self.pace.sums[0])
+        released = self.config.conditioning == "conformers" and isinstance(self.speech, SemanticCodes)
+        return released and not trained
+
     def latents_of(self, speakers: Tensor) -> Tensor:
         """Rows (B,) of the speaker table -> (B, latents, D)."""
         return self.speaker_table(speakers).unflatten(-1, (self.config.num_latents, -1))

@@ -7,18 +7,15 @@ batch, whose padding is garbage, so a leak through padding shows.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
+from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.reference_check import AGAIN, ReferenceCheck, read_object, read_tensors
 from amtts_indextts2.config import SemanticHeadConfig, config_of_released
 from amtts_indextts2.decoding import Prompt, decode
 from amtts_indextts2.losses import book_losses, code_rows, text_loss
@@ -27,8 +24,8 @@ from amtts_indextts2.weights import load_published
 
 CONDITIONING, LOGITS, LOSSES = 1e-4, 5e-4, 1e-5
 """Tolerances."""
-MODES = {"greedy_kv": 1, "greedy_nokv": 0}
-"""Stored decodes -> rows that their positions leave out."""
+MODES = {"greedy_kv": True, "greedy_nokv": False}
+"""Stored decodes -> whether their positions leave out the second one."""
 
 
 @dataclass(frozen=True)
@@ -59,32 +56,54 @@ def reference_checks(folder: Path) -> list[ReferenceCheck]:
     """Compares conditioning, logits, latents, losses and greedy decodes with the bundle.
 
     Raises:
-        AmttsError: the bundle cannot be read, or its weights do not fit strictly.
+        AmttsError: a file of the bundle cannot be read, lacks something or does not fit the others; names it.
     """
+    bundle = _read(folder)
     try:
-        bundle = _read(folder)
         return [*_forward_checks(bundle), *_greedy_checks(bundle)]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (RuntimeError, IndexError, ValueError) as error:  # torch's, of sizes that do not belong together
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise AmttsError(
-            f"IndexTTS2 bundle {folder} cannot be read ({type(error).__name__}: {error})"
-        ) from None
+            f"reference bundle {folder}: inputs.safetensors, outputs.safetensors and config.json do not fit together "
+            f"({first})",
+            remedy="Take all files from one bundle",
+        ) from error
 
 
 def _read(folder: Path) -> _Bundle:
-    told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config, vocab_size = config_of_released(told["gpt"])
-    marks = TextIds(vocab_size, told["gpt"]["start_text_token"], told["gpt"]["stop_text_token"])
+    told = read_object(folder / "config.json")
+    network = _network(folder, told["gpt"])
+    for name in MODES:
+        _ = told[name]
+    inputs, outputs = (read_tensors(folder / f"{name}.safetensors") for name in ("inputs", "outputs"))
+    return _Bundle(told, network, _full(inputs), outputs)
+
+
+def _network(folder: Path, released: dict[str, Any]) -> IndexTTS2Gpt:
+    """The bundle's network with its weights."""
+    try:
+        config, vocab_size = config_of_released(released)
+        marks = TextIds(vocab_size, released["start_text_token"], released["stop_text_token"])
+    except (KeyError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split()).partition(" For further")[0]  # pydantic's, in one line
+        raise AmttsError(
+            f"reference bundle {folder}: gpt in config.json ({type(error).__name__}: {why})", remedy=AGAIN
+        ) from None
     network = IndexTTS2Gpt(config, marks).eval()
-    load_published(network, _full(load_file(folder / "weights.safetensors")))
-    inputs, outputs = (
-        _full(load_file(folder / "inputs.safetensors")),
-        load_file(folder / "outputs.safetensors"),
-    )
-    return _Bundle(told, network, inputs, outputs)
+    weights = read_tensors(folder / "weights.safetensors")
+    try:
+        load_published(network, _full(weights))
+    except CheckpointError as fault:
+        raise CheckpointError(
+            f"reference bundle {folder}: weights.safetensors: {fault.message}", remedy=AGAIN
+        ) from None
+    return network
 
 
 def _full(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    for name, tensor in tensors.items():
+        tensors[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return tensors
 
 
 def _forward_checks(bundle: _Bundle) -> list[ReferenceCheck]:

@@ -7,7 +7,6 @@ is an `AmttsError` that names file and key.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.weights import network_of, read_published
 from amtts_core.errors import AmttsError
+from amtts_core.reference_check import read_object, read_tensors
 
 _DECODE = re.compile(
     r"(?:(?P<starts>single|double)_bos|official_inference_argmax)_cfg(?P<cfg>[\d.]+)"
@@ -70,36 +70,13 @@ class Bundle:
     greedy: list[GreedyCase]
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file of a bundle."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise AmttsError(f"reference bundle {path.parent}: {path.name} cannot be read ({reason})") from None
-    if not isinstance(values, dict):
-        raise AmttsError(f"reference bundle {path.parent}: {path.name} holds no JSON object")
-    return values
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a bundle's safetensors file."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise AmttsError(f"reference bundle {path.parent}: {path.name} cannot be read ({error})") from None
-
-
 def read_bundle(folder: Path) -> Bundle:
     """Reads and checks a bundle.
 
     Raises:
         AmttsError: a file or key is missing or does not fit, in one line.
     """
-    settings, expected = read_json(folder / "config.json"), read_json(folder / "expected.json")
+    settings, expected = read_object(folder / "config.json"), read_object(folder / "expected.json")
     try:
         config = bundle_config(settings)
         tight = expected["losses"]["reference_shifted_tight_layout"]

@@ -6,19 +6,16 @@ A bundle is a folder with `weights.pth`, `config.json` and `expected.safetensors
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
 from amtts_codecs.dac.codec import DacCodec
 from amtts_core.codec.protocol import SpeechCodec
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
+from amtts_core.reference_check import AGAIN, ReferenceCheck, read_object, read_tensors
 
 TOLERANCE = 1e-5
 
@@ -63,15 +60,15 @@ def compare(codec: SpeechCodec, folder: Path) -> list[ReferenceCheck]:
 
 
 def _bundle(folder: Path) -> tuple[dict[str, float], dict[str, Tensor]]:
-    try:
-        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        expected = load_file(folder / "expected.safetensors")
-        for key in ("num_codebooks", "cardinality", "frame_rate", "hop_length"):
-            float(told[key])
-        for key in ("audio", "codes", "z", "decoded", "audio_padded"):
-            expected[key]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise AmttsError(f"DAC bundle {folder} cannot be read ({type(error).__name__}: {error})") from None
+    told, expected = read_object(folder / "config.json"), read_tensors(folder / "expected.safetensors")
+    for key in ("num_codebooks", "cardinality", "frame_rate", "hop_length"):
+        if not isinstance(told[key], int | float):
+            raise AmttsError(
+                f"reference bundle {folder}: {key} in config.json is {told[key]!r}, expected a number",
+                remedy=AGAIN,
+            )
+    for key in ("audio", "codes", "z", "decoded", "audio_padded"):
+        _ = expected[key]
     return told, expected
 
 

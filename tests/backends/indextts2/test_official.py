@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_gpt import small_network
+from safetensors.torch import save
+from tiny_gpt import small_network, tiny_gpt
 
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_indextts2.config import IndexTTS2Config, config_of_released
+from amtts_indextts2.decoding import Prompt, decode, stream
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
 from amtts_indextts2.reference import reference_checks
 from amtts_indextts2.weights import load_published, read_published, to_published
@@ -121,8 +124,38 @@ def test_other_networks_are_refused() -> None:
 
 
 def test_a_bundle_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    with pytest.raises(AmttsError, match="cannot be read"):
+    with pytest.raises(AmttsError, match=r"config\.json cannot be read .*Copy that file"):
         reference_checks(tmp_path)
+    network, part = small_network(), small_network().config.speaker.model_dump()
+    names = ("model_dim", "layers", "heads", "max_mel_tokens", "max_text_tokens")
+    marks = {"start_text_token": 0, "stop_text_token": 1, "start_mel_token": 16, "stop_mel_token": 17}
+    parts = {"condition_module": part, "emo_condition_module": part, "condition_num_latent": 3}
+    sizes = {"number_text_tokens": 12, "number_mel_codes": 18}
+    gpt = {**network.config.model_dump(include=set(names)), **marks, **parts, **sizes}
+    published = {name: tensor.contiguous() for name, tensor in to_published(network).items()}
+    features = {"cond_feats": torch.randn(2, 30, 1024), "cond_lens": torch.tensor([30])}
+
+    def refused(said: str, **files: bytes | dict[str, object]) -> None:
+        for name, held in files.items():
+            raw = held if isinstance(held, bytes) else json.dumps(held).encode()
+            (tmp_path / f"{name}.{'json' if name == 'config' else 'safetensors'}").write_bytes(raw)
+        with pytest.raises(AmttsError, match=said):
+            reference_checks(tmp_path)
+
+    refused("config.json cannot be read", config=b"{")
+    refused("config.json lacks 'gpt'.*Copy that file", config={"greedy_kv": [], "greedy_nokv": []})
+    told: dict[str, object] = {"gpt": gpt, "greedy_kv": [], "greedy_nokv": []}
+    refused("gpt in config.json .*layers", config={**told, "gpt": {**gpt, "layers": "x"}})
+    refused(
+        r"weights\.safetensors cannot be read .*Copy that file", config=told, weights=save(published)[:999]
+    )
+    refused(
+        r"weights\.safetensors: .*lack the tensor", weights=save({"speed_emb.weight": torch.zeros(2, 32)})
+    )
+    refused(r"inputs\.safetensors cannot be read", weights=save(published), inputs=b"")
+    refused(r"outputs\.safetensors cannot be read", inputs=save({}))
+    refused(r"inputs\.safetensors lacks 'cond_feats'.*Copy that file", outputs=save({}))
+    refused("do not fit together .*Take all files from one bundle", inputs=save(features))
 
 
 @NO_BUNDLE
@@ -140,8 +173,27 @@ def test_a_wrong_norm_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [check for check in reference_checks(BUNDLES / "indextts2") if not check.ok]
 
 
-def _with_one_norm(self: object, rows: torch.Tensor) -> torch.Tensor:
+def _with_one_norm(self: object, rows: torch.Tensor, *, watch: object = None) -> torch.Tensor:
     hidden = rows
     for block in self.blocks:  # type: ignore[attr-defined]
         hidden = block(hidden)
     return self.final_norm(hidden)  # type: ignore[attr-defined]
+
+
+def test_released_weights_leave_a_position_out_and_no_others(small: IndexTTS2Gpt) -> None:
+    own = tiny_gpt(head={"kind": "semantic", "num_codes": 18, "start": 16, "stop": 17})
+    with torch.no_grad():
+        for parameter in own.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    for network, released in ((small, True), (own, False)):
+        assert network.as_released is released
+        row = torch.zeros(network.config.num_latents + 2, network.config.model_dim)
+        prompt = Prompt(prefix=row, text=torch.tensor([5, 3, 8]), max_frames=20, min_frames=20)
+
+        def spoken(network: IndexTTS2Gpt, prompt: Prompt, skip: bool | None) -> list[int]:
+            whole = decode(network, [prompt], position_skip=skip)[0].codes
+            assert torch.equal(torch.cat(list(stream(network, prompt, every=6, position_skip=skip))), whole)
+            return whole[:, 0].tolist()
+
+        assert spoken(network, prompt, skip=None) == spoken(network, prompt, skip=released)
+        assert spoken(network, prompt, skip=True) != spoken(network, prompt, skip=False)
