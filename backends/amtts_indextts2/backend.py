@@ -274,7 +274,7 @@ class IndexTTS2Backend:
             yield from self.synthesize([request])
             return
         prompt, every = self._prompt(request, device), frames_of_piece(codec)
-        heard = Heard(prompt.max_frames, codec.sample_rate)
+        heard = Heard(codec.sample_rate)
         spoken = stream(self.network, prompt, every=every, **self._decoding())
         yield from heard.sound(decode_pieces(codec, heard.codes(spoken)))
         if fault := heard.take().fault:

@@ -7,7 +7,7 @@ B items, P prefix rows, N text tokens, K codebooks, T frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,10 +100,10 @@ def stream(
     position_skip: bool | None = None,
     dtype: torch.dtype | None = None,
     int8: bool = False,
-) -> Iterator[Tensor]:
+) -> Generator[Tensor, None, bool]:
     """Yields the codes of one prompt as they become whole, at least `every` frames at a time: (T, K) each.
 
-    Joined they are what `decode` gives. The last piece may be shorter.
+    Joined they are what `decode` gives. The last piece may be shorter. Returns `Decoded.ended`.
     """
     sampling = sampling or SamplingConfig(temperature=0)
     skip = _skipped(network, position_skip)
@@ -117,6 +117,7 @@ def stream(
             given = voice.whole
     if voice.whole > given:
         yield voice.frames(given, voice.whole)
+    return voice.decoded().ended
 
 
 def _skipped(network: IndexTTS2Gpt, asked: bool | None) -> int:

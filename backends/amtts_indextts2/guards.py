@@ -6,7 +6,7 @@ a fault. Levels are of the sound, so this holds for any codec.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,18 +69,22 @@ class Heard:
     """Listens to a stream that is handed out piece by piece, so that it can be judged when it is over.
 
     Args:
-        limit: frames at which it is cut.
         rate: of its sound.
     """
 
-    def __init__(self, limit: int, rate: Hertz) -> None:
-        self._limit, self._rate = limit, rate
+    def __init__(self, rate: Hertz) -> None:
+        self._rate, self._ended = rate, False
         self._codes: list[Tensor] = []
         self._sound: list[np.ndarray] = []
 
-    def codes(self, pieces: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Hands codes (T, K) on."""
-        for piece in pieces:
+    def codes(self, pieces: Generator[Tensor, None, bool]) -> Iterator[Tensor]:
+        """Hands codes (T, K) of `decoding.stream` on."""
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                self._ended = bool(end.value)
+                return
             self._codes.append(piece)
             yield piece
 
@@ -91,7 +95,7 @@ class Heard:
             yield piece
 
     def take(self) -> Take:
-        """What was heard. Speech as long as its limit counts as cut."""
+        """What was heard."""
         codes = torch.cat(self._codes) if self._codes else torch.zeros(0, 1, dtype=torch.int64)
         wave = np.concatenate(self._sound) if self._sound else np.zeros(0, np.float32)
-        return Take(Decoded(codes, ended=len(codes) < self._limit), wave, self._rate)
+        return Take(Decoded(codes, ended=self._ended), wave, self._rate)

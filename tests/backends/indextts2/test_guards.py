@@ -10,6 +10,7 @@ import torch
 from tiny_codecs import write_pth
 from tiny_voice import fidel_tokenizer, overfit, tiny_config, tiny_examples
 
+import amtts_indextts2.backend as module
 from amtts_core.backend import SynthesisRequest
 from amtts_indextts2.backend import RETRIES, IndexTTS2Backend
 from amtts_indextts2.decoding import Decoded
@@ -116,3 +117,20 @@ def test_a_stream_that_went_wrong_is_told(
     mute(99)
     assert len(np.concatenate(list(backend.stream(REQUEST)))) > 0
     assert "is silent from beginning to end; what is streamed is not retried" in caplog.text
+
+
+def test_a_stream_that_ends_at_its_limit_is_not_told_as_cut(
+    backend: IndexTTS2Backend, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FREE", (1.0, 1.0))  # as long as estimated, where its end is certain
+    list(backend.stream(REQUEST))
+    assert "cut" not in caplog.text
+    bias = backend.network.speech.head.bias.view(3, 17)
+    with torch.no_grad():
+        bias[0, 16] = -1e4
+    try:
+        list(backend.stream(REQUEST))
+    finally:
+        with torch.no_grad():
+            bias[0, 16] = 1e4
+    assert "ran on and was cut" in caplog.text
