@@ -14,9 +14,13 @@ from amtts_cli.devices import usable_device
 from amtts_cli.options import ExecutorName, Json, OutDir
 
 if TYPE_CHECKING:
-    from amtts_core.codec.encode import EncodeReport
+    from amtts_core.codec.encode import EncodeProgress, EncodeReport
     from amtts_core.codec.protocol import SpeechCodec
     from amtts_core.codec.verify import Verification
+
+
+TOLD_EVERY = 30.0
+"""Seconds between lines about the progress where standard error is no terminal."""
 
 
 def encode_codes(
@@ -57,9 +61,20 @@ def encode_codes(
         typer.Option("--precision", help="bf16 is faster where the machine has it; some codes differ."),
     ] = "fp32",
     executor: ExecutorName = "local",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=0,
+            help="Worker processes of one thread, each with the codec; 0 uses every core. "
+            "Without it this process encodes, and with ray every core.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Encode a corpus into codes. Run again, it does only what is missing. Exit code 1 if --verify fails.
+
+    Utterances whose audio cannot be read have no codes; rows.jsonl tells why, and the next run tries them again.
 
     Example: amtts encode-codes demo/corpus --codec mel-codes --weights run --out demo/codes
     """
@@ -73,12 +88,15 @@ def encode_codes(
     opened = opening(weights)
     with console.progress() as bar:
         task = bar.add_task("encoding", total=None, note="")
-        began: list[tuple[float, int]] = []
+        told = time.monotonic()
 
-        def show(done: int, total: int) -> None:
-            began.append((time.monotonic(), done)) if not began else None
-            rate = (done - began[0][1]) / max(time.monotonic() - began[0][0], 1e-9)
-            bar.update(task, completed=done, total=total, note=f"{rate:.1f}/s")
+        def show(progress: EncodeProgress) -> None:
+            nonlocal told
+            note = f"{progress.speed:.1f} x real time"
+            bar.update(task, completed=progress.done, total=progress.total, note=note)
+            if bar.disable and time.monotonic() - told > TOLD_EVERY:
+                told = time.monotonic()
+                console.log(f"encoding: {progress.done} of {progress.total} utterances, {note}")
 
         report = encode_manifest(
             path,
@@ -89,7 +107,8 @@ def encode_codes(
             shard_index=shard_index,
             force=force,
             device=usable_device(device) if executor == "local" else device,
-            executor=None if executor == "local" else chosen,
+            executor=None if executor == "local" and jobs in (None, 1) else chosen,
+            jobs=jobs or 0,
             reopen=partial(opening, weights.resolve()),
             on_progress=show,
         )

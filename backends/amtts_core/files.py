@@ -8,6 +8,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 
 def replace_text(path: Path, text: str, *, errors: str = "strict") -> None:
     """Writes UTF-8 through a hidden temporary file beside `path`.
@@ -51,6 +56,30 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def take_folder(folder: Path) -> int | None:
+    """Keeps other processes of this machine from taking a folder, until the handle is closed or the process ends.
+
+    Returns:
+        The handle, for `os.close`; None where the system or the file system knows no locks.
+
+    Raises:
+        BlockingIOError: it is taken.
+        OSError: it cannot be opened.
+    """
+    if fcntl is None:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:  # a network drive without locks
+        os.close(handle)
+        return None
+    return handle
 
 
 def open_to_umask(path: Path) -> None:

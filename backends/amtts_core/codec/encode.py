@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from amtts_core.codec.protocol import CachedCodec, CodecIdentity, SpeechCodec
-from amtts_core.codec.store import FEATURE, EncodedUtterance, ShardWriter, shard_folder
+from amtts_core.codec.store import FEATURE, EncodedUtterance, ShardWriter, require_parts, shard_folder
 from amtts_core.data.dataset import prefetch
 from amtts_core.data.executors import Executor
 from amtts_core.data.features import load_utterance
@@ -28,6 +28,30 @@ GRID: Seconds = 0.5
 """Batches are as long as a multiple of this: a CPU makes the kernels of a new shape first, as long again in bf16."""
 TOGETHER = 32
 """Utterances of one batch at most."""
+MISSING = "missing"
+"""Stands for size and stretch of an audio file that is not there."""
+
+
+@dataclass(frozen=True)
+class EncodeProgress:
+    """How far a call has come.
+
+    Attributes:
+        done: utterances of this shard, with those that were done before.
+        total: utterances of this shard.
+        speech: encoded by this call.
+        took: since the first batch was asked for.
+    """
+
+    done: int
+    total: int
+    speech: Seconds
+    took: Seconds
+
+    @property
+    def speed(self) -> float:
+        """Seconds of speech per second."""
+        return self.speech / max(self.took, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -62,10 +86,14 @@ def encode_manifest(
     force: bool = False,
     device: str = "cpu",
     executor: Executor | None = None,
+    jobs: int = 0,
     reopen: Callable[[], SpeechCodec] | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[EncodeProgress], None] | None = None,
 ) -> EncodeReport:
     """Encodes the utterances of a manifest (of this shard) whose codes are not there yet.
+
+    An utterance whose audio is missing, unreadable or not finite has no codes but a reason; the next call tries it
+    again.
 
     Args:
         manifest: made by `amtts prepare`.
@@ -78,52 +106,64 @@ def encode_manifest(
         force: delete this shard's codes and encode everything again.
         device: where the codec runs.
         executor: does the batches elsewhere; None encodes here.
+        jobs: batches at once of the executor; 0 is as many as there are cores.
         reopen: opens the codec where the executor works; picklable.
-        on_progress: called with (utterances done, utterances of this shard).
+        on_progress: called at the start and after every batch.
 
     Raises:
-        AmttsError: the manifest or an audio file is bad, or the codes do not belong to this manifest and codec.
+        AmttsError: the manifest is bad, no audio can be read, the codes do not belong to this manifest and codec, or
+            another process encodes this shard.
     """
     if not 0 <= shard_index < num_shards:
         raise AmttsError(f"shard index {shard_index} is out of range; expected 0 to {num_shards - 1}")
     utterances = _unique(manifest)[shard_index::num_shards]
-    stamps = {u.id: _audio_stamp(u, manifest) for u in utterances}
-    folder = shard_folder(out, shard_index, num_shards)
-    if force:
-        shutil.rmtree(folder, ignore_errors=True)
-    identity = CodecIdentity.of(codec)
     cached = codec if isinstance(codec, CachedCodec) else None
-    writer = ShardWriter.open(folder, identity, extras=cached.extras if cached else None)
-    _refuse_strangers(writer, stamps)
-    left = [u for u in utterances if u.id not in writer.done]
-    if not cached:
-        tell_lower_rates(manifest, left, codec.sample_rate, who=f"codec '{codec.name}'")
-    began, done = time.monotonic(), len(utterances) - len(left)
-    if on_progress:
-        on_progress(done, len(utterances))
-    for items in (
-        _read(cached, manifest, left, stamps)
-        if cached
-        else _encoded(codec, manifest, left, stamps, batch_seconds, device, executor, reopen)
-    ):
-        writer.append(items)
-        done += len(items)
-        if on_progress:
-            on_progress(done, len(utterances))
-    if writer.without and len(writer.without) == len(writer.done):
-        key, why = next(iter(writer.without.items()))
-        raise AmttsError(f"no utterance of {manifest} has codes; '{key}': {why}")
-    writer.finish()
-    encoded = [u for u in left if u.id not in writer.without]
-    return EncodeReport(
-        folder=folder,
-        identity=identity,
-        encoded=len(encoded),
-        reused=len(utterances) - len(left),
-        speech=sum(u.duration for u in encoded),
-        took=time.monotonic() - began,
-        without=writer.without,
-    )
+    stamps = {u.id: _audio_stamp(u, manifest) for u in utterances}
+    if utterances and set(stamps.values()) == {MISSING}:
+        raise AmttsError(
+            f"no audio file that {manifest} names is there, such as {utterances[0].audio_path(manifest)}",
+            remedy="Run `amtts prepare` again, or put the audio where the manifest says",
+        )
+    require_parts(out, num_shards)
+    folder = shard_folder(out, shard_index, num_shards)
+    identity = CodecIdentity.of(codec)
+    writer = ShardWriter.open(folder, identity, extras=cached.extras if cached else None, fresh=force)
+    with contextlib.closing(writer):
+        _refuse_strangers(writer, stamps)
+        left = [u for u in utterances if u.id not in writer.done]
+        if not cached:
+            tell_lower_rates(manifest, left, codec.sample_rate, who=f"codec '{codec.name}'")
+        seconds = {u.id: u.duration for u in left}
+        reused, speech, began = len(utterances) - len(left), 0.0, time.monotonic()
+
+        def tell() -> None:
+            if on_progress:
+                passed = time.monotonic() - began
+                on_progress(EncodeProgress(len(writer.done), len(utterances), speech, passed))
+
+        tell()
+        for items in (
+            _read(cached, manifest, left, stamps)
+            if cached
+            else _encoded(codec, manifest, left, stamps, batch_seconds, device, executor, jobs, reopen)
+        ):
+            writer.append(items)
+            speech += sum(seconds[item.id] for item in items if not item.problem)
+            tell()
+        if writer.without and len(writer.without) == len(writer.done):
+            key, why = next(iter(writer.without.items()))
+            writer.drop_if_empty()
+            raise AmttsError(f"no utterance of {manifest} has codes; '{key}': {why}")
+        writer.finish()
+        return EncodeReport(
+            folder=folder,
+            identity=identity,
+            encoded=len(left) - len(writer.without),
+            reused=reused,
+            speech=speech,
+            took=time.monotonic() - began,
+            without=writer.without,
+        )
 
 
 def _read(
@@ -150,6 +190,7 @@ def _encoded(
     batch_seconds: Seconds,
     device: str,
     executor: Executor | None,
+    jobs: int,
     reopen: Callable[[], SpeechCodec] | None,
 ) -> Iterator[list[EncodedUtterance]]:
     """Utterances encoded by the codec, here or by the executor."""
@@ -159,14 +200,19 @@ def _encoded(
     else:
         assert reopen is not None, "an executor opens the codec itself"
         work = BatchEncoder(reopen, manifest.resolve(), device)
-        encoded = executor(work, (([left[i] for i in batch], None) for batch in batches))
+        encoded = executor(work, (([left[i] for i in batch], None) for batch in batches), jobs=jobs)
     for chosen, codes in encoded:
-        yield [EncodedUtterance(u.id, stamps[u.id], {FEATURE: c}) for u, c in zip(chosen, codes, strict=True)]
+        yield [
+            EncodedUtterance(u.id, stamps[u.id], {}, c)
+            if isinstance(c, str)
+            else EncodedUtterance(u.id, stamps[u.id], {FEATURE: c})
+            for u, c in zip(chosen, codes, strict=True)
+        ]
 
 
 def _here(
     codec: SpeechCodec, manifest: Path, device: str, left: list[Utterance], batches: list[list[int]]
-) -> Iterator[tuple[list[Utterance], list[np.ndarray]]]:
+) -> Iterator[tuple[list[Utterance], list[np.ndarray | str]]]:
     """Encodes in this process, reading one batch ahead."""
     codec.to(device)
 
@@ -175,7 +221,7 @@ def _here(
         return {"utterances": chosen, "waves": _load(chosen, manifest, codec)}
 
     for batch in prefetch(load, batches):
-        yield batch["utterances"], _encode(codec, batch["waves"], batch["utterances"], device)
+        yield batch["utterances"], _encode(codec, batch["waves"], device)
 
 
 class BatchEncoder:
@@ -191,17 +237,25 @@ class BatchEncoder:
         self._reopen, self._manifest, self._device = reopen, manifest, device
         self._codec: SpeechCodec | None = None
 
-    def __call__(self, utterances: list[Utterance]) -> list[np.ndarray]:
-        """(L, K) uint16 of each utterance."""
+    def __call__(self, utterances: list[Utterance]) -> list[np.ndarray | str]:
+        """(L, K) uint16 of each utterance, or why it has none."""
         if self._codec is None:
             self._codec = self._reopen()
             self._codec.to(self._device)
         waves = _load(utterances, self._manifest, self._codec)
-        return _encode(self._codec, waves, utterances, self._device)
+        return _encode(self._codec, waves, self._device)
 
 
-def _load(utterances: list[Utterance], manifest: Path, codec: SpeechCodec) -> list[np.ndarray]:
-    return [load_utterance(u, manifest, codec.sample_rate) for u in utterances]
+def _load(utterances: list[Utterance], manifest: Path, codec: SpeechCodec) -> list[np.ndarray | str]:
+    """(T,) of each utterance, or what is wrong with its audio."""
+    out: list[np.ndarray | str] = []
+    for utterance in utterances:
+        try:
+            wave = load_utterance(utterance, manifest, codec.sample_rate)
+            out.append(wave if len(wave) else f"audio of utterance '{utterance.id}' holds no sample")
+        except AmttsError as fault:
+            out.append(fault.message)
+    return out
 
 
 def _unique(manifest: Path) -> list[Utterance]:
@@ -218,14 +272,10 @@ def _unique(manifest: Path) -> list[Utterance]:
 
 def _audio_stamp(utterance: Utterance, manifest: Path) -> str:
     """Changes when the audio does; the same on every machine that holds a copy."""
-    path = utterance.audio_path(manifest)
     try:
-        size = path.stat().st_size
-    except OSError:
-        raise AmttsError(
-            f"audio of utterance '{utterance.id}' is missing: {path}",
-            remedy="Run `amtts prepare` again, or take the line out of the manifest",
-        ) from None
+        size = utterance.audio_path(manifest).stat().st_size
+    except (OSError, ValueError):  # told when it is read, as a problem of this utterance
+        return MISSING
     return f"{size} bytes, {utterance.offset:g}+{utterance.duration:g} s"
 
 
@@ -253,17 +303,16 @@ def _batches(utterances: Sequence[Utterance], batch_seconds: Seconds, device: st
     return sampler.in_order()[::-1]
 
 
-def _encode(
-    codec: SpeechCodec, waves: Sequence[np.ndarray], utterances: Sequence[Utterance], device: str
-) -> list[np.ndarray]:
-    """(L, K) uint16 of each waveform."""
-    for wave, utterance in zip(waves, utterances, strict=True):
-        if not len(wave):
-            raise AmttsError(f"audio of utterance '{utterance.id}' holds no sample")
+def _encode(codec: SpeechCodec, loaded: Sequence[np.ndarray | str], device: str) -> list[np.ndarray | str]:
+    """(L, K) uint16 of each waveform; what is no waveform stays as it is."""
+    waves = [wave for wave in loaded if not isinstance(wave, str)]
+    if not waves:
+        return list(loaded)
     lengths = torch.tensor([len(wave) for wave in waves])
     grid = max(1, round(GRID * codec.sample_rate))
     padded = torch.zeros(len(waves), -(-int(lengths.max()) // grid) * grid)
     for row, wave in enumerate(waves):
         padded[row, : len(wave)] = torch.from_numpy(wave)
     codes = codec.encode(padded.to(device), lengths.to(device)).cpu().numpy().astype(np.uint16)
-    return [codes[row, :, : codec.num_frames(int(length))].T for row, length in enumerate(lengths)]
+    found = (codes[row, :, : codec.num_frames(int(length))].T for row, length in enumerate(lengths))
+    return [wave if isinstance(wave, str) else next(found) for wave in loaded]

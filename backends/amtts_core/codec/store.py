@@ -14,9 +14,11 @@ a `problem` instead and no bytes; the next run takes that row out and tries the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +30,7 @@ from amtts_core.codec.protocol import CodecIdentity
 from amtts_core.data.features import FORMAT, FeatureStore
 from amtts_core.data.manifest import json_line
 from amtts_core.errors import AmttsError
-from amtts_core.files import replace_text
+from amtts_core.files import replace_text, take_folder
 
 FEATURE = "codes"
 SHARD = re.compile(r"shard-(\d{5})-of-(\d{5})")
@@ -119,6 +121,20 @@ class CodeStore:
         return self.shards[shard].lengths(row)
 
 
+def require_parts(folder: Path, count: int) -> None:
+    """Refuses a store whose shards are not of `count` parts: no reader would take both sets.
+
+    Raises:
+        AmttsError: names both numbers.
+    """
+    others = {int(found[2]) for p in folder.glob("shard-*") if (found := SHARD.fullmatch(p.name))} - {count}
+    if others:
+        raise AmttsError(
+            f"{folder} holds shards of {max(others)} parts, this would be one of {count}",
+            remedy=f"Give --num-shards {max(others)}, or another --out",
+        )
+
+
 def _finished_shards(folder: Path) -> list[Path]:
     found = sorted(p for p in folder.glob("shard-*") if SHARD.fullmatch(p.name))
     if not found:
@@ -175,6 +191,8 @@ class ShardWriter:
         extras: further arrays: name -> channels of a float32 row.
         done: id -> audio stamp of every utterance that is in it and needs no further try.
         without: ids of those appended that have no codes -> why.
+
+    The folder is this process' own until `close`.
     """
 
     folder: Path
@@ -183,10 +201,16 @@ class ShardWriter:
     done: dict[str, str] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
     _failed: bool = False
+    _lock: int | None = None
 
     @classmethod
     def open(
-        cls, folder: Path, identity: CodecIdentity, *, extras: Mapping[str, int] | None = None
+        cls,
+        folder: Path,
+        identity: CodecIdentity,
+        *,
+        extras: Mapping[str, int] | None = None,
+        fresh: bool = False,
     ) -> ShardWriter:
         """A shard to go on with, or a new one. What a kill left half-written is cut off.
 
@@ -194,19 +218,55 @@ class ShardWriter:
             folder: of the shard.
             identity: of the codec.
             extras: further arrays: name -> channels of a float32 row.
+            fresh: delete what the shard holds.
 
         Raises:
-            AmttsError: the shard holds codes of another codec.
+            AmttsError: the shard holds codes of another codec, another process writes it, or it cannot be written.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        head = folder / "codec.json"
-        if head.exists():
-            read_identity(folder).require(identity, what=str(folder))
-        else:
-            replace_text(head, json.dumps(identity.as_dict()))
         writer = cls(folder, identity, extras or {})
-        writer._recover()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            writer._lock = take_folder(folder)
+            if fresh:
+                for path in folder.iterdir():
+                    path.unlink()
+            head = folder / "codec.json"
+            if head.exists():
+                read_identity(folder).require(identity, what=str(folder))
+            else:
+                replace_text(head, json.dumps(identity.as_dict()))
+            writer._recover()
+        except BlockingIOError:
+            raise AmttsError(
+                f"another `amtts encode-codes` is at work in {folder}",
+                remedy="Wait for it, or choose another --out",
+            ) from None
+        except OSError as error:
+            writer.close()
+            raise writer._not_written(error) from None
+        except AmttsError:
+            writer.close()
+            raise
         return writer
+
+    def close(self) -> None:
+        """Leaves the folder to others."""
+        handle, self._lock = self._lock, None
+        if handle is not None:
+            os.close(handle)
+
+    def drop_if_empty(self) -> None:
+        """Removes the shard, and the store's folder, where no utterance has codes in it."""
+        if len(self.without) == len(self.done):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # other shards lie there
+                self.folder.parent.rmdir()
+
+    def _not_written(self, error: OSError) -> AmttsError:
+        return AmttsError(
+            f"code shard {self.folder} cannot be written: {error.strerror or error}",
+            remedy="Is the disk full or --out no folder of yours? Run the command again; it goes on where it stopped",
+        )
 
     def _recover(self) -> None:
         rows_file = self.folder / "rows.jsonl"
@@ -278,25 +338,30 @@ class ShardWriter:
             with (self.folder / "rows.jsonl").open("a", encoding="utf-8") as handle:
                 handle.write("".join(lines))
         except OSError as error:
-            raise AmttsError(
-                f"code shard {self.folder} cannot be written: {error.strerror or error}",
-                remedy="Free space and run the command again; it goes on where it stopped",
-            ) from error
+            raise self._not_written(error) from error
         for item in utterances:
             self.done[item.id] = item.stamp
             if item.problem:
                 self.without[item.id] = item.problem
 
     def finish(self) -> None:
-        """Marks the shard complete."""
-        self._forget_failed()
-        for path in (self.folder / "rows.jsonl", *map(self._file, self._row_bytes)):
-            with path.open("rb") as handle:
-                os.fsync(handle.fileno())
-        kinds = {FEATURE: {"dtype": "uint16", "channels": self.identity.num_codebooks}}
-        kinds |= {name: {"dtype": "float32", "channels": count} for name, count in self.extras.items()}
-        kinds = {name: kind for name, kind in kinds.items() if self._file(name).stat().st_size}
-        replace_text(self.folder / "store.json", json.dumps({"format": FORMAT, "features": kinds}))
+        """Marks the shard complete and leaves it to others.
+
+        Raises:
+            AmttsError: the disk is full.
+        """
+        try:
+            self._forget_failed()
+            for path in (self.folder / "rows.jsonl", *map(self._file, self._row_bytes)):
+                with path.open("rb") as handle:
+                    os.fsync(handle.fileno())
+            kinds = {FEATURE: {"dtype": "uint16", "channels": self.identity.num_codebooks}}
+            kinds |= {name: {"dtype": "float32", "channels": count} for name, count in self.extras.items()}
+            kinds = {name: kind for name, kind in kinds.items() if self._file(name).stat().st_size}
+            replace_text(self.folder / "store.json", json.dumps({"format": FORMAT, "features": kinds}))
+        except OSError as error:
+            raise self._not_written(error) from error
+        self.close()
 
 
 def _whole_row(line: bytes) -> dict[str, Any] | None:

@@ -49,9 +49,9 @@ def verify_codes(
         AmttsError: the store was made by another codec, or has none of the manifest's utterances.
     """
     store.identity.require(CodecIdentity.of(codec), what=str(store.folder))
-    known = [u for u in read_manifest(manifest) if u.id in store]
+    known = [u for u in read_manifest(manifest) if not store.problem(u.id)]
     if not known:
-        raise AmttsError(f"code store {store.folder} has no utterance of {manifest}")
+        raise AmttsError(f"code store {store.folder} has codes of no utterance of {manifest}")
     picked = np.unique(np.linspace(0, len(known) - 1, min(count, len(known))).round().astype(int))
     mel = _mel_config(codec.sample_rate)
     out = []

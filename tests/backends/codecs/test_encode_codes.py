@@ -16,7 +16,8 @@ from tiny_voice import make_corpus
 
 from amtts_cli.app import main
 from amtts_codecs.dac.codec import DacCodec
-from amtts_core.codec.encode import encode_manifest
+from amtts_core.codec.encode import EncodeProgress, encode_manifest
+from amtts_core.codec.protocol import CodecIdentity
 from amtts_core.codec.registry import open_codec
 from amtts_core.codec.store import CodeStore, EncodedUtterance, ShardWriter
 from amtts_core.codec.verify import verify_codes
@@ -61,10 +62,10 @@ def test_stored_codes_are_those_of_every_file_alone(corpus: Path, codec: DacCode
 
 def test_a_cpu_takes_one_utterance_at_a_time(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
     manifest, done, together = corpus / "train.jsonl", [], []
-    encode_manifest(manifest, codec, tmp_path / "a", on_progress=lambda now, _: done.append(now))
+    encode_manifest(manifest, codec, tmp_path / "a", on_progress=lambda now: done.append(now.done))
     assert done == list(range(8))
     encode_manifest(
-        manifest, codec, tmp_path / "b", batch_seconds=60, on_progress=lambda now, _: together.append(now)
+        manifest, codec, tmp_path / "b", batch_seconds=60, on_progress=lambda now: together.append(now.done)
     )
     assert together == [0, 7]
 
@@ -81,7 +82,8 @@ def test_an_executor_that_opens_the_codec_itself_makes_the_same_codes(
         codec,
         tmp_path / "there",
         batch_seconds=3,
-        executor=partial(executor, jobs=1),
+        executor=executor,
+        jobs=1,
         reopen=reopen,
     )
     assert (report.encoded, report.reused) == (7, 0)
@@ -136,6 +138,95 @@ def test_ids_with_line_ends_of_unicode_and_slashes_are_kept(
     encode_manifest(manifest, codec, tmp_path / "codes")
     assert set(CodeStore.open(tmp_path / "codes")) == set(keys)
     assert encode_manifest(manifest, codec, tmp_path / "codes").reused == 7
+
+
+def _spoilt(corpus: Path, folder: Path) -> Path:
+    """A copy of the corpus of which some files cannot be read; its manifest."""
+    shutil.copytree(corpus, folder)
+    manifest = folder / "train.jsonl"
+    files = [u.audio_path(manifest) for u in read_manifest(manifest)]
+    files[0].unlink()
+    files[1].write_bytes(b"")
+    files[2].write_bytes(files[2].read_bytes()[:-9000])
+    files[3].write_bytes(b"no audio at all")
+    return manifest
+
+
+@pytest.mark.parametrize("together", [0.0, 60.0])
+def test_audio_that_cannot_be_read_is_a_reason_and_tried_again(
+    corpus: Path, codec: DacCodec, tmp_path: Path, together: float
+) -> None:
+    manifest = _spoilt(corpus, tmp_path / "data")
+    keys = [u.id for u in read_manifest(manifest)]
+    report = encode_manifest(manifest, codec, tmp_path / "codes", batch_seconds=together)
+    assert (report.encoded, report.reused) == (3, 0)
+    assert set(report.without) == set(keys[:4])
+    assert report.speech == pytest.approx(sum(u.duration for u in list(read_manifest(manifest))[4:]))
+    for key, said in zip(keys, ("No such file", "0 bytes", "cut short", "cannot be decoded"), strict=False):
+        assert said in report.without[key]
+        assert CodeStore.open(tmp_path / "codes").problem(key) == report.without[key]
+    assert {v.id for v in verify_codes(CodeStore.open(tmp_path / "codes"), manifest, codec, count=9)} == set(
+        keys[4:]
+    )
+    shutil.copytree(corpus / "audio", tmp_path / "data/audio", dirs_exist_ok=True)
+    again = encode_manifest(manifest, codec, tmp_path / "codes", batch_seconds=together)
+    assert (again.encoded, again.reused, again.without) == (4, 3, {})
+    encode_manifest(corpus / "train.jsonl", codec, tmp_path / "whole")
+    whole, mended = CodeStore.open(tmp_path / "whole"), CodeStore.open(tmp_path / "codes")
+    for key in keys:
+        np.testing.assert_array_equal(whole.get(key), mended.get(key))
+
+
+def test_nothing_is_left_where_no_audio_can_be_read(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    manifest = _spoilt(corpus, tmp_path / "data")
+    files = [u.audio_path(manifest) for u in read_manifest(manifest)]
+    for path in files[1:]:
+        path.write_bytes(b"no audio")
+    with pytest.raises(AmttsError, match="no utterance of .* has codes; .*cannot be decoded"):
+        encode_manifest(manifest, codec, tmp_path / "codes")
+    for path in files[1:]:
+        path.unlink()
+    with pytest.raises(AmttsError, match="no audio file that .* names is there, such as"):
+        encode_manifest(manifest, codec, tmp_path / "codes")
+    assert not (tmp_path / "codes").exists()
+
+
+def test_two_processes_never_write_one_shard(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    """Rows and codes of both would have come in turns, and the rows' places would have been wrong."""
+    identity = CodecIdentity.of(codec)
+    writer = ShardWriter.open(tmp_path / "shard-00000-of-00001", identity)
+    for force in (False, True):
+        with pytest.raises(AmttsError, match="another `amtts encode-codes` is at work in"):
+            encode_manifest(corpus / "train.jsonl", codec, tmp_path, force=force)
+    assert (writer.folder / "codec.json").exists(), "not even --force takes it away"
+    writer.close()
+    assert encode_manifest(corpus / "train.jsonl", codec, tmp_path).encoded == 7
+    with pytest.raises(AmttsError, match="does not name it"):
+        encode_manifest(corpus / "val.jsonl", codec, tmp_path)
+    assert encode_manifest(corpus / "train.jsonl", codec, tmp_path).reused == 7, "a refusal lets go of it"
+
+
+def test_another_number_of_shards_is_refused(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    encode_manifest(corpus / "train.jsonl", codec, tmp_path)
+    with pytest.raises(AmttsError, match="holds shards of 1 parts, this would be one of 2") as caught:
+        encode_manifest(corpus / "train.jsonl", codec, tmp_path, num_shards=2)
+    assert "--num-shards 1" in caught.value.remedy
+    assert len(CodeStore.open(tmp_path)) == 7
+
+
+def test_a_folder_that_cannot_be_written_is_told(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AmttsError, match="cannot be written: Not a directory"):
+        encode_manifest(corpus / "train.jsonl", codec, tmp_path / "file")
+
+
+def test_progress_tells_utterances_and_speed(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
+    told: list[EncodeProgress] = []
+    report = encode_manifest(corpus / "train.jsonl", codec, tmp_path, on_progress=told.append)
+    assert [(p.done, p.total) for p in told] == [(done, 7) for done in range(8)]
+    assert told[-1].speech == pytest.approx(report.speech)
+    assert told[-1].speed == pytest.approx(told[-1].speech / told[-1].took)
+    assert report.speed == pytest.approx(told[-1].speed, rel=0.5)
 
 
 def test_rows_whose_codes_were_lost_are_encoded_again(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:
@@ -213,8 +304,6 @@ def test_codes_that_are_not_the_audio_fail_the_verification(
 
 
 def test_a_writer_keeps_what_was_appended(codec: DacCodec, tmp_path: Path) -> None:
-    from amtts_core.codec.protocol import CodecIdentity
-
     writer = ShardWriter.open(tmp_path / "shard-00000-of-00001", CodecIdentity.of(codec))
     codes = np.arange(12).reshape(4, 3)
     writer.append([EncodedUtterance("ሀ", "x", {"codes": codes})])
