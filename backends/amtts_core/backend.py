@@ -69,6 +69,8 @@ class BackendSpec:
     rate: Callable[[Any], Hertz] | None = None
     """The sample rate that settings lead to, by a setting such as `mel.sample_rate` or by the codec that they name;
     None where it is always `sample_rate`."""
+    conditioners: tuple[str, ...] = ()
+    """Prefixes of the parameters that hear another clip of the speaker: they learn at `optim.rates.conditioners`."""
 
     def rate_of(self, config: Any) -> Hertz:
         """The rate at which a network with these settings hears and speaks.
@@ -99,12 +101,14 @@ class Example:
         tokens: text token ids, (N,).
         features: name -> array (L, C) or (L,), as `features` returned it.
         speaker: the manifest's speaker name, empty where there is none.
+        prompt: what is heard of another clip of the speaker, see `amtts_core.data.clips`; empty without such.
     """
 
     id: str
     tokens: list[int]
     features: dict[str, np.ndarray]
     speaker: str = ""
+    prompt: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 Batch = dict[str, Any]

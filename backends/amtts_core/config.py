@@ -64,6 +64,9 @@ class RatesConfig(Settings):
         1.0, ge=0, description="rows of tokens that were there before, embeddings and heads"
     )
     heads: float = Field(1.0, ge=0, description="heads that predict text")
+    conditioners: float = Field(
+        1.0, ge=0, description="encoders that hear another clip of the speaker, where they learn"
+    )
     trunk: float = Field(1.0, ge=0, description="everything else, adapters too")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +27,8 @@ from amtts_core.backend import (
 from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.codec.streaming import decode_pieces, frames_of_piece
+from amtts_core.data.clips import Clip, Condenser
+from amtts_core.data.features import Recipe
 from amtts_core.errors import AmttsError
 from amtts_core.reference_check import ReferenceCheck
 from amtts_core.text.tokenizer import TextTokenizer
@@ -41,6 +43,7 @@ from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
 from amtts_indextts2.trunk import INITIAL_DEVIATION
+from amtts_indextts2.voices import CONDITIONERS, clip_recipe, condenser_of, prompts_of
 from amtts_indextts2.weights import LICENCE
 
 logger = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ RETRIES = 2
 
 
 class IndexTTS2Backend:
-    """Autoregressive speech in a codec's codes; speakers from a learnt table."""
+    """Autoregressive speech in a codec's codes; speakers from a learnt table, or from what is heard of other clips."""
 
     spec: ClassVar[BackendSpec] = BackendSpec(
         name=NAME,
@@ -72,6 +75,8 @@ class IndexTTS2Backend:
             "bf16",
             "position_skip",
             "codec_weights",
+            "voice_model",
+            "voice_statistics",
         ),
         presets=PRESETS,
         training_defaults={
@@ -82,7 +87,8 @@ class IndexTTS2Backend:
             },
         },
         lora_targets=(r"trunk\.blocks\.\d+\.(attention\.qkv|attention\.out|up|down)",),
-        speaker_rows=("speaker_table.weight",),
+        speaker_rows=("speaker_table.weight", "voices.latents", "voices.emotion"),
+        conditioners=CONDITIONERS,
         weights_licence=f"none: trained from scratch; published weights: {LICENCE}",
     )
     speech_term = "codes"
@@ -100,6 +106,8 @@ class IndexTTS2Backend:
         self.speakers = list(speakers)
         self.network = network
         self.code_deviation = INITIAL_DEVIATION
+        self.carried_encoders = False
+        """The encoders of clips came with the weights it starts from."""
         self._fresh = True
 
     @classmethod
@@ -108,14 +116,12 @@ class IndexTTS2Backend:
     ) -> IndexTTS2Backend:
         """A fresh network; its text tables have one row per token of `tokenizer` and one more."""
         tokenizer = required_tokenizer(tokenizer, backend=NAME)
-        if config.conditioning != "table":
-            raise AmttsError(
-                f"model.conditioning is '{config.conditioning}'; only 'table' can be trained here so far",
-                remedy="Give --set model.conditioning=table",
-            )
         marks = TextIds(tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id)
-        network = IndexTTS2Gpt(config, marks, num_speakers=len(speakers))
+        network = IndexTTS2Gpt(config, marks, num_speakers=max(1, len(speakers)))
         network.initialize()
+        if config.conditioner_training == "frozen":
+            for parameter in network.conditioners():
+                parameter.requires_grad_(False)
         return cls(config, tokenizer, speakers, network)
 
     @classmethod
@@ -171,6 +177,19 @@ class IndexTTS2Backend:
         return f"{codec.name}:{codec.weights_hash}:{codec.num_codebooks}"
 
     @classmethod
+    def clip_recipe(cls, config: Any) -> Recipe | None:
+        """`frames` (L, 1024) float32 of w2v-bert; nothing with a table of speakers."""
+        return clip_recipe(config)
+
+    def condenser(self) -> Condenser | None:
+        """`latents` (N, D) and `emotion` (1, D) of a clip, where the encoders do not learn."""
+        return condenser_of(self.network)
+
+    def remember(self, clips: Iterable[tuple[str, Clip]]) -> None:
+        """Speakers sound like the mean of their clips where no clip is heard."""
+        self.network.voices.remember((speaker_index(name, self.speakers), clip) for name, clip in clips)
+
+    @classmethod
     def codec_identity(cls, config: Any) -> CodecIdentity:
         """The codec of the settings, with the codebooks that the head reads."""
         return CodecIdentity.of(codec_of(config))
@@ -191,6 +210,13 @@ class IndexTTS2Backend:
 
     def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
         """Remembers which codec's codes it learns; with `codec_start` new code rows begin as its entries."""
+        config = self.config
+        learns = config.conditioner_training == "trained"
+        if config.conditioning == "conformers" and not learns and not self.carried_encoders:
+            raise AmttsError(
+                "model.conditioner_training is 'frozen', and the encoders of clips never learnt anything",
+                remedy="Start from published weights with --from, or --set model.conditioner_training=trained",
+            )
         digest = bytes.fromhex(self.speech_codec().weights_hash)
         self.network.codec_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
         if not self.config.codec_start or not self._fresh:
@@ -205,7 +231,10 @@ class IndexTTS2Backend:
         return lengths["codes"]
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """`tokens` (B, N), `inputs`, `targets` (B, S[, K]), and (B,) each of lengths, frames, rows and speakers."""
+        """`tokens` (B, N), `inputs`, `targets` (B, S[, K]), and (B,) each of lengths, frames, rows and speakers.
+
+        What is heard of other clips is added, see `prompts_of`.
+        """
         codes = [torch.from_numpy(e.features["codes"].astype(np.int64)) for e in examples]
         rows = code_rows(codes, self.config.head)
         tokens = [torch.tensor(e.tokens, dtype=torch.int64) for e in examples]
@@ -220,6 +249,7 @@ class IndexTTS2Backend:
             "targets": rows.targets,
             "row_lengths": rows.lengths,
             "speakers": torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples]),
+            **prompts_of([e.prompt for e in examples]),
         }
 
     def blocks(self) -> Sequence[nn.Module]:

@@ -95,6 +95,21 @@ class IndexTTS2Config(Settings):
     conditioning: Literal["conformers", "table"] = Field(
         "conformers", description="speaker from w2v-bert features, or from a learnt table of speakers"
     )
+    conditioner_training: Literal["frozen", "trained"] = Field(
+        "frozen",
+        description="whether the encoders of w2v-bert features learn; frozen ones hear every clip once, see "
+        "training.optim.rates.conditioners",
+    )
+    voice_model: str = Field(
+        "facebook/w2v-bert-2.0",
+        description="w2v-bert that hears clips in training: its folder or name at Hugging Face",
+    )
+    voice_statistics: str = Field(
+        "",
+        description="wav2vec2bert_stats.pt of IndexTTS2, by which its features are standardised; none leaves them "
+        "as they are",
+    )
+    voice_layer: int = Field(17, gt=0, description="layers of it that a clip goes through; 17 as published")
     speaker: ConformerConfig = Field(default_factory=ConformerConfig, description="speaker encoder")
     emotion: ConformerConfig = Field(
         default_factory=lambda: ConformerConfig(linear_units=1024, attention_heads=4, num_blocks=4),

@@ -12,7 +12,8 @@ from amtts_core.training.near_codes import noisy_codes
 from amtts_indextts2.alignment import alignment_layer, alignment_loss
 from amtts_indextts2.config import DelayedHeadConfig
 from amtts_indextts2.losses import CodeRows, book_losses, text_loss, weighted
-from amtts_indextts2.network import IndexTTS2Gpt
+from amtts_indextts2.network import IndexTTS2Gpt, Pace
+from amtts_indextts2.voices import VoiceTable
 
 PHASE = "main"
 
@@ -25,7 +26,14 @@ class TrainingPass(nn.Module):
         self.network = network
 
     def forward(
-        self, speakers: Tensor, wanted: Tensor, text: Tensor, lengths: Tensor, inputs: Tensor, rows: Tensor
+        self,
+        speakers: Tensor,
+        wanted: Tensor,
+        text: Tensor,
+        lengths: Tensor,
+        inputs: Tensor,
+        rows: Tensor,
+        heard: dict[str, Tensor],
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits of the text and of the codes, and the alignment's loss where it has a weight.
 
@@ -33,9 +41,10 @@ class TrainingPass(nn.Module):
             speakers: (B,) rows of the speaker table.
             wanted: (B,) code rows that are asked for, 0 where the length is free.
             text, lengths, inputs, rows: as in `IndexTTS2Gpt.hidden`.
+            heard: of other clips, see `prompts_of`; empty takes the speakers' own rows.
         """
         network = self.network
-        prefix = network.prefix(network.latents_of(speakers), wanted=wanted)
+        prefix = network.prefix(*self._voice(speakers, heard), wanted=wanted)
         layer, entering = alignment_layer(network.trunk), list[Tensor]()
 
         def watch(number: int, hidden: Tensor) -> None:
@@ -48,6 +57,18 @@ class TrainingPass(nn.Module):
             return text_logits, logits, None
         aligned = alignment_loss(network.trunk, entering[0], prefix.shape[1], lengths, rows)
         return text_logits, logits, aligned
+
+    def _voice(self, speakers: Tensor, heard: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Latents (B, N, D), and the emotion (B, D) that is not in them yet."""
+        network = self.network
+        if not heard:
+            return network.latents_of(speakers), None
+        if "heard_latents" in heard:
+            return heard["heard_latents"], heard["heard_emotion"]
+        latents, emotion = network.hear(heard["heard_frames"], heard["heard_lengths"])
+        if self.training and latents.requires_grad:
+            network.voices.meet(speakers, latents.detach(), emotion.detach())
+        return latents, emotion
 
 
 class IndexTTS2Learner:
@@ -89,7 +110,13 @@ class IndexTTS2Learner:
         rows = CodeRows(batch["inputs"], batch["targets"], batch["row_lengths"])
         inputs = self._noisy(rows.inputs) if network.training and config.code_noise else rows.inputs
         text_logits, logits, aligned = self.modules["network"](
-            batch["speakers"], wanted, text, lengths, inputs, rows.lengths
+            batch["speakers"],
+            wanted,
+            text,
+            lengths,
+            inputs,
+            rows.lengths,
+            {name: value for name, value in batch.items() if name.startswith("heard_")},
         )
         shares = None if self._shares is None or not network.training else self._shares.to(logits.device)
         books = book_losses(logits, rows.targets, shares)
@@ -115,14 +142,17 @@ class IndexTTS2Learner:
         return noisy_codes(inputs, known, self._network.config.code_noise)
 
     def begin_step(self) -> None:
-        """The pace of the speech is watched from nothing."""
-        if hasattr(self._network, "pace"):
-            self._network.pace.begin_step()
+        """The pace of the speech, and voices, are watched from nothing."""
+        for part in self._watching():
+            part.begin_step()
 
     def end_step(self, reduction: Reduction) -> None:
-        """The pace takes in what it saw."""
-        if hasattr(self._network, "pace"):
-            self._network.pace.end_step(reduction)
+        """They take in what they saw."""
+        for part in self._watching():
+            part.end_step(reduction)
+
+    def _watching(self) -> list[Pace | VoiceTable]:
+        return [part for part in self._network.children() if isinstance(part, Pace | VoiceTable)]
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """None: codes are no picture."""

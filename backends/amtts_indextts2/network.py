@@ -21,6 +21,7 @@ from amtts_indextts2.config import EMOTION_SIZE, ConformerConfig, IndexTTS2Confi
 from amtts_indextts2.conformer import Conformer
 from amtts_indextts2.perceiver import Perceiver
 from amtts_indextts2.trunk import Trunk
+from amtts_indextts2.voices import CONDITIONERS, VoiceTable
 
 
 @dataclass(frozen=True)
@@ -131,21 +132,25 @@ class IndexTTS2Gpt(nn.Module):
     Args:
         config: sizes.
         text: vocabulary size and marks.
-        num_speakers: rows of the speaker table, where `config.conditioning` is "table".
+        num_speakers: rows of the speaker table. With conformers 0 makes the network as published, and a number one
+            that also remembers so many voices, the pace of their speech and its codec.
     """
 
     codec_hash: Tensor
-    """sha256 of the codec's weights that its codes are of; only with a speaker table."""
+    """sha256 of the codec's weights that its codes are of; only where it has speakers."""
 
-    def __init__(self, config: IndexTTS2Config, text: TextIds, *, num_speakers: int = 1) -> None:
+    def __init__(self, config: IndexTTS2Config, text: TextIds, *, num_speakers: int = 0) -> None:
         super().__init__()
         self.config, self.text_ids = config, text
         dim = config.model_dim
         if config.conditioning == "conformers":
             self.speaker = VoiceEncoder(config.speaker, dim, config.num_latents)
             self.emotion = EmotionEncoder(config.emotion, dim)
+            if num_speakers:
+                self.voices = VoiceTable(num_speakers, config.num_latents, dim)
         else:
             self.speaker_table = nn.Embedding(max(1, num_speakers), config.num_latents * dim)
+        if num_speakers or config.conditioning == "table":
             self.pace = Pace()
             self.register_buffer("codec_hash", torch.zeros(32, dtype=torch.uint8))  # zero: not known
         self.speed = nn.Embedding(2, dim)
@@ -182,8 +187,18 @@ class IndexTTS2Gpt(nn.Module):
         return released and not trained
 
     def latents_of(self, speakers: Tensor) -> Tensor:
-        """Rows (B,) of the speaker table -> (B, latents, D)."""
+        """Speakers (B,) -> (B, latents, D), emotion included."""
+        if self.config.conditioning == "conformers":
+            return self.voices(speakers)
         return self.speaker_table(speakers).unflatten(-1, (self.config.num_latents, -1))
+
+    def conditioners(self) -> list[nn.Parameter]:
+        """The parameters of the encoders that hear clips."""
+        return [p for name, p in self.named_parameters() if name.startswith(CONDITIONERS)]
+
+    def hear(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames of clips (B, T, 1024), lengths (B,) -> their latents (B, latents, D) and emotion (B, D)."""
+        return self.speaker(frames, lengths), self.emotion(frames, lengths)
 
     def prefix(self, latents: Tensor, emotion: Tensor | None = None, wanted: Tensor | None = None) -> Tensor:
         """The voice's rows.

@@ -1,8 +1,8 @@
 """Published IndexTTS2 weights as the beginning of a training run.
 
-Trunk, text tables and speed rows are carried. Speakers come from a learnt table here and not from w2v-bert, so the
-encoders are left behind. The code tables are carried where the head is the published one; in the codes of another
-codec what means the same there is, see `carried`.
+Trunk, text tables and speed rows are carried. With `model.conditioning=conformers` the encoders of w2v-bert features
+are carried as well; else speakers come from a learnt table, and they are left behind. The code tables are carried where
+the head is the published one; in the codes of another codec what means the same there is, see `carried`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from amtts_indextts2.carried import CODES, POSITIONS, carried_codes
 from amtts_indextts2.codec import codec_of
 from amtts_indextts2.config import SemanticHeadConfig
 from amtts_indextts2.text_probe import config_of_shapes
+from amtts_indextts2.w2v_bert import NO_STATISTICS
 from amtts_indextts2.weights import LICENCE, from_published, read_published
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 LEFT_BEHIND = ("conditioning_encoder.", "perceiver_encoder.", "emo", "speaker.", "emotion.")
 """Beginnings of the names of what only the published conditioning has."""
-FRESH = ("speaker_table.", "pace.", "codec_hash")
-"""What only a network with a speaker table has."""
+FRESH = ("speaker_table.", "voices.", "pace.", "codec_hash")
+"""What only a network of ours has."""
+STATISTICS = "wav2vec2bert_stats.pt"
+"""Of w2v-bert's features, published beside the weights."""
 
 
 def published_start(path: Path) -> PublishedStart:
@@ -56,7 +59,11 @@ def published_start(path: Path) -> PublishedStart:
         "max_mel_tokens": config.max_mel_tokens,
         "num_latents": config.num_latents,
         "conditioning": "table",
+        "speaker": config.speaker.model_dump(mode="json"),
+        "emotion": config.emotion.model_dump(mode="json"),
     }
+    if (file.parent / STATISTICS).is_file():
+        model["voice_statistics"] = str(file.parent / STATISTICS)
     return PublishedStart(
         model=model, fill=lambda target: _fill(target, published, file, head), licence=LICENCE
     )
@@ -79,10 +86,16 @@ def _published_head(by_shape: object, told: Mapping[str, Any], file: Path) -> Se
 def _fill(target: Backend, published: Mapping[str, Tensor], file: Path, head: SemanticHeadConfig) -> None:
     backend = cast("IndexTTS2Backend", target)
     own = backend.network.state_dict()
+    hears = backend.config.conditioning == "conformers"
+    if hears and backend.config.voice_statistics == NO_STATISTICS:
+        raise CheckpointError(
+            f"the encoders of {file} hear standardised features, and model.voice_statistics is '{NO_STATISTICS}'",
+            remedy=f"Name the published file: --set model.voice_statistics={STATISTICS}",
+        )
     found = {
         name: tensor
         for name, tensor in from_published(backend.network, published).items()
-        if not name.startswith(LEFT_BEHIND)
+        if hears or not name.startswith(LEFT_BEHIND)
     }
     kept = {name: tensor for name, tensor in own.items() if name.startswith(FRESH)}
     codes = {name: tensor for name, tensor in found.items() if name.startswith(CODES)}
@@ -93,3 +106,4 @@ def _fill(target: Backend, published: Mapping[str, Tensor], file: Path, head: Se
         backend.code_deviation = carried.deviation
         logger.warning("%s, in the codes of codec '%s': %s", file, codec.name, carried.told)
     load_strict(backend.network, {**found, **kept}, backend="indextts2")
+    backend.carried_encoders = hears

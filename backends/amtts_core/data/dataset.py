@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from amtts_core.backend import Backend, Batch, Example
-from amtts_core.data.features import FeatureSource, build_store
+from amtts_core.data.clips import Clips, HearsClips
+from amtts_core.data.features import FeatureSource, FeatureStore, Recipe, build_store
 from amtts_core.data.manifest import Utterance, read_manifest
 from amtts_core.data.stored_codes import StoredCodes
 from amtts_core.errors import AmttsError, ManifestError
@@ -32,6 +33,7 @@ class SpeechDataset:
         tokens: text token ids of each.
         store: their features; row `rows[i]` belongs to utterance i.
         excluded: what was left out, with reasons.
+        clips: what is heard of them beside other utterances; None where the backend hears no clips.
     """
 
     backend: Backend
@@ -40,6 +42,7 @@ class SpeechDataset:
     rows: list[int]
     store: FeatureSource
     excluded: list[Excluded] = field(default_factory=list)
+    clips: Clips | None = None
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -52,19 +55,20 @@ class SpeechDataset:
         """Speech in all."""
         return sum(utterance.duration for utterance in self.utterances)
 
-    def example(self, index: int) -> Example:
-        """One utterance with its features."""
+    def example(self, index: int, *, epoch: int = 0) -> Example:
+        """One utterance with its features; the epoch decides which other clip is heard beside it."""
         utterance = self.utterances[index]
         return Example(
             id=utterance.id,
             tokens=self.tokens[index],
             features=self.store.get(self.rows[index]),
             speaker=utterance.speaker,
+            prompt=self.clips.heard_by(index, epoch=epoch) if self.clips else {},
         )
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Sequence[int], *, epoch: int = 0) -> Batch:
         """The collated batch of these utterances."""
-        return self.backend.collate([self.example(i) for i in indices])
+        return self.backend.collate([self.example(i, epoch=epoch) for i in indices])
 
     def statistics(self) -> dict[str, Any]:
         """Mean and deviation of the features of the usable utterances."""
@@ -80,6 +84,7 @@ def load_dataset(
     max_excluded: float = 0.0,
     select: Callable[[list[Utterance]], list[Utterance]] | None = None,
     codes: Path | None = None,
+    clips: int | None = None,
     jobs: int = 2,
     on_progress: Callable[[int], None] | None = None,
 ) -> SpeechDataset:
@@ -94,8 +99,9 @@ def load_dataset(
             fails.
         select: takes some of them; None takes all.
         codes: store of `amtts encode-codes` to read from in place of the audio.
+        clips: seed of which other clip an utterance hears, where the backend hears such; None hears none.
         jobs: threads.
-        on_progress: called with 1 after each utterance.
+        on_progress: called with 1 after each utterance, and once more where clips are heard.
 
     Raises:
         AmttsError: the manifest is missing or empty, or too many of its lines are unusable.
@@ -115,15 +121,25 @@ def load_dataset(
         store = StoredCodes.open(codes, type(backend), backend.config, utterances)
     else:
         store = build_store(
-            type(backend), backend.config, manifest, utterances, cache, jobs=jobs, on_progress=on_progress
+            Recipe.of(type(backend), backend.config),
+            manifest,
+            utterances,
+            cache,
+            jobs=jobs,
+            on_progress=on_progress,
         )
+    recipe = clip_recipe(backend) if clips is not None else None
+    heard: FeatureStore | None = None
+    if recipe:
+        heard = build_store(recipe, manifest, utterances, cache, jobs=jobs, on_progress=on_progress)
+    unusable = {**(heard.problems if heard else {}), **store.problems}
     dataset = SpeechDataset(backend, [], [], [], store)
     dataset.excluded += [Excluded("", fault.message) for fault in faults]
     tokenizer = backend.text_tokenizer
     met, repeated = set[str](), list[str]()
     for row, utterance in enumerate(utterances):
         tokens = tokenizer.encode(utterance.spoken_text()) if tokenizer else []
-        problem = store.problems.get(row) or backend.check_example(len(tokens), store.lengths(row))
+        problem = unusable.get(row) or backend.check_example(len(tokens), store.lengths(row))
         if tokenizer and not tokens:
             problem = "its text has no token"
         if utterance.id in met:  # ledgers and batches tell utterances apart by their ids
@@ -136,12 +152,19 @@ def load_dataset(
         dataset.utterances.append(utterance)
         dataset.tokens.append(tokens)
         dataset.rows.append(row)
-    problems = [fault.message for fault in faults] + repeated + list(store.problems.values())
+    problems = [fault.message for fault in faults] + repeated + list(unusable.values())
     _refuse_too_many(manifest, problems, len(utterances), max_excluded)
     if not dataset.utterances:
         first = dataset.excluded[0]
         raise AmttsError(f"manifest {manifest} holds no usable utterance; '{first.id}': {first.reason}")
+    if heard is not None and clips is not None:
+        dataset.clips = Clips(heard, dataset.rows, [u.speaker for u in dataset.utterances], clips)
     return dataset
+
+
+def clip_recipe(backend: Backend) -> Recipe | None:
+    """What a backend with its settings hears of other clips; None where it hears none."""
+    return type(backend).clip_recipe(backend.config) if isinstance(backend, HearsClips) else None
 
 
 def _refuse_too_many(manifest: Path, problems: list[str], utterances: int, allowed: float) -> None:

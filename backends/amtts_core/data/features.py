@@ -14,7 +14,7 @@ import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,11 @@ import numpy as np
 import psutil
 
 from amtts_core.audio.io import read_audio
-from amtts_core.backend import Backend
+from amtts_core.backend import Backend, Features
 from amtts_core.data.manifest import Utterance, json_line, read_json_lines
 from amtts_core.data.rate_check import tell_lower_rates
 from amtts_core.errors import AmttsError
+from amtts_core.units import Hertz
 
 logger = logging.getLogger(__name__)
 FORMAT = 1
@@ -35,6 +36,36 @@ TAIL = 0.05
 """Seconds that a file may go on behind its only utterance and still be taken whole: durations are rounded."""
 STORED = {"float32": "float16", "float64": "float16"}
 """Floats are stored in half precision: a log-mel keeps three digits, which is finer than its own noise."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How waveforms become what is stored of them.
+
+    Attributes:
+        name: of the maker, e.g. the backend's.
+        key: changes whenever the features would.
+        rate: of the waveforms, Hz.
+        make: (T,) float32 in [-1, 1] -> features.
+        rate_is_chosen: settings could give another rate, so recordings of a lower one are told.
+    """
+
+    name: str
+    key: str
+    rate: Hertz
+    make: Callable[[np.ndarray], Features]
+    rate_is_chosen: bool = False
+
+    @classmethod
+    def of(cls, backend: type[Backend], config: Any) -> Recipe:
+        """What a backend learns from."""
+        return cls(
+            backend.spec.name,
+            backend.feature_key(config),
+            backend.spec.rate_of(config),
+            lambda waveform: backend.features(config, waveform),
+            rate_is_chosen=backend.spec.rate is not None,
+        )
 
 
 class FeatureSource(Protocol):
@@ -132,9 +163,9 @@ class FeatureStore:
         return out
 
 
-def store_key(backend: type[Backend], config: Any, manifest: Path, utterances: Sequence[Utterance]) -> str:
+def store_key(recipe: Recipe, manifest: Path, utterances: Sequence[Utterance]) -> str:
     """Hash of everything the features depend on: maths, sample rate, and every audio file's size, time and stretch."""
-    digest = hashlib.sha256(f"{FORMAT}|{backend.spec.name}|{backend.feature_key(config)}".encode())
+    digest = hashlib.sha256(f"{FORMAT}|{recipe.name}|{recipe.key}".encode())
     shared = Counter(utterance.audio_filepath for utterance in utterances)
     for utterance in utterances:
         path = utterance.audio_path(manifest)
@@ -154,8 +185,7 @@ def _is_cut(utterance: Utterance, shared: Mapping[str, int]) -> bool:
 
 
 def build_store(
-    backend: type[Backend],
-    config: Any,
+    recipe: Recipe,
     manifest: Path,
     utterances: Sequence[Utterance],
     cache: Path,
@@ -168,8 +198,7 @@ def build_store(
     An utterance whose audio is missing, unreadable or not finite is stored without features and with the reason.
 
     Args:
-        backend: whose `features` are stored.
-        config: the backend's configuration.
+        recipe: what is stored.
         manifest: file that relative audio paths are relative to.
         utterances: in the order of the store.
         cache: folder that holds stores, one subfolder each.
@@ -179,17 +208,39 @@ def build_store(
     Raises:
         AmttsError: the cache cannot be written.
     """
-    folder = cache / f"{backend.spec.name}-{store_key(backend, config, manifest, utterances)}"
+    folder = cache / f"{recipe.name}-{store_key(recipe, manifest, utterances)}"
+
+    def make() -> Iterable[Computed]:
+        if recipe.rate_is_chosen:
+            tell_lower_rates(manifest, utterances, recipe.rate, who=f"'{recipe.name}'")
+        return _all_features(recipe, manifest, utterances, jobs)
+
+    return stored_in(folder, make, on_progress)
+
+
+def stored_in(
+    folder: Path,
+    make: Callable[[], Iterable[Computed]],
+    on_progress: Callable[[int], None] | None = None,
+) -> FeatureStore:
+    """Opens the store of this folder, or makes it so that it is whole or absent.
+
+    Args:
+        folder: of this store alone.
+        make: the features of all its utterances in order; called only where the store is missing.
+        on_progress: called with 1 after each utterance.
+
+    Raises:
+        AmttsError: the folder cannot be written.
+    """
     if (folder / "store.json").exists():
         return FeatureStore.open(folder)
-    if backend.spec.rate is not None:  # another one can be chosen
-        tell_lower_rates(manifest, utterances, backend.spec.rate_of(config), who=f"'{backend.spec.name}'")
-    _remove_remains(cache)
+    _remove_remains(folder.parent)
     temporary = folder.with_name(f"{folder.name}.tmp{os.getpid()}-{platform.node()}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        _write_store(temporary, _all_features(backend, config, manifest, utterances, jobs), on_progress)
+        _write_store(temporary, make(), on_progress)
         if not folder.exists():
             temporary.replace(folder)
     except OSError as error:
@@ -212,7 +263,7 @@ def _remove_remains(cache: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Computed:
+class Computed:
     """The features of one utterance, or why there are none."""
 
     id: str
@@ -221,23 +272,21 @@ class _Computed:
 
 
 def _all_features(
-    backend: type[Backend], config: Any, manifest: Path, utterances: Sequence[Utterance], jobs: int
-) -> Iterator[_Computed]:
-    rate = backend.spec.rate_of(config)
-
-    def one(utterance: Utterance) -> _Computed:
+    recipe: Recipe, manifest: Path, utterances: Sequence[Utterance], jobs: int
+) -> Iterator[Computed]:
+    def one(utterance: Utterance) -> Computed:
         try:
-            waveform = load_utterance(utterance, manifest, rate)
-            return _Computed(utterance.id, _stored(backend.features(config, waveform).arrays))
+            waveform = load_utterance(utterance, manifest, recipe.rate)
+            return Computed(utterance.id, as_stored(recipe.make(waveform).arrays))
         except AmttsError as fault:
-            return _Computed(utterance.id, {}, str(fault))
+            return Computed(utterance.id, {}, str(fault))
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         for start in range(0, len(utterances), 256):  # a window, so that finished features do not pile up
             yield from pool.map(one, utterances[start : start + 256])
 
 
-def _stored(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def as_stored(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays as they are stored, each (L, C).
 
     Raises:
@@ -279,7 +328,7 @@ def load_utterance(utterance: Utterance, manifest: Path, sample_rate: int) -> np
 
 
 def _write_store(
-    folder: Path, features: Iterator[_Computed], on_progress: Callable[[int], None] | None
+    folder: Path, features: Iterable[Computed], on_progress: Callable[[int], None] | None
 ) -> None:
     kinds: dict[str, dict[str, Any]] = {}
     handles: dict[str, Any] = {}

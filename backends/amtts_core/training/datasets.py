@@ -9,7 +9,8 @@ from pathlib import Path
 
 from amtts_core.backend import Backend
 from amtts_core.config import RunConfig
-from amtts_core.data.dataset import Excluded, SpeechDataset, load_dataset
+from amtts_core.data.clips import HearsClips
+from amtts_core.data.dataset import Excluded, SpeechDataset, clip_recipe, load_dataset
 from amtts_core.data.manifest import Utterance
 from amtts_core.errors import AmttsError
 from amtts_core.training.replay import MixedDataset
@@ -32,6 +33,10 @@ class RunData:
         """What was left out of both."""
         sets = [self.train] if self.val in (None, self.train) else [self.train, self.val]
         return [row for dataset in sets if dataset for row in dataset.excluded]
+
+    def training_parts(self) -> list[SpeechDataset]:
+        """The training set, or the new and the old part of a mixed one."""
+        return [self.train.new, self.train.old] if isinstance(self.train, MixedDataset) else [self.train]
 
 
 def training_manifest(data: Path) -> Path:
@@ -101,7 +106,10 @@ def load_data(
         train = MixedDataset.of(train, old, ratio=replay.ratio)
     path = data / "val.jsonl"
     if path.is_file() and path.stat().st_size:
-        return RunData(train, load(path.name, 0))
+        sets = RunData(train, load(path.name, 0))
+        if sets.val and sets.val.clips:
+            sets.val.clips.elsewhere = sets.training_parts()[0].clips
+        return sets
     logger.warning(
         "%s holds no validation utterance: the last checkpoint counts as the best%s",
         data,
@@ -125,7 +133,7 @@ def load_set(
     done = 0
     with manifest.open("rb") as lines:
         total = sum(1 for line in lines if line.strip())
-    total = min(total, most or total)
+    total = min(total, most or total) * (2 if clip_recipe(backend) and not codes else 1)
 
     def advance(count: int) -> None:
         nonlocal done
@@ -141,6 +149,59 @@ def load_set(
         max_excluded=config.data.max_excluded,
         select=select,
         codes=Path(codes) if codes else None,
+        clips=config.training.seed,
         jobs=jobs,
         on_progress=advance,
     )
+
+
+def condense_clips(backend: Backend, sets: RunData, *, on_progress: Progress | None = None) -> None:
+    """Where training leaves alone how clips are heard, what they come to is computed once, and remembered by speaker.
+
+    Call it when the network has its weights.
+
+    Args:
+        backend: any; one that hears no clips is left alone.
+        sets: their clips are replaced.
+        on_progress: told how far it is.
+
+    Raises:
+        AmttsError: see `HearsClips.condenser`.
+    """
+    if not isinstance(backend, HearsClips) or clip_recipe(backend) is None:
+        return
+    parts = sets.training_parts()
+    _tell_alone(parts)
+    condenser = backend.condenser()
+    if condenser is None:
+        return
+    done, total = 0, sum(len(d.clips.store) for d in (*parts, sets.val) if d and d.clips)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress:
+            on_progress("voices", done, total)
+
+    seen: list[SpeechDataset] = []
+    for dataset in (*parts, sets.val):
+        if dataset and dataset.clips and not any(dataset is other for other in seen):
+            seen.append(dataset)
+            dataset.clips.condense(condenser, advance)
+    backend.remember(
+        (clips.speakers[index], clips.clip(index))
+        for dataset in parts
+        if (clips := dataset.clips)
+        for index in range(len(dataset))
+    )
+
+
+def _tell_alone(parts: list[SpeechDataset]) -> None:
+    alone = [d.utterances[i].id for d in parts if d.clips for i in d.clips.alone()]
+    if alone:
+        logger.warning(
+            "%d of %d utterances are the only clip of their speaker and hear themselves, which teaches to copy: %s",
+            len(alone),
+            sum(len(dataset) for dataset in parts),
+            ", ".join(alone[:5]),
+        )

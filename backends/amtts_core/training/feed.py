@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from amtts_core.backend import Batch
 from amtts_core.config import TrainingConfig
@@ -41,6 +42,8 @@ class Feed:
         """Seconds the loop waited for a batch."""
         self.handed: list[list[int]] = []
         """The last group on all processes together, as utterance indices."""
+        self.handed_epoch = 0
+        """The epoch it is of."""
 
     def groups(self) -> Iterator[list[Batch]]:
         """Groups without end, each as this process's share.
@@ -51,11 +54,13 @@ class Feed:
             left = self._sampler.epoch(self.epoch)[self.batch :]
             starts = range(0, len(left), self.per_step)
             shares = [left[start : start + self.per_step][self._rank :: self._world] for start in starts]
-            stream = prefetch(self._data.batch, [indices for share in shares for indices in share])
+            make = partial(self._data.batch, epoch=self.epoch)
+            stream = prefetch(make, [indices for share in shares for indices in share])
             for start, share in zip(starts, shares, strict=True):
                 waited = time.monotonic()
                 group = [next(stream) for _ in share]
                 self.waiting += time.monotonic() - waited
+                self.handed_epoch = self.epoch
                 self.handed = left[start : start + self.per_step]
                 self.batch += len(self.handed)
                 if start == starts[-1]:

@@ -83,11 +83,11 @@ class MixedDataset(SpeechDataset):
         """The batching cost of every utterance."""
         return [*self.new.frames(), *self.old.frames()]
 
-    def example(self, index: int) -> Example:
-        """One utterance with its features."""
+    def example(self, index: int, *, epoch: int = 0) -> Example:
+        """One utterance with its features; what it hears beside it is of its own part."""
         if index < len(self.new):
-            return self.new.example(index)
-        return replace(self.old.example(index - len(self.new)), id=self.utterances[index].id)
+            return self.new.example(index, epoch=epoch)
+        return replace(self.old.example(index - len(self.new), epoch=epoch), id=self.utterances[index].id)
 
     def statistics(self) -> dict[str, Any]:
         """Of the new utterances."""

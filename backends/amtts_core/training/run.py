@@ -28,7 +28,7 @@ from amtts_core.training.contract import (
     tell_settings,
     with_new_settings,
 )
-from amtts_core.training.datasets import Progress, Select, load_data, training_manifest
+from amtts_core.training.datasets import Progress, Select, condense_clips, load_data, training_manifest
 from amtts_core.training.feedback import FeedbackReport, open_feedback, with_replay
 from amtts_core.training.folder import open_run, prepare_folder, stored_config
 from amtts_core.training.forgetting_watch import open_watch
@@ -148,6 +148,8 @@ def train(
     if previous is not None:
         check_contract(previous.info, info, previous.folder, names=("lora",))
         load_strict(backend.network, previous.stored_weights(), backend=backend.spec.name)
+    with main_first():  # now that it has its weights
+        condense_clips(backend, sets, on_progress=on_progress)
     if auto_batch:
         config = with_largest_batch(config, backend, sets.train, run=run, info=info)
     with main_first():

@@ -163,7 +163,7 @@ class Trainer:
             self.learner,
             self.optimizers,
             clip_norm=training.optim.clip_norm,
-            rebatch=lambda ids: train_data.batch([rows[i] for i in ids]),
+            rebatch=lambda ids: train_data.batch([rows[i] for i in ids], epoch=self.feed.handed_epoch),
             rules=self._rules,
             shards=self.shards,
         )
@@ -287,7 +287,7 @@ class Trainer:
     def _train_step(self, group: list[Batch]) -> bool:
         """One step of every optimiser; False where the batch was bad and is skipped."""
         ids = [self.train_data.utterances[row].id for rows in self.feed.handed for row in rows]
-        epoch = self.epoch if self.batch else self.epoch - 1  # the position already stands behind the group
+        epoch = self.feed.handed_epoch  # the position already stands behind the group
         self.seen += len(ids)
         began = time.monotonic()
         rate = self.schedule.rate(self.step)

@@ -6,6 +6,7 @@ at every step is a `StepRule`; the loop knows no training type.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from amtts_core.vocab.freeze import (
 from amtts_core.vocab.lora import add_lora, choose_trainable, describe_adapters
 from amtts_core.vocab.rates import ScaledRows
 
+logger = logging.getLogger(__name__)
 NEEDS_WEIGHTS = "training.type '{}' changes little and needs weights to start from"
 
 
@@ -178,15 +180,21 @@ def step_rules(
 
 
 def parameter_kinds(backend: Backend, training: TrainingConfig) -> dict[int, str]:
-    """`id` of a text parameter -> its field of `training.optim.rates`; empty where all parts learn alike."""
+    """`id` of a parameter -> its field of `training.optim.rates`; empty where all parts learn alike."""
     rates = training.optim.rates
-    if rates.new_rows == rates.heads == rates.trunk:
+    if rates.new_rows == rates.heads == rates.conditioners == rates.trunk:
         return {}
     parameters = dict(backend.network.named_parameters())
-    return {
+    hearing = [p for name, p in parameters.items() if name.startswith(backend.spec.conditioners)]
+    if rates.conditioners != 1 and not any(parameter.requires_grad for parameter in hearing):
+        logger.warning(
+            "training.optim.rates.conditioners is %g, and no encoder of clips learns", rates.conditioners
+        )
+    texts = {
         id(parameters[row.tensor]): "new_rows" if row.kind == "embedding" else "heads"
         for row in backend.text_rows()
     }
+    return texts | {id(parameter): "conditioners" for parameter in hearing}
 
 
 def frozen_names(network: nn.Module) -> set[str]:

@@ -135,12 +135,6 @@ def test_what_does_not_fit_the_tables_is_told(model: dict[str, object]) -> None:
     assert "399 code frames" in backend.check_example(5, {"codes": 399})
 
 
-def test_conformers_are_not_trained_in_silence(model: dict[str, object]) -> None:
-    config = IndexTTS2Config.model_validate({**model, "conditioning": "conformers"})
-    with pytest.raises(AmttsError, match="only 'table' can be trained"):
-        IndexTTS2Backend.build(config, tokenizer=fidel_tokenizer())
-
-
 def test_the_pace_is_a_line_through_what_was_seen() -> None:
     pace = Pace().train()
     assert pace.frames(10) == 0

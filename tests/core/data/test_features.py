@@ -15,7 +15,7 @@ import soundfile
 
 from amtts_core.backend import BackendSpec, Features
 from amtts_core.config import Settings
-from amtts_core.data.features import FeatureStore, _remove_remains, build_store, load_utterance
+from amtts_core.data.features import FeatureStore, Recipe, _remove_remains, build_store, load_utterance
 from amtts_core.data.manifest import Utterance
 from amtts_core.errors import AmttsError
 
@@ -60,13 +60,14 @@ def corpus(tmp_path: Path) -> tuple[Path, list[Utterance]]:
 
 def build(corpus: tuple[Path, list[Utterance]], **changes: Any) -> FeatureStore:
     manifest, utterances = corpus
+    config = changes.pop("config", GAIN)
     arguments: dict[str, Any] = {
-        "config": GAIN,
         "utterances": utterances,
         "cache": manifest.parent / "features",
         **changes,
     }
-    return build_store(Probe, manifest=manifest, **arguments)  # type: ignore[arg-type]
+    recipe = Recipe.of(Probe, config)  # type: ignore[arg-type]
+    return build_store(recipe, manifest=manifest, **arguments)
 
 
 def test_arrays_come_back_within_half_precision(corpus: tuple[Path, list[Utterance]]) -> None:

@@ -17,7 +17,7 @@ from amtts_core.training.feed import Feed, total_steps
 class Numbers:
     """Stands for a dataset: a batch is its indices."""
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Sequence[int], *, epoch: int = 0) -> Batch:
         return {"ids": list(indices)}
 
 

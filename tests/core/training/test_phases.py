@@ -76,7 +76,7 @@ class Vectors:
     def frames(self) -> list[int]:
         return [1] * len(self)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Sequence[int], *, epoch: int = 0) -> Batch:
         return {"ids": [str(i) for i in indices], "x": self.values[list(indices)]}
 
 

@@ -1,0 +1,166 @@
+"""What is heard of other clips, as batches, and what a checkpoint remembers of its speakers: so it needs no w2v-bert.
+
+B items, V speakers, N latents, D channels, T frames of w2v-bert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from amtts_core.backend import Features, Reduction
+from amtts_core.codec.fingerprint import weights_fingerprint
+from amtts_core.data.clips import Clip, Condenser
+from amtts_core.data.features import Recipe
+from amtts_core.errors import AmttsError
+from amtts_indextts2.codec import NAME
+from amtts_indextts2.config import IndexTTS2Config
+from amtts_indextts2.w2v_bert import RATE, W2vBert, open_w2v_bert
+
+if TYPE_CHECKING:
+    from amtts_indextts2.network import IndexTTS2Gpt
+
+CONDITIONERS = ("speaker.", "emotion.")
+"""Beginnings of the names of the parameters that hear clips."""
+FORGET = 0.02
+"""Share of a voice that a step renews, where the encoders learn."""
+
+
+def prompts_of(clips: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Tensor]:
+    """What the items of a batch hear, as tensors; empty where nothing is heard.
+
+    Returns:
+        `heard_latents` (B, N, D) and `heard_emotion` (B, D) of condensed clips, or `heard_frames` (B, T, 1024), padded
+        with zeros, and `heard_lengths` (B,).
+    """
+    if not any(clips):
+        return {}
+    if "latents" in clips[0]:
+        return {
+            "heard_latents": torch.from_numpy(np.stack([clip["latents"] for clip in clips])),
+            "heard_emotion": torch.from_numpy(np.concatenate([clip["emotion"] for clip in clips])),
+        }
+    frames = [torch.from_numpy(clip["frames"]) for clip in clips]
+    return {
+        "heard_frames": nn.utils.rnn.pad_sequence(frames, batch_first=True),
+        "heard_lengths": torch.tensor([len(rows) for rows in frames]),
+    }
+
+
+def _listener(config: IndexTTS2Config) -> W2vBert:
+    return open_w2v_bert(config.voice_model, config.voice_statistics, config.voice_layer)
+
+
+def clip_recipe(config: IndexTTS2Config) -> Recipe | None:
+    """`frames` (T, 1024) float32 of a clip; None with a table of speakers."""
+    if config.conditioning == "table":
+        return None
+    listener = _listener(config)
+    return Recipe(
+        f"{NAME}-voice", listener.key, RATE, lambda waveform: Features(arrays={"frames": listener(waveform)})
+    )
+
+
+def condenser_of(network: IndexTTS2Gpt) -> Condenser | None:
+    """What the encoders make of a clip: `latents` (N, D) and `emotion` (1, D); None where they learn.
+
+    Raises:
+        AmttsError: its voices were heard with another w2v-bert.
+    """
+    table, key = network.voices, _listener(network.config).key
+    if table.source_key not in ("", key):
+        raise AmttsError(
+            f"this network has learnt to hear with the w2v-bert {table.source_key[:12]}, "
+            f"{network.config.voice_model} with its statistics is {key[:12]}",
+            remedy="Name what it was trained with: --set model.voice_model=PATH --set model.voice_statistics=FILE",
+        )
+    table.source_key = key
+    if any(parameter.requires_grad for parameter in network.conditioners()):
+        return None
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(CONDITIONERS)}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @torch.inference_mode()
+    def make(clip: Clip) -> Clip:
+        network.to(device)  # a step for nobody where it is there already
+        frames = torch.from_numpy(clip["frames"])[None].to(device)
+        latents, emotion = network.hear(frames, torch.tensor([frames.shape[1]], device=device))
+        return {"latents": latents[0].cpu().numpy(), "emotion": emotion.cpu().numpy()}
+
+    return Condenser(weights_fingerprint(own), make)
+
+
+class VoiceTable(nn.Module):
+    """Mean latents and mean emotion of each speaker's clips. Buffers only; no gradient moves them.
+
+    Args:
+        count: speakers V.
+        num_latents: N.
+        dim: D.
+    """
+
+    latents: Tensor
+    emotion: Tensor
+    source: Tensor
+    """sha256 of the w2v-bert that the clips were heard with, see `W2vBert.key`; zero: none yet."""
+
+    def __init__(self, count: int, num_latents: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("latents", torch.zeros(count, num_latents, dim))
+        self.register_buffer("emotion", torch.zeros(count, dim))
+        self.register_buffer("source", torch.zeros(32, dtype=torch.uint8))
+        self.begin_step()
+
+    def forward(self, speakers: Tensor) -> Tensor:
+        """Rows (B,) -> what stands in the prefix (B, N, D)."""
+        return self.latents[speakers] + self.emotion[speakers][:, None]
+
+    @property
+    def source_key(self) -> str:
+        """`source` in hex, empty where it is not known."""
+        return bytes(self.source.tolist()).hex() if bool(self.source.any()) else ""
+
+    @source_key.setter
+    def source_key(self, key: str) -> None:
+        self.source.copy_(torch.tensor(list(bytes.fromhex(key)), dtype=torch.uint8))
+
+    @torch.no_grad()
+    def remember(self, clips: Iterable[tuple[int, Clip]]) -> None:
+        """Each speaker's voice becomes the mean of these clips; speakers without one keep theirs."""
+        sums: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}
+        for speaker, clip in clips:
+            count, latents, emotion = sums.get(speaker, (0, np.float64(0), np.float64(0)))
+            sums[speaker] = (count + 1, latents + clip["latents"], emotion + clip["emotion"][0])
+        for speaker, (count, latents, emotion) in sums.items():
+            self.latents[speaker] = torch.from_numpy(latents / count).to(self.latents)
+            self.emotion[speaker] = torch.from_numpy(emotion / count).to(self.emotion)
+
+    def begin_step(self) -> None:
+        """Forgets the clips of an unfinished step."""
+        self._met = torch.zeros(len(self.latents), 1 + self.latents[0].numel() + self.emotion.shape[1])
+
+    @torch.no_grad()
+    def meet(self, speakers: Tensor, latents: Tensor, emotion: Tensor) -> None:
+        """Clips of this step, (B, N, D) and (B, D), where the encoders learn."""
+        rows = torch.cat([torch.ones_like(emotion[:, :1]), latents.flatten(1), emotion], dim=1)
+        self._met = self._met.to(rows.device, torch.float32).index_add(0, speakers, rows.float())
+
+    @torch.no_grad()
+    def end_step(self, reduction: Reduction) -> None:
+        """Voices move towards the mean of the step's clips; a new one becomes it."""
+        met = self._met.to(self.latents.device)
+        reduction.sum(met)
+        heard = met[:, 0] > 0
+        if bool(heard.any()):
+            mean = met[heard, 1:] / met[heard, :1]
+            known = (self.latents[heard].flatten(1) != 0).any(dim=1, keepdim=True)
+            own = torch.cat([self.latents[heard].flatten(1), self.emotion[heard]], dim=1)
+            moved = torch.where(known, own.lerp(mean, FORGET), mean)
+            size = self.latents[0].numel()
+            self.latents[heard] = moved[:, :size].unflatten(1, self.latents.shape[1:])
+            self.emotion[heard] = moved[:, size:]
+        self.begin_step()
