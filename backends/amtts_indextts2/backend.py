@@ -37,11 +37,12 @@ from amtts_core.training.start import PublishedStart
 from amtts_indextts2.alignment import alignment_layer
 from amtts_indextts2.codec import NAME, codec_of
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
-from amtts_indextts2.decoding import Prompt, decode, stream
+from amtts_indextts2.decoding import decode, drafting_pays, stream
 from amtts_indextts2.guards import Heard, Take
 from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
+from amtts_indextts2.streams import Prompt
 from amtts_indextts2.trunk import INITIAL_DEVIATION
 from amtts_indextts2.voices import CONDITIONERS, clip_recipe, condenser_of, prompts_of
 from amtts_indextts2.weights import LICENCE
@@ -72,6 +73,7 @@ class IndexTTS2Backend:
             "free_length",
             "sampling",
             "int8",
+            "draft",
             "bf16",
             "position_skip",
             "codec_weights",
@@ -339,6 +341,7 @@ class IndexTTS2Backend:
             "position_skip": config.position_skip,
             "int8": config.int8 and device_of(self.network).type == "cpu",
             "dtype": torch.bfloat16 if config.bf16 else None,
+            "draft": config.draft and drafting_pays(self.network),
         }
 
     def _speak(self, prompts: Sequence[Prompt], codec: SpeechCodec) -> list[Take]:

@@ -40,10 +40,22 @@ class _Way(NamedTuple):
     cache: Tensor
 
 
-class Weights:
-    """The network's weights as the loop reads them: in `dtype`, the linear ones in 8 bits if asked for."""
+class _Ways(NamedTuple):
+    """The whole network as it runs for a number of rows."""
 
-    def __init__(self, network: IndexTTS2Gpt, *, dtype: torch.dtype, int8: bool) -> None:
+    blocks: list[_Way]
+    norms: tuple[_Norm, _Norm]
+    head: Run
+
+
+class Weights:
+    """The network's weights as the loop reads them: in `dtype`, the linear ones in 8 bits if asked for.
+
+    Attributes:
+        draft: the same in 8 bits beside them, for guesses, or None.
+    """
+
+    def __init__(self, network: IndexTTS2Gpt, *, dtype: torch.dtype, int8: bool, draft: bool = False) -> None:
         def product(linear: nn.Linear) -> Product:
             bias = None if linear.bias is None else linear.bias.detach().to(dtype)
             return Product(linear.weight.detach().to(dtype), bias, int8=int8)
@@ -61,6 +73,25 @@ class Weights:
         ]
         self.norms = norm(network.trunk.norm), norm(network.trunk.final_norm)
         self.head = product(network.speech.head)
+        self.draft = Weights(network, dtype=dtype, int8=True) if draft else None
+
+    def ways(self, caches: list[Tensor], rows: int) -> _Ways:
+        """How each product runs for so many rows, beside its block's keys and values."""
+        blocks = [
+            _Way(
+                norm_attention,
+                qkv.for_rows(rows),
+                out.for_rows(rows),
+                norm_feed,
+                up.for_rows(rows),
+                down.for_rows(rows),
+                cache,
+            )
+            for ((norm_attention, qkv, out), (norm_feed, up, down)), cache in zip(
+                self.blocks, caches, strict=True
+            )
+        ]
+        return _Ways(blocks, self.norms, self.head.for_rows(rows))
 
 
 _MADE: MadeOnce[Weights] = MadeOnce()
@@ -73,18 +104,26 @@ class Decoder:
         network: in evaluation mode.
         dtype: of weights and cache; None keeps the network's own.
         int8: linear layers in 8 bits, on a CPU only; the rest is float32 then.
+        ahead: rows that may be guessed in 8 bits before they are checked together, on a CPU in float32 only.
     """
 
     def __init__(
-        self, network: IndexTTS2Gpt, *, dtype: torch.dtype | None = None, int8: bool = False
+        self,
+        network: IndexTTS2Gpt,
+        *,
+        dtype: torch.dtype | None = None,
+        int8: bool = False,
+        ahead: int = 0,
     ) -> None:
         self.dtype = torch.float32 if int8 else dtype or network.speech.head.weight.dtype
+        self.ahead = ahead
         self._weights = _MADE.of(
-            network, (self.dtype, int8), lambda: Weights(network, dtype=self.dtype, int8=int8)
+            network,
+            (self.dtype, int8, ahead > 0),
+            lambda: Weights(network, dtype=self.dtype, int8=int8, draft=ahead > 0),
         )
         self._heads = network.trunk.heads
         self._cache: list[Tensor] = []
-        self._ways: list[_Way] = []
         self._visible: Tensor | None = None
         self._end = 0
 
@@ -97,9 +136,10 @@ class Decoder:
             steps: how many rows may follow; sizes the cache.
 
         Returns:
-            what the head sees after the last row, (B, D).
+            logits after the last row, (B, E) float32, E outputs of the code head.
         """
         count, longest, width = rows.shape
+        steps += self.ahead
         columns = torch.arange(longest + steps, device=rows.device)
         before = (longest - lengths)[:, None].to(rows.device)
         mask = self._visible = None
@@ -110,29 +150,20 @@ class Decoder:
             mask = ((order[:, None] >= order) & self._visible[..., :longest]) | itself
         shape = (2, count, self._heads, longest + steps, width // self._heads)
         self._cache = [torch.empty(shape, dtype=self.dtype, device=rows.device) for _ in self._weights.blocks]
-        self._end = longest
-        self._choose_ways(count * longest)
-        hidden = rows.to(self.dtype).reshape(-1, width)
-        for way in self._ways:
-            fused = way.qkv(way.norm_attention(hidden)).view(count, longest, 3, self._heads, -1)
-            query, key, value = fused.permute(2, 0, 3, 1, 4)
-            way.cache[0, :, :, :longest], way.cache[1, :, :, :longest] = key, value
-            mixed = functional.scaled_dot_product_attention(
-                query, key, value, attn_mask=mask, is_causal=mask is None
-            )
-            hidden = hidden + way.out(mixed.transpose(1, 2).reshape(-1, width))
-            inner = functional.gelu(way.up(way.norm_feed(hidden)), approximate="tanh")
-            hidden = hidden + way.down(inner)
+        self._end = 0
+        ways = self._weights.ways(self._cache, count * longest)
+        hidden = self._through(ways.blocks, rows, mask)
         self._choose_ways(count)
-        return self._finished(hidden.view(count, longest, width)[:, -1])
+        return self._logits(self._ways, hidden[:, -1])
 
-    def step(self, rows: Tensor) -> Tensor:
-        """One more row an item: (B, D) -> (B, D) that the head sees after it."""
+    def step(self, rows: Tensor, *, draft: bool = False) -> Tensor:
+        """One more row an item: (B, D) -> logits (B, E) after it; in 8 bits for a `draft`."""
         count, width = rows.shape
+        ways = self._draft_ways if draft else self._ways
         at, end, attend = self._end, self._end + 1, functional.scaled_dot_product_attention
         mask = None if self._visible is None else self._visible[..., :end]
         hidden = rows.to(self.dtype)
-        for way in self._ways:
+        for way in ways.blocks:
             fused = way.qkv(way.norm_attention(hidden)).view(count, 3, self._heads, -1)
             way.cache.select(3, at).copy_(fused[:, 1:].transpose(0, 1))
             keys, values = way.cache.narrow(3, 0, end).unbind(0)
@@ -141,11 +172,19 @@ class Decoder:
             inner = functional.gelu(way.up(way.norm_feed(hidden)), approximate="tanh")
             hidden = hidden + way.down(inner)
         self._end = end
-        return self._finished(hidden)
+        return self._logits(ways, hidden)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(B, D) -> (B, E) float32, E outputs of the code head."""
-        return self._head(hidden).float()
+    def check(self, rows: Tensor) -> Tensor:
+        """Rows (B, S, D), all but the first of them guesses, S <= ahead + 1 -> logits (B, S, E) after each."""
+        order = torch.arange(self._end + rows.shape[1], device=rows.device)
+        mask = order[self._end :, None] >= order
+        if self._visible is not None:
+            mask = mask & self._visible[..., : len(order)]
+        return self._logits(self._check_ways, self._through(self._check_ways.blocks, rows, mask))
+
+    def back(self, rows: int) -> None:
+        """Forgets the last `rows` rows of every item."""
+        self._end -= rows
 
     def keep(self, rows: Tensor) -> None:
         """Forgets all items but these (B',) int64."""
@@ -154,24 +193,33 @@ class Decoder:
             self._visible = self._visible[rows]
         self._choose_ways(len(rows))
 
-    def _choose_ways(self, rows: int) -> None:
-        """How each product runs for so many rows, beside its block's keys and values."""
-        self._ways = [
-            _Way(
-                norm_attention,
-                qkv.for_rows(rows),
-                out.for_rows(rows),
-                norm_feed,
-                up.for_rows(rows),
-                down.for_rows(rows),
-                cache,
+    def _through(self, blocks: list[_Way], rows: Tensor, mask: Tensor | None) -> Tensor:
+        """Rows (B, S, D) that go behind those in the cache -> (B, S, D); no mask: there are none, and it is causal."""
+        count, length, width = rows.shape
+        at, end = self._end, self._end + length
+        hidden = rows.to(self.dtype).reshape(-1, width)
+        for way in blocks:
+            fused = way.qkv(way.norm_attention(hidden)).view(count, length, 3, self._heads, -1)
+            query, key, value = fused.permute(2, 0, 3, 1, 4)
+            way.cache[0, :, :, at:end], way.cache[1, :, :, at:end] = key, value
+            keys, values = (key, value) if at == 0 else way.cache.narrow(3, 0, end).unbind(0)
+            mixed = functional.scaled_dot_product_attention(
+                query, keys, values, attn_mask=mask, is_causal=mask is None
             )
-            for ((norm_attention, qkv, out), (norm_feed, up, down)), cache in zip(
-                self._weights.blocks, self._cache, strict=True
-            )
-        ]
-        self._head = self._weights.head.for_rows(rows)
+            hidden = hidden + way.out(mixed.transpose(1, 2).reshape(-1, width))
+            inner = functional.gelu(way.up(way.norm_feed(hidden)), approximate="tanh")
+            hidden = hidden + way.down(inner)
+        self._end = end
+        return hidden.view(count, length, width)
 
-    def _finished(self, hidden: Tensor) -> Tensor:
-        first, second = self._weights.norms
-        return second(first(hidden))
+    def _logits(self, ways: _Ways, hidden: Tensor) -> Tensor:
+        first, second = ways.norms
+        flat = second(first(hidden)).flatten(0, -2)
+        return ways.head(flat).float().unflatten(0, hidden.shape[:-1])
+
+    def _choose_ways(self, rows: int) -> None:
+        """How each product runs for so many items from now on."""
+        self._ways = self._weights.ways(self._cache, rows)
+        if self._weights.draft is not None:
+            self._draft_ways = self._weights.draft.ways(self._cache, rows)
+            self._check_ways = self._weights.ways(self._cache, rows * (self.ahead + 1))

@@ -2,13 +2,17 @@
 
 Prompts of a batch are padded at the front and masked, rows are placed by their own positions, and every item draws
 from its own random numbers: a sentence sounds the same alone and in a batch.
-B items, P prefix rows, N text tokens, K codebooks, T frames.
+
+One sentence in float32 on a CPU waits for the weights, which come from memory once a row. There the network's own
+copy in 8 bits guesses a few rows ahead, and one pass of the exact weights checks them all (Leviathan et al. 2023,
+"Fast inference from transformers via speculative decoding"). Guess and check draw with the same random numbers, and
+only a row that the check chooses too is kept, so what is spoken is what the exact weights say.
+B items, P prefix rows, N text tokens, K codebooks, T frames, R rows that are chosen at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,41 +21,16 @@ from torch import Tensor
 from amtts_core.errors import AmttsError
 from amtts_indextts2.codes import DelayedCodes, SemanticCodes
 from amtts_indextts2.decoder import Decoder
-from amtts_indextts2.delay import from_grid
 from amtts_indextts2.network import IndexTTS2Gpt
-from amtts_indextts2.sampling import BARRED, SamplingConfig, draw, guided
+from amtts_indextts2.sampling import BARRED, Noise, SamplingConfig, draw, guided
+from amtts_indextts2.streams import Decoded, Prompt, Voice, voice_of
 
-
-@dataclass(frozen=True, kw_only=True)
-class Prompt:
-    """One sentence to speak.
-
-    Attributes:
-        prefix: (P, D), see `IndexTTS2Gpt.prefix`; P is the same for all items of a batch.
-        text: (N,) ids without marks.
-        max_frames: the speech is ended there.
-        min_frames: the speech does not end before.
-        seed: of its draws.
-    """
-
-    prefix: Tensor
-    text: Tensor
-    max_frames: int
-    min_frames: int = 1
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What was spoken.
-
-    Attributes:
-        codes: (T, K) int64, K = 1 for the semantic head.
-        ended: True where the network ended it, False where `max_frames` did.
-    """
-
-    codes: Tensor
-    ended: bool
+AHEAD = 2
+"""Rows guessed before a check: three rows together take hardly longer than one, four take half as long again."""
+DRAFT_FROM = 20_000_000
+"""Weights of the trunk from which guessing pays; fewer stay in the processor's cache, where 8 bits gain nothing."""
+HOPELESS, PATIENCE, PAUSE = 1.9, 16, 48
+"""With fewer rows than this from a check, over about so many checks, guessing rests for so many rows."""
 
 
 @torch.inference_mode()
@@ -64,6 +43,7 @@ def decode(
     bar_start: bool = True,
     dtype: torch.dtype | None = None,
     int8: bool = False,
+    draft: bool = False,
 ) -> list[Decoded]:
     """Speaks a batch of prompts.
 
@@ -76,6 +56,10 @@ def decode(
         bar_start: never speak the id that stands before the first code (the released code allows it).
         dtype: to compute in, such as bfloat16; None takes the network's own.
         int8: linear layers in 8 bits, on a CPU only.
+        draft: guess a single prompt's rows in 8 bits and check them together. Codes are the same but where two are
+            as good as equal: several rows at once are rounded otherwise than one. Without effect for several
+            prompts, with guidance (four rows together take longer), in other numbers than float32, and elsewhere
+            than on a CPU.
 
     Raises:
         AmttsError: a prompt is longer than the network's position tables.
@@ -83,9 +67,11 @@ def decode(
     sampling = sampling or SamplingConfig(temperature=0)
     skip = _skipped(network, position_skip)
     _check_lengths(network, prompts, skip)
-    state = _Decoding(network, prompts, sampling, skip, dtype=dtype, int8=int8)
-    voices = [_voice(prompt, network) for prompt in prompts]
-    for _ in _run(state, voices, bar_start=bar_start):
+    state = _Decoding(
+        network, prompts, sampling, skip, bar_start=bar_start, dtype=dtype, int8=int8, draft=draft
+    )
+    voices = [voice_of(prompt, network) for prompt in prompts]
+    for _ in _run(state, voices):
         pass
     return [voice.decoded() for voice in voices]
 
@@ -100,6 +86,7 @@ def stream(
     position_skip: bool | None = None,
     dtype: torch.dtype | None = None,
     int8: bool = False,
+    draft: bool = False,
 ) -> Generator[Tensor, None, bool]:
     """Yields the codes of one prompt as they become whole, at least `every` frames at a time: (T, K) each.
 
@@ -108,10 +95,10 @@ def stream(
     sampling = sampling or SamplingConfig(temperature=0)
     skip = _skipped(network, position_skip)
     _check_lengths(network, [prompt], skip)
-    state = _Decoding(network, [prompt], sampling, skip, dtype=dtype, int8=int8)
-    voice = _voice(prompt, network)
+    state = _Decoding(network, [prompt], sampling, skip, bar_start=True, dtype=dtype, int8=int8, draft=draft)
+    voice = voice_of(prompt, network)
     given = 0
-    for _ in _run(state, [voice], bar_start=True):
+    for _ in _run(state, [voice]):
         if voice.whole - given >= every:
             yield voice.frames(given, voice.whole)
             given = voice.whole
@@ -123,6 +110,11 @@ def stream(
 def _skipped(network: IndexTTS2Gpt, asked: bool | None) -> int:
     """Positions left out after the first row."""
     return int(network.as_released if asked is None else asked)
+
+
+def drafting_pays(network: IndexTTS2Gpt) -> bool:
+    """Whether `draft` makes this network faster."""
+    return sum(weight.numel() for weight in network.trunk.parameters()) >= DRAFT_FROM
 
 
 def _check_lengths(network: IndexTTS2Gpt, prompts: Sequence[Prompt], skip: int) -> None:
@@ -138,89 +130,6 @@ def _check_lengths(network: IndexTTS2Gpt, prompts: Sequence[Prompt], skip: int) 
             raise AmttsError(f"{prompt.max_frames} frames are out of range; expected 1 to {room - delay - 1}")
 
 
-class _Stream:
-    """The codes of one item of a single stream."""
-
-    def __init__(self, prompt: Prompt, stop: int) -> None:
-        self.least, self._limit, self._stop = prompt.min_frames, prompt.max_frames, stop
-        self._codes: list[int] = []
-        self.over = self._ended = False
-
-    @property
-    def whole(self) -> int:
-        """Frames that will not change."""
-        return len(self._codes)
-
-    def take(self, row: int, ids: Any) -> Any:
-        """Takes the id that was chosen for a row and returns what is fed."""
-        if not self.over:
-            if ids == self._stop:
-                self.over = self._ended = True
-            else:
-                self._codes.append(ids)
-                self.over = row + 1 >= self._limit
-        return ids
-
-    def frames(self, begin: int, end: int) -> Tensor:
-        """(T, 1) of the whole frames from `begin` to `end`."""
-        return torch.tensor(self._codes[begin:end], dtype=torch.int64)[:, None]
-
-    def decoded(self) -> Decoded:
-        """What was spoken."""
-        return Decoded(self.frames(0, self.whole), ended=self._ended)
-
-
-class _DelayedStream:
-    """The rows of one item of delayed codebooks: book 0 ends the speech, then each book says what it says later."""
-
-    def __init__(self, prompt: Prompt, speech: DelayedCodes) -> None:
-        self.least, self._limit = prompt.min_frames, prompt.max_frames
-        self._delays, self._end = speech.config.all_delays, speech.config.cardinality
-        self._rows: list[list[int]] = []
-        self._frames = -1
-        self.over = self._ended = False
-
-    @property
-    def whole(self) -> int:
-        """Frames of which every book has spoken."""
-        spoken = max(0, len(self._rows) - max(self._delays))
-        return min(spoken, self._frames) if self._frames >= 0 else spoken
-
-    def take(self, row: int, ids: Any) -> Any:
-        """Takes the K ids that were chosen for a row and returns those fed: padding where a book is not speaking."""
-        if self._frames < 0:
-            self._ended = ids[0] == self._end
-            if self._ended or row >= self._limit:
-                self._frames = row
-        begun, over = row, self._frames if self._frames >= 0 else row + 1
-        fed = [
-            code if delay <= begun < over + delay else self._end + 1
-            for code, delay in zip(ids, self._delays, strict=True)
-        ]
-        if self._frames >= 0:
-            fed[0] = self._end
-        if not self.over:
-            self._rows.append(fed)
-            self.over = self._frames >= 0 and row + 1 >= self._frames + max(self._delays)
-        return fed
-
-    def frames(self, begin: int, end: int) -> Tensor:
-        """(T, K) of the whole frames from `begin` to `end`."""
-        grid = torch.tensor(self._rows[begin:], dtype=torch.int64).view(-1, len(self._delays))
-        return from_grid(grid, self._delays, end - begin)
-
-    def decoded(self) -> Decoded:
-        """What was spoken."""
-        return Decoded(self.frames(0, self._frames), ended=self._ended)
-
-
-def _voice(prompt: Prompt, network: IndexTTS2Gpt) -> _Stream | _DelayedStream:
-    speech = network.speech
-    if isinstance(speech, SemanticCodes):
-        return _Stream(prompt, speech.config.stop)
-    return _DelayedStream(prompt, speech)
-
-
 class _Decoding:
     """The network's state while a batch speaks: `choose` the next row, then `feed` what was chosen."""
 
@@ -231,12 +140,14 @@ class _Decoding:
         sampling: SamplingConfig,
         skip: int,
         *,
+        bar_start: bool,
         dtype: torch.dtype | None,
         int8: bool,
+        draft: bool,
     ) -> None:
-        self.network, self.sampling, self.skip = network, sampling, skip
+        self.network, self.sampling, self.skip, self.bar_start = network, sampling, skip, bar_start
         self.guiding = sampling.guidance > 1
-        self.generators = [torch.Generator().manual_seed(prompt.seed) for prompt in prompts]
+        self.noise = [Noise(prompt.seed) for prompt in prompts]
         self.row = 0
         rows = [self._prompt_rows(prompt, prompt.text) for prompt in prompts]
         if self.guiding:
@@ -246,10 +157,12 @@ class _Decoding:
         padded = rows[0].new_zeros(len(rows), longest, rows[0].shape[1])
         for number, item in enumerate(rows):
             padded[number, longest - len(item) :] = item
-        self.decoder = Decoder(network, dtype=dtype, int8=int8)
+        exact = not int8 and padded.device.type == "cpu" and (dtype or padded.dtype) == torch.float32
+        self.ahead = AHEAD if draft and exact and len(prompts) == 1 and not self.guiding else 0
+        self.decoder = Decoder(network, dtype=dtype, int8=int8, ahead=self.ahead)
         lengths = torch.tensor([len(item) for item in rows])
         most = max(prompt.max_frames for prompt in prompts)
-        self.hidden = self.decoder.prefill(padded, lengths, steps=most + delay + 1)
+        self.logits = self.decoder.prefill(padded, lengths, steps=most + delay + 1)
 
     def _prompt_rows(self, prompt: Prompt, text: Tensor) -> Tensor:
         """Prefix, marked text and the first code row, (P + N + 3, D)."""
@@ -265,13 +178,19 @@ class _Decoding:
             0
         ]
 
-    def choose(self, early: list[bool], *, bar_start: bool) -> Tensor:
-        """Ids (B,) or (B, K) of the next row; the end of an item that is `early` is not chosen."""
-        speech, logits = self.network.speech, self.decoder.logits(self.hidden)
+    def choose(self, logits: Tensor, least: Sequence[int], noise: Sequence[tuple[Noise, int]]) -> list[Any]:
+        """Ids of R rows, an int or K of them each.
+
+        Args:
+            logits: (R, E), or (2 R, E) with those without text behind; they are changed.
+            least: rows before each one's end may be chosen.
+            noise: each one's random numbers and its row.
+        """
+        speech = self.network.speech
         logits, without_text = logits.chunk(2) if self.guiding else (logits, None)
         if isinstance(speech, SemanticCodes):
             ends = logits[:, speech.config.stop]
-            if bar_start:
+            if self.bar_start:
                 logits[:, speech.config.start] = BARRED
         else:
             books = speech.config.num_codebooks
@@ -279,40 +198,113 @@ class _Decoding:
             without_text = None if without_text is None else without_text.unflatten(-1, (books, -1))
             logits[:, 1:, speech.config.cardinality] = BARRED
             ends = logits[:, 0, speech.config.cardinality]
-        for number, held in enumerate(early):
-            if held:
+        for number, (shortest, (_, row)) in enumerate(zip(least, noise, strict=True)):
+            if row < shortest:
                 ends[number] = BARRED
         if without_text is not None:
             logits = guided(logits, without_text, self.sampling)
-        return draw(logits, self.sampling, self.generators)
+        chosen: list[Any] = draw(logits, self.sampling, noise).tolist()
+        return chosen
 
-    def feed(self, ids: Tensor) -> None:
-        """Takes the chosen row (B,) or (B, K) as input of the next one."""
+    def next(self, voices: Sequence[Voice]) -> list[Any]:
+        """What each item says in this row."""
+        noise = [(item, self.row) for item in self.noise]
+        chosen = self.choose(self.logits, [voice.least for voice in voices], noise)
+        for item in self.noise:
+            item.forget(self.row + 1)
+        return chosen
+
+    def feed(self, fed: Sequence[Any]) -> None:
+        """Takes what each item said, B ints or lists of K, as input of the next row."""
         self.row += 1
-        speech = self.network.speech
-        rows = speech.rows(ids[:, None], torch.tensor([self.row + self.skip], device=ids.device))[:, 0]
-        self.hidden = self.decoder.step(torch.cat([rows, rows]) if self.guiding else rows)
+        self.logits = self.decoder.step(self._inputs(fed, self.row))
+
+    def _inputs(self, fed: Sequence[Any], row: int) -> Tensor:
+        """The input of `row` of each item, (B, D), where guided (2 B, D)."""
+        ids = torch.tensor(fed, device=self.logits.device)
+        place = torch.tensor([row + self.skip], device=ids.device)
+        rows = self.network.speech.rows(ids[:, None], place)[:, 0]
+        return torch.cat([rows, rows]) if self.guiding else rows
+
+    def guesses(self, voice: Voice) -> list[Any]:
+        """What the voice might be fed next, up to `ahead` rows, in 8 bits."""
+        twin: Voice = voice.twin()
+        found: list[Any] = []
+        while len(found) < self.ahead and not twin.over:
+            at = self.row + 1 + len(found)
+            logits = self.decoder.step(self._inputs([twin.fed], at), draft=True)
+            twin.take(at, self.choose(logits, [twin.least], [(self.noise[0], at)])[0])
+            found.append(twin.fed)
+        self.decoder.back(len(found))
+        return found
+
+    def check(self, fed: Sequence[Any], voice: Voice) -> list[Any]:
+        """What the exact weights choose after each of `fed`: what the voice said last, and the guesses behind it."""
+        rows = range(self.row + 1, self.row + 1 + len(fed))
+        inputs = self.network.speech.rows(torch.tensor([*fed])[None], torch.tensor([*rows]) + self.skip)
+        noise = [(self.noise[0], row) for row in rows]
+        return self.choose(self.decoder.check(inputs)[0], [voice.least] * len(fed), noise)
+
+    def go_back(self, rows: int) -> None:
+        """Forgets the last `rows` rows that were checked."""
+        self.decoder.back(rows)
+        self.noise[0].forget(self.row + 1)
 
     def keep(self, numbers: list[int]) -> None:
         """Goes on with these items only."""
-        kept = torch.tensor(numbers, device=self.hidden.device)
-        both = torch.cat([kept, kept + len(self.generators)]) if self.guiding else kept
-        self.generators = [self.generators[number] for number in numbers]
+        kept = torch.tensor(numbers, device=self.logits.device)
+        both = torch.cat([kept, kept + len(self.noise)]) if self.guiding else kept
+        self.noise = [self.noise[number] for number in numbers]
         self.decoder.keep(both)
-        self.hidden = self.hidden[both]
 
 
-def _run(state: _Decoding, voices: Sequence[_Stream | _DelayedStream], *, bar_start: bool) -> Iterator[None]:
+def _run(state: _Decoding, voices: Sequence[Voice]) -> Iterator[None]:
     """Speaks until all are over, yielding after each row; once half of the items are, they are dropped."""
     alive = list(voices)
+    hope = _Hope(state.ahead)
     while True:
-        chosen = state.choose([state.row < voice.least for voice in alive], bar_start=bar_start)
-        fed = [voice.take(state.row, ids) for voice, ids in zip(alive, chosen.tolist(), strict=True)]
+        for voice, ids in zip(alive, state.next(alive), strict=True):
+            voice.take(state.row, ids)
         yield
+        while hope.guess() and not alive[0].over:
+            begin = state.row
+            yield from _checked(state, alive[0])
+            hope.came(state.row - begin)
         left = [number for number, voice in enumerate(alive) if not voice.over]
         if not left:
             return
         if len(left) <= len(alive) / 2:
             state.keep(left)
-            alive, fed = [alive[number] for number in left], [fed[number] for number in left]
-        state.feed(torch.tensor(fed, device=chosen.device))
+            alive = [alive[number] for number in left]
+        state.feed([voice.fed for voice in alive])
+
+
+def _checked(state: _Decoding, voice: Voice) -> Iterator[None]:
+    """Guesses some rows and speaks those that the check chooses, and the one after them; yields after each."""
+    guesses = state.guesses(voice)
+    chosen = state.check([voice.fed, *guesses], voice)
+    for spoken, (ids, guess) in enumerate(zip(chosen, [*guesses, None], strict=True), start=1):
+        state.row += 1
+        voice.take(state.row, ids)
+        yield
+        if voice.over or voice.fed != guess:
+            state.go_back(len(chosen) - spoken)
+            return
+
+
+class _Hope:
+    """Whether guessing pays: it rests for a while where too few guesses come true."""
+
+    def __init__(self, ahead: int) -> None:
+        self._ahead, self._rows, self._rest = ahead, ahead + 1.0, 0
+
+    def guess(self) -> bool:
+        """Whether the next rows are guessed."""
+        self._rest = max(0, self._rest - 1)
+        return self._ahead > 0 and not self._rest
+
+    def came(self, rows: int) -> None:
+        """So many rows came from a check."""
+        self._rows += (rows - self._rows) / PATIENCE
+        if self._rows < HOPELESS:
+            self._rows, self._rest = float(self._ahead + 1), PAUSE

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from amtts_core.audio.trim import FRAME, frame_levels, stretches
 from amtts_core.units import Decibels, Hertz, Seconds
-from amtts_indextts2.decoding import Decoded
+from amtts_indextts2.streams import Decoded
 
 LONGEST_PAUSE: Seconds = 1.2
 BELOW: Decibels = 40.0

@@ -17,9 +17,10 @@ from torch import Tensor
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.reference_check import AGAIN, ReferenceCheck, read_object, read_tensors
 from amtts_indextts2.config import SemanticHeadConfig, config_of_released
-from amtts_indextts2.decoding import Prompt, decode
+from amtts_indextts2.decoding import decode
 from amtts_indextts2.losses import book_losses, code_rows, text_loss
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
+from amtts_indextts2.streams import Prompt
 from amtts_indextts2.weights import load_published
 
 CONDITIONING, LOGITS, LOSSES = 1e-4, 5e-4, 1e-5
@@ -139,7 +140,7 @@ def _forward_checks(bundle: _Bundle) -> list[ReferenceCheck]:
 
 
 def _greedy_checks(bundle: _Bundle) -> list[ReferenceCheck]:
-    """How many codes of each greedy decode differ, alone and as a batch; none may."""
+    """How many codes of each greedy decode differ, alone, with guesses and as a batch; none may."""
     checks = []
     for name, skip in MODES.items():
         wanted = [_until_stop(codes, bundle.head.stop) for codes in bundle.told[name]]
@@ -155,7 +156,8 @@ def _greedy_checks(bundle: _Bundle) -> list[ReferenceCheck]:
         together = decode(bundle.network, prompts, position_skip=skip, bar_start=False)
         for i, prompt in enumerate(prompts):
             alone = decode(bundle.network, [prompt], position_skip=skip, bar_start=False)[0]
-            for label, found in (("", alone), (" in a batch", together[i])):
+            guessed = decode(bundle.network, [prompt], position_skip=skip, bar_start=False, draft=True)[0]
+            for label, found in (("", alone), (" with guesses", guessed), (" in a batch", together[i])):
                 differing = _differing(found.codes[:, 0].tolist(), wanted[i])
                 checks.append(ReferenceCheck(f"s{i}.{name}{label}", float(differing), 0))
     return checks

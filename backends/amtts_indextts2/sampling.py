@@ -66,20 +66,42 @@ def filtered(logits: Tensor, config: SamplingConfig) -> Tensor:
     return logits
 
 
-def draw(logits: Tensor, config: SamplingConfig, generators: Sequence[torch.Generator]) -> Tensor:
-    """Codes of logits (B, ..., V) -> (B, ...), each item from its own generator (on the CPU).
+class Noise:
+    """An item's random numbers, a set for each row in the order of the rows: they depend on the seed alone.
+
+    A row's numbers are kept until they are forgotten, so that a guess and the choice it is checked against draw alike.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)  # on the CPU
+        self._kept: dict[int, Tensor] = {}
+        self._next = 0
+
+    def of(self, row: int, shape: torch.Size) -> Tensor:
+        """Exponential numbers of `shape`, the same for all rows."""
+        while self._next <= row:
+            self._kept[self._next] = torch.empty(shape).exponential_(generator=self._generator)
+            self._next += 1
+        return self._kept[row]
+
+    def forget(self, before: int) -> None:
+        """Rows under `before` are not asked for again."""
+        for row in [row for row in self._kept if row < before]:
+            del self._kept[row]
+
+
+def draw(logits: Tensor, config: SamplingConfig, noise: Sequence[tuple[Noise, int]]) -> Tensor:
+    """Codes of logits (B, ..., V) -> (B, ...), each item with its own noise, at its row.
 
     An item's codes are the same alone and in a batch: its draws come from its own stream of random numbers.
     """
     if config.temperature == 0:
         return logits.argmax(dim=-1)
+    drawn = torch.stack([item.of(row, logits.shape[1:]) for item, row in noise]).to(logits.device)
+    ids = None
     if 0 < config.top_k < logits.shape[-1]:  # the rest is cheap for the few that are left
         logits, ids = logits.topk(config.top_k, dim=-1)
-    else:
-        ids = None
+        drawn = drawn.gather(-1, ids)  # a number belongs to a code, not to its rank, which roundings change
     probability = filtered(logits, config).softmax(dim=-1)
-    noise = torch.stack(
-        [torch.empty(logits.shape[1:]).exponential_(generator=generator) for generator in generators]
-    )
-    chosen = (probability / noise.to(probability.device).clamp(min=1e-10)).argmax(dim=-1)
+    chosen = (probability / drawn.clamp(min=1e-10)).argmax(dim=-1)
     return chosen if ids is None else ids.gather(-1, chosen[..., None])[..., 0]

@@ -19,8 +19,9 @@ from amtts_core.training.statistics import Alone
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
 from amtts_indextts2.config import IndexTTS2Config
 from amtts_indextts2.decoder import Decoder
-from amtts_indextts2.decoding import Prompt, decode
+from amtts_indextts2.decoding import decode
 from amtts_indextts2.network import IndexTTS2Gpt, Pace
+from amtts_indextts2.streams import Prompt
 from amtts_indextts2.text_probe import config_of_shapes, probe
 from amtts_indextts2.weights import to_published
 

@@ -13,11 +13,12 @@ from amtts_core.errors import AmttsError, ConfigError
 from amtts_core.training.near_codes import near_targets
 from amtts_indextts2.config import DelayedHeadConfig, SemanticHeadConfig
 from amtts_indextts2.decoder import Decoder
-from amtts_indextts2.decoding import Prompt, decode, stream
+from amtts_indextts2.decoding import decode, stream
 from amtts_indextts2.delay import IGNORED, from_grid, to_grid
 from amtts_indextts2.losses import book_losses, code_rows, weighted
 from amtts_indextts2.network import IndexTTS2Gpt
 from amtts_indextts2.sampling import SamplingConfig
+from amtts_indextts2.streams import Prompt
 
 LAYOUTS = [tuple(range(9)), (0, 8, 9, 10, 11, 12, 13, 14, 15), tuple(range(12)), (0,), (0, 0, 0)]
 
@@ -172,13 +173,12 @@ def test_cached_steps_equal_the_training_pass(known: tuple[IndexTTS2Gpt, list[Cl
         first = network.speech.rows(rows.inputs[:, :1], torch.tensor([0]))
         begin = torch.cat([start, network.text.rows(marked), first], dim=1)
         decoder = Decoder(network)
-        hidden = decoder.prefill(begin, torch.tensor([begin.shape[1]]), steps=64)
+        logits = decoder.prefill(begin, torch.tensor([begin.shape[1]]), steps=64)
         for row in range(rows.inputs.shape[1]):
-            logits = decoder.logits(hidden).view_as(whole[:, row])
-            torch.testing.assert_close(logits, whole[:, row], rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(logits.view_as(whole[:, row]), whole[:, row], rtol=1e-4, atol=1e-4)
             if row + 1 < rows.inputs.shape[1]:
                 place = torch.tensor([row + 1])
-                hidden = decoder.step(network.speech.rows(rows.inputs[:, row + 1 : row + 2], place)[:, 0])
+                logits = decoder.step(network.speech.rows(rows.inputs[:, row + 1 : row + 2], place)[:, 0])
 
 
 @pytest.mark.parametrize("frames", [1, 2, 9])

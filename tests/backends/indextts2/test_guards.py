@@ -13,8 +13,8 @@ from tiny_voice import fidel_tokenizer, overfit, tiny_config, tiny_examples
 import amtts_indextts2.backend as module
 from amtts_core.backend import SynthesisRequest
 from amtts_indextts2.backend import RETRIES, IndexTTS2Backend
-from amtts_indextts2.decoding import Decoded
 from amtts_indextts2.guards import Take, longest_silence
+from amtts_indextts2.streams import Decoded
 
 RATE = 16000
 

@@ -14,9 +14,10 @@ from tiny_gpt import small_network, tiny_gpt
 
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_indextts2.config import IndexTTS2Config, config_of_released
-from amtts_indextts2.decoding import Prompt, decode, stream
+from amtts_indextts2.decoding import decode, stream
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
 from amtts_indextts2.reference import reference_checks
+from amtts_indextts2.streams import Prompt
 from amtts_indextts2.weights import load_published, read_published, to_published
 
 BUNDLES = Path(os.environ.get("AMTTS_REFERENCE_BUNDLES", "no-bundles"))

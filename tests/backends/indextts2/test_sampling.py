@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from amtts_indextts2.sampling import SamplingConfig, draw, filtered, guided
+from amtts_indextts2.sampling import Noise, SamplingConfig, draw, filtered, guided
 
 PROBABILITIES = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03])
 LOGITS = PROBABILITIES.log()
@@ -32,18 +32,18 @@ def test_filters_keep_the_likeliest(settings: dict[str, float], kept: int) -> No
 
 
 def test_draws_follow_the_probabilities() -> None:
-    config, generator = SamplingConfig(), torch.Generator().manual_seed(0)
-    found = draw(LOGITS.expand(1, 20000, 5), config, [generator])[0]
+    config, noise = SamplingConfig(), Noise(0)
+    found = draw(LOGITS.expand(1, 20000, 5), config, [(noise, 0)])[0]
     share = torch.bincount(found, minlength=5) / 20000
     torch.testing.assert_close(share, PROBABILITIES, rtol=0, atol=0.012)
-    assert int(draw(LOGITS[None], SamplingConfig(temperature=0), [generator])) == 0
+    assert int(draw(LOGITS[None], SamplingConfig(temperature=0), [(noise, 0)])) == 0
 
 
 def test_an_item_draws_alone_as_in_a_batch() -> None:
     config, logits = SamplingConfig(temperature=1.3), torch.randn(3, 7, 50)
-    together = draw(logits, config, [torch.Generator().manual_seed(s) for s in (1, 2, 3)])
+    together = draw(logits, config, [(Noise(s), 0) for s in (1, 2, 3)])
     for row in range(3):
-        alone = draw(logits[row : row + 1], config, [torch.Generator().manual_seed(row + 1)])
+        alone = draw(logits[row : row + 1], config, [(Noise(row + 1), 0)])
         assert torch.equal(alone[0], together[row])
 
 
