@@ -53,6 +53,8 @@ class CheckpointInfo(BaseModel):
     """What `vocab.lora.merge_stored` needs; empty where the weights hold no adapters."""
     freeze: dict[str, Any] = Field(default_factory=dict)
     """`training.freeze` of the run."""
+    began_fresh: list[str] = Field(default_factory=list)
+    """Parameters that the weights its run started from could not give: they began by lot and learn with every type."""
     new_tokens: list[int] = Field(default_factory=list)
     """Token ids that `amtts extend-vocab` added to the vocabulary this voice started from."""
     started_from: str = ""

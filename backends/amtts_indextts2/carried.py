@@ -32,11 +32,13 @@ class CarriedCodes:
         tensors: name in the network -> tensor.
         deviation: of the code rows that begin by lot, and that `codec_start`'s rows should have.
         told: what was carried and what begins fresh, to be read by people.
+        by_lot: names of tensors of which more begins by lot than is carried.
     """
 
     tensors: dict[str, Tensor]
     deviation: float
     told: str
+    by_lot: tuple[str, ...] = ()
 
 
 def carried_codes(
@@ -58,7 +60,10 @@ def carried_codes(
     books = speech.config.num_codebooks if isinstance(speech, DelayedCodes) else 1
     deviation = float(rows.std()) / books**0.5
     positions, known = resampled_rows(published[POSITIONS], len(speech.positions.weight), frame_rate)
-    told = f"{known} position rows" + (f" (from {PUBLISHED_RATE:g} to {frame_rate:g} codes a second)")
+    moved = (
+        f" (from {PUBLISHED_RATE:g} to {frame_rate:g} codes a second)" if frame_rate != PUBLISHED_RATE else ""
+    )
+    told = f"{known} position rows{moved}"
     beyond = len(positions) - known
     lot = f"position rows after {known / frame_rate:.1f} s, " if beyond else ""
     if isinstance(speech, SemanticCodes) and speech.config == head:
@@ -83,7 +88,8 @@ def carried_codes(
         own[HEAD][entries], own[BIAS][entries] = heads[head.stop], bias[head.stop]
         told = f"carried: the row before the first code, the end of speech, {told}"
     told += f"; fresh: {lot}the rows of {books} x {entries} codes at deviation {deviation:.3g}"
-    return CarriedCodes({EMBEDDING: table, POSITIONS: positions, **own}, deviation, told)
+    by_lot = (EMBEDDING, HEAD, BIAS)
+    return CarriedCodes({EMBEDDING: table, POSITIONS: positions, **own}, deviation, told, by_lot)
 
 
 def resampled_rows(rows: Tensor, count: int, frame_rate: float) -> tuple[Tensor, int]:

@@ -18,7 +18,7 @@ from amtts_core.training.start import PublishedStart
 from amtts_core.vocab.config_files import config_files, read_config
 from amtts_core.vocab.families import get_family
 from amtts_core.vocab.weights_file import find_weights
-from amtts_indextts2.carried import CODES, POSITIONS, carried_codes
+from amtts_indextts2.carried import CODES, POSITIONS, PUBLISHED_RATE, carried_codes
 from amtts_indextts2.codec import codec_of
 from amtts_indextts2.config import SemanticHeadConfig
 from amtts_indextts2.text_probe import config_of_shapes
@@ -83,7 +83,9 @@ def _published_head(by_shape: object, told: Mapping[str, Any], file: Path) -> Se
         ) from None
 
 
-def _fill(target: Backend, published: Mapping[str, Tensor], file: Path, head: SemanticHeadConfig) -> None:
+def _fill(
+    target: Backend, published: Mapping[str, Tensor], file: Path, head: SemanticHeadConfig
+) -> tuple[str, ...]:
     backend = cast("IndexTTS2Backend", target)
     own = backend.network.state_dict()
     hears = backend.config.conditioning == "conformers"
@@ -99,11 +101,16 @@ def _fill(target: Backend, published: Mapping[str, Tensor], file: Path, head: Se
     }
     kept = {name: tensor for name, tensor in own.items() if name.startswith(FRESH)}
     codes = {name: tensor for name, tensor in found.items() if name.startswith(CODES)}
+    by_lot = tuple(name for name, _ in backend.network.named_parameters() if name.startswith(FRESH))
     if len(codes) == 4 and codes[POSITIONS].shape[1] == own[POSITIONS].shape[1]:  # else load_strict tells
-        codec = codec_of(backend.config)
-        carried = carried_codes(backend.network.speech, codes, head, frame_rate=codec.frame_rate)
+        named = backend.config.codec_weights  # none where only the text side is wanted
+        rate = codec_of(backend.config).frame_rate if named else PUBLISHED_RATE
+        carried = carried_codes(backend.network.speech, codes, head, frame_rate=rate)
         found |= carried.tensors
+        by_lot += carried.by_lot
         backend.code_deviation = carried.deviation
-        logger.warning("%s, in the codes of codec '%s': %s", file, codec.name, carried.told)
+        if named:
+            logger.warning("%s, in the codes of codec '%s': %s", file, backend.config.codec, carried.told)
     load_strict(backend.network, {**found, **kept}, backend="indextts2")
     backend.carried_encoders = hears
+    return by_lot

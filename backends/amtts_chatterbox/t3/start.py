@@ -33,11 +33,12 @@ def published_start(path: Path) -> PublishedStart:
     published = read_published(file)
     config = _sizes(file, published)
 
-    def fill(target: Backend) -> None:
+    def fill(target: Backend) -> tuple[str, ...]:
         weights = from_published(published, layers=target.config.layers, source=str(file))
         own = target.network.state_dict()
         voices = {name: tensor for name, tensor in own.items() if name.startswith(_VOICES)}
         load_strict(target.network, {**weights, **voices}, backend="chatterbox")
+        return ()
 
     return PublishedStart(model=config.model_dump(mode="json"), fill=fill, licence=LICENCE)
 

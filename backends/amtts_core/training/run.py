@@ -127,6 +127,7 @@ def train(
     normalizer = corpus_normalizer(data)
     info = describe(backend, config, text, normalizer, speakers, sets.train, origin)
     if previous is not None:
+        info.began_fresh = previous.info.began_fresh
         adjustable = backend_class.spec.adjustable
         stored = with_new_settings(previous.info, backend_class)
         overridden = check_contract(stored, info, previous.folder, adjustable=adjustable, force=force)
@@ -134,7 +135,7 @@ def train(
             tell_settings(stored_config(run, {})[0], config)
     elif start is not None:
         tell_normalizer(start, info)
-        start.fill(backend)
+        info.began_fresh = list(start.fill(backend))
         backend.speech_codec()  # refuses another codec than the one whose codes the weights know
     if previous is None and not (start and start.statistics):
         backend.fit(sets.train.statistics())
@@ -143,6 +144,7 @@ def train(
         backend,
         config.training,
         new_tokens=info.new_tokens,
+        fresh=info.began_fresh,
         pretrained=named or bool(info.started_from),
     )
     if previous is not None:

@@ -33,13 +33,14 @@ class PublishedStart:
 
     Attributes:
         model: network settings that the weights fix.
-        fill: puts the weights into a freshly built backend; says in the log what starts fresh. None where `build`
-            does it by those settings.
+        fill: puts the weights into a freshly built backend and says in the log what starts fresh; returns the names of
+            the parameters that began by lot, which learn with every training type. None where `build` does it by those
+            settings.
         licence: of the weights.
     """
 
     model: dict[str, Any]
-    fill: Callable[[Backend], None] | None
+    fill: Callable[[Backend], Sequence[str]] | None
     licence: str
 
 
@@ -70,7 +71,7 @@ class Start:
         licence: of the weights below.
         normalizer: how their text was normalised; empty where that is not known.
         statistics: they bring the corpus statistics that `Backend.fit` would set.
-        fill: puts them into a freshly built backend.
+        fill: puts them into a freshly built backend; as of `PublishedStart`.
     """
 
     backend: str
@@ -81,7 +82,7 @@ class Start:
     licence: str
     normalizer: dict[str, Any]
     statistics: bool
-    fill: Callable[[Backend], None]
+    fill: Callable[[Backend], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,10 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
     if stored is not None:
         _check_tokenizer(checkpoint.folder, stored, tokenizer)
 
-    def fill(target: Backend) -> None:
+    def fill(target: Backend) -> Sequence[str]:
         weights = _with_critics(target, _with_speakers(target, checkpoint), checkpoint.folder)
         load_strict(target.network, weights, backend=info.backend)
+        return ()
 
     return Start(
         backend=info.backend,
@@ -211,7 +213,7 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> Start:
         licence=start.licence,
         normalizer={},
         statistics=False,
-        fill=start.fill or (lambda target: None),
+        fill=start.fill or (lambda target: ()),
     )
 
 

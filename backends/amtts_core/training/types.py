@@ -7,7 +7,7 @@ at every step is a `StepRule`; the loop knows no training type.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,7 +33,12 @@ NEEDS_WEIGHTS = "training.type '{}' changes little and needs weights to start fr
 
 
 def choose_parameters(
-    backend: Backend, training: TrainingConfig, *, new_tokens: Sequence[int], pretrained: bool
+    backend: Backend,
+    training: TrainingConfig,
+    *,
+    new_tokens: Sequence[int],
+    pretrained: bool,
+    fresh: Collection[str] = (),
 ) -> dict[str, Any]:
     """Puts adapters into the network and switches gradients, as the settings say.
 
@@ -44,6 +49,7 @@ def choose_parameters(
         training: type, adapters, what is frozen.
         new_tokens: ids that `amtts extend-vocab` added to the vocabulary it starts from.
         pretrained: it starts from trained weights.
+        fresh: parameters that those did not give: frozen they would stay as they were drawn, so they learn.
 
     Returns:
         What a checkpoint has to know to merge the adapters; empty without such.
@@ -58,7 +64,7 @@ def choose_parameters(
     _check_new_tokens(training, new_tokens)
     adapters: dict[str, Any] = {}
     if training.type != "full":
-        adapters = _restrict(backend, training)
+        adapters = _restrict(backend, training, fresh)
     if training.freeze.modules and training.freeze.until:
         parameters_below(backend.network, training.freeze.modules)  # a wrong name is told now
     elif training.freeze.modules:
@@ -91,7 +97,7 @@ def _check_new_tokens(training: TrainingConfig, new_tokens: Sequence[int]) -> No
         )
 
 
-def _restrict(backend: Backend, training: TrainingConfig) -> dict[str, Any]:
+def _restrict(backend: Backend, training: TrainingConfig, fresh: Collection[str]) -> dict[str, Any]:
     network, rows = backend.network, backend.text_rows()
     if not rows:
         raise ConfigError(
@@ -99,6 +105,7 @@ def _restrict(backend: Backend, training: TrainingConfig) -> dict[str, Any]:
         )
     before = {id(p): p.requires_grad for p in network.parameters()}
     others = _without_text(backend.learner(), network, [row.tensor for row in rows])
+    others |= {id(parameter) for name, parameter in network.named_parameters() if name in fresh}
     adapters: dict[str, Any] = {}
     if training.type.startswith("lora"):
         lora = training.lora
