@@ -51,6 +51,6 @@ def export(
         {"backend": found.info.backend, "format": format, "out": str(out), "files": files},
         lines=[
             f"wrote {', '.join(files)} into {out}",
-            f"licence of the weights that this backend can start from: {found.info.base_weights_licence}",
+            f"licence of the weights it started from: {found.info.base_weights_licence}",
         ],
     )

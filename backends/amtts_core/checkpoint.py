@@ -194,19 +194,20 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _adjusted(config: Any, settings: Mapping[str, Any], kind: type[Backend]) -> Any:
     """The settings of a network with some of them changed that its weights do not depend on."""
-    from amtts_core.config import merged
+    from amtts_core.config import faults_of, merged
 
     allowed = kind.spec.adjustable
     for name in settings:
-        if name not in allowed:
+        if name not in allowed and name in kind.spec.config.model_fields:
             raise ConfigError(
                 f"model.{name} of a trained '{kind.spec.name}' cannot be set; what can: {', '.join(allowed)}"
             )
-    try:
-        return kind.spec.config.model_validate(merged(config.model_dump(mode="json"), dict(settings)))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise ConfigError(f"model.{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+    values = merged(config.model_dump(mode="json"), dict(settings))
+    if faults := list(faults_of(kind.spec.config, values, prefix="model.")):
+        raise ConfigError(
+            "; ".join(faults), remedy=f"Settings and their values: amtts config --backend {kind.spec.name}"
+        )
+    return kind.spec.config.model_validate(values)
 
 
 def write_checkpoint(

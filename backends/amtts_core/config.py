@@ -219,7 +219,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _faults(section: type[BaseModel], values: object, prefix: str = "") -> Iterator[str]:
+def faults_of(section: type[BaseModel], values: object, prefix: str = "") -> Iterator[str]:
     """One sentence per fault of `values`, with the nearest valid name for unknown keys."""
     try:
         section.model_validate(values)
@@ -274,9 +274,9 @@ def resolve_config(
     if backend is not None:
         values, preset_faults = _with_defaults(values, backend.spec)
         faults += preset_faults
-    faults += (fault for fault in _faults(RunConfig, values) if not fault.startswith("backend:"))
+    faults += (fault for fault in faults_of(RunConfig, values) if not fault.startswith("backend:"))
     if backend is not None and isinstance(values["model"], Mapping):
-        faults += _faults(backend.spec.config, values["model"], prefix="model.")
+        faults += faults_of(backend.spec.config, values["model"], prefix="model.")
     if faults or backend is None:
         count = f"{len(faults)} error{'s' * (len(faults) > 1)}"
         remedy = f"Valid keys: amtts config --backend {backend.spec.name if backend else 'NAME'}"

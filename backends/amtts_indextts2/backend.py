@@ -91,7 +91,7 @@ class IndexTTS2Backend:
         lora_targets=(r"trunk\.blocks\.\d+\.(attention\.qkv|attention\.out|up|down)",),
         speaker_rows=("speaker_table.weight", "voices.latents", "voices.emotion"),
         conditioners=CONDITIONERS,
-        weights_licence=f"none: trained from scratch; published weights: {LICENCE}",
+        weights_licence=f"{LICENCE} when started from published weights; none from scratch",
     )
     speech_term = "codes"
     """See `amtts_core.evaluation.old_speech`."""

@@ -53,6 +53,7 @@ class DacBackend:
                 },
             },
         },
+        without_start={"start": ""},
         weights_licence="MIT when started from the published weights of descript-audio-codec; none from scratch",
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from amtts_core.backend import Backend
+from amtts_core.backend import Backend, BackendSpec
 from amtts_core.checkpoint import CheckpointInfo
 from amtts_core.codec.protocol import LearnsCodes
 from amtts_core.config import RunConfig
@@ -54,12 +54,18 @@ def describe(
         speakers=list(speakers),
         codec=str(backend.codec_identity(backend.config)) if isinstance(backend, LearnsCodes) else "",
         dataset_hash=digest.hexdigest(),
-        base_weights_licence=origin.licence or backend.spec.weights_licence,
+        base_weights_licence=origin.licence or _licence(backend.spec, config),
         git_revision=_git_revision(),
         versions={
             name: importlib.metadata.version(name) for name in ("amtts", "torch", "numpy", "accelerate")
         },
     )
+
+
+def _licence(spec: BackendSpec, config: RunConfig) -> str:
+    """Of the weights that its settings let it start from; a network from scratch is free of any."""
+    named = any(config.model.get(key) != none for key, none in spec.without_start.items())
+    return spec.weights_licence if named else "none: trained from scratch"
 
 
 def _untrained(tokenizer: TextTokenizer | None, data: SpeechDataset) -> list[int]:

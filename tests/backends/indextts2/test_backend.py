@@ -13,7 +13,7 @@ from tiny_voice import fidel_tokenizer, make_corpus, overfit, tiny_config, tiny_
 
 from amtts_core.backend import SynthesisRequest
 from amtts_core.checkpoint import read_checkpoint
-from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.training.run import train
 from amtts_core.training.statistics import Alone
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
@@ -64,7 +64,7 @@ def test_features_are_the_codecs_codes(model: dict[str, object]) -> None:
 
 def test_a_checkpoint_speaks_with_nothing_but_its_codec(run: Path) -> None:
     checkpoint = read_checkpoint(run)
-    assert "trained from scratch" in checkpoint.info.base_weights_licence
+    assert checkpoint.info.base_weights_licence == "none: trained from scratch"
     backend = checkpoint.load_backend()
     tokens = fidel_tokenizer().encode("ለመሰረ በተነአ።")
     first, second = backend.synthesize(
@@ -76,6 +76,25 @@ def test_a_checkpoint_speaks_with_nothing_but_its_codec(run: Path) -> None:
         assert 0.2 < len(wave) / 16000 < 4
     with pytest.raises(AmttsError, match="unknown speaker 'x'; this checkpoint knows: ሀና, በላይ"):
         backend.synthesize([SynthesisRequest(tokens=tokens, speaker="x")])
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"sampling": {"topk": 5}}, r"model\.sampling\.topk: unknown key.* 'top_k'"),
+        (
+            {"sampling": {"top_p": 2}},
+            r"model\.sampling\.top_p: .* less than or equal to 1, got 2\. .*amtts config",
+        ),
+        ({"position_skp": True}, r"model\.position_skp: unknown key.* 'position_skip'"),
+        ({"model_dim": 32}, r"model\.model_dim of a trained 'indextts2' cannot be set; what can: .*sampling"),
+    ],
+)
+def test_settings_of_speaking_that_are_wrong_are_told(
+    run: Path, settings: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read_checkpoint(run).load_backend(settings)
 
 
 def test_other_weights_of_the_codec_are_refused(run: Path, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_a_run_starts_from_a_checkpoint_of_another_corpus(
     assert second.tokenizer_hash == first.tokenizer_hash
     assert second.new_tokens == first.new_tokens
     assert second.base_weights_licence == first.base_weights_licence
-    assert "scratch" not in second.base_weights_licence
+    assert "none" not in second.base_weights_licence
     assert second.started_from.endswith(read_checkpoint(tmp_path / "first").folder.name)
     train_from(
         other, tmp_path / "second", None, backend, resume=True, model=start.model, training={"max_steps": 4}
