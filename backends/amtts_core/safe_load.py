@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ def reading_safely(path: Path, *, what: str) -> Iterator[None]:
     ) as error:
         text = str(error).strip()
         first = (text.splitlines() or [type(error).__name__])[0]
+        if isinstance(error, OSError | EOFError) and path.is_file():  # torch's own words are no help
+            first = "it is empty" if not path.stat().st_size else "it is damaged or cut short"
         if "weights_only" in text:  # torch's own advice is to run what the file holds
             named = re.search(r"GLOBAL (\S+)", text)
             held = f" ({named[1]})" if named else ""
@@ -50,5 +53,6 @@ def load_torch_file(path: Path, *, what: str) -> Any:
     Raises:
         CheckpointError: unreadable, or it holds more than tensors and plain values.
     """
-    with reading_safely(path, what=what):
+    with reading_safely(path, what=what), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about the age of the pickle
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -279,7 +279,9 @@ def test_the_same_item_twice_has_the_loss_of_one(backend: Backend) -> None:
 
 def test_a_short_overfit_brings_the_loss_down(trained: tuple[Backend, list[Example], list[float]]) -> None:
     _, _, history = trained
-    assert np.mean(history[-5:]) < 0.6 * history[0]
+    ratio = np.mean(history[-5:]) / history[0]
+    told = [round(value, 3) for value in (*history[:5], *history[-5:])]
+    assert ratio < 0.6, f"{ratio:.3f}, first and last losses {told}, {torch.get_num_threads()} threads"
 
 
 def test_the_text_matters(trained: tuple[Backend, list[Example], list[float]]) -> None:

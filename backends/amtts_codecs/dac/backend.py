@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from transformers.utils import logging as transformers_logging
 
 from amtts_codecs.dac.codec import DacCodec
 from amtts_codecs.dac.config import PRESETS, SAMPLE_RATE, DacSettings
@@ -147,7 +148,13 @@ class DacBackend:
         """`hf`: a folder that `transformers.DacModel.from_pretrained` reads."""
         if format != "hf":
             raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: hf")
-        plain_codec(self.network).save_pretrained(folder)
+        shown = transformers_logging.is_progress_bar_enabled()
+        transformers_logging.disable_progress_bar()
+        try:
+            plain_codec(self.network).save_pretrained(folder)
+        finally:
+            if shown:
+                transformers_logging.enable_progress_bar()
 
 
 def _start(network: DacNetwork, config: DacSettings) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from amtts_core.codec.protocol import CachedCodec, CodecIdentity, SpeechCodec
-from amtts_core.codec.store import FEATURE, EncodedUtterance, ShardWriter, require_parts, shard_folder
+from amtts_core.codec.store import FEATURE, require_parts, shard_folder, stretch_of
+from amtts_core.codec.writer import EncodedUtterance, ShardWriter
 from amtts_core.data.dataset import prefetch
 from amtts_core.data.executors import Executor
 from amtts_core.data.features import load_utterance
@@ -29,7 +30,9 @@ GRID: Seconds = 0.5
 TOGETHER = 32
 """Utterances of one batch at most."""
 MISSING = "missing"
-"""Stands for size and stretch of an audio file that is not there."""
+"""Stands for the size of an audio file that is not there."""
+LARGEST = 1 << 16
+"""Entries of a codebook that codes of two bytes can tell apart."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,14 @@ def encode_manifest(
     if not 0 <= shard_index < num_shards:
         raise AmttsError(f"shard index {shard_index} is out of range; expected 0 to {num_shards - 1}")
     utterances = _unique(manifest)[shard_index::num_shards]
+    if codec.cardinality > LARGEST:
+        raise AmttsError(
+            f"codec '{codec.name}' has {codec.cardinality} entries a codebook; codes are stored in two bytes, at most "
+            f"{LARGEST}"
+        )
     cached = codec if isinstance(codec, CachedCodec) else None
     stamps = {u.id: _audio_stamp(u, manifest) for u in utterances}
-    if utterances and set(stamps.values()) == {MISSING}:
+    if utterances and not cached and all(stamp.startswith(MISSING) for stamp in stamps.values()):
         raise AmttsError(
             f"no audio file that {manifest} names is there, such as {utterances[0].audio_path(manifest)}",
             remedy="Run `amtts prepare` again, or put the audio where the manifest says",
@@ -273,10 +281,10 @@ def _unique(manifest: Path) -> list[Utterance]:
 def _audio_stamp(utterance: Utterance, manifest: Path) -> str:
     """Changes when the audio does; the same on every machine that holds a copy."""
     try:
-        size = utterance.audio_path(manifest).stat().st_size
+        size = f"{utterance.audio_path(manifest).stat().st_size} bytes"
     except (OSError, ValueError):  # told when it is read, as a problem of this utterance
-        return MISSING
-    return f"{size} bytes, {utterance.offset:g}+{utterance.duration:g} s"
+        size = MISSING
+    return f"{size}, {stretch_of(utterance)}"
 
 
 def _refuse_strangers(writer: ShardWriter, stamps: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from amtts_core.backend import Backend
 from amtts_core.codec.protocol import LearnsCodes
-from amtts_core.codec.store import CodeStore
+from amtts_core.codec.store import CodeStore, stretch_of
 from amtts_core.data.manifest import Utterance
 from amtts_core.errors import AmttsError
 
@@ -51,9 +51,19 @@ class StoredCodes:
                 remedy="Leave --codes out",
             )
         store = CodeStore.open(folder, expect=backend.codec_identity(config))
-        ids = [utterance.id for utterance in utterances]
-        problems = {index: why for index, key in enumerate(ids) if (why := store.problem(key))}
-        return cls(store, ids, problems)
+        stamps = store.stamps()
+        problems = {}
+        for index, utterance in enumerate(utterances):
+            why = store.problem(utterance.id)
+            if not why and not stamps[utterance.id].endswith(f", {stretch_of(utterance)}"):
+                why = (
+                    f"code store {folder} has codes of other audio of utterance '{utterance.id}' "
+                    f"({stamps[utterance.id]}), the manifest says {stretch_of(utterance)}; "
+                    "encode it again: amtts encode-codes --force"
+                )
+            if why:
+                problems[index] = why
+        return cls(store, [utterance.id for utterance in utterances], problems)
 
     def __len__(self) -> int:
         return len(self.ids)

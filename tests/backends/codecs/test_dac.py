@@ -211,6 +211,19 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_file_that_is_empty_or_cut_short_says_so(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    write_pth(tmp_path / "w.pth")
+    whole = (tmp_path / "w.pth").read_bytes()
+    for content, said in ((b"", "it is empty"), (whole[:5000], "it is damaged or cut short")):
+        (tmp_path / "w.pth").write_bytes(content)
+        with pytest.raises(CheckpointError, match=f"w.pth cannot be read safely: {said}"):
+            DacCodec.open(tmp_path / "w.pth")
+    (tmp_path / "w.pth").write_bytes(pickle.dumps(os.system, protocol=4))
+    with pytest.raises(CheckpointError, match="holds more than tensors"):
+        DacCodec.open(tmp_path / "w.pth")
+    assert not [str(w.message) for w in recwarn if "pickle" in str(w.message)]
+
+
 def test_the_advice_to_run_a_file_is_not_passed_on(tmp_path: Path) -> None:
     torch.save({"state_dict": os.system}, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"more than tensors and plain values \(\w+\.system\)") as told:

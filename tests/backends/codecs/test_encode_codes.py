@@ -19,8 +19,9 @@ from amtts_codecs.dac.codec import DacCodec
 from amtts_core.codec.encode import EncodeProgress, encode_manifest
 from amtts_core.codec.protocol import CodecIdentity
 from amtts_core.codec.registry import open_codec
-from amtts_core.codec.store import CodeStore, EncodedUtterance, ShardWriter
+from amtts_core.codec.store import CodeStore
 from amtts_core.codec.verify import verify_codes
+from amtts_core.codec.writer import EncodedUtterance, ShardWriter
 from amtts_core.data.executors import choose_executor
 from amtts_core.data.features import load_utterance
 from amtts_core.data.manifest import read_manifest
@@ -218,6 +219,14 @@ def test_a_folder_that_cannot_be_written_is_told(corpus: Path, codec: DacCodec, 
     (tmp_path / "file").write_text("")
     with pytest.raises(AmttsError, match="cannot be written: Not a directory"):
         encode_manifest(corpus / "train.jsonl", codec, tmp_path / "file")
+
+
+def test_codes_that_two_bytes_cannot_hold_are_refused(corpus: Path, weights: Path, tmp_path: Path) -> None:
+    codec = DacCodec.open(weights)
+    codec.cardinality = 65537
+    with pytest.raises(AmttsError, match="'dac' has 65537 entries a codebook; .* at most 65536"):
+        encode_manifest(corpus / "train.jsonl", codec, tmp_path / "codes")
+    assert not (tmp_path / "codes").exists()
 
 
 def test_progress_tells_utterances_and_speed(corpus: Path, codec: DacCodec, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tiny_voice import make_corpus, tiny_backend
 from amtts_core.codec.encode import encode_manifest
 from amtts_core.codec.registry import open_codec
 from amtts_core.data.dataset import load_dataset
+from amtts_core.data.manifest import read_manifest, write_jsonl
 from amtts_core.errors import AmttsError
 from amtts_indextts2.backend import codec_of
 
@@ -30,6 +31,18 @@ def test_stored_codes_make_the_same_batches(tmp_path: Path) -> None:
             torch.equal(values, theirs[name]) if isinstance(values, torch.Tensor) else values == theirs[name]
         )
     assert not (tmp_path / "none").exists()
+
+
+def test_codes_of_audio_that_was_prepared_anew_are_told(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", train_items=4, val_items=1)
+    backend, manifest = tiny_backend("indextts2"), corpus / "train.jsonl"
+    encode_manifest(manifest, codec_of(backend.config), tmp_path / "codes")
+    rows = list(read_manifest(manifest))
+    rows[2] = rows[2].model_copy(update={"duration": rows[2].duration - 0.1})
+    write_jsonl(manifest, rows)
+    found = load_dataset(backend, manifest, tmp_path / "none", codes=tmp_path / "codes", max_excluded=0.5)
+    assert [row.id for row in found.excluded] == [rows[2].id]
+    assert f"the manifest says 0+{rows[2].duration:g} s" in found.excluded[0].reason
 
 
 def test_codes_of_other_weights_are_refused_with_both_ids(tmp_path: Path) -> None:
