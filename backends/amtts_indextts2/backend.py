@@ -44,7 +44,14 @@ from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
 from amtts_indextts2.streams import Prompt
 from amtts_indextts2.trunk import INITIAL_DEVIATION
-from amtts_indextts2.voices import CONDITIONERS, clip_recipe, condenser_of, prompts_of
+from amtts_indextts2.voices import (
+    CONDITIONERS,
+    as_speaker_table,
+    clip_recipe,
+    condenser_of,
+    heard_voice,
+    prompts_of,
+)
 from amtts_indextts2.weights import LICENCE
 
 logger = logging.getLogger(__name__)
@@ -79,6 +86,7 @@ class IndexTTS2Backend:
             "codec_weights",
             "voice_model",
             "voice_statistics",
+            "voice_clip",
         ),
         presets=PRESETS,
         training_defaults={
@@ -186,6 +194,12 @@ class IndexTTS2Backend:
     def condenser(self) -> Condenser | None:
         """`latents` (N, D) and `emotion` (1, D) of a clip, where the encoders do not learn."""
         return condenser_of(self.network)
+
+    def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of a network that hears clips can begin one with a table of speakers."""
+        if self.config.conditioning == "table" and "voices.latents" in weights:
+            return as_speaker_table(weights)
+        return dict(weights)
 
     def remember(self, clips: Iterable[tuple[str, Clip]]) -> None:
         """Speakers sound like the mean of their clips where no clip is heard."""
@@ -324,7 +338,10 @@ class IndexTTS2Backend:
                 f"this '{NAME}' network was never trained and does not know how long speech lasts"
             )
         wanted = min(wanted, self._most_frames())
-        latents = self.network.latents_of(speaker)
+        if self.config.voice_clip:
+            latents = heard_voice(self.network, self.config)
+        else:
+            latents = self.network.latents_of(speaker)
         return Prompt(
             prefix=self.network.prefix(latents, wanted=torch.tensor([wanted], device=device))[0],
             text=torch.tensor(list(request.tokens), device=device),

@@ -109,6 +109,10 @@ class IndexTTS2Config(Settings):
         description="wav2vec2bert_stats.pt of IndexTTS2, by which its features are standardised; none leaves them "
         "as they are",
     )
+    voice_clip: str = Field(
+        "",
+        description="recording whose voice is spoken with, heard by voice_model; empty takes the speaker's own",
+    )
     voice_layer: int = Field(17, gt=0, description="layers of it that a clip goes through; 17 as published")
     speaker: ConformerConfig = Field(default_factory=ConformerConfig, description="speaker encoder")
     emotion: ConformerConfig = Field(

@@ -6,12 +6,14 @@ B items, V speakers, N latents, D channels, T frames of w2v-bert.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amtts_core.audio.io import read_audio
 from amtts_core.backend import Features, Reduction
 from amtts_core.codec.fingerprint import weights_fingerprint
 from amtts_core.data.clips import Clip, Condenser
@@ -65,20 +67,46 @@ def clip_recipe(config: IndexTTS2Config) -> Recipe | None:
     )
 
 
+def _own_listener(network: IndexTTS2Gpt, config: IndexTTS2Config) -> W2vBert:
+    """The w2v-bert that the network's voices were heard with."""
+    listener, known = _listener(config), network.voices.source_key
+    if known not in ("", listener.key):
+        raise AmttsError(
+            f"this network has learnt to hear with the w2v-bert {known[:12]}, "
+            f"{config.voice_model} with its statistics is {listener.key[:12]}",
+            remedy="Name what it was trained with: --set model.voice_model=PATH --set model.voice_statistics=FILE",
+        )
+    return listener
+
+
+def heard_voice(network: IndexTTS2Gpt, config: IndexTTS2Config) -> Tensor:
+    """The voice of the recording `config.voice_clip` (1, N, D), emotion included; heard once.
+
+    Raises:
+        AmttsError: the network hears no clips, or the recording or w2v-bert cannot be read or is another one.
+    """
+    if config.conditioning == "table":
+        raise AmttsError(
+            f"model.voice_clip is {config.voice_clip}, and this network has a table of speakers and hears no clips",
+            remedy="Leave it out, or train with model.conditioning=conformers",
+        )
+    known = network.voices.heard
+    if known is None or known[0] != config.voice_clip:
+        waveform = read_audio(Path(config.voice_clip), sample_rate=RATE)
+        frames = torch.from_numpy(_own_listener(network, config)(waveform))[None].to(network.voices.latents)
+        latents, emotion = network.hear(frames, torch.tensor([frames.shape[1]], device=frames.device))
+        known = network.voices.heard = (config.voice_clip, latents + emotion[:, None])
+    return known[1].to(network.voices.latents.device)
+
+
 def condenser_of(network: IndexTTS2Gpt) -> Condenser | None:
     """What the encoders make of a clip: `latents` (N, D) and `emotion` (1, D); None where they learn.
 
     Raises:
         AmttsError: its voices were heard with another w2v-bert.
     """
-    table, key = network.voices, _listener(network.config).key
-    if table.source_key not in ("", key):
-        raise AmttsError(
-            f"this network has learnt to hear with the w2v-bert {table.source_key[:12]}, "
-            f"{network.config.voice_model} with its statistics is {key[:12]}",
-            remedy="Name what it was trained with: --set model.voice_model=PATH --set model.voice_statistics=FILE",
-        )
-    table.source_key = key
+    network.voices.source_key = _own_listener(network, network.config).key
+    open_w2v_bert.cache_clear()  # all is heard; training has better use for its memory
     if any(parameter.requires_grad for parameter in network.conditioners()):
         return None
     own = {name: value for name, value in network.state_dict().items() if name.startswith(CONDITIONERS)}
@@ -92,6 +120,14 @@ def condenser_of(network: IndexTTS2Gpt) -> Condenser | None:
         return {"latents": latents[0].cpu().numpy(), "emotion": emotion.cpu().numpy()}
 
     return Condenser(weights_fingerprint(own), make)
+
+
+def as_speaker_table(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a network that hears clips for one with a table of speakers, whose rows begin as the voices."""
+    rows = weights["voices.latents"] + weights["voices.emotion"][:, None]
+    left = (*CONDITIONERS, "voices.")
+    kept = {name: value for name, value in weights.items() if not name.startswith(left)}
+    return {**kept, "speaker_table.weight": rows.flatten(1)}
 
 
 class VoiceTable(nn.Module):
@@ -140,7 +176,8 @@ class VoiceTable(nn.Module):
             self.emotion[speaker] = torch.from_numpy(emotion / count).to(self.emotion)
 
     def begin_step(self) -> None:
-        """Forgets the clips of an unfinished step."""
+        """Forgets the clips of an unfinished step, and what encoders of before it heard."""
+        self.heard: tuple[str, Tensor] | None = None  # a recording and its voice (1, N, D), see `heard_voice`
         self._met = torch.zeros(len(self.latents), 1 + self.latents[0].numel() + self.emotion.shape[1])
 
     @torch.no_grad()

@@ -58,6 +58,15 @@ class ReadsPublished(Protocol):
         ...
 
 
+@runtime_checkable
+class AdaptsWeights(Protocol):
+    """A backend that can begin with weights of its own family and other settings."""
+
+    def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A checkpoint's tensors as its network names and shapes them, speakers still in the checkpoint's order."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """Weights to start from.
@@ -250,6 +259,8 @@ def _check_tokenizer(path: Path, own: TextTokenizer, given: Path | None) -> None
 def _with_speakers(target: Backend, checkpoint: Checkpoint) -> dict[str, Tensor]:
     """The checkpoint's tensors with the rows of the new corpus' speakers: by name, or the mean voice for a new one."""
     weights = checkpoint.weights()
+    if isinstance(target, AdaptsWeights):
+        weights = target.adapted(weights)
     before: Sequence[str] = checkpoint.info.speakers
     now: Sequence[str] = list(getattr(target, "speakers", []))
     if list(before) == list(now):

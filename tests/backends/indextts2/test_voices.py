@@ -28,7 +28,7 @@ from amtts_core.training.run import train
 from amtts_core.training.start import open_start
 from amtts_core.training.types import parameter_kinds
 from amtts_indextts2.backend import IndexTTS2Backend
-from amtts_indextts2.voices import CONDITIONERS
+from amtts_indextts2.voices import CONDITIONERS, heard_voice
 from amtts_indextts2.w2v_bert import LEAST_SAMPLES, W2vBert, open_w2v_bert
 
 SPEAKERS = ("ሀና", "በላይ", "ሀና", "ከበደ", "በላይ", "ሀና", "በላይ")
@@ -355,6 +355,18 @@ def test_encoders_learn_where_they_are_told_to_and_voices_follow(
     assert bool((whole["voices.latents"].flatten(1) != 0).any(dim=1).all())
 
 
+def test_a_table_of_speakers_begins_as_the_voices(frozen_run: Path, corpus: Path, tmp_path: Path) -> None:
+    start = open_start(frozen_run)
+    own = {**start.model, "conditioning": "table", "voice_model": "gone"}
+    slow = {"optim": {"learning_rate": 1e-9, "weight_decay": 0.0}}
+    learn(corpus, tmp_path / "run", own, start=frozen_run, max_steps=1, **slow)
+    voices = read_checkpoint(frozen_run).weights()
+    weights = read_checkpoint(tmp_path / "run").weights()
+    assert not conditioners(weights)
+    rows = voices["voices.latents"] + voices["voices.emotion"][:, None]
+    torch.testing.assert_close(weights["speaker_table.weight"], rows.flatten(1), rtol=0, atol=1e-6)
+
+
 def test_encoders_have_a_rate_of_their_own(model: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     config, _ = tiny_config("indextts2", training={"optim": {"rates": {"conditioners": 0.1}}})
     backend = build(model, conditioner_training="trained")
@@ -389,6 +401,28 @@ def test_another_w2v_bert_is_refused(frozen_run: Path, corpus: Path, w2v: Path, 
 
 
 # ---- speech ----
+
+
+def test_a_recording_lends_its_voice(frozen_run: Path, corpus: Path, tmp_path: Path) -> None:
+    clip = corpus / "audio/u001.wav"
+    asked = SynthesisRequest(tokens=[40, 41, 42, 43])
+    backend = read_checkpoint(frozen_run).load_backend({"voice_clip": str(clip)})
+    assert isinstance(backend, IndexTTS2Backend)
+    waves = [backend.synthesize([asked])[0] for _ in range(2)]
+    np.testing.assert_array_equal(*waves)
+    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", clips=1)
+    assert dataset.clips is not None
+    frames = torch.from_numpy(dataset.clips.clip(1)["frames"])[None]
+    latents, emotion = backend.network.hear(frames, torch.tensor([frames.shape[1]]))
+    torch.testing.assert_close(
+        heard_voice(backend.network, backend.config), latents + emotion[:, None], rtol=2e-3, atol=2e-3
+    )
+    for change, told in (
+        ({"voice_clip": str(tmp_path / "no.wav")}, "no.wav"),
+        ({"voice_clip": str(clip), "voice_statistics": "none"}, "has learnt to hear with the w2v-bert"),
+    ):
+        with pytest.raises(AmttsError, match=told):
+            read_checkpoint(frozen_run).load_backend(change).synthesize([asked])
 
 
 def test_speakers_are_spoken_without_w2v_bert(frozen_run: Path) -> None:
