@@ -65,7 +65,7 @@ def published_start(path: Path) -> PublishedStart:
     if (file.parent / STATISTICS).is_file():
         model["voice_statistics"] = str(file.parent / STATISTICS)
     return PublishedStart(
-        model=model, fill=lambda target: _fill(target, published, file, head), licence=LICENCE
+        model=model, fill=lambda target: _fill(target, published, file, head, model), licence=LICENCE
     )
 
 
@@ -84,9 +84,19 @@ def _published_head(by_shape: object, told: Mapping[str, Any], file: Path) -> Se
 
 
 def _fill(
-    target: Backend, published: Mapping[str, Tensor], file: Path, head: SemanticHeadConfig
+    target: Backend,
+    published: Mapping[str, Tensor],
+    file: Path,
+    head: SemanticHeadConfig,
+    sizes: Mapping[str, Any],
 ) -> tuple[str, ...]:
     backend = cast("IndexTTS2Backend", target)
+    for name in ("model_dim", "layers", "max_text_tokens"):
+        if getattr(backend.config, name) != sizes[name]:
+            raise CheckpointError(
+                f"weights {file} have {name} {sizes[name]}, the settings say {getattr(backend.config, name)}",
+                remedy=f"Leave model.{name} out",
+            )
     own = backend.network.state_dict()
     hears = backend.config.conditioning == "conformers"
     if hears and backend.config.voice_statistics == NO_STATISTICS:

@@ -221,7 +221,8 @@ def kept_codebooks(asked: int, available: int, *, weights: Path) -> int:
     if asked > available or asked < 0:
         raise AmttsError(
             f"{asked} codebooks were asked for, the codec {weights} has {available}",
-            remedy=f"Give --num-codebooks 1 to {available}",
+            remedy=f"Ask for 1 to {available}: --num-codebooks of amtts encode-codes, --set model.head.num_codebooks "
+            "of a network that learns them",
         )
     return asked or available
 

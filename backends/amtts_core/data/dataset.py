@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +15,10 @@ from amtts_core.data.features import FeatureSource, FeatureStore, Recipe, build_
 from amtts_core.data.manifest import Utterance, read_manifest
 from amtts_core.data.stored_codes import StoredCodes
 from amtts_core.errors import AmttsError, ManifestError
+
+logger = logging.getLogger(__name__)
+TOO_MANY_UNKNOWN = 0.01
+"""Share of unknown tokens from which on a tokenizer is not one of this text."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +162,23 @@ def load_dataset(
     if not dataset.utterances:
         first = dataset.excluded[0]
         raise AmttsError(f"manifest {manifest} holds no usable utterance; '{first.id}': {first.reason}")
+    if tokenizer:
+        _tell_unknown(manifest, dataset.tokens, tokenizer.unk_id)
     if heard is not None and clips is not None:
         dataset.clips = Clips(heard, dataset.rows, [u.speaker for u in dataset.utterances], clips)
     return dataset
+
+
+def _tell_unknown(manifest: Path, texts: Sequence[list[int]], unknown: int) -> None:
+    """Warns where a tokenizer does not know much of the text, as one of other languages does not."""
+    share = sum(tokens.count(unknown) for tokens in texts) / max(1, sum(map(len, texts)))
+    if share > TOO_MANY_UNKNOWN:
+        logger.warning(
+            "%.0f %% of the text tokens of %s are unknown to the tokenizer: nobody can learn what they sound like. "
+            "Make one of this text with amtts tokenize, or teach a published one its letters with amtts extend-vocab",
+            100 * share,
+            manifest,
+        )
 
 
 def clip_recipe(backend: Backend) -> Recipe | None:

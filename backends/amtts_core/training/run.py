@@ -112,7 +112,8 @@ def train(
     origin = Origin.of(start, previous)
     text = None
     if backend_class.spec.tokenizers:
-        text = (None if tokenizer else origin.tokenizer) or load_tokenizer(tokenizer or data / "tokenizer")
+        opened = start.tokenizer if start else None if tokenizer else origin.tokenizer
+        text = opened or load_tokenizer(tokenizer or data / "tokenizer")
     speakers = speakers_of(manifest, config.data.replay)
     report, original = None, data
     if feedback is not None:

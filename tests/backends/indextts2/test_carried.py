@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from extended import published
 from tiny_codecs import write_pth
 from tiny_voice import CODEC, fidel_tokenizer, make_corpus, tiny_config
 from vocabularies import write_gpt
@@ -55,18 +56,18 @@ def begun(official: Path, settings: dict[str, Any]) -> tuple[IndexTTS2Backend, d
 def test_delayed_codes_begin_and_end_as_published(
     official: Path, dac: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend, published = begun(official, dac)
+    backend, tensors = begun(official, dac)
     speech = backend.network.speech
     assert isinstance(speech, DelayedCodes)
     row = speech.rows(torch.full((1, 1, 3), 17), torch.zeros(1, dtype=torch.int64))[0, 0]
-    positions = published["mel_pos_embedding.emb.weight"]
-    assert torch.equal(row, published["mel_embedding.weight"][START] + positions[0])
+    positions = tensors["mel_pos_embedding.emb.weight"]
+    assert torch.equal(row, tensors["mel_embedding.weight"][START] + positions[0])
     assert torch.equal(speech.positions.weight, positions), "50 codes a second as published"
-    assert torch.equal(speech.head.weight[16], published["mel_head.weight"][STOP])
-    assert torch.equal(speech.head.bias[16], published["mel_head.bias"][STOP])
+    assert torch.equal(speech.head.weight[16], tensors["mel_head.weight"][STOP])
+    assert torch.equal(speech.head.bias[16], tensors["mel_head.bias"][STOP])
     padding = torch.zeros(3 * 18, dtype=torch.bool)
     padding[[17, 35, 53]] = True
-    spread = float(published["mel_embedding.weight"].std()) / 3**0.5
+    spread = float(tensors["mel_embedding.weight"].std()) / 3**0.5
     assert float(speech.embedding.weight[~padding].std().detach()) == pytest.approx(spread, rel=0.1)
     fresh = torch.ones(3 * 17, dtype=torch.bool)
     fresh[16] = False
@@ -87,26 +88,26 @@ def test_delayed_codes_begin_and_end_as_published(
 def test_rows_of_a_codebook_begin_as_its_entries_at_the_published_size(
     official: Path, dac: dict[str, Any]
 ) -> None:
-    backend, published = begun(official, {**dac, "codec_start": True})
+    backend, tensors = begun(official, {**dac, "codec_start": True})
     backend.fit({})
-    spread = float(published["mel_embedding.weight"].std()) / 3**0.5
+    spread = float(tensors["mel_embedding.weight"].std()) / 3**0.5
     for embedding, head in backend.network.speech.book_tables():
         assert float(embedding[:16].std().detach()) == pytest.approx(spread, rel=1e-3)
         assert float(head[:16].std().detach()) == pytest.approx(INITIAL_DEVIATION, rel=1e-3)
     embedding = backend.network.speech.embedding.weight
-    assert torch.equal(embedding[17], published["mel_embedding.weight"][START])
+    assert torch.equal(embedding[17], tensors["mel_embedding.weight"][START])
 
 
 def test_a_single_codebook_keeps_start_and_stop_and_the_time_of_a_row(official: Path) -> None:
     settings = {"codec": "mel-codes", "codec_weights": str(CODEC), "head": MEL, "max_mel_tokens": 60}
-    backend, published = begun(official, settings)
+    backend, tensors = begun(official, settings)
     rate = backend.speech_codec().frame_rate
     assert rate == pytest.approx(31.25)
-    speech, positions = backend.network.speech, published["mel_pos_embedding.emb.weight"]
+    speech, positions = backend.network.speech, tensors["mel_pos_embedding.emb.weight"]
     for ours, theirs in ((1024, START), (1025, STOP)):
-        assert torch.equal(speech.embedding.weight[ours], published["mel_embedding.weight"][theirs])
-        assert torch.equal(speech.head.weight[ours], published["mel_head.weight"][theirs])
-        assert torch.equal(speech.head.bias[ours], published["mel_head.bias"][theirs])
+        assert torch.equal(speech.embedding.weight[ours], tensors["mel_embedding.weight"][theirs])
+        assert torch.equal(speech.head.weight[ours], tensors["mel_head.weight"][theirs])
+        assert torch.equal(speech.head.bias[ours], tensors["mel_head.bias"][theirs])
     assert torch.equal(speech.positions.weight[0], positions[0])
     torch.testing.assert_close(speech.positions.weight[5], positions[8])  # 5 / 31.25 s = 8 / 50 s
     torch.testing.assert_close(speech.positions.weight[1], 0.4 * positions[1] + 0.6 * positions[2])
@@ -122,18 +123,18 @@ def test_the_published_codes_are_carried_whole(official: Path, tmp_path: Path) -
         "codec_weights": str(tmp_path / "dac.pth"),
         "head": {"kind": "semantic", "num_codes": 18, "start": 16, "stop": 17},
     }
-    backend, published = begun(official, settings)
+    backend, tensors = begun(official, settings)
     for name, theirs in (("embedding.weight", "mel_embedding.weight"), ("head.bias", "mel_head.bias")):
-        assert torch.equal(backend.network.speech.get_parameter(name), published[theirs])
+        assert torch.equal(backend.network.speech.get_parameter(name), tensors[theirs])
     (tmp_path / "other").mkdir()
     file = tmp_path / "other" / "gpt.pth"
-    torch.save(published, file)
+    torch.save(tensors, file)
     (tmp_path / "other" / "config.json").write_text(
         json.dumps({"gpt": {"start_mel_token": 3, "stop_mel_token": 2}}), encoding="utf-8"
     )
     backend, _ = begun(file, settings)
-    assert torch.equal(backend.network.speech.embedding.weight[16], published["mel_embedding.weight"][3])
-    assert torch.equal(backend.network.speech.head.weight[17], published["mel_head.weight"][2])
+    assert torch.equal(backend.network.speech.embedding.weight[16], tensors["mel_embedding.weight"][3])
+    assert torch.equal(backend.network.speech.head.weight[17], tensors["mel_head.weight"][2])
     (tmp_path / "other" / "config.json").write_text('{"gpt": {"start_mel_token": 99}}', encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"start_mel_token 99 .* two ids below 18"):
         published_start(file)
@@ -153,7 +154,9 @@ def test_positions_of_uneven_rates_lie_between_rows() -> None:
 def test_other_sizes_are_told_and_a_run_trains(
     official: Path, dac: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(CheckpointError, match=r"shape .*16.*expects"):
+    with pytest.raises(
+        CheckpointError, match=r"have model_dim 16, the settings say 32\. Leave model\.model_dim out"
+    ):
         begun(official, {**dac, "model_dim": 32, "heads": 2})
     corpus = make_corpus(tmp_path / "corpus", train_items=3, val_items=1)
     start = open_start(official, backend="indextts2", tokenizer=corpus / "tokenizer")
@@ -168,3 +171,15 @@ def test_other_sizes_are_told_and_a_run_trains(
     published = torch.load(official, weights_only=True)["mel_pos_embedding.emb.weight"]
     torch.testing.assert_close(weights["speech.positions.weight"][:POSITIONS], published, atol=1e-6, rtol=0)
     assert "position rows after 0.9 s" in caplog.text
+
+
+def test_published_weights_are_read_with_their_own_tokenizer(
+    dac: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint, tokenizer = published(tmp_path / "old", "indextts2")
+    corpus = make_corpus(tmp_path / "corpus", train_items=2, val_items=1)
+    start = open_start(checkpoint, backend="indextts2", tokenizer=tokenizer)
+    config, kind = tiny_config("indextts2", model={**start.model, **dac}, training={"max_steps": 1})
+    train(config, kind, data=corpus, run=tmp_path / "run", tokenizer=tokenizer, start=start, jobs=1)
+    assert read_checkpoint(tmp_path / "run").info.vocab_size == start.tokenizer.vocab_size
+    assert "unknown to the tokenizer" in caplog.text

@@ -173,3 +173,15 @@ def test_an_exception_while_making_a_batch_reaches_the_loop() -> None:
     assert [next(stream)["value"], next(stream)["value"]] == [0, 1]
     with pytest.raises(AmttsError, match="u2"):
         next(stream)
+
+
+def test_a_tokenizer_of_another_text_is_told(
+    corpus: Path, backend: Backend, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = corpus / "train.jsonl"
+    load_dataset(backend, manifest, tmp_path / "features", jobs=1)
+    assert "unknown" not in caplog.text
+    for number in range(4):
+        change(manifest, number, normalized_text="Привет всем")
+    load_dataset(backend, manifest, tmp_path / "features", jobs=1)
+    assert "% of the text tokens" in caplog.text
