@@ -78,11 +78,10 @@ class Stream:
         """Takes the id that was chosen for a row."""
         self.fed = ids
         if not self.over:
-            if ids == self._stop:
-                self.over = self._ended = True
+            if ids == self._stop or row >= self._limit:  # it may still end by itself after its last frame
+                self.over, self._ended = True, ids == self._stop
             else:
                 self._codes.append(ids)
-                self.over = row + 1 >= self._limit
 
     def frames(self, begin: int, end: int) -> Tensor:
         """(T, 1) of the whole frames from `begin` to `end`."""

@@ -14,7 +14,7 @@ import amtts_indextts2.backend as module
 from amtts_core.backend import SynthesisRequest
 from amtts_indextts2.backend import RETRIES, IndexTTS2Backend
 from amtts_indextts2.guards import Take, longest_silence
-from amtts_indextts2.streams import Decoded
+from amtts_indextts2.streams import Decoded, Prompt, Stream
 
 RATE = 16000
 
@@ -117,6 +117,17 @@ def test_a_stream_that_went_wrong_is_told(
     mute(99)
     assert len(np.concatenate(list(backend.stream(REQUEST)))) > 0
     assert "is silent from beginning to end; what is streamed is not retried" in caplog.text
+
+
+@pytest.mark.parametrize(("last", "ended"), [(9, True), (4, False)])
+def test_a_single_stream_may_end_after_its_last_frame(last: int, ended: bool) -> None:
+    spoken = Stream(Prompt(prefix=torch.zeros(1, 4), text=torch.tensor([5]), max_frames=3), stop=9)
+    for row, code in enumerate((1, 2, 3, last)):
+        assert not spoken.over
+        spoken.take(row, code)
+    assert spoken.over
+    assert spoken.decoded().ended is ended
+    assert spoken.decoded().codes[:, 0].tolist() == [1, 2, 3]
 
 
 def test_a_stream_that_ends_at_its_limit_is_not_told_as_cut(
