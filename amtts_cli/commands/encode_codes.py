@@ -117,7 +117,9 @@ def encode_codes(
     if len(report.without) > 3:
         console.warn(f"{len(report.without)} utterances have no codes; the reasons stand in rows.jsonl")
     found = _verify(out, path, opened, verify, num_shards, device) if verify else []
-    console.result(_values(report, found), lines=_lines(report, found, verify, num_shards))
+    if any(item.equal > 0.9 and not item.ok for item in found):
+        console.warn("codes made with another --precision, or on other processors, differ by some per cent")
+    console.result(_values(report, found), lines=_lines(report, found, num_shards))
     if not all(item.ok for item in found):
         raise typer.Exit(1)
 
@@ -151,11 +153,11 @@ def _values(report: EncodeReport, found: list[Verification]) -> dict[str, Any]:
     }
 
 
-def _lines(report: EncodeReport, found: list[Verification], asked: int, num_shards: int) -> list[str]:
+def _lines(report: EncodeReport, found: list[Verification], num_shards: int) -> list[str]:
     reused = f", {report.reused} were there already" if report.reused else ""
+    speed = f": {report.speech / 60:.1f} minutes of speech in {report.took:.1f} s ({report.speed:.1f} x real time)"
     lines = [
-        f"{report.encoded} utterances encoded{reused}: {report.speech / 60:.1f} minutes of speech in "
-        f"{report.took:.1f} s ({report.speed:.1f} x real time)",
+        f"{report.encoded} utterances encoded{reused}{speed if report.encoded else ''}",
         f"codec {report.identity}, {report.identity.frame_rate:g} frames/s",
         *(
             f"{'ok    ' if v.ok else 'FAILED'} {v.id}: {100 * v.equal:.2f} % of the codes come again, "

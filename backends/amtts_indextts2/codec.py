@@ -29,10 +29,15 @@ def codec_of(config: IndexTTS2Config, *, device: str = "cpu") -> SpeechCodec:
     books = 1 if isinstance(head, SemanticHeadConfig) else head.num_codebooks
     entries = head.num_codes - 2 if isinstance(head, SemanticHeadConfig) else head.cardinality
     codec = _opened(config.codec, config.codec_weights, books, device)
-    if codec.cardinality != entries:
+    there = codec.cardinality
+    if there != entries:
         name = "num_codes (less 2)" if semantic else "cardinality"
+        fitting = f"cardinality={there}"
+        if semantic:
+            fitting = f"{{kind: semantic, num_codes: {there + 2}, start: {there}, stop: {there + 1}}}"
         raise AmttsError(
-            f"codec '{codec.name}' has {codec.cardinality} entries a codebook, model.head.{name} is {entries}"
+            f"codec '{codec.name}' has {there} entries a codebook, model.head.{name} is {entries}",
+            remedy=f"Give --set 'model.head={fitting}'" if semantic else f"Give --set model.head.{fitting}",
         )
     return codec
 

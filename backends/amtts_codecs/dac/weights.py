@@ -156,7 +156,10 @@ def read_published(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"DAC weights {path}: expected a dictionary with 'state_dict' and 'metadata.kwargs', "
-            "as descript-audio-codec saves it"
+            "as descript-audio-codec saves it",
+            remedy=f"Give the folder that it lies in: {path.parent}"
+            if path.suffix == ".safetensors"
+            else MEND,
         ) from None
     for name, tensor in weights.items():
         if not isinstance(tensor, Tensor):

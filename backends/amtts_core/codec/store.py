@@ -168,4 +168,7 @@ def read_identity(shard: Path) -> CodecIdentity:
     try:
         return CodecIdentity.from_dict(json.loads((shard / "codec.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise AmttsError(f"code shard {shard}: codec.json cannot be read ({error})") from None
+        raise AmttsError(
+            f"code shard {shard}: codec.json cannot be read ({error})",
+            remedy="Encode it again with --force, or into another --out",
+        ) from None

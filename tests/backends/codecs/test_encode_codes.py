@@ -348,6 +348,32 @@ def test_the_command(corpus: Path, weights: Path, tmp_path: Path, capsys: pytest
     assert "(3 x 16)" in said
 
 
+def test_an_unfinished_or_other_store_is_told_with_the_way_out(
+    corpus: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = str(corpus / "train.jsonl")
+    arguments = ["encode-codes", manifest, "--weights", str(weights), "--out", str(tmp_path), "--verify", "7"]
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "7 utterances encoded: 0." in capsys.readouterr().out
+    shard = tmp_path / "shard-00000-of-00001"
+    codes = np.fromfile(shard / "codes.bin", np.uint16)
+    codes[::20] ^= 1
+    codes.tofile(shard / "codes.bin")
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 1
+    told = capsys.readouterr()
+    assert "0 utterances encoded, 7 were there already\n" in told.out
+    assert told.out.count("FAILED") == 7
+    assert "another --precision" in told.err
+    (shard / "codec.json").write_text("{")
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "--force" in capsys.readouterr().err
+
+
 def test_a_codec_without_bf16_says_so(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
