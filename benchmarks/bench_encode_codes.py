@@ -4,8 +4,9 @@ python benchmarks/bench_encode_codes.py [--peer-python PATH] [--clips 24]
 
 A DAC of the published 16 kHz size (74 M parameters, untrained) is made by the original descript-audio-codec package and
 saved in its own format; both sides read that file. The peer does what its own example does for each file: load,
-resample to 16 kHz, pad to whole frames (`preprocess`), `encode`, keep the codes as numpy. amtts runs `encode_manifest`
-over the same clips with its index and checks. The codes are those of the package but for
+resample to 16 kHz, pad to whole frames (`preprocess`), `encode`, keep the codes as numpy. A second line tells what its
+program `python -m dac encode` does: `compress` in windows of 5 s, which levels the clip first, and a `.dac` file. amtts
+runs `encode_manifest` over the same clips with its index and checks. The codes are those of the package but for
 roundings: the two run in different versions of torch.
 
 Processor time counts, opening the weights and the first clip do not. The package lives in an environment of its own:
@@ -27,11 +28,12 @@ OWN = ROOT / ".venv-descript" / "bin" / "python"
 
 
 def peer(manifest: Path, weights: Path, out: Path) -> None:
-    """Makes the weights and encodes file by file; prints seconds of speech and of processor time."""
+    """Makes the weights and encodes file by file; prints seconds of speech and of processor time, of both ways."""
     import dac
     import numpy as np
     import soundfile
     import torch
+    from audiotools import AudioSignal
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -60,7 +62,13 @@ def peer(manifest: Path, weights: Path, out: Path) -> None:
             wave = model.preprocess(torch.from_numpy(samples)[None, None], rate)
             codes = model.encode(wave)[1]
             np.save(out / f"{row['id']}.npy", codes[0].numpy().T.astype(np.uint16))
-    print(speech, time.process_time() - began)
+    spent = time.process_time() - began
+    for number, row in enumerate([rows[0], *rows]):
+        if number == 1:
+            began = time.process_time()
+        signal = AudioSignal(str(manifest.parent / row["audio_filepath"]))
+        model.compress(signal, win_duration=5.0).save(out / f"{row['id']}.dac")
+    print(speech, spent, time.process_time() - began)
 
 
 def ours(manifest: Path, weights: Path, out: Path, *, precision: str) -> tuple[float, float]:
@@ -103,8 +111,8 @@ def main() -> None:
         peers.mkdir()
         command = [arguments.peer_python, __file__, "--peer", str(manifest), str(weights), str(peers)]
         told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-        speech, spent = map(float, told[-2:])
-        theirs = {path.stem: np.load(path) for path in peers.iterdir()}
+        speech, spent, program = map(float, told[-3:])
+        theirs = {path.stem: np.load(path) for path in peers.glob("*.npy")}
         rows = []
         for precision in ("fp32", "bf16"):
             our_speech, our_time = ours(manifest, weights, folder / precision, precision=precision)
@@ -112,10 +120,11 @@ def main() -> None:
             same = np.concatenate([theirs[key] == store.get(key) for key in store])
             rows.append((precision, our_speech / our_time, 100 * same.mean(), 100 * same[:, 0].mean()))
     print(f"{len(theirs)} clips, {speech:.0f} s of speech, DAC of 16 kHz with 12 codebooks, 1 thread")
-    print(f"original package, file by file   {speech / spent:6.2f} x real time   1.00 x")
+    print(f"original package, file by file     {speech / spent:6.2f} x real time   1.00 x")
+    print(f"its own program, `dac encode`      {speech / program:6.2f} x real time   {spent / program:.2f} x")
     for precision, speed, equal, first in rows:
         print(
-            f"amtts encode-codes, {precision}         {speed:6.2f} x real time   {speed * spent / speech:.2f} x, "
+            f"amtts encode-codes, {precision}           {speed:6.2f} x real time   {speed * spent / speech:.2f} x, "
             f"codes that are equal: {equal:.2f} %, of the first book {first:.2f} %"
         )
 

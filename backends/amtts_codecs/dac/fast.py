@@ -68,7 +68,7 @@ class FastDac:
     def _units(self, block: Any, hidden: Tensor, ends: tuple[int, list[int]] | None = None) -> Tensor:
         for unit in (block.res_unit1, block.res_unit2, block.res_unit3):
             change = self._convolve(unit.conv1, snake(hidden, unit.snake1.alpha), ends)
-            change = self._convolve(unit.conv2, snake(change, unit.snake2.alpha), ends)
+            change = self._convolve(unit.conv2, snake(change, unit.snake2.alpha, replace=True), ends)
             hidden = change.add_(hidden)
         return hidden
 
@@ -97,17 +97,22 @@ class _EachFrame(nn.Module):
         return out.permute(0, 3, 1, 2)
 
 
-def snake(hidden: Tensor, alpha: Tensor) -> Tensor:
-    """x + sin(a x)^2 / a for (B, C, 1, T) with channels last and alpha (1, C, 1); Ziyin et al. 2020."""
+def snake(hidden: Tensor, alpha: Tensor, *, replace: bool = False) -> Tensor:
+    """x + sin(a x)^2 / a for (B, C, 1, T) with channels last and alpha (1, C, 1); Ziyin et al. 2020.
+
+    With `replace` it stands where `hidden` stood, which is fetched from memory already.
+    """
     rows = hidden.permute(0, 2, 3, 1).reshape(-1, hidden.shape[1])
     factor = alpha.reshape(1, -1)
     inverse = (factor + 1e-9).reciprocal()
-    out = torch.empty_like(rows)
+    out = rows if replace else torch.empty_like(rows)
     step = max(1, PIECE // rows.shape[1]) if hidden.device.type == "cpu" else len(rows)
+    spare = torch.empty_like(rows[:step]) if replace else None
     for start in range(0, len(rows), step):
         piece, target = rows[start : start + step], out[start : start + step]
-        torch.mul(piece, factor, out=target)
-        target.sin_().square_().mul_(inverse).add_(piece)
+        wave = target if spare is None else spare[: len(piece)]
+        torch.mul(piece, factor, out=wave)
+        torch.add(piece, wave.sin_().square_().mul_(inverse), out=target)
     return out.reshape(hidden.shape[0], 1, hidden.shape[3], hidden.shape[1]).permute(0, 3, 1, 2)
 
 

@@ -22,6 +22,7 @@ from amtts_core.data.manifest import Utterance, read_manifest
 from amtts_core.data.rate_check import tell_lower_rates
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
+from amtts_core.training.memory import keep_freed_memory
 from amtts_core.units import Seconds
 
 TOGETHER_SECONDS: Seconds = 60.0
@@ -223,6 +224,7 @@ def _here(
 ) -> Iterator[tuple[list[Utterance], list[np.ndarray | str]]]:
     """Encodes in this process, reading one batch ahead."""
     codec.to(device)
+    keep_freed_memory(all_sizes=True)
 
     def load(indices: list[int]) -> dict[str, Any]:
         chosen = [left[i] for i in indices]
@@ -250,6 +252,7 @@ class BatchEncoder:
         if self._codec is None:
             self._codec = self._reopen()
             self._codec.to(self._device)
+            keep_freed_memory(all_sizes=True)
         waves = _load(utterances, self._manifest, self._codec)
         return _encode(self._codec, waves, self._device)
 

@@ -1,4 +1,4 @@
-"""Freed memory stays with a process that trains."""
+"""Freed memory stays with a process that trains or encodes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import contextlib
 import ctypes
 import os
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 """Parameters of glibc's mallopt(3)."""
 LARGEST, KEPT = 32 * 2**20, 2**31 - 1
 """Bytes: blocks up to this size come from the heap (the most glibc allows), whose end goes back only above that."""
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(*, all_sizes: bool = False) -> None:
     """Asks glibc not to hand large blocks back to the system as soon as they are freed.
 
     Every step frees its activations and asks for them anew; fetched page by page they cost a tenth of a step of the
     trainer in a virtual machine (`benchmarks/bench_loop.py`: 92 % of a bare loop's speed without, 98 % with). Does
     nothing with another C library, and where MALLOC_* in the environment says what the user wants.
+
+    Args:
+        all_sizes: blocks beyond 32 MB too, for work whose blocks are alike from one time to the next.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return
@@ -27,6 +30,8 @@ def keep_freed_memory() -> None:
         return
     mallopt(MMAP_THRESHOLD, LARGEST)
     mallopt(TRIM_THRESHOLD, KEPT)
+    if all_sizes:
+        mallopt(MMAP_MAX, 0)
 
 
 def return_freed_memory() -> None:
