@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from amtts_core.checkpoint import Checkpoint, load_strict, read_checkpoint
+from amtts_core.checkpoint import Checkpoint, CheckpointInfo, load_strict, read_checkpoint
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.registry import get_backend
 from amtts_core.text.tokenizer import TextTokenizer, load_tokenizer
@@ -148,7 +148,10 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
 
     def fill(target: Backend) -> Sequence[str]:
         weights = _with_critics(target, _with_speakers(target, checkpoint), checkpoint.folder)
-        load_strict(target.network, weights, backend=info.backend)
+        try:
+            load_strict(target.network, weights, backend=info.backend)
+        except CheckpointError as fault:
+            raise CheckpointError(fault.message, remedy=fault.remedy or _differing(target, info)) from None
         return ()
 
     return Start(
@@ -162,6 +165,17 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
         statistics=True,
         fill=fill,
     )
+
+
+def _differing(target: Backend, info: CheckpointInfo) -> str:
+    """What to leave out, where settings of the network are not those of the checkpoint."""
+    now = target.config.model_dump(mode="json")
+    names = [
+        f"model.{name}"
+        for name, before in info.backend_config.items()
+        if name in now and now[name] != before and name not in target.spec.adjustable
+    ]
+    return f"The weights were made with other settings: leave {', '.join(names)} out" if names else ""
 
 
 def _with_critics(target: Backend, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:

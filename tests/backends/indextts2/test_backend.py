@@ -15,6 +15,7 @@ from amtts_core.backend import SynthesisRequest
 from amtts_core.checkpoint import read_checkpoint
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.training.run import train
+from amtts_core.training.start import open_start
 from amtts_core.training.statistics import Alone
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
 from amtts_indextts2.config import IndexTTS2Config
@@ -95,6 +96,16 @@ def test_settings_of_speaking_that_are_wrong_are_told(
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         read_checkpoint(run).load_backend(settings)
+
+
+def test_a_start_with_other_sizes_says_what_to_leave_out(run: Path) -> None:
+    start = open_start(run)
+    config, kind = tiny_config("indextts2", model={**start.model, "num_latents": 3, "dropout": 0.5})
+    backend = kind.build(
+        config.model_config_of(kind.spec), tokenizer=fidel_tokenizer(), speakers=("ሀና", "በላይ")
+    )
+    with pytest.raises(CheckpointError, match=r"shape .*: leave model\.num_latents out$"):
+        start.fill(backend)
 
 
 def test_other_weights_of_the_codec_are_refused(run: Path, tmp_path: Path) -> None:
