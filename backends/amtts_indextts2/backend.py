@@ -46,7 +46,7 @@ from amtts_indextts2.streams import Prompt
 from amtts_indextts2.trunk import INITIAL_DEVIATION
 from amtts_indextts2.voices import (
     CONDITIONERS,
-    as_speaker_table,
+    adapted_to,
     clip_recipe,
     condenser_of,
     heard_voice,
@@ -196,10 +196,8 @@ class IndexTTS2Backend:
         return condenser_of(self.network)
 
     def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Those of a network that hears clips can begin one with a table of speakers."""
-        if self.config.conditioning == "table" and "voices.latents" in weights:
-            return as_speaker_table(weights)
-        return dict(weights)
+        """See `voices.adapted_to`."""
+        return adapted_to(self.config, weights)
 
     def remember(self, clips: Iterable[tuple[str, Clip]]) -> None:
         """Speakers sound like the mean of their clips where no clip is heard."""

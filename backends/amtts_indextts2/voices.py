@@ -18,7 +18,7 @@ from amtts_core.backend import Features, Reduction
 from amtts_core.codec.fingerprint import weights_fingerprint
 from amtts_core.data.clips import Clip, Condenser
 from amtts_core.data.features import Recipe
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, CheckpointError
 from amtts_indextts2.codec import NAME
 from amtts_indextts2.config import IndexTTS2Config
 from amtts_indextts2.w2v_bert import RATE, W2vBert, open_w2v_bert
@@ -122,8 +122,19 @@ def condenser_of(network: IndexTTS2Gpt) -> Condenser | None:
     return Condenser(weights_fingerprint(own), make)
 
 
-def as_speaker_table(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a network that hears clips for one with a table of speakers, whose rows begin as the voices."""
+def adapted_to(config: IndexTTS2Config, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A checkpoint's weights for these settings: a table of speakers can begin as the voices of one that hears clips.
+
+    Raises:
+        CheckpointError: it is the other way round.
+    """
+    if config.conditioning == "conformers" and "voices.latents" not in weights:
+        raise CheckpointError(
+            "model.conditioning is 'conformers', and the weights it starts from have a table of speakers, no encoders",
+            remedy="Leave it at 'table', or start from published weights or a run with encoders",
+        )
+    if config.conditioning == "conformers" or "voices.latents" not in weights:
+        return dict(weights)
     rows = weights["voices.latents"] + weights["voices.emotion"][:, None]
     left = (*CONDITIONERS, "voices.")
     kept = {name: value for name, value in weights.items() if not name.startswith(left)}

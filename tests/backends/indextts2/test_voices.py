@@ -22,7 +22,7 @@ from amtts_core.backend import SynthesisRequest
 from amtts_core.checkpoint import find_checkpoint, read_checkpoint
 from amtts_core.config import merged
 from amtts_core.data.dataset import load_dataset
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.training.datasets import RunData, condense_clips, load_data
 from amtts_core.training.run import train
 from amtts_core.training.start import open_start
@@ -365,6 +365,8 @@ def test_a_table_of_speakers_begins_as_the_voices(frozen_run: Path, corpus: Path
     assert not conditioners(weights)
     rows = voices["voices.latents"] + voices["voices.emotion"][:, None]
     torch.testing.assert_close(weights["speaker_table.weight"], rows.flatten(1), rtol=0, atol=1e-6)
+    with pytest.raises(CheckpointError, match="have a table of speakers, no encoders.*Leave it at 'table'"):
+        learn(corpus, tmp_path / "back", dict(start.model), start=tmp_path / "run")
 
 
 def test_encoders_have_a_rate_of_their_own(model: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
