@@ -152,7 +152,7 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
             load_strict(target.network, weights, backend=info.backend)
         except CheckpointError as fault:
             raise CheckpointError(fault.message, remedy=fault.remedy or _differing(target, info)) from None
-        return ()
+        return _new_voices(target, info.speakers)
 
     return Start(
         backend=info.backend,
@@ -164,6 +164,18 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
         normalizer=info.normalizer,
         statistics=True,
         fill=fill,
+    )
+
+
+def _new_voices(target: Backend, before: Sequence[str]) -> tuple[str, ...]:
+    """The parameters through which speakers enter, where there are new ones: frozen they would all sound alike."""
+    spec = target.spec
+    if set(getattr(target, "speakers", [])) <= set(before):
+        return ()
+    return tuple(
+        name
+        for name, _ in target.network.named_parameters()
+        if name in spec.speaker_rows or any(part in name for part in spec.speaker_layers)
     )
 
 

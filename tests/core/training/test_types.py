@@ -307,3 +307,22 @@ def test_waiting_needs_a_module_that_is_there(corpus: Path, tmp_path: Path) -> N
         train_tiny(corpus, tmp_path / "run", training={"freeze": {"until": 3}})
     with pytest.raises(ConfigError, match="no module 'decodr'"):
         train_tiny(corpus, tmp_path / "run", training={"freeze": {"until": 3, "modules": ["decodr"]}})
+
+
+def test_a_new_speaker_is_learnt_with_adapters_too(
+    family: tuple[str, Path], corpus: Path, tmp_path: Path
+) -> None:
+    backend, folder = family
+    if backend == "chatterbox":
+        pytest.skip("its voices are heard, not learnt")
+    train_from(corpus, tmp_path / "first", folder, backend, training={"max_steps": 1})
+    two = make_corpus(tmp_path / "two", train_items=4, val_items=1, speakers=("ሀና", "በላይ"))
+    start = open_start(tmp_path / "first")
+    optim = {"warmup_steps": 1, "learning_rate": 1e-2}
+    train_from(
+        two, tmp_path / "second", start, backend, training={"max_steps": 2, "type": "lora", "optim": optim}
+    )
+    voices = {"indextts2": "speaker_table.weight", "vits": "generator.embed_speaker.weight"}[backend]
+    assert voices in read_checkpoint(tmp_path / "second").info.began_fresh
+    rows = stored(tmp_path / "second")[voices]
+    assert not torch.equal(rows[0], rows[1]), "both began as the same voice"
