@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +24,6 @@ from amtts_core.backend import (
 )
 from amtts_core.checkpoint import loaded
 from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
-from amtts_core.codec.streaming import decode_pieces, frames_of_piece
 from amtts_core.data.clips import Clip, Condenser
 from amtts_core.data.features import Recipe
 from amtts_core.errors import AmttsError
@@ -37,29 +34,21 @@ from amtts_core.training.start import PublishedStart
 from amtts_indextts2.alignment import alignment_layer
 from amtts_indextts2.codec import NAME, codec_of
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
-from amtts_indextts2.decoding import decode, drafting_pays, stream
-from amtts_indextts2.guards import Heard, Take
 from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
-from amtts_indextts2.streams import Prompt
+from amtts_indextts2.speaking import Speaking
 from amtts_indextts2.trunk import INITIAL_DEVIATION
 from amtts_indextts2.voices import (
     CONDITIONERS,
     adapted_to,
     clip_recipe,
     condenser_of,
-    heard_voice,
     prompts_of,
 )
 from amtts_indextts2.weights import LICENCE
 
 logger = logging.getLogger(__name__)
-FREE, FIXED = (0.75, 1.3), (0.93, 1.07)
-"""Speech does not end before, and is ended after, this many times the frames it should last: where they are estimated
-from the text, and where a speed fixes them."""
-RETRIES = 2
-"""Further seeds tried for a sentence that did not end by itself or fell silent, see `guards`."""
 
 
 class IndexTTS2Backend:
@@ -212,15 +201,9 @@ class IndexTTS2Backend:
         """Text and codes have to fit the position tables."""
         if num_tokens > self.config.max_text_tokens:
             return f"{num_tokens} tokens are more than max_text_tokens {self.config.max_text_tokens}"
-        if lengths["codes"] > self._most_frames():
-            return f"{lengths['codes']} code frames are more than {self._most_frames()}"
+        if lengths["codes"] > self.config.most_frames:
+            return f"{lengths['codes']} code frames are more than {self.config.most_frames}"
         return ""
-
-    def _most_frames(self) -> int:
-        head = self.config.head
-        return self.config.max_mel_tokens - (
-            0 if isinstance(head, SemanticHeadConfig) else max(head.all_delays)
-        )
 
     def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
         """Remembers which codec's codes it learns; with `codec_start` new code rows begin as its entries."""
@@ -296,90 +279,16 @@ class IndexTTS2Backend:
         logits, _ = network(prefix, text, lengths, rows.inputs, rows.lengths)
         return logits[0], network.marked_text(text, lengths)[0]
 
-    @torch.inference_mode()
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """One waveform (T,) per request; how long each should last follows from its text and its speed."""
-        device = device_of(self.network)
-        prompts = [self._prompt(request, device) for request in requests]
-        codec = self.speech_codec()
-        hurried = [number for number, request in enumerate(requests) if request.speed != 1]
-        if hurried:  # a speed divides the length that the sentence has at its own pace
-            own = self._speak([prompts[number] for number in hurried], codec)
-            for number, take in zip(hurried, own, strict=True):
-                wanted = max(1, round(len(take.spoken.codes) / requests[number].speed))
-                prompts[number] = self._prompt(requests[number], device, wanted=wanted)
-        return [take.wave for take in self._speak(prompts, codec)]
+        return self._speaking().speak(requests)
 
-    @torch.inference_mode()
     def stream(self, request: SynthesisRequest) -> Iterator[np.ndarray]:
         """The samples of `synthesize`'s first try, as the codec gets whole frames; see `Streams`."""
-        device, codec = device_of(self.network), self.speech_codec()
-        if request.speed != 1:  # the sentence's own length has to be known first
-            yield from self.synthesize([request])
-            return
-        prompt, every = self._prompt(request, device), frames_of_piece(codec)
-        heard = Heard(codec.sample_rate)
-        spoken = stream(self.network, prompt, every=every, **self._decoding())
-        yield from heard.sound(decode_pieces(codec, heard.codes(spoken)))
-        if fault := heard.take().fault:
-            logger.warning("speech of %d tokens %s; what is streamed is not retried", len(prompt.text), fault)
+        return self._speaking().stream(request)
 
-    def _prompt(self, request: SynthesisRequest, device: torch.device, *, wanted: int = 0) -> Prompt:
-        """A request with its length in frames: `wanted` closely, or about what its text usually lasts."""
-        speaker = torch.tensor([speaker_index(request.speaker, self.speakers)], device=device)
-        if not request.tokens:
-            raise AmttsError("there is no token to speak")
-        shortest, longest = FIXED if wanted else FREE
-        wanted = wanted or round(self.network.pace.frames(len(request.tokens)))
-        if not wanted:
-            raise AmttsError(
-                f"this '{NAME}' network was never trained and does not know how long speech lasts"
-            )
-        wanted = min(wanted, self._most_frames())
-        if self.config.voice_clip:
-            latents = heard_voice(self.network, self.config)
-        else:
-            latents = self.network.latents_of(speaker)
-        return Prompt(
-            prefix=self.network.prefix(latents, wanted=torch.tensor([wanted], device=device))[0],
-            text=torch.tensor(list(request.tokens), device=device),
-            max_frames=min(math.ceil(longest * wanted), self._most_frames()),
-            min_frames=max(1, math.floor(shortest * wanted)),
-            seed=request.seed,
-        )
-
-    def _decoding(self) -> dict[str, Any]:
-        """How the settings want codes to be decoded."""
-        config = self.config
-        return {
-            "sampling": config.sampling,
-            "position_skip": config.position_skip,
-            "int8": config.int8 and device_of(self.network).type == "cpu",
-            "dtype": torch.bfloat16 if config.bf16 else None,
-            "draft": config.draft and drafting_pays(self.network),
-        }
-
-    def _speak(self, prompts: Sequence[Prompt], codec: SpeechCodec) -> list[Take]:
-        """The best take of each prompt; what ran on or fell silent is tried with other seeds, and told."""
-        best: dict[int, Take] = {}
-        waiting = list(range(len(prompts)))
-        for attempt in range(RETRIES + 1):
-            again = [replace(prompts[n], seed=prompts[n].seed + 7919 * attempt) for n in waiting]
-            for number, spoken in zip(waiting, decode(self.network, again, **self._decoding()), strict=True):
-                wave = codec.decode(spoken.codes.T[None])[0].clamp(-1, 1).float().cpu().numpy()
-                take = Take(spoken, wave, codec.sample_rate)
-                if number not in best or take.badness < best[number].badness:
-                    best[number] = take
-                if attempt and not take.fault:
-                    logger.warning(
-                        "speech of %d tokens came right at try %d", len(prompts[number].text), attempt + 1
-                    )
-            waiting = [number for number in waiting if best[number].fault]
-            if not waiting or self.config.sampling.temperature == 0:  # the likeliest codes come again
-                break
-        for number in waiting:
-            logger.warning("speech of %d tokens %s", len(prompts[number].text), best[number].fault)
-        return [best[number] for number in range(len(prompts))]
+    def _speaking(self) -> Speaking:
+        return Speaking(self.network, self.config, self.speakers, self.speech_codec())
 
     @classmethod
     def published_start(cls, path: Path) -> PublishedStart:

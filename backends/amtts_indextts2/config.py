@@ -173,6 +173,12 @@ class IndexTTS2Config(Settings):
             raise ValueError(f"model_dim {self.model_dim} does not divide by {self.heads} heads")
         return self
 
+    @property
+    def most_frames(self) -> int:
+        """Code frames of the longest utterance: the rows that are left once every codebook has its delay."""
+        head = self.head
+        return self.max_mel_tokens - (0 if isinstance(head, SemanticHeadConfig) else max(head.all_delays))
+
 
 PRESETS: dict[str, dict[str, Any]] = {
     "base": {

@@ -10,10 +10,11 @@ import torch
 from tiny_codecs import write_pth
 from tiny_voice import fidel_tokenizer, overfit, tiny_config, tiny_examples
 
-import amtts_indextts2.backend as module
+import amtts_indextts2.speaking as module
 from amtts_core.backend import SynthesisRequest
-from amtts_indextts2.backend import RETRIES, IndexTTS2Backend
+from amtts_indextts2.backend import IndexTTS2Backend
 from amtts_indextts2.guards import Take, longest_silence
+from amtts_indextts2.speaking import RETRIES
 from amtts_indextts2.streams import Decoded, Prompt, Stream
 
 RATE = 16000

@@ -70,7 +70,7 @@ def test_cached_tokens_are_learnt_without_opening_any_audio(
         tokens = values["speech_tokens"].reshape(-1)
         expected = tokens[tokens < CARDINALITY].tolist()
         assert store.get(utterance.id)[:, 0].tolist() == expected
-        assert torch.equal(torch.from_numpy(store.arrays(utterance.id)["speaker"]), values["speaker_emb"])
+        assert torch.equal(torch.tensor(store.arrays(utterance.id)["speaker"]), values["speaker_emb"])
     silent = tmp_path / "silent"
     shutil.copytree(corpus, silent)
     shutil.rmtree(silent / "audio")
@@ -82,7 +82,7 @@ def test_cached_tokens_are_learnt_without_opening_any_audio(
         utterance.id: store.arrays(utterance.id)["speaker"]
         for utterance in read_manifest(corpus / "train.jsonl")
     }
-    assert any(torch.allclose(vectors[0], torch.from_numpy(voice[0])) for voice in voices.values())
+    assert any(torch.allclose(vectors[0], torch.tensor(voice[0])) for voice in voices.values())
 
 
 def test_what_a_cache_lacks_is_told_and_left_out(corpus: Path, cache: Path, tmp_path: Path) -> None:
