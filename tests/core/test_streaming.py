@@ -23,7 +23,7 @@ from amtts_core.codec.streaming import LocalDecoder, decode_pieces
 from amtts_core.synthesis.engine import Synthesizer
 from amtts_core.synthesis.stitch import faded_stream, join
 from amtts_core.text.normalize import Normalizer
-from amtts_indextts2 import backend as indextts2
+from amtts_indextts2 import speaking as indextts2
 
 RATE = 16000
 
