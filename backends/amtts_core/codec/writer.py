@@ -41,14 +41,12 @@ class EncodedUtterance:
 
 @dataclass
 class ShardWriter:
-    """Appends codes to one shard; made by `open`.
+    """Appends codes to one shard; made by `open`. The folder is this process' own until `close`.
 
     Attributes:
         extras: further arrays: name -> channels of a float32 row.
         done: id -> audio stamp of every utterance that is in it and needs no further try.
         without: ids of those appended that have no codes -> why.
-
-    The folder is this process' own until `close`.
     """
 
     folder: Path
