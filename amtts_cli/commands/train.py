@@ -87,7 +87,7 @@ def train(
     from amtts_cli.training_progress import TrainingProgress
     from amtts_core.config.run_config import resolve_config
     from amtts_core.config.yaml_files import parse_assignments, read_config_file
-    from amtts_core.finetune.init_weights import open_start
+    from amtts_core.finetune.init_weights import open_init_weights
     from amtts_core.run.dry_run import dry_run
     from amtts_core.run.folder import stored_config
     from amtts_core.run.run import train as run_training
@@ -144,7 +144,7 @@ def train(
         values = read_config_file(config) if config else {}
         if start:
             named = str(overrides.get("backend") or values.get("backend") or "")
-            origin = open_start(start, backend=named, tokenizer=tokenizer)
+            origin = open_init_weights(start, backend=named, tokenizer=tokenizer)
             values = merged({"backend": origin.backend, "model": origin.model}, values)
         resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
     if dry:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tiny_voice import NEEDS, tiny_config
 from vocabularies import chatterbox_data, indextts2_model, mms_list, write_gpt, write_json, write_t3
 
-from amtts_core.finetune.init_weights import Start, open_start
+from amtts_core.finetune.init_weights import InitWeights, open_init_weights
 from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
 from amtts_core.run.run import TrainingResult, train
 from amtts_core.settings import merged
@@ -69,7 +69,7 @@ def extended(folder: Path, backend: str, *, language: str = "") -> Path:
 def train_from(
     corpus: Path,
     run: Path,
-    start: Path | Start | None,
+    start: Path | InitWeights | None,
     backend: str,
     /,
     *,
@@ -79,7 +79,7 @@ def train_from(
 ) -> TrainingResult:
     """A few steps that start from an extended folder or a checkpoint."""
     if isinstance(start, Path):
-        start = open_start(start, backend=backend)
+        start = open_init_weights(start, backend=backend)
     model = merged(start.model if start else {}, NEEDS.get(backend, {}).get("model", {}))
     model = merged(model, OWN[backend])
     sections = {**sections, "model": merged(sections.get("model", {}), model)}

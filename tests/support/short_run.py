@@ -38,4 +38,4 @@ def assert_same_end(whole: Path, run: Path) -> None:
     for name in ("model.safetensors", "training.safetensors", "training.json"):
         pair = [folder / "checkpoints/step-00000006" / name for folder in (whole, run)]
         assert pair[0].read_bytes() == pair[1].read_bytes(), name
-    assert (whole / "samples.jsonl").read_bytes() == (run / "samples.jsonl").read_bytes()
+    assert (whole / "seen_utterances.jsonl").read_bytes() == (run / "seen_utterances.jsonl").read_bytes()

@@ -17,7 +17,7 @@ from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.finetune.vocab.own_checkpoint import is_own
 from amtts_core.forgetting.old_speech import old_speech, speech_scores, with_tokens
 from amtts_core.forgetting.text_losses import Forgetting, compare_scores
@@ -183,7 +183,7 @@ def _network(path: Path, backend: str, tokenizer: Path) -> Backend:
             raise AmttsError(f"{path} is of backend '{checkpoint.info.backend}', not '{backend}'")
         return checkpoint.load_backend()
     extended = (path / "vocab_report.json").is_file()
-    start = open_start(path, backend=backend, tokenizer=None if extended else tokenizer)
+    start = open_init_weights(path, backend=backend, tokenizer=None if extended else tokenizer)
     kind = get_backend(backend)
     built = kind.build(kind.spec.config.model_validate(start.model), tokenizer=start.tokenizer)
     start.fill(built)

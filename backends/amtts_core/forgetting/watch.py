@@ -16,7 +16,7 @@ from amtts_core.forgetting.old_text import old_ids, original_size, read_texts, t
 from amtts_core.forgetting.text_losses import ForgettingGuard, compare_scores
 from amtts_core.nn.text_loss import ScoresText
 from amtts_core.training.callbacks.base import Callback
-from amtts_core.training.validation import LOT
+from amtts_core.training.validation import VALIDATION_RNG_KEY
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,7 +121,9 @@ class ForgettingWatch(Callback):
             found["text"] = text_scores(backend, texts, rows=original_size(tokenizer.vocab_size, new))
         if self._speech is not None:
             found["speech"] = speech_scores(
-                backend, self._speech, losses=lambda batch: trainer.steps.losses(batch, lot=LOT)
+                backend,
+                self._speech,
+                losses=lambda batch: trainer.steps.losses(batch, rng_key=VALIDATION_RNG_KEY),
             )
         return found
 

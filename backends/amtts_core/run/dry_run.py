@@ -17,9 +17,9 @@ from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend
 from amtts_core.corpus.manifest import Utterance, read_manifest
 from amtts_core.errors import AmttsError, ManifestError
-from amtts_core.finetune.init_weights import Start
+from amtts_core.finetune.init_weights import InitWeights
 from amtts_core.run.datasets import Progress, training_manifest
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +61,7 @@ def dry_run(
     *,
     data: Path,
     tokenizer: Path | None = None,
-    start: Start | None = None,
+    start: InitWeights | None = None,
     jobs: int = 2,
     on_progress: Progress | None = None,
 ) -> DryRun:
@@ -180,7 +180,7 @@ class _Stopwatch(Callback):
     def saved(self, step: int, folder: Path) -> None:
         self.checkpoint = self._lap()
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         """Nothing more is measured."""
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from amtts_core.config.run_config import RunConfig
     from amtts_core.contract.tokenizer import TextTokenizer
     from amtts_core.data.dataset import SpeechDataset
-    from amtts_core.training.callbacks.base import Outcome
+    from amtts_core.training.callbacks.base import TrainingOutcome
     from amtts_core.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class FeedbackReport:
                 out.append(f"{told}: {self.metric} {was:.4f} before, {now:.4f} after (step {self.step})")
         return out
 
-    def fit(self, trainer: Trainer, *, original: Path, config: RunConfig, jobs: int) -> Outcome:
+    def fit(self, trainer: Trainer, *, original: Path, config: RunConfig, jobs: int) -> TrainingOutcome:
         """Trains, and measures both sets before and after; the report stands in the run folder from the start.
 
         Afterwards the network holds the weights of the checkpoint that speaks from now on.

@@ -16,7 +16,7 @@ from amtts_core.data.dataset import Excluded
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.storage.atomic import replace_text
 from amtts_core.storage.json_lines import json_line
-from amtts_core.training.keeper import put_back
+from amtts_core.training.checkpoint_manager import put_back
 
 logger = logging.getLogger(__name__)
 

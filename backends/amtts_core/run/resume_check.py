@@ -19,7 +19,7 @@ from amtts_core.contract.codec import LearnsCodes
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.errors import CheckpointError
-from amtts_core.finetune.init_weights import Origin, Start
+from amtts_core.finetune.init_weights import InitWeights, Provenance
 from amtts_core.text.normalize import Normalizer
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def describe(
     normalizer: Normalizer,
     speakers: Sequence[str],
     data: SpeechDataset,
-    origin: Origin,
+    origin: Provenance,
 ) -> CheckpointInfo:
     """What every checkpoint of a run says about itself, before the first step."""
     digest = hashlib.sha256()
@@ -197,7 +197,7 @@ def _is_within(name: str, prefixes: Sequence[str]) -> bool:
     return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
 
 
-def tell_normalizer(start: Start, info: CheckpointInfo) -> None:
+def tell_normalizer(start: InitWeights, info: CheckpointInfo) -> None:
     """Says where the corpus' text was normalised otherwise than that of the weights it starts from."""
     for key, before in start.normalizer.items():
         if key in info.normalizer and info.normalizer[key] != before:

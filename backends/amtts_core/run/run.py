@@ -19,7 +19,7 @@ from amtts_core.contract.codec import CachedCodec
 from amtts_core.corpus.corpus import corpus_normalizer
 from amtts_core.data.mixed_dataset import speakers_of
 from amtts_core.errors import AmttsError
-from amtts_core.finetune.init_weights import Origin, Start
+from amtts_core.finetune.init_weights import InitWeights, Provenance
 from amtts_core.finetune.trainable import choose_parameters
 from amtts_core.forgetting.watch import open_watch
 from amtts_core.run.auto_batch import with_largest_batch
@@ -36,7 +36,7 @@ from amtts_core.run.resume_check import (
 from amtts_core.run.samples import SampleSpeaker
 from amtts_core.text.normalize import Normalizer
 from amtts_core.tokenizers.factory import load_tokenizer
-from amtts_core.training.callbacks.base import Callback, Outcome
+from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.callbacks.jsonl import JsonlLogger
 from amtts_core.training.callbacks.report import ReportWriter
 from amtts_core.training.callbacks.tensorboard import TensorBoardLogger
@@ -54,7 +54,7 @@ class TrainingResult:
     """How a run ended and where it is."""
 
     run: Path
-    outcome: Outcome
+    outcome: TrainingOutcome
     excluded: int
     feedback: FeedbackReport | None = None
     """What learning from corrected words did, where there were some."""
@@ -73,7 +73,7 @@ def train(
     force: bool = False,
     from_scratch: bool = False,
     auto_batch: bool = False,
-    start: Start | None = None,
+    start: InitWeights | None = None,
     feedback: Path | None = None,
     jobs: int = 2,
     select: Select | None = None,
@@ -92,7 +92,7 @@ def train(
         force: resume although data or settings changed, where that is safe; it is said what was overridden.
         from_scratch: allow a new run in a folder that holds one (its checkpoints are moved aside, not deleted).
         auto_batch: looks for the largest `data.batch_frames` that fits into memory.
-        start: weights to begin with, see `open_start`; None begins from scratch. A resumed run goes on by itself.
+        start: weights to begin with, see `open_init_weights`; None begins from scratch and is right with `resume`.
         feedback: folder with corrected words (x.wav and x.txt); what is learnt is these and utterances of `data`.
         jobs: threads for feature computation.
         select: takes some utterances of each set; None takes all.
@@ -110,7 +110,7 @@ def train(
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     torch.manual_seed(config.training.seed)
-    origin = Origin.of(start, previous)
+    origin = Provenance.of(start, previous)
     text = None
     if backend_class.spec.tokenizers:
         opened = start.tokenizer if start else None if tokenizer else origin.tokenizer
@@ -181,7 +181,7 @@ def train(
     with main_first():
         if is_main():
             prepare_folder(run, commented_yaml(config, backend_class), excluded, from_scratch=from_scratch)
-    fit: Callable[[], Outcome] = trainer.fit
+    fit: Callable[[], TrainingOutcome] = trainer.fit
     if report is not None:
         fit = partial(report.fit, trainer, original=original, config=config, jobs=jobs)
     outcome = _fitted(fit, run)
@@ -202,7 +202,7 @@ def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callb
     return loggers
 
 
-def _fitted(fit: Callable[[], Outcome], run: Path) -> Outcome:
+def _fitted(fit: Callable[[], TrainingOutcome], run: Path) -> TrainingOutcome:
     """Trains. A disk that fills up is the user's to mend; every other error keeps its traceback."""
     try:
         return fit()

@@ -13,7 +13,7 @@ from amtts_core.contract.backend import ShowsAttention
 from amtts_core.errors import AmttsError
 from amtts_core.synthesis.engine import Speech, Synthesizer
 from amtts_core.text.normalize import Normalizer
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.pictures import save_picture
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class SampleSpeaker(Callback):
         if every and report.step % every == 0:
             self._speak(report.step)
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         assert self._trainer is not None
         if self._trainer.config.sample_every and outcome.step != self._spoken:
             self._speak(outcome.step)

@@ -23,7 +23,7 @@ from amtts_core.errors import AmttsError
 from amtts_core.nn.step_rules import StepRule
 from amtts_core.training.distributed.processes import Processes
 from amtts_core.training.distributed.shards import Shards, number_of
-from amtts_core.training.guard import BadBatchError
+from amtts_core.training.loss_guard import BadBatchError
 from amtts_core.training.statistics import statistics_of
 
 logger = logging.getLogger(__name__)
@@ -92,14 +92,14 @@ class StepRunner:
         self.split = 1
         """Parts that each batch is cut into since memory ran out; the effective batch stays the same."""
 
-    def run(self, group: Sequence[Batch], *, rate: float, batches: int = 0, lot: str = "") -> StepResult:
+    def run(self, group: Sequence[Batch], *, rate: float, batches: int = 0, rng_key: str = "") -> StepResult:
         """One step on a group of batches that count alike.
 
         Args:
             group: this process's batches of one optimiser step; may be empty on all but one process.
             rate: learning rate.
             batches: how many all processes have together; 0 where this is the only process.
-            lot: what all randomness of this step follows from, e.g. "seed/step".
+            rng_key: what all randomness of this step follows from, e.g. "seed/step".
 
         Raises:
             BadBatchError: a loss or gradient is not finite; nothing of that phase or a later one was changed.
@@ -111,7 +111,7 @@ class StepRunner:
             parts = [part for batch in group for part in self._parts(batch, share)]
             try:
                 with statistics_of(self._learner, self._processes):
-                    self._step(parts, result, rate=rate, lot=lot)
+                    self._step(parts, result, rate=rate, rng_key=rng_key)
                 return result
             except BadBatchError:
                 self._clear()
@@ -148,14 +148,16 @@ class StepRunner:
         cut = [ids[start : start + size] for start in range(0, len(ids), size)]
         return [(self._rebatch(names), share * len(names) / len(ids)) for names in cut]
 
-    def _step(self, parts: list[tuple[Batch, float]], result: StepResult, *, rate: float, lot: str) -> None:
+    def _step(
+        self, parts: list[tuple[Batch, float]], result: StepResult, *, rate: float, rng_key: str
+    ) -> None:
         """Every phase that `result` does not hold yet: one whose optimiser has stepped does not step again."""
         for module in self._learner.modules.values():
             module.train()
         if self._shards is not None:
-            self._step_split(self._shards, parts, result, rate=rate, lot=lot)
+            self._step_split(self._shards, parts, result, rate=rate, rng_key=rng_key)
             return
-        streams = [(self.losses(part, lot=lot), share) for part, share in parts]
+        streams = [(self.losses(part, rng_key=rng_key), share) for part, share in parts]
         for phase in self._learner.phases:
             parameters = self._learner.parameters(phase)
             if phase in result.done:
@@ -176,7 +178,7 @@ class StepRunner:
         result: StepResult,
         *,
         rate: float,
-        lot: str,
+        rng_key: str,
     ) -> None:
         """The step of a network that is split over the processes, whose passes they have to make together."""
         (phase,) = self._learner.phases
@@ -191,7 +193,7 @@ class StepRunner:
             for module in self._learner.modules.values():
                 module.train(counts)  # what only fills up must not be remembered
             try:
-                loss = next(self.losses(part, lot=lot))
+                loss = next(self.losses(part, rng_key=rng_key))
                 if counts and not bool(torch.isfinite(loss.total)):
                     reason = _not_finite(loss)
                 self._accelerator.backward(loss.total * share)
@@ -246,11 +248,11 @@ class StepRunner:
             told = reason or f"the loss of phase '{phase}' is not finite on another process"
             raise BadBatchError(told, elsewhere=not reason)
 
-    def losses(self, batch: Batch, *, lot: str) -> Iterator[PhaseLoss]:
+    def losses(self, batch: Batch, *, rng_key: str) -> Iterator[PhaseLoss]:
         """The learner's losses, each computed in the run's precision and with its own random numbers."""
         stream = self._learner.losses(self.to_device(batch))
         for number in itertools.count():
-            _set_seed(_seed(lot, number, batch["ids"]), self._accelerator.device)
+            _set_seed(_seed(rng_key, number, batch["ids"]), self._accelerator.device)
             with self._accelerator.autocast():
                 try:
                     loss = next(stream)
@@ -307,7 +309,7 @@ def _not_finite(loss: PhaseLoss) -> str:
     return f"the loss of phase '{loss.phase}' is {loss.total.item()} ({terms})"
 
 
-def _seed(lot: str, number: int, ids: Sequence[str]) -> int:
+def _seed(rng_key: str, number: int, ids: Sequence[str]) -> int:
     """A seed in 0 .. 2^63 - 1 for one loss of one batch."""
-    digest = hashlib.blake2b("\n".join([lot, str(number), *ids]).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b("\n".join([rng_key, str(number), *ids]).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -48,7 +48,7 @@ def flops_per_position(trainer: Trainer) -> float | None:
 
 
 @dataclass
-class Meter:
+class ThroughputCounter:
     """Sums of one process over some steps; seconds of learning only, without validation, samples and checkpoints."""
 
     seconds: float = 0.0
@@ -59,13 +59,13 @@ class Meter:
     frames: int = 0
     padded: int = 0
 
-    def add(self, other: Meter) -> None:
+    def add(self, other: ThroughputCounter) -> None:
         """Takes in what another one has counted."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
 
-def speeds(trainer: Trainer, meter: Meter) -> dict[str, float]:
+def speeds(trainer: Trainer, meter: ThroughputCounter) -> dict[str, float]:
     """Name -> value, over all processes; every one of them has to call this.
 
     `speed/mfu`, the share of the GPUs' peak that the network itself asks for, is there where both are known.

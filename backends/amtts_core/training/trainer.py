@@ -27,22 +27,22 @@ from amtts_core.finetune.trainable import frozen_names, parameter_kinds, put_bac
 from amtts_core.memory import keep_freed_memory
 from amtts_core.nn.bf16_check import require_sound
 from amtts_core.nn.ema import WeightAverage
+from amtts_core.training.batch_loader import BatchLoader, total_steps
 from amtts_core.training.blocks import prepare_blocks
-from amtts_core.training.callbacks.base import Callback, EpochReport, Outcome
-from amtts_core.training.clock import Clock
-from amtts_core.training.control import CHECK_EVERY, ControlFile
+from amtts_core.training.callbacks.base import Callback, EpochReport, TrainingOutcome
+from amtts_core.training.checkpoint_manager import CheckpointManager
+from amtts_core.training.control_file import CHECK_EVERY, ControlFile
 from amtts_core.training.distributed.processes import Processes, on_cpus
 from amtts_core.training.distributed.shards import split, whole
-from amtts_core.training.feed import Feed, total_steps
-from amtts_core.training.guard import BadBatchError, LossGuard
-from amtts_core.training.keeper import CheckpointKeeper
+from amtts_core.training.inference_weights import InferenceWeights
+from amtts_core.training.loss_guard import BadBatchError, LossGuard
+from amtts_core.training.metric_aggregator import MetricAggregator
 from amtts_core.training.optim import Schedule, build_optimizer
-from amtts_core.training.sample_ledger import SampleLedger
 from amtts_core.training.state import capture, restore
 from amtts_core.training.step import StepRunner
-from amtts_core.training.stop import StopFlag
-from amtts_core.training.validation import Judge, Validator
-from amtts_core.training.voice import Voice
+from amtts_core.training.stop_flag import StopFlag
+from amtts_core.training.utterance_ledger import UtteranceLedger
+from amtts_core.training.validation import EarlyStopping, Validator
 
 logger = logging.getLogger(__name__)
 
@@ -96,14 +96,14 @@ class Trainer:
         self.step = 0
         self.origin = (0, 0, 0)
         """Step, epoch and batch from which on a step has as many batches as now."""
-        self.feed = Feed(
+        self.feed = BatchLoader(
             train_data,
             self.sampler,
             accumulate=training.accumulate,
             rank=self.processes.rank,
             world=world,
         )
-        self.judge = Judge(training)
+        self.judge = EarlyStopping(training)
         self.count_steps(from_here=False)
         if training.optim.schedule == "plateau" and not val_data:
             raise AmttsError(
@@ -111,7 +111,7 @@ class Trainer:
                 remedy="Use another schedule, such as cosine",
             )
         backend.network.to(self.accelerator.device)
-        self.processes.same_start(backend.network)
+        self.processes.broadcast_weights(backend.network)
         prepare_blocks(backend, training)
         self.learner = backend.learner()
         if training.precision == "bf16" and self.accelerator.device.type == "cpu":
@@ -144,20 +144,20 @@ class Trainer:
             self.learner.modules[name] = self.accelerator.prepare_model(module, evaluation_mode=True)
         self._saved_at: tuple[int, int, int] | None = None
         rows = {utterance.id: row for row, utterance in enumerate(train_data.utterances)}
-        self._clock = Clock(train_data, self.sampler.lengths, rows)
+        self._clock = MetricAggregator(train_data, self.sampler.lengths, rows)
         self.guard = LossGuard(run, limit=training.max_bad_batches, writes=self.processes.main)
         self.average: WeightAverage | None = None
         if training.ema_decay:
             still = frozen_names(backend.network)
             self.average = WeightAverage(backend.network, training.ema_decay, still=still)
-        self._voice = Voice(
+        self._voice = InferenceWeights(
             backend,
             average=self.average,
             shards=self.shards,
             speakers=info.speakers,
             main=self.processes.main,
         )
-        self.ledger = SampleLedger(run)
+        self.ledger = UtteranceLedger(run)
         self.steps = StepRunner(
             self.accelerator,
             self.learner,
@@ -210,14 +210,14 @@ class Trainer:
 
     # ---- the loop ----
 
-    def fit(self) -> Outcome:
+    def fit(self) -> TrainingOutcome:
         """Runs until the last step, an early stop or a signal; always leaves a checkpoint of the last step."""
         keep_freed_memory()
         self._clock.start()
         self.feed.waiting = 0.0
         self.run.mkdir(parents=True, exist_ok=True)
         if self.processes.main:
-            self._keeper = CheckpointKeeper(self.run, keep=self.config.keep)
+            self._keeper = CheckpointManager(self.run, keep=self.config.keep)
             self._control = ControlFile(self.run)
             if self.step:
                 self._keeper.repair(self.step, self.judge.best_step)
@@ -293,7 +293,7 @@ class Trainer:
         rate = self.schedule.rate(self.step)
         try:
             result = self.steps.run(
-                group, rate=rate, batches=len(self.feed.handed), lot=f"{self.config.seed}/{self.step}"
+                group, rate=rate, batches=len(self.feed.handed), rng_key=f"{self.config.seed}/{self.step}"
             )
         except BadBatchError as bad:
             reasons = sorted(

@@ -20,7 +20,7 @@ from amtts_core.training.distributed.shards import Shards
 from amtts_core.training.step import StepRunner
 
 logger = logging.getLogger(__name__)
-LOT = "validation"
+VALIDATION_RNG_KEY = "validation"
 """What is random in a validation is the same each time, so that validations can be compared."""
 
 
@@ -58,7 +58,7 @@ class Validator:
         batches = self._sampler.in_order()[self._processes.rank :: self._processes.count]
         for indices in batches:
             batch = self._steps.to_device(self._data.batch(indices))
-            for loss in self._steps.losses(batch, lot=LOT):
+            for loss in self._steps.losses(batch, rng_key=VALIDATION_RNG_KEY):
                 prefix = self._steps.prefix(loss.phase, "val")
                 for name, value in {"total": loss.total, **loss.terms}.items():
                     sums[prefix + name] += float(value) * len(indices)
@@ -73,7 +73,7 @@ class Validator:
         if self._shards is None:
             return
         for _ in range(passes):
-            for _ in self._steps.losses(self._shards.spare(), lot=LOT):
+            for _ in self._steps.losses(self._shards.spare(), rng_key=VALIDATION_RNG_KEY):
                 pass
         self._shards.settle()
 
@@ -85,7 +85,7 @@ class Validator:
         with torch.random.fork_rng():
             return {
                 self._steps.prefix(loss.phase, "val") + name
-                for loss in self._steps.losses(self._data.batch([shortest]), lot=LOT)
+                for loss in self._steps.losses(self._data.batch([shortest]), rng_key=VALIDATION_RNG_KEY)
                 for name in ("total", *loss.terms)
             }
 
@@ -94,7 +94,7 @@ class Validator:
             module.eval()
 
 
-class Judge:
+class EarlyStopping:
     """Remembers the best validation, and when the last progress was.
 
     Args:

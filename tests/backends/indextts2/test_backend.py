@@ -14,7 +14,7 @@ from tiny_voice import fidel_tokenizer, make_corpus, overfit, tiny_config, tiny_
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.run.run import train
 from amtts_core.training.statistics import Alone
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
@@ -99,7 +99,7 @@ def test_settings_of_speaking_that_are_wrong_are_told(
 
 
 def test_a_start_with_other_sizes_says_what_to_leave_out(run: Path) -> None:
-    start = open_start(run)
+    start = open_init_weights(run)
     config, kind = tiny_config("indextts2", model={**start.model, "num_latents": 3, "dropout": 0.5})
     backend = kind.build(
         config.model_config_of(kind.spec), tokenizer=fidel_tokenizer(), speakers=("ሀና", "በላይ")

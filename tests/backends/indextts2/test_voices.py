@@ -22,7 +22,7 @@ from amtts_core.checkpoints.checkpoint import find_checkpoint, read_checkpoint
 from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.finetune.trainable import parameter_kinds
 from amtts_core.run.datasets import RunData, condense_clips, load_data
 from amtts_core.run.run import train
@@ -79,7 +79,7 @@ def frozen_run(corpus: Path, published: Path, model: dict[str, Any], tmp_path_fa
 
 def from_published(published: Path, model: dict[str, Any]) -> dict[str, Any]:
     own = {k: v for k, v in model.items() if k not in ("speaker", "emotion")}
-    return merged(open_start(published).model, own)
+    return merged(open_init_weights(published).model, own)
 
 
 def learn(
@@ -88,7 +88,7 @@ def learn(
     resume = changes.pop("resume", False)
     training = {"max_steps": 4, "validate_every": 2, "save_every": 2, **changes}
     config, kind = tiny_config("indextts2", model=model, training=training)
-    begun = open_start(start) if start else None
+    begun = open_init_weights(start) if start else None
     train(config, kind, data=corpus, run=run, start=begun, resume=resume, jobs=1)
 
 
@@ -356,7 +356,7 @@ def test_encoders_learn_where_they_are_told_to_and_voices_follow(
 
 
 def test_a_table_of_speakers_begins_as_the_voices(frozen_run: Path, corpus: Path, tmp_path: Path) -> None:
-    start = open_start(frozen_run)
+    start = open_init_weights(frozen_run)
     own = {**start.model, "conditioning": "table", "voice_model": "gone"}
     slow = {"optim": {"learning_rate": 1e-9, "weight_decay": 0.0}}
     learn(corpus, tmp_path / "run", own, start=frozen_run, max_steps=1, **slow)

@@ -11,14 +11,14 @@ from tiny_voice import fidel_tokenizer, make_corpus, tiny_config, train_tiny
 
 from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.errors import CheckpointError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.run.run import train
 
 
 def test_every_speaker_begins_as_the_single_voice_and_learns(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "one", train_items=4, val_items=1)
     train_tiny(corpus, tmp_path / "single", backend="vits", training={"max_steps": 1})
-    start = open_start(tmp_path / "single")
+    start = open_init_weights(tmp_path / "single")
     config, kind = tiny_config("vits")
     tokenizer = fidel_tokenizer()
     spoken = {}
@@ -34,7 +34,7 @@ def test_every_speaker_begins_as_the_single_voice_and_learns(tmp_path: Path) -> 
     two = make_corpus(tmp_path / "two", train_items=4, val_items=1, speakers=("abebe", "sara"))
     more, _ = tiny_config("vits", training={"max_steps": 2})
     train(more, kind, data=two, run=tmp_path / "grown", start=start, jobs=1)
-    grown = open_start(tmp_path / "grown")
+    grown = open_init_weights(tmp_path / "grown")
     assert json.loads((grown.source / "checkpoint.json").read_text())["speakers"] == ["abebe", "sara"]
     with pytest.raises(CheckpointError, match="knows 2 speakers, and the corpus has one"):
         grown.fill(kind.build(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=()))

@@ -94,7 +94,7 @@ def test_the_error_on_corrected_words_falls_and_is_reported_before_and_after(
     assert result.feedback is not None
     assert report == result.feedback.as_dict()
     assert (report["corrected"], report["replayed"], report["rejected"]) == (3, 4, [])
-    learnt = (tmp_path / "run" / "samples.jsonl").read_text(encoding="utf-8")
+    learnt = (tmp_path / "run" / "seen_utterances.jsonl").read_text(encoding="utf-8")
     assert "replay/" in learnt, "the original data is mixed in"
     assert "corrected-" in learnt
     assert report["metric"] == config.training.best_by

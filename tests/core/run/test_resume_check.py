@@ -17,7 +17,7 @@ from amtts_core.run.folder import stored_config
 from amtts_core.run.resume_check import check_contract
 from amtts_core.storage.json_lines import write_jsonl
 from amtts_core.tokenizers.fidel import FidelTokenizer
-from amtts_core.training.sample_ledger import read_ledger
+from amtts_core.training.utterance_ledger import read_ledger
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_other_data_are_learnt_on_with_force(
     train_tiny(data, run, resume=True, force=True, training={"max_steps": 7})
     assert "--force: dataset_hash was" in caplog.text
     assert "other data: epoch 0 begins anew" in caplog.text
-    rows = [row for row in read_ledger(run / "samples.jsonl")[2:] if row["epoch"] == 0]
+    rows = [row for row in read_ledger(run / "seen_utterances.jsonl")[2:] if row["epoch"] == 0]
     seen = [name for row in rows for name in row["ids"]]  # type: ignore[attr-defined]
     assert sorted(seen) == sorted(row.id for row in read_manifest(data / "train.jsonl"))
     assert train_tiny(data, run, resume=True).outcome.step == 7, "from now on these are its data"

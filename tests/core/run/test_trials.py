@@ -18,8 +18,8 @@ from amtts_core.run import auto_batch
 from amtts_core.run.auto_batch import PeakMemory
 from amtts_core.run.dry_run import dry_run
 from amtts_core.run.run import train
-from amtts_core.training.sample_ledger import read_ledger
 from amtts_core.training.step import MemoryFullError
+from amtts_core.training.utterance_ledger import read_ledger
 
 
 def files_in(folder: Path) -> set[Path]:
@@ -66,7 +66,7 @@ def test_overfit_learns_a_few_and_is_measured_on_them(
         "optim": {"learning_rate": 6e-3, "schedule": "constant"},
     }
     result = train_tiny(corpus, tmp_path / "run", data={"overfit": 2}, training=training)
-    ids = {name for row in read_ledger(tmp_path / "run/samples.jsonl") for name in row["ids"]}  # type: ignore[attr-defined]
+    ids = {name for row in read_ledger(tmp_path / "run/seen_utterances.jsonl") for name in row["ids"]}  # type: ignore[attr-defined]
     assert ids == {"u000", "u001"}
     assert "learnt by heart" in caplog.text
     assert result.outcome.metrics["val/total"] == pytest.approx(result.outcome.best_metric or 0)

@@ -17,10 +17,10 @@ from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_core.checkpoints.checkpoint import checkpoints_of, read_checkpoint
 from amtts_core.contract.backend import Batch, PhaseLoss
 from amtts_core.errors import AmttsError
-from amtts_core.training import control
+from amtts_core.training import control_file as control
 from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport
-from amtts_core.training.guard import STILL, LossGuard
-from amtts_core.training.sample_ledger import read_ledger
+from amtts_core.training.loss_guard import STILL, LossGuard
+from amtts_core.training.utterance_ledger import read_ledger
 
 
 class Explode(Callback):
@@ -71,7 +71,7 @@ def test_bad_batches_are_skipped_up_to_the_limit(
     assert result.outcome.step == 6, "a skipped batch is no step"
     assert result.outcome.skipped_batches == 1
     assert "the batch is skipped" in caplog.text
-    rows = read_ledger(tmp_path / "run/samples.jsonl")
+    rows = read_ledger(tmp_path / "run/seen_utterances.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 4, 5, 6]
     assert [bool(row.get("skipped")) for row in rows] == [False, False, False, True, False, False, False]
 
@@ -133,9 +133,9 @@ def test_the_sample_ledger_equals_that_of_an_undisturbed_run(corpus: Path, tmp_p
     with pytest.raises(RuntimeError, match="power cut"):
         train_tiny(corpus, tmp_path / "cut", callbacks=[Explode(5)], training=whole)
     train_tiny(corpus, tmp_path / "cut", resume=True, training=whole)
-    ledgers = [(tmp_path / name / "samples.jsonl").read_bytes() for name in ("whole", "cut")]
+    ledgers = [(tmp_path / name / "seen_utterances.jsonl").read_bytes() for name in ("whole", "cut")]
     assert ledgers[0] == ledgers[1]
-    counted = Counter(i for row in read_ledger(tmp_path / "cut/samples.jsonl") for i in row["ids"])  # type: ignore[attr-defined]
+    counted = Counter(i for row in read_ledger(tmp_path / "cut/seen_utterances.jsonl") for i in row["ids"])  # type: ignore[attr-defined]
     assert max(counted.values()) - min(counted.values()) <= 1, "no utterance twice before each came once"
 
 
@@ -189,7 +189,7 @@ def test_running_out_of_memory_halves_the_batches_and_goes_on(
     result = train_tiny(corpus, tmp_path / "run")
     assert result.outcome.step == 6
     assert "the effective batch stays the same" in caplog.text
-    rows = read_ledger(tmp_path / "run/samples.jsonl")
+    rows = read_ledger(tmp_path / "run/seen_utterances.jsonl")
     assert max(len(row["ids"]) for row in rows) > 1, "a step still learns from the whole batch"  # type: ignore[arg-type]
 
 

@@ -27,7 +27,7 @@ from amtts_core.run.folder import latest_sound_checkpoint, stored_config
 from amtts_core.run.run import train
 from amtts_core.storage.json_lines import write_jsonl
 from amtts_core.tokenizers.fidel import FidelTokenizer
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.trainer import Trainer
 
 
@@ -39,7 +39,7 @@ class Watch(Callback):
         self.reports: list[StepReport] = []
         self.events: list[tuple[str, int]] = []
         self.validations: list[dict[str, float]] = []
-        self.outcome: Outcome | None = None
+        self.outcome: TrainingOutcome | None = None
         self.weights: dict[str, Tensor] = {}
         self.batches: list[tuple[str, ...]] = []
         self._signal_at, self._number = signal_at, number
@@ -65,7 +65,7 @@ class Watch(Callback):
     def saved(self, step: int, folder: Path) -> None:
         self.events.append(("saved", step))
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         self.outcome = outcome
 
 

@@ -41,7 +41,7 @@ class EpochReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class TrainingOutcome:
     """How a run ended."""
 
     reason: str
@@ -86,5 +86,5 @@ class Callback:
     def saved(self, step: int, folder: Path) -> None:
         """A checkpoint is on disk."""
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         """The loop ended."""

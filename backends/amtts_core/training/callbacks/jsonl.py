@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from amtts_core.training.callbacks.base import Callback, EpochReport, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport, TrainingOutcome
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,7 @@ class JsonlLogger(Callback):
     def saved(self, step: int, folder: Path) -> None:
         self._write("checkpoint", step=step, folder=folder.name)
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         self._write("end", **outcome.__dict__)
         if self._handle is not None:
             self._handle.close()

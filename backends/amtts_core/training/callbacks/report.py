@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amtts_core.storage.atomic import replace_text
-from amtts_core.training.callbacks.base import Callback, Outcome
+from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.pictures import save_picture
 from amtts_core.training.report.page import PICTURES, render
 
@@ -33,7 +33,7 @@ class ReportWriter(Callback):
             logger.warning("pictures cannot be written into %s: %s", self._run, error)
         self._write()
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         self._write()
 
     def _write(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.pictures import to_image
 
 if TYPE_CHECKING:
@@ -46,6 +46,6 @@ class TensorBoardLogger(Callback):
         for name, picture in pictures.items():
             self._writer.add_image(f"sample/{index}/{name}", to_image(picture), step, dataformats="HWC")
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         if self._writer is not None:
             self._writer.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from amtts_core.errors import AmttsError
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.pictures import to_image
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class WandbLogger(Callback):
         shown = {f"{name}/{k}": self._wandb.Image(to_image(picture)) for k, picture in pictures.items()}
         self._run.log({name: self._wandb.Audio(str(path), caption=text), **shown}, step=step)
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         if self._run is not None:
             self._run.summary.update({"reason": outcome.reason, "best_step": outcome.best_step})
             self._run.finish()

@@ -68,7 +68,7 @@ class Processes:
                 out[name] = out.get(name, 0.0) + value
         return out
 
-    def same_start(self, network: nn.Module) -> None:
+    def broadcast_weights(self, network: nn.Module) -> None:
         """Every process gets the main one's weights and buffers."""
         if self.count > 1:
             with torch.no_grad():

@@ -19,7 +19,7 @@ from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
 
 
-class Feed:
+class BatchLoader:
     """Hands one process its batches; the position `(epoch, batch)` stands behind what was handed out to all.
 
     Args:

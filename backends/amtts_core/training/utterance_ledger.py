@@ -1,6 +1,6 @@
 """Which utterances were learnt from, step by step: the proof that none was lost and none repeated.
 
-One JSON line a step in `samples.jsonl`, with the utterances of all processes in the order of the batches. Lines are
+One JSON line a step in `seen_utterances.jsonl`: the utterances of all processes in the order of the batches. Lines are
 written by the main process when a checkpoint is, and cut back to the checkpoint on resume, so the file always equals
 that of an undisturbed run.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from amtts_core.storage.json_lines import json_line, read_json_lines
 
 
-class SampleLedger:
+class UtteranceLedger:
     """Appends to the ledger of a run.
 
     Args:
@@ -22,7 +22,7 @@ class SampleLedger:
     """
 
     def __init__(self, run: Path) -> None:
-        self._path = run / "samples.jsonl"
+        self._path = run / "seen_utterances.jsonl"
         self._waiting: list[str] = []
 
     def add(self, step: int, epoch: int, ids: Sequence[str], *, skipped: bool = False) -> None:

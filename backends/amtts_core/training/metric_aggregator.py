@@ -11,14 +11,14 @@ import numpy as np
 
 from amtts_core.contract.backend import Batch
 from amtts_core.data.dataset import SpeechDataset
-from amtts_core.training.callbacks.base import Outcome, StepReport
-from amtts_core.training.throughput import Meter, speeds
+from amtts_core.training.callbacks.base import StepReport, TrainingOutcome
+from amtts_core.training.throughput import ThroughputCounter, speeds
 
 if TYPE_CHECKING:
     from amtts_core.training.trainer import Trainer
 
 
-class Clock:
+class MetricAggregator:
     """Counts of one process; times in seconds.
 
     Args:
@@ -36,7 +36,7 @@ class Clock:
     def start(self) -> None:
         """The loop begins."""
         self._started = time.monotonic()
-        self._run, self._window, self._waited = Meter(), Meter(), 0.0
+        self._run, self._window, self._waited = ThroughputCounter(), ThroughputCounter(), 0.0
 
     def add(
         self, metrics: Mapping[str, float], group: list[Batch], *, seconds: float, waiting: float
@@ -87,10 +87,12 @@ class Clock:
         )
         if due:
             self._run.add(self._window)
-            self._sums, self._steps, self._window = defaultdict(float), 0, Meter()
+            self._sums, self._steps, self._window = defaultdict(float), 0, ThroughputCounter()
         return report
 
-    def outcome(self, trainer: Trainer, *, reason: str, first: int, metrics: dict[str, float]) -> Outcome:
+    def outcome(
+        self, trainer: Trainer, *, reason: str, first: int, metrics: dict[str, float]
+    ) -> TrainingOutcome:
         """The run's report, summed over all processes (every one has to call this).
 
         Args:
@@ -102,7 +104,7 @@ class Clock:
         self._run.add(self._window)  # steps since the last report
         seconds = max(time.monotonic() - self._started, 1e-9)
         total = trainer.processes.total(vars(self._run))
-        return Outcome(
+        return TrainingOutcome(
             reason=reason,
             step=trainer.step,
             epoch=trainer.epoch,

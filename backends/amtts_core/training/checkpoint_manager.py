@@ -22,7 +22,7 @@ def put_back(run: Path) -> None:
             replaced.rename(folder)
 
 
-class CheckpointKeeper:
+class CheckpointManager:
     """Writes the checkpoints of one run and removes old ones, never the best nor the last sound one.
 
     Args:

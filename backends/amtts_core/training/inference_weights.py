@@ -14,7 +14,7 @@ from amtts_core.nn.lora import merged
 from amtts_core.training.distributed.shards import Shards
 
 
-class Voice:
+class InferenceWeights:
     """The trained network as others hear it.
 
     Args:

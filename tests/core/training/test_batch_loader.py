@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from amtts_core.config.sections import TrainingConfig
 from amtts_core.contract.backend import Batch
 from amtts_core.data.sampler import BucketSampler
-from amtts_core.training.feed import Feed, total_steps
+from amtts_core.training.batch_loader import BatchLoader, total_steps
 
 
 class Numbers:
@@ -28,10 +28,10 @@ def sampler_of(count: int, seed: int = 0) -> BucketSampler:
 
 def feeds(
     sampler: BucketSampler, *, world: int, accumulate: int, epoch: int = 0, batch: int = 0
-) -> list[Feed]:
+) -> list[BatchLoader]:
     found = []
     for rank in range(world):
-        feed = Feed(Numbers(), sampler, accumulate=accumulate, rank=rank, world=world)  # type: ignore[arg-type]
+        feed = BatchLoader(Numbers(), sampler, accumulate=accumulate, rank=rank, world=world)  # type: ignore[arg-type]
         feed.epoch, feed.batch = epoch, batch
         found.append(feed)
     return found
