@@ -4,8 +4,8 @@
 
 A training is killed `PER_RUN` times: at a random time from outside, at a random file operation, inside a save or
 between the backward passes of one optimiser step; by SIGKILL, or one time in four by SIGTERM. It is resumed until it
-finishes. Weights, average, optimizer moments, random state, position and `seen_utterances.jsonl` must equal those of the
-undisturbed run. Trainings are forked from one process that has already imported everything, because starting
+finishes. Weights, average, optimizer moments, random state, position and `seen_utterances.jsonl` must equal those of
+the undisturbed run. Trainings are forked from one process that has already imported everything, because starting
 Python anew takes longer than the training; `--exec` starts `python` each time.
 """
 

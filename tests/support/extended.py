@@ -13,6 +13,7 @@ from vocabularies import chatterbox_data, indextts2_model, mms_list, write_gpt, 
 
 from amtts_core.finetune.init_weights import InitWeights, open_init_weights
 from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import TrainingResult, train
 from amtts_core.settings import merged
 from amtts_core.tokenizers.published.mapping import load_vocab_mapping
@@ -84,7 +85,9 @@ def train_from(
     model = merged(model, OWN[backend])
     sections = {**sections, "model": merged(sections.get("model", {}), model)}
     config, kind = tiny_config(backend, **sections)
-    return train(config, kind, data=corpus, run=run, start=start, resume=resume, jobs=1, callbacks=callbacks)
+    return train(
+        config, kind, RunOptions(data=corpus, run=run, init=start, resume=resume, jobs=1), callbacks=callbacks
+    )
 
 
 def text_tables(backend: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from amtts_core.contract.backend import Backend, Example
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.corpus.manifest import Utterance
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import TrainingResult, train
 from amtts_core.settings import merged
 from amtts_core.storage.json_lines import write_jsonl
@@ -152,12 +153,7 @@ def train_tiny(
     return train(
         config,
         kind,
-        data=corpus,
-        run=run,
-        resume=resume,
-        force=force,
-        from_scratch=from_scratch,
-        jobs=1,
+        RunOptions(data=corpus, run=run, resume=resume, force=force, from_scratch=from_scratch, jobs=1),
         callbacks=callbacks,
     )
 

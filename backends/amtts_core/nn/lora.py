@@ -142,7 +142,7 @@ def merge_stored(weights: Mapping[str, Tensor], adapters: Mapping[str, Any]) -> 
 
 
 @contextmanager
-def merged(network: nn.Module) -> Iterator[None]:
+def merged_adapters(network: nn.Module) -> Iterator[None]:
     """Inside, the network has plain layers with the adapters in their weights; outside all is as before, bit by bit.
 
     For code that reads weights or names of layers itself, as decoders and exports do. Without adapters nothing happens.

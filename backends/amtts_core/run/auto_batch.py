@@ -25,7 +25,7 @@ from amtts_core.contract.backend import Backend
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.memory import return_freed_memory
-from amtts_core.training.step import MemoryFullError
+from amtts_core.training.step import OutOfMemoryError
 from amtts_core.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -94,13 +94,13 @@ class _Search:
 
     def __init__(self, trainer: Trainer, config: RunConfig) -> None:
         self._trainer, self._config = trainer, config
-        self._lengths = trainer.sampler.lengths
+        self._lengths = trainer.loader.sampler.lengths
         self._gpu = trainer.accelerator.device.type == "cuda"
         gc.collect()
         return_freed_memory()  # of an earlier training in this process: a step would seem to need none
         self._base = psutil.Process().memory_info().rss  # before any gradient or moment
         self._allowed = CPU_SHARE * free_memory() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        trainer.steps.may_split = False
+        trainer.runner.may_split = False
 
     def largest(self) -> int:
         good, bad = 0, 0
@@ -112,8 +112,8 @@ class _Search:
                 return budget
             else:
                 good, budget = budget, 2 * budget
-        if not good:  # StepRunner tells what to do where not even one utterance fits
-            self._trainer.steps.may_split = True
+        if not good:  # StepRunner's error has a remedy where not even one utterance fits
+            self._trainer.runner.may_split = True
             self._try(self._heaviest(bad))
             return bad
         for _ in range(3):
@@ -141,7 +141,7 @@ class _Search:
         if self._gpu:
             try:
                 self._try(batches)
-            except MemoryFullError:
+            except OutOfMemoryError:
                 fits, note = False, "out of memory"
             else:
                 fits, note = True, f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB at most"
@@ -159,7 +159,7 @@ class _Search:
     def _try(self, batches: Sequence[Sequence[int]]) -> None:
         trainer = self._trainer
         for indices in batches:
-            trainer.steps.run([trainer.train_data.batch(indices)], rate=0.0, batches=trainer.processes.count)
+            trainer.runner.run([trainer.train_data.batch(indices)], rate=0.0, batches=trainer.processes.count)
 
 
 class PeakMemory:

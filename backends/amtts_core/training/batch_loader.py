@@ -1,49 +1,54 @@
-"""Batches in the order of the sampler, in groups of one optimiser step each, from any position on.
+"""Batches in the order of the sampler, in groups of one optimizer step each, from any position on.
 
-The order is one for all processes, which take turns at it: batch 0 goes to process 0, batch 1 to process 1, and so on
-within every group. A position in an epoch therefore means the same whatever the number of processes, and a run may
-change that number at any step without losing or repeating an utterance.
+The order is one for all processes: batch 0 goes to process 0, batch 1 to process 1, and so on within every group. A
+position in an epoch therefore means the same whatever the number of processes, and a run may change that number at
+any step without losing or repeating an utterance.
 """
 
 from __future__ import annotations
 
-import math
+import logging
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any
 
-from amtts_core.config.sections import TrainingConfig
+from amtts_core.config.sections import DataConfig, TrainingConfig
 from amtts_core.contract.backend import Batch
 from amtts_core.data.dataset import SpeechDataset, prefetch
+from amtts_core.data.mixed_dataset import MixedDataset
 from amtts_core.data.sampler import BucketSampler
-from amtts_core.errors import AmttsError
+
+logger = logging.getLogger(__name__)
 
 
 class BatchLoader:
-    """Hands one process its batches; the position `(epoch, batch)` stands behind what was handed out to all.
+    """Gives one process its batches; the position `(epoch, batch)` is behind the group that all processes got last.
 
     Args:
         data: makes batches.
         sampler: says which.
-        accumulate: batches of one optimiser step on each process.
+        accumulate: batches of one optimizer step on each process.
         rank, world: number of this process, and of all.
     """
 
     def __init__(
         self, data: SpeechDataset, sampler: BucketSampler, *, accumulate: int, rank: int, world: int
     ) -> None:
-        self._data = data
-        self._sampler = sampler
+        self.data, self.sampler = data, sampler
         self._rank, self._world = rank, world
-        self.per_step = accumulate * world
-        """Batches of one optimiser step on all processes together; fewer at the end of an epoch."""
+        self.batches_per_step = accumulate * world
+        """Batches of one optimizer step on all processes together; fewer at the end of an epoch."""
         self.epoch, self.batch = 0, 0
+        """Epoch of the next batch, and its number there."""
+        self.utterances_seen = 0
+        """Utterances of this epoch that the loop took, see `take_epoch_count`."""
         self.waiting = 0.0
-        """Seconds the loop waited for a batch."""
-        self.handed: list[list[int]] = []
-        """The last group on all processes together, as utterance indices."""
-        self.handed_epoch = 0
-        """The epoch it is of."""
+        """Seconds the loop waited for batches."""
+        self.last_group: list[list[int]] = []
+        """The last group of all processes together, as utterance indices."""
+        self.last_epoch = 0
+        """The epoch of `last_group`."""
 
     def groups(self) -> Iterator[list[Batch]]:
         """Groups without end, each as this process's share.
@@ -51,46 +56,95 @@ class BatchLoader:
         Every process gets equally many groups; at the end of an epoch the share of some may be empty.
         """
         while True:
-            left = self._sampler.epoch(self.epoch)[self.batch :]
-            starts = range(0, len(left), self.per_step)
-            shares = [left[start : start + self.per_step][self._rank :: self._world] for start in starts]
-            make = partial(self._data.batch, epoch=self.epoch)
+            left = self.sampler.epoch(self.epoch)[self.batch :]
+            starts = range(0, len(left), self.batches_per_step)
+            shares = [
+                left[start : start + self.batches_per_step][self._rank :: self._world] for start in starts
+            ]
+            make = partial(self.data.batch, epoch=self.epoch)
             stream = prefetch(make, [indices for share in shares for indices in share])
             for start, share in zip(starts, shares, strict=True):
                 waited = time.monotonic()
                 group = [next(stream) for _ in share]
                 self.waiting += time.monotonic() - waited
-                self.handed_epoch = self.epoch
-                self.handed = left[start : start + self.per_step]
-                self.batch += len(self.handed)
+                self.last_epoch = self.epoch
+                self.last_group = left[start : start + self.batches_per_step]
+                self.batch += len(self.last_group)
                 if start == starts[-1]:
                     self.epoch, self.batch = self.epoch + 1, 0
                 yield group
 
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {utterance.id: index for index, utterance in enumerate(self.data.utterances)}
 
-def total_steps(
-    config: TrainingConfig, sampler: BucketSampler, *, per_step: int, origin: tuple[int, int, int] = (0, 0, 0)
-) -> int:
-    """Steps of the whole run: the smaller of `max_steps` and what `max_epochs` come to.
+    def last_ids(self) -> list[str]:
+        """Ids of the utterances of `last_group`; they count as seen."""
+        ids = [self.data.utterances[index].id for indices in self.last_group for index in indices]
+        self.utterances_seen += len(ids)
+        return ids
 
-    Args:
-        config: of the run.
-        sampler: of its training data.
-        per_step: batches of a step on all processes together.
-        origin: step, epoch and batch from which on steps have that many; other than 0 where it was changed on resume.
+    def rebatch(self, ids: Sequence[str]) -> Batch:
+        """A batch of some utterances of the last group, for when memory ran out."""
+        return self.data.batch([self._index[name] for name in ids], epoch=self.last_epoch)
 
-    Raises:
-        AmttsError: both are 0.
-    """
-    limit = config.max_steps
-    if not limit and not config.max_epochs:
-        raise AmttsError("training.max_steps and training.max_epochs are both 0", remedy="Set one of them")
-    steps, first, done = origin
-    for epoch in range(first, config.max_epochs):  # epochs differ by a batch or so; none stands for another
-        steps += math.ceil((len(sampler.epoch(epoch)) - done) / per_step)
-        done = 0
-        if limit and steps >= limit:
-            break
-    if not config.max_epochs:
-        return limit
-    return min(limit or steps, steps)
+    def take_epoch_count(self) -> int:
+        """Utterances of the epoch that just ended; counts anew from here."""
+        seen, self.utterances_seen = self.utterances_seen, 0
+        return seen
+
+    def padding_share(self) -> float:
+        """Share of the seconds of this epoch's batches that are padding."""
+        return self.sampler.padding_share(self.sampler.epoch(self.epoch))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position, and what the order of batches follows from."""
+        return {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "utterances_seen": self.utterances_seen,
+            "order": self._order(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], *, same_data: bool = True) -> None:
+        """Continues from `state_dict`. Where the order of batches changed, the epoch begins again, with a warning.
+
+        Args:
+            state: as `state_dict` returned it.
+            same_data: False where the utterances are others.
+        """
+        self.epoch, self.batch = state["epoch"], state["batch"]
+        self.utterances_seen = state["utterances_seen"]
+        own, stored = self._order(), state["order"]
+        changed = [
+            f"{name} was {stored.get(name)}, is now {own.get(name)}"
+            for name in {**stored, **own}
+            if stored.get(name) != own.get(name)
+        ]
+        if not same_data:
+            changed.append("other data")
+        if changed and self.batch:
+            logger.warning("%s: epoch %d begins again, in another order", ", ".join(changed), self.epoch)
+            self.batch = self.utterances_seen = 0
+
+    def _order(self) -> dict[str, float]:
+        """What decides which batch is the n-th of an epoch, so that a position means something."""
+        found: dict[str, float] = {
+            "training.seed": self.sampler.seed,
+            "data.batch_frames": self.sampler.batch_frames,
+            "data.max_utterances": self.sampler.max_utterances,
+        }
+        if isinstance(self.data, MixedDataset):
+            found["replayed utterances"] = self.data.draw(0).count
+        return found
+
+
+def sampler_of(dataset: SpeechDataset, data: DataConfig, training: TrainingConfig) -> BucketSampler:
+    """The order of a dataset's batches, as the settings say."""
+    return BucketSampler(
+        dataset.frames(),
+        members=dataset.draw(training.seed) if isinstance(dataset, MixedDataset) else None,
+        batch_frames=data.batch_frames,
+        max_utterances=data.max_utterances,
+        seed=training.seed,
+    )

@@ -1,28 +1,28 @@
-"""Losses that cannot lie: what is not finite never reaches the weights, what never moves is said aloud."""
+"""Skips batches whose loss or gradient is not finite, and warns of a loss that never changes."""
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from amtts_core.checkpoints.checkpoint import checkpoints_of
+from amtts_core.checkpoints.folders import checkpoints_of
 from amtts_core.errors import AmttsError
-from amtts_core.storage.json_lines import json_line
+from amtts_core.storage.line_ledger import LineLedger
 
 logger = logging.getLogger(__name__)
 
-STILL = 50
-"""Steps with the very same loss before a warning."""
+CONSTANT_STEPS = 50
+"""Steps with exactly the same loss before a warning."""
 
 
 class BadBatchError(Exception):
-    """A batch whose loss or gradient is not finite; the step has to be skipped.
+    """A loss or gradient is not finite; the step has to be skipped.
 
     Args:
         reason: what was not finite.
-        elsewhere: it was another process that saw it, which knows more.
+        elsewhere: another process saw it, and that one knows more.
     """
 
     def __init__(self, reason: str, *, elsewhere: bool = False) -> None:
@@ -31,20 +31,20 @@ class BadBatchError(Exception):
 
 
 class LossGuard:
-    """Counts bad batches in a row and watches for a loss that stands still.
+    """Counts bad batches in a row, and steps in a row with the same loss.
 
     Args:
-        run: `bad_batches.jsonl` is written there.
+        run: folder of the run, in which it writes `bad_batches.jsonl`.
         limit: bad batches in a row that are skipped before the run stops.
-        writes: one process of a run does.
+        writes: True on the one process that writes.
     """
 
     def __init__(self, run: Path, *, limit: int, writes: bool = True) -> None:
-        self._ledger = run / "bad_batches.jsonl"
-        self._writes = writes
-        self._limit = limit
-        self.in_a_row = 0
+        self._run, self._limit, self._writes = run, limit, writes
+        self._ledger = LineLedger(run / "bad_batches.jsonl")
+        self._in_a_row = 0
         self.skipped = 0
+        """Bad batches since the run began."""
         self._last: float | None = None
         self._same = 0
 
@@ -53,56 +53,62 @@ class LossGuard:
 
         Args:
             reason: what was not finite.
-            step: the step that would have been made.
-            epoch: where the batch belongs.
+            step: number of the step that the batch would have been.
+            epoch: of the batch.
             ids: its utterances.
 
         Raises:
             AmttsError: it is one too many in a row.
+            OSError: the list of bad batches cannot be written.
         """
-        row = {"step": step, "epoch": epoch, "reason": reason, "ids": list(ids)}
+        path = self._ledger.path
         if self._writes:
-            with self._ledger.open("a", encoding="utf-8") as handle:
-                handle.write(json_line(row))
-                handle.flush()
-                os.fsync(handle.fileno())
-        self.in_a_row += 1
+            self._ledger.add({"step": step, "epoch": epoch, "reason": reason, "ids": list(ids)})
+            self._ledger.flush()
+        self._in_a_row += 1
         self.skipped += 1
-        if self.in_a_row > self._limit:
-            begun = bool(checkpoints_of(self._ledger.parent))
+        if self._in_a_row > self._limit:
             raise AmttsError(
-                f"step {step}: {reason}; that is bad batch {self.in_a_row} in a row "
-                f"(training.max_bad_batches is {self._limit}); their utterances are in {self._ledger}",
+                f"step {step}: {reason}; that is bad batch {self._in_a_row} in a row "
+                f"(training.max_bad_batches is {self._limit}); their utterances are in {path}",
                 remedy="Check them, or lower training.optim.learning_rate, then "
-                + ("continue with --resume" if begun else "begin again: there is no checkpoint yet"),
+                + (
+                    "continue with --resume"
+                    if checkpoints_of(self._run)
+                    else "begin again: there is no checkpoint yet"
+                ),
             )
-        logger.warning(
-            "step %d: %s; the batch is skipped, its utterances are in %s", step, reason, self._ledger
-        )
+        logger.warning("step %d: %s; the batch is skipped, its utterances are in %s", step, reason, path)
 
-    def size(self) -> int:
-        """Bytes of `bad_batches.jsonl`."""
-        return self._ledger.stat().st_size if self._ledger.exists() else 0
-
-    def cut(self, size: int) -> None:
-        """Cuts it back to `size` bytes: later rows belong to steps that will be tried again."""
-        if self.size() > size:
-            os.truncate(self._ledger, size)
-        if not size:
-            self._ledger.unlink(missing_ok=True)
-
-    def good(self, step: int, loss: float) -> None:
-        """A step was made; warns once when its loss is exactly 0 or has not moved for `STILL` steps."""
-        self.in_a_row = 0
+    def check_step(self, step: int, loss: float) -> None:
+        """Counts a good step; warns once when its loss is exactly 0 or did not change for `CONSTANT_STEPS` steps."""
+        self._in_a_row = 0
         self._same = self._same + 1 if loss == self._last else 0
         self._last = loss
-        if self._same == STILL:
+        if self._same == CONSTANT_STEPS:
             logger.warning(
                 "step %d: the loss has been exactly %g for %d steps. Likely causes: the learning rate is 0, every "
-                "parameter is frozen, the loss does not depend on the network, or every batch is the same and learnt",
+                "parameter is frozen, the loss does not depend on the network, or every batch is the same",
                 step,
                 loss,
-                STILL,
+                CONSTANT_STEPS,
             )
         elif loss == 0.0 and self._same == 0:
-            logger.warning("step %d: the loss is exactly 0: nothing is learnt from it", step)
+            logger.warning("step %d: the loss is exactly 0, so the network learns nothing from it", step)
+
+    def clear(self) -> None:
+        """Removes the list of bad batches: a new run begins."""
+        if self._writes:
+            self._ledger.path.unlink(missing_ok=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both counts, and the bytes of the list of bad batches."""
+        return {"in_a_row": self._in_a_row, "skipped": self.skipped, "ledger_bytes": self._ledger.size()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from `state_dict`; cuts the list back to the checkpoint."""
+        self._in_a_row, self.skipped = state["in_a_row"], state["skipped"]
+        if self._writes:
+            self._ledger.truncate(state["ledger_bytes"])
+            if not state["ledger_bytes"]:
+                self._ledger.path.unlink(missing_ok=True)

@@ -1,123 +1,94 @@
-"""What a run reports about its losses and its speed: since the last report, and since the loop began."""
+"""Means of a run's metrics since the last report, and its speed since then and since the loop began."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from amtts_core.contract.backend import Batch
-from amtts_core.data.dataset import SpeechDataset
-from amtts_core.training.callbacks.base import StepReport, TrainingOutcome
-from amtts_core.training.throughput import ThroughputCounter, speeds
+from amtts_core.training.distributed.processes import Processes
+from amtts_core.training.throughput import SpeedMeter, ThroughputCounter, UtteranceSizes
+from amtts_core.units import Seconds
 
-if TYPE_CHECKING:
-    from amtts_core.training.trainer import Trainer
+
+@dataclass(frozen=True, kw_only=True)
+class RunTotals:
+    """Sums since the loop began, over all processes."""
+
+    seconds: Seconds
+    """Of the loop, with validation, samples and checkpoints."""
+    audio: Seconds
+    utterances: float
+    tokens: float
+    speed: dict[str, float]
+    """Of training steps alone, see `SpeedMeter.speeds`."""
 
 
 class MetricAggregator:
-    """Counts of one process; times in seconds.
+    """Aggregates the metrics and counts of one process; `report` and `totals` reduce them over all.
 
     Args:
-        data: what is learnt.
-        lengths: (N,) frames of its utterances.
-        rows: id of an utterance -> its number.
+        sizes: of the utterances that are trained on.
+        speed: turns counts into speeds.
+        processes: of the run.
     """
 
-    def __init__(self, data: SpeechDataset, lengths: np.ndarray, rows: Mapping[str, int]) -> None:
-        self._data, self._lengths, self._rows = data, lengths, rows
-        self._sums: dict[str, float] = defaultdict(float)
-        self._steps = 0
+    def __init__(self, sizes: UtteranceSizes, speed: SpeedMeter, processes: Processes) -> None:
+        self._sizes, self._speed, self._processes = sizes, speed, processes
         self.start()
 
     def start(self) -> None:
-        """The loop begins."""
+        """The loop begins: everything is 0."""
         self._started = time.monotonic()
-        self._run, self._window, self._waited = ThroughputCounter(), ThroughputCounter(), 0.0
+        self._all, self._window, self._waited = ThroughputCounter(), ThroughputCounter(), 0.0
+        self._sums: dict[str, float] = defaultdict(float)
+        self._steps = 0
 
     def add(
-        self, metrics: Mapping[str, float], group: list[Batch], *, seconds: float, waiting: float
+        self, metrics: Mapping[str, float], batches: Sequence[Batch], *, seconds: Seconds, waited: Seconds
     ) -> None:
         """Counts a step.
 
         Args:
             metrics: of the step.
-            group: its batches.
-            seconds: it took, without waiting for them.
-            waiting: for batches since the loop began.
+            batches: of this process.
+            seconds: that it took, without waiting for its batches.
+            waited: for batches since the loop began.
         """
         for name, value in metrics.items():
             self._sums[name] += value
         self._steps += 1
-        window, waited = self._window, waiting - self._waited
-        self._waited = waiting
-        window.seconds += seconds + waited
-        window.waiting += waited
-        for batch in group:
-            rows = [self._rows[name] for name in batch["ids"]]
-            lengths = self._lengths[rows]
-            window.utterances += len(rows)
-            window.audio += sum(self._data.utterances[row].duration for row in rows)
-            window.tokens += sum(len(self._data.tokens[row]) for row in rows)
-            window.frames += int(lengths.sum())
-            window.padded += int(lengths.max()) * len(rows)
+        waiting, self._waited = waited - self._waited, waited
+        self._window.add(self._sizes.of(batches, seconds=seconds + waiting, waiting=waiting))
 
-    def report(self, trainer: Trainer, *, rate: float) -> StepReport:
-        """The means since the last report that was due; this one, where it is due, is over all processes and ends them.
+    def means(self, *, reduce: bool) -> tuple[dict[str, float], dict[str, float]]:
+        """Mean of every metric since the last reduced report, and the speeds since then.
 
         Args:
-            trainer: has just made a step.
-            rate: learning rate of the step.
+            reduce: over all processes, and begin a new window; every process has to call this then. Otherwise the
+                means are this process's share, and there are no speeds.
         """
-        due = trainer.step % trainer.config.log_every == 0 or trainer.step == trainer.total_steps
-        # Each process measured its part of the mean; they are put together where somebody reads them.
-        sums = trainer.processes.total(self._sums) if due else self._sums
-        share = trainer.processes.count if due else 1
-        report = StepReport(
-            step=trainer.step,
-            epoch=trainer.epoch,
-            total_steps=trainer.total_steps,
-            metrics={name: value / self._steps / share for name, value in sums.items()}
-            | {"train/learning_rate": rate},
-            log_due=due,
-            speed=speeds(trainer, self._window) if due else {},
-        )
-        if due:
-            self._run.add(self._window)
-            self._sums, self._steps, self._window = defaultdict(float), 0, ThroughputCounter()
-        return report
+        if not reduce:
+            return {name: value / self._steps for name, value in self._sums.items()}, {}
+        # Each process measured its part of the mean: the sum over the processes is that of all.
+        total = self._processes.total(self._sums)
+        means = {name: value / self._steps / self._processes.count for name, value in total.items()}
+        speeds = self._speed.speeds(self._window)
+        self._all.add(self._window)
+        self._sums, self._steps, self._window = defaultdict(float), 0, ThroughputCounter()
+        return means, speeds
 
-    def outcome(
-        self, trainer: Trainer, *, reason: str, first: int, metrics: dict[str, float]
-    ) -> TrainingOutcome:
-        """The run's report, summed over all processes (every one has to call this).
-
-        Args:
-            trainer: has just ended.
-            reason: why it ended.
-            first: step where it began.
-            metrics: of the last validation.
-        """
-        self._run.add(self._window)  # steps since the last report
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        total = trainer.processes.total(vars(self._run))
-        return TrainingOutcome(
-            reason=reason,
-            step=trainer.step,
-            epoch=trainer.epoch,
-            seconds=seconds,
-            steps_per_second=(trainer.step - first) / seconds,
-            data_wait_share=trainer.feed.waiting / seconds,
-            padding_share=trainer.sampler.padding_share(trainer.sampler.epoch(trainer.epoch)),
-            audio_seconds_per_second=total["audio"] / seconds,
-            utterances_per_second=total["utterances"] / seconds,
-            tokens_per_second=total["tokens"] / seconds,
-            skipped_batches=trainer.guard.skipped,
-            speed=speeds(trainer, self._run),
-            metrics=metrics,
-            best_metric=trainer.judge.best,
-            best_step=trainer.judge.best_step,
+    def totals(self) -> RunTotals:
+        """Everything since the loop began; every process has to call this."""
+        self._all.add(self._window)  # steps since the last report
+        self._window = ThroughputCounter()
+        total = self._processes.total(vars(self._all))
+        return RunTotals(
+            seconds=max(time.monotonic() - self._started, 1e-9),
+            audio=total["audio"],
+            utterances=total["utterances"],
+            tokens=total["tokens"],
+            speed=self._speed.speeds(self._all),
         )

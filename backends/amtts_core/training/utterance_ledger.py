@@ -1,17 +1,19 @@
-"""Which utterances were learnt from, step by step: the proof that none was lost and none repeated.
+"""`seen_utterances.jsonl`: the utterances of every step, the proof that none was lost and none repeated.
 
-One JSON line a step in `seen_utterances.jsonl`: the utterances of all processes in the order of the batches. Lines are
-written by the main process when a checkpoint is, and cut back to the checkpoint on resume, so the file always equals
-that of an undisturbed run.
+One JSON line a step with the utterances of all processes in the order of the batches. The main process writes the
+lines of the steps since the last checkpoint when it writes the next one. A resumed run cuts the file back to its
+checkpoint, so the file always equals that of an undisturbed run.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from amtts_core.storage.json_lines import json_line, read_json_lines
+from amtts_core.storage.line_ledger import LineLedger
+
+NAME = "seen_utterances.jsonl"
 
 
 class UtteranceLedger:
@@ -19,39 +21,38 @@ class UtteranceLedger:
 
     Args:
         run: folder of the run.
+        writes: True on the one process that writes.
     """
 
-    def __init__(self, run: Path) -> None:
-        self._path = run / "seen_utterances.jsonl"
-        self._waiting: list[str] = []
+    def __init__(self, run: Path, *, writes: bool = True) -> None:
+        self._lines, self._writes = LineLedger(run / NAME), writes
 
     def add(self, step: int, epoch: int, ids: Sequence[str], *, skipped: bool = False) -> None:
-        """Remembers the utterances of a step (or of a skipped one)."""
+        """Queues the utterances of a step (or of a skipped one)."""
         row: dict[str, object] = {"step": step, "epoch": epoch, "ids": list(ids)}
         if skipped:
             row["skipped"] = True
-        self._waiting.append(json_line(row))
+        self._lines.add(row)
 
     def flush(self) -> None:
-        """Writes what is waiting and flushes it to disk."""
-        if self._waiting:
-            with self._path.open("a", encoding="utf-8") as handle:
-                handle.write("".join(self._waiting))
-                handle.flush()
-                os.fsync(handle.fileno())
-            self._waiting = []
+        """Writes the queued lines to disk.
 
-    def size(self) -> int:
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if self._writes:
+            self._lines.flush()
+
+    def clear(self) -> None:
+        """Empties the file: a new run begins."""
+        if self._writes:
+            self._lines.truncate(0)
+
+    def state_dict(self) -> dict[str, Any]:
         """Bytes of the file after the last flush."""
-        return self._path.stat().st_size if self._path.exists() else 0
+        return {"bytes": self._lines.size()}
 
-    def cut(self, size: int) -> None:
-        """Cuts the file back to `size` bytes: what came after belongs to steps that will be made again."""
-        self._waiting = []
-        if self._path.exists() and self._path.stat().st_size > size:
-            os.truncate(self._path, size)
-
-
-def read_ledger(path: Path) -> list[dict[str, object]]:
-    """The rows of a ledger file."""
-    return list(read_json_lines(path))
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Cuts the file back to the checkpoint."""
+        if self._writes:
+            self._lines.truncate(state["bytes"])

@@ -15,6 +15,7 @@ from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.finetune.init_weights import open_init_weights
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.training.statistics import Alone
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
@@ -41,7 +42,7 @@ def run(model: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("run")
     config, kind = tiny_config("indextts2", model=model)
     data = make_corpus(folder / "data", train_items=6, val_items=2, speakers=("ሀና", "በላይ"))
-    train(config, kind, data=data, run=folder / "run")
+    train(config, kind, RunOptions(data=data, run=folder / "run"))
     return folder / "run"
 
 

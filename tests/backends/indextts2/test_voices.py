@@ -25,6 +25,7 @@ from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.finetune.trainable import parameter_kinds
 from amtts_core.run.datasets import RunData, condense_clips, load_data
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.settings import merged
 from amtts_indextts2.backend import IndexTTS2Backend
@@ -89,7 +90,7 @@ def learn(
     training = {"max_steps": 4, "validate_every": 2, "save_every": 2, **changes}
     config, kind = tiny_config("indextts2", model=model, training=training)
     begun = open_init_weights(start) if start else None
-    train(config, kind, data=corpus, run=run, start=begun, resume=resume, jobs=1)
+    train(config, kind, RunOptions(data=corpus, run=run, init=begun, resume=resume, jobs=1))
 
 
 def build(model: dict[str, Any], **changes: Any) -> IndexTTS2Backend:

@@ -15,6 +15,7 @@ from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.errors import AmttsError
 from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.nn.discriminators import PeriodCritic, discriminator_loss
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.settings import merged
 from amtts_vits.backend import VitsBackend
@@ -106,7 +107,7 @@ def test_a_run_without_critics_starts_one_with_them_and_back(
         config, kind = tiny_config(
             "vits", model=merged(dict(origin.model) if origin else {}, model), training={"max_steps": 1}
         )
-        train(config, kind, data=corpus, run=tmp_path / run, start=origin, jobs=1)
+        train(config, kind, RunOptions(data=corpus, run=tmp_path / run, init=origin, jobs=1))
         return read_checkpoint(tmp_path / run).weights()
 
     assert not any(name.startswith("discriminator.") for name in learn("simple", mode="simple"))

@@ -12,6 +12,7 @@ from tiny_voice import fidel_tokenizer, make_corpus, tiny_config, train_tiny
 from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.init_weights import open_init_weights
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 
 
@@ -33,7 +34,7 @@ def test_every_speaker_begins_as_the_single_voice_and_learns(tmp_path: Path) -> 
     assert np.abs(spoken["sara"] - spoken[""]).max() < 1e-5
     two = make_corpus(tmp_path / "two", train_items=4, val_items=1, speakers=("abebe", "sara"))
     more, _ = tiny_config("vits", training={"max_steps": 2})
-    train(more, kind, data=two, run=tmp_path / "grown", start=start, jobs=1)
+    train(more, kind, RunOptions(data=two, run=tmp_path / "grown", init=start, jobs=1))
     grown = open_init_weights(tmp_path / "grown")
     assert json.loads((grown.source / "checkpoint.json").read_text())["speakers"] == ["abebe", "sara"]
     with pytest.raises(CheckpointError, match="knows 2 speakers, and the corpus has one"):

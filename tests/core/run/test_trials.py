@@ -17,9 +17,10 @@ from amtts_core.errors import AmttsError
 from amtts_core.run import auto_batch
 from amtts_core.run.auto_batch import PeakMemory
 from amtts_core.run.dry_run import dry_run
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
-from amtts_core.training.step import MemoryFullError
-from amtts_core.training.utterance_ledger import read_ledger
+from amtts_core.storage.json_lines import read_json_lines
+from amtts_core.training.step import OutOfMemoryError
 
 
 def files_in(folder: Path) -> set[Path]:
@@ -33,7 +34,7 @@ def test_a_dry_run_measures_everything_and_leaves_nothing(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     config, kind = tiny_config(data={"max_utterances": 5}, training={"max_steps": 400, "sample_every": 100})
     before = files_in(corpus) | files_in(tmp_path)
-    tried = dry_run(config, kind, data=corpus, jobs=1)
+    tried = dry_run(config, kind, RunOptions(data=corpus, run=corpus / "none", jobs=1))
     assert files_in(corpus) | files_in(tmp_path) == before
     assert tried.utterances == 5
     assert min(tried.step, tried.validation, tried.sample, tried.checkpoint) > 0
@@ -46,14 +47,14 @@ def test_a_dry_run_measures_everything_and_leaves_nothing(
 
 def test_a_dry_run_counts_the_steps_of_epochs(corpus: Path) -> None:
     config, kind = tiny_config(training={"max_steps": 0, "max_epochs": 3})
-    tried = dry_run(config, kind, data=corpus, jobs=1)
+    tried = dry_run(config, kind, RunOptions(data=corpus, run=corpus / "none", jobs=1))
     assert 9 <= tried.total_steps <= 15, "four batches an epoch, give or take one"
 
 
 def test_a_dry_run_tells_what_would_go_wrong(corpus: Path) -> None:
     config, kind = tiny_config(training={"best_by": "val/mell"})
     with pytest.raises(AmttsError, match=r"dry run: training.best_by is 'val/mell'"):
-        dry_run(config, kind, data=corpus, jobs=1)
+        dry_run(config, kind, RunOptions(data=corpus, run=corpus / "none", jobs=1))
 
 
 def test_overfit_learns_a_few_and_is_measured_on_them(
@@ -66,9 +67,9 @@ def test_overfit_learns_a_few_and_is_measured_on_them(
         "optim": {"learning_rate": 6e-3, "schedule": "constant"},
     }
     result = train_tiny(corpus, tmp_path / "run", data={"overfit": 2}, training=training)
-    ids = {name for row in read_ledger(tmp_path / "run/seen_utterances.jsonl") for name in row["ids"]}  # type: ignore[attr-defined]
+    ids = {name for row in read_json_lines(tmp_path / "run/seen_utterances.jsonl") for name in row["ids"]}  # type: ignore[attr-defined]
     assert ids == {"u000", "u001"}
-    assert "learnt by heart" in caplog.text
+    assert "overfitting 2 utterances" in caplog.text
     assert result.outcome.metrics["val/total"] == pytest.approx(result.outcome.best_metric or 0)
     first = read_checkpoint(tmp_path / "run/checkpoints/step-00000015").info.metrics["val/total"]
     assert result.outcome.metrics["val/total"] < 0.9 * first
@@ -85,7 +86,7 @@ def searched(
 
     def too_small(self: Any, batches: Any) -> None:
         if any(int(self._lengths[batch].max()) * len(batch) > limit for batch in batches):
-            raise MemoryFullError
+            raise OutOfMemoryError
         tried(self, batches)
 
     monkeypatch.setattr(auto_batch._Search, "_try", too_small)
@@ -98,7 +99,7 @@ def searched(
     monkeypatch.setattr(auto_batch._Search, "__init__", as_gpu)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
     config, kind = tiny_config(data={"batch_frames": frames}, training={"max_steps": 1, **training})
-    train(config, kind, data=corpus, run=run, auto_batch=True, jobs=1)
+    train(config, kind, RunOptions(data=corpus, run=run, auto_batch=True, jobs=1))
     return read_config_file(run / "config.yaml")
 
 
@@ -121,7 +122,7 @@ def test_less_than_was_asked_for_is_made_up_by_accumulation(
 
 def test_the_search_changes_nothing_of_the_run(corpus: Path, tmp_path: Path) -> None:
     config, kind = tiny_config(model={"dropout": 0.2}, training={"max_steps": 2})
-    train(config, kind, data=corpus, run=tmp_path / "found", auto_batch=True, jobs=1)
+    train(config, kind, RunOptions(data=corpus, run=tmp_path / "found", auto_batch=True, jobs=1))
     frames = read_config_file(tmp_path / "found/config.yaml")["data"]["batch_frames"]
     train_tiny(
         corpus,
@@ -141,7 +142,7 @@ def test_on_a_cpu_it_stays_below_a_share_of_what_is_free(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(auto_batch, "free_memory", lambda: 10_000)
     config, kind = tiny_config()
-    train(config, kind, data=corpus, run=tmp_path / "run", auto_batch=True, jobs=1)
+    train(config, kind, RunOptions(data=corpus, run=tmp_path / "run", auto_batch=True, jobs=1))
     assert "may be used" in caplog.text
     assert read_config_file(tmp_path / "run/config.yaml")["data"]["batch_frames"] < 300
 

@@ -18,7 +18,7 @@ from tiny_voice import assignments
 from amtts_cli.app import main
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.registry import backend_names
-from amtts_core.training.utterance_ledger import read_ledger
+from amtts_core.storage.json_lines import read_json_lines
 
 CHILD = str(Path(__file__).resolve().parents[2] / "support/processes_child.py")
 AMTTS = ("-m", "amtts_cli")
@@ -153,7 +153,7 @@ def test_the_number_of_processes_changes_within_an_epoch(corpus: Path, tmp_path:
         words = arguments(corpus, run, settings=cut, accumulate=2 // processes, max_steps=steps, save_every=1)
         two(words) if processes == 2 else one(words)
     assert (whole / "seen_utterances.jsonl").read_bytes() == (run / "seen_utterances.jsonl").read_bytes()
-    first = [row["ids"] for row in read_ledger(run / "seen_utterances.jsonl") if row["epoch"] == 0]
+    first = [row["ids"] for row in read_json_lines(run / "seen_utterances.jsonl") if row["epoch"] == 0]
     assert [len(ids) for ids in first] == [2, 2, 2, 2, 2, 1]  # type: ignore[arg-type]
     assert len({name for ids in first for name in ids}) == 11, "none lost, none repeated"  # type: ignore[attr-defined]
 
@@ -165,7 +165,7 @@ def test_steps_of_another_size_go_on_where_the_epoch_was(corpus: Path, tmp_path:
     one(arguments(corpus, run, settings=cut, max_steps=3))
     shown = two(arguments(corpus, run, settings=cut, max_steps=0, max_epochs=2))
     assert "a step learns from 2 batches now" in shown
-    counted = Counter(name for row in read_ledger(run / "seen_utterances.jsonl") for name in row["ids"])  # type: ignore[attr-defined]
+    counted = Counter(name for row in read_json_lines(run / "seen_utterances.jsonl") for name in row["ids"])  # type: ignore[attr-defined]
     assert len(counted) == 11
     assert set(counted.values()) == {2}
     assert f"finished at step {3 + 4 + 6}" in shown
@@ -190,7 +190,7 @@ def test_gradients_are_sent_once_a_step_and_shards_that_do_not_divide_do_not_han
     cut = ("data.max_samples=11", "data.max_utterances=1")
     words = arguments(corpus, run, settings=cut, max_steps=0, max_epochs=3, accumulate=3)
     two(["--count", str(counts), *words], program=[CHILD])
-    rows = read_ledger(run / "seen_utterances.jsonl")
+    rows = list(read_json_lines(run / "seen_utterances.jsonl"))
     assert [len(row["ids"]) for row in rows] == [6, 5] * 3  # type: ignore[arg-type]
     assert set(Counter(name for row in rows for name in row["ids"]).values()) == {3}  # type: ignore[attr-defined]
     assert len(counts.read_text().split()) == len(rows), (

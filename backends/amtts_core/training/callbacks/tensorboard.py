@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.pictures import to_image
+from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from amtts_core.training.trainer import Trainer
 
 
 class TensorBoardLogger(Callback):
@@ -21,10 +20,10 @@ class TensorBoardLogger(Callback):
         self._folder = folder
         self._writer: Any = None
 
-    def started(self, trainer: Trainer) -> None:
+    def started(self, state: RunState) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(self._folder), purge_step=trainer.step + 1 if trainer.step else None)
+        self._writer = SummaryWriter(str(self._folder), purge_step=state.step + 1 if state.step else None)
 
     def stepped(self, report: StepReport) -> None:
         if report.log_due:

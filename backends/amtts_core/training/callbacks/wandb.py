@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from amtts_core.errors import AmttsError
 from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.pictures import to_image
+from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from amtts_core.training.trainer import Trainer
 
 
 class WandbLogger(Callback):
@@ -44,7 +43,7 @@ class WandbLogger(Callback):
         self._folder, self._mode = folder, mode
         self._run: Any = None
 
-    def started(self, trainer: Trainer) -> None:
+    def started(self, state: RunState) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._run = self._wandb.init(
             project=os.environ.get("WANDB_PROJECT", "amtts"),
@@ -53,8 +52,8 @@ class WandbLogger(Callback):
             mode=self._mode,
             id=self._id(),
             resume="allow",
-            config={"backend": trainer.info.backend, "model": trainer.info.backend_config}
-            | {"training": trainer.config.model_dump(mode="json")},
+            config={"backend": state.info.backend, "model": state.info.backend_config}
+            | {"training": state.config.model_dump(mode="json")},
             settings=self._wandb.Settings(silent=True),
         )
 

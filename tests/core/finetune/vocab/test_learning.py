@@ -20,7 +20,7 @@ from amtts_core.nn.lora import (
     describe_adapters,
     lora_targets,
     merge_stored,
-    merged,
+    merged_adapters,
 )
 from amtts_core.nn.scaled_rows import ScaledRows
 from amtts_core.nn.text_loss import text_cross_entropy
@@ -181,7 +181,7 @@ def test_lora_adapts_conv1d_and_linear_and_merges_back() -> None:
     stored = {name: value.detach().clone() for name, value in network.state_dict().items()}
     state = merge_stored(stored, told)
     assert set(state) == names
-    with merged(network):
+    with merged_adapters(network):
         assert set(network.state_dict()) == names
         for name, value in network.state_dict().items():
             torch.testing.assert_close(value, state[name])

@@ -16,6 +16,7 @@ from amtts_core.forgetting.old_text import old_ids, original_size, read_texts, t
 from amtts_core.forgetting.text_losses import ForgettingGuard, compare_scores
 from amtts_core.nn.text_loss import ScoresText
 from amtts_core.training.callbacks.base import Callback
+from amtts_core.training.run_state import RunState
 from amtts_core.training.validation import VALIDATION_RNG_KEY
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from amtts_core.contract.backend import Backend
     from amtts_core.data.dataset import SpeechDataset
-    from amtts_core.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 FILE = "forgetting.json"
@@ -32,9 +32,9 @@ METRICS = {"text": ("forgetting/text", "forgetting/rise"),
 """What is scored -> the score's name, in nats per token, and that of its rise since the start."""
 
 
-def open_watch(
+def open_monitor(
     run: Path, config: RunConfig, backend: Backend, *, new_tokens: list[int], jobs: int
-) -> ForgettingWatch | None:
+) -> ForgettingMonitor | None:
     """The watch that `training.guard` asks for; None where it asks for none.
 
     Raises:
@@ -58,10 +58,10 @@ def open_watch(
     if guard.old_data:
         data = Path(guard.old_data)
         speech = old_speech(backend, data, new_tokens=new_tokens, cache=config.data.cache, jobs=jobs)
-    return ForgettingWatch(run, limit=guard.limit, texts=texts, speech=speech)
+    return ForgettingMonitor(run, limit=guard.limit, texts=texts, speech=speech)
 
 
-class ForgettingWatch(Callback):
+class ForgettingMonitor(Callback):
     """Adds the scores of old texts and old speech, and their rises, to each validation; see `METRICS`.
 
     The scores at the start stand in `forgetting.json` of the run, so that a resumed one compares with the same start.
@@ -77,42 +77,44 @@ class ForgettingWatch(Callback):
         self._file = run / FILE
         self._limit = limit
         self._texts, self._speech = texts, speech
-        self._trainer: Trainer | None = None
+        self._state: RunState | None = None
         self._before: dict[str, list[float]] = {}
-        self.lost: AmttsError | None = None
+        scored = [what for what, given in (("text", bool(texts)), ("speech", speech is not None)) if given]
+        self.metric_names = [name for what in scored for name in METRICS[what]]
+        self.failure: AmttsError | None = None
         """Why the run was stopped; None where it was not."""
 
-    def started(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        if trainer.step:
+    def started(self, state: RunState) -> None:
+        self._state = state
+        if state.step:
             self._before = self._stored()
             return
-        with torch.random.fork_rng(), trainer.as_spoken():
+        with torch.random.fork_rng(), state.inference_weights():
             self._before = self._scores()
         stored = {**self._watched(), "before": self._before}
         self._file.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
 
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
-        assert self._trainer is not None
+        assert self._state is not None
         for what, after in self._scores().items():
             found = compare_scores(self._before[what], after)
             score, rise = METRICS[what]
             metrics[score], metrics[rise] = found.after, found.rise
-            if not self._limit or self.lost is not None:
+            if not self._limit or self.failure is not None:
                 continue
             try:
                 ForgettingGuard(self._before[what], limit=self._limit, what=what).check(after)
             except AmttsError as fault:
-                self.lost = AmttsError(
+                self.failure = AmttsError(
                     f"stopped at step {step}: {fault.message} (training.guard.limit)",
-                    remedy=f"{fault.remedy}; the checkpoint of this step is kept in {self._trainer.run}",
+                    remedy=f"{fault.remedy}; the checkpoint of this step is kept in {self._state.folder}",
                 )
-                self._trainer.ask_stop("forgetting")
+                self._state.request_stop("forgetting")
 
     def _scores(self) -> dict[str, list[float]]:
-        trainer = self._trainer
-        assert trainer is not None
-        backend, new = trainer.backend, set(trainer.info.new_tokens)
+        state = self._state
+        assert state is not None
+        backend, new = state.backend, set(state.info.new_tokens)
         found = {}
         if self._texts:
             tokenizer = backend.text_tokenizer
@@ -123,7 +125,7 @@ class ForgettingWatch(Callback):
             found["speech"] = speech_scores(
                 backend,
                 self._speech,
-                losses=lambda batch: trainer.steps.losses(batch, rng_key=VALIDATION_RNG_KEY),
+                losses=lambda batch: state.losses(batch, VALIDATION_RNG_KEY),
             )
         return found
 
