@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "support")]
 KINDS = ("time", "file", "save", "accumulation")
 SETTINGS = {
-    "data.batch_frames": 200,
+    "data.batch_seconds": 2.32,
     "training.accumulate": 3,
     "training.save_every": 2,
     "training.validate_every": 5,

@@ -67,7 +67,7 @@ def train(
     ] = False,
     auto_batch: Annotated[
         bool,
-        typer.Option("--auto-batch", help="Look for the largest data.batch_frames that fits into memory."),
+        typer.Option("--auto-batch", help="Look for the largest data.batch_seconds that fits into memory."),
     ] = False,
     feedback: Annotated[
         Path | None,
@@ -100,7 +100,7 @@ def train(
     if resume and (dry or auto_batch):
         raise AmttsError(
             f"{'--dry-run' if dry else '--auto-batch'} belongs to a new run, --resume to one that has begun",
-            remedy="Leave one of them out; --set data.batch_frames=N changes batches on resume",
+            remedy="Leave one of them out; --set data.batch_seconds=N changes batches on resume",
         )
     if dry and auto_batch:
         raise AmttsError("--dry-run and --auto-batch exclude each other", remedy="Use one after the other")

@@ -29,7 +29,7 @@ QUICK = (
         "training.log_every=1",
     ),
     *("--set", "training.sample_every=0", "--set", "training.tensorboard=false"),
-    *("--set", "data.batch_frames=300"),
+    *("--set", "data.batch_seconds=3.48"),
 )
 
 

@@ -9,7 +9,7 @@ from command_line import Done, call
 
 SETTINGS = (
     *("training.validate_every=2", "training.save_every=2", "training.keep=9", "training.ema_decay=0.9"),
-    *("training.sample_every=0", "training.tensorboard=false", "data.batch_frames=300"),
+    *("training.sample_every=0", "training.tensorboard=false", "data.batch_seconds=3.48"),
 )
 
 

@@ -103,7 +103,7 @@ def tiny_config(backend: str = "chatterbox-mel", **sections: Any) -> tuple[RunCo
     values: dict[str, Any] = {
         "backend": backend,
         "preset": "tiny" if "tiny" in presets else "",
-        "data": {"batch_frames": 300},
+        "data": {"batch_seconds": 3.48},
         "training": {
             "max_steps": 6,
             "validate_every": 3,

@@ -79,7 +79,7 @@ class ChatterboxT3Backend:
         ),
         presets=PRESETS,
         training_defaults={
-            "data": {"batch_frames": 4000},
+            "data": {"batch_seconds": 160.0},
             "training": {"optim": {"learning_rate": 3e-4, "betas": (0.9, 0.95), "weight_decay": 0.05}},
         },
         lora_targets=("attention.qkv", "attention.out", "feed.gate_up", "feed.down"),

@@ -20,7 +20,9 @@ class ReplayConfig(Settings):
 class DataConfig(Settings):
     """How utterances become batches."""
 
-    batch_frames: int = Field(4000, gt=0, description="frames of one batch, padding included")
+    batch_seconds: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="seconds of audio of one batch, padding included"
+    )
     max_utterances: int = Field(64, gt=0, description="utterances of one batch at most")
     max_samples: int = Field(0, ge=0, description="use only the first N training utterances; 0 uses all")
     overfit: int = Field(

@@ -15,6 +15,7 @@ from amtts_core.forgetting.old_speech import old_speech, speech_scores
 from amtts_core.forgetting.old_text import old_ids, original_size, read_texts, text_scores
 from amtts_core.forgetting.text_losses import ForgettingGuard, compare_scores
 from amtts_core.nn.text_loss import ScoresText
+from amtts_core.storage.atomic import replace_text
 from amtts_core.training.callbacks.base import Callback
 from amtts_core.training.run_state import RunState
 from amtts_core.training.validation import VALIDATION_RNG_KEY
@@ -29,13 +30,13 @@ logger = logging.getLogger(__name__)
 FILE = "forgetting.json"
 METRICS = {"text": ("forgetting/text", "forgetting/rise"),
            "speech": ("forgetting/speech", "forgetting/speech_rise")}  # fmt: skip
-"""What is scored -> the score's name, in nats per token, and that of its rise since the start."""
+"""What is scored -> name of the score, in nats per token, and of its rise since the start."""
 
 
 def open_monitor(
     run: Path, config: RunConfig, backend: Backend, *, new_tokens: list[int], jobs: int
 ) -> ForgettingMonitor | None:
-    """The watch that `training.guard` asks for; None where it asks for none.
+    """The monitor that `training.guard` asks for; None where it asks for none.
 
     Raises:
         AmttsError: texts or recordings cannot be read, or the backend predicts none.
@@ -44,7 +45,7 @@ def open_monitor(
     if not guard.old_text and not guard.old_data:
         if guard.limit:
             raise AmttsError(
-                f"training.guard.limit {guard.limit:g} has nothing to watch",
+                f"training.guard.limit {guard.limit:g} has no score to limit",
                 remedy="Give training.guard.old_text a file with a sentence a line, or guard.old_data a corpus",
             )
         return None
@@ -57,14 +58,21 @@ def open_monitor(
     speech = None
     if guard.old_data:
         data = Path(guard.old_data)
-        speech = old_speech(backend, data, new_tokens=new_tokens, cache=config.data.cache, jobs=jobs)
+        speech = old_speech(
+            backend,
+            data,
+            new_tokens=new_tokens,
+            max_excluded=config.data.max_excluded,
+            cache=config.data.cache,
+            jobs=jobs,
+        )
     return ForgettingMonitor(run, limit=guard.limit, texts=texts, speech=speech)
 
 
 class ForgettingMonitor(Callback):
     """Adds the scores of old texts and old speech, and their rises, to each validation; see `METRICS`.
 
-    The scores at the start stand in `forgetting.json` of the run, so that a resumed one compares with the same start.
+    `forgetting.json` of the run holds the scores at the start, so that a resumed run compares with the same start.
 
     Args:
         run: folder of the run.
@@ -91,8 +99,8 @@ class ForgettingMonitor(Callback):
             return
         with torch.random.fork_rng(), state.inference_weights():
             self._before = self._scores()
-        stored = {**self._watched(), "before": self._before}
-        self._file.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
+        stored = {**self._scored_items(), "before": self._before}
+        replace_text(self._file, json.dumps(stored, ensure_ascii=False))
 
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
         assert self._state is not None
@@ -129,7 +137,7 @@ class ForgettingMonitor(Callback):
             )
         return found
 
-    def _watched(self) -> dict[str, Any]:
+    def _scored_items(self) -> dict[str, Any]:
         speech = [] if self._speech is None else [utterance.id for utterance in self._speech.utterances]
         return {"texts": self._texts, "speech": speech}
 
@@ -137,17 +145,18 @@ class ForgettingMonitor(Callback):
         try:
             stored = json.loads(self._file.read_text(encoding="utf-8"))
             before = {what: [float(v) for v in values] for what, values in stored["before"].items()}
-            watched = {"texts": stored["texts"], "speech": stored["speech"]}
+            scored_before = {"texts": stored["texts"], "speech": stored["speech"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
             raise CheckpointError(
-                f"{self._file} does not tell the old languages' scores at the start ({fault})",
+                f"{self._file} lacks the scores of the old languages at the start ({fault})",
                 remedy="Resume without training.guard",
             ) from None
         for key, what, name in (("old_text", "texts", "text"), ("old_data", "speech", "speech")):
-            now = self._watched()[what]
-            if watched[what] != now or len(before.get(name, ())) != len(now):
+            now = self._scored_items()[what]
+            if scored_before[what] != now or len(before.get(name, ())) != len(now):
+                before_count = len(scored_before[what])
                 raise CheckpointError(
-                    f"training.guard.{key} holds {len(now)} others than at the start ({len(watched[what])})",
+                    f"training.guard.{key} differs from that at the start: {before_count} items then, {len(now)} now",
                     remedy="Resume with what it was started with",
                 )
         return before

@@ -70,16 +70,6 @@ class FrozenRows:
             copy = copies[id(frozen.parameter)]
             copy[frozen.rows.to(copy.device)] = frozen.values.to(copy)
 
-    @torch.no_grad()
-    def largest_change(self) -> float:
-        """Largest difference of a frozen value from where it must be; 0 unless something else writes there."""
-        changes = [
-            float((frozen.parameter[frozen.rows] - frozen.values).abs().max())
-            for frozen in self._frozen
-            if frozen.values.numel()
-        ]
-        return max(changes, default=0.0)
-
 
 def original_rows(parameter: nn.Parameter, new_rows: Iterable[int]) -> Tensor:
     """The rows of a text-indexed tensor that are not new, (F,) int64: what `original_text_rows` freezes.

@@ -89,7 +89,7 @@ def dry_run(
             raise type(fault)(f"dry run: {fault.message}", remedy=fault.remedy) from None
     gpu = torch.cuda.is_available()
     memory = torch.cuda.max_memory_allocated() if gpu else _peak_of_process()
-    steps = _total_steps(config, manifest, watch)
+    steps = _total_steps(config, manifest)
     return DryRun(
         utterances=watch.utterances,
         memory=memory,
@@ -137,7 +137,7 @@ class _Stopwatch(Callback):
 
     def __init__(self) -> None:
         self.step = self.validation = self.sample = self.checkpoint = 0.0
-        self.utterances, self.frames_per_second, self.val_seconds = 0, 0.0, 0.0
+        self.utterances, self.val_seconds = 0, 0.0
         self.metrics: dict[str, float] = {}
         self._batches_per_step = 1
         self._at = 0.0
@@ -150,7 +150,6 @@ class _Stopwatch(Callback):
     def started(self, state: RunState) -> None:
         self._batches_per_step = state.batches_per_step
         self.utterances = len(state.train_data)
-        self.frames_per_second = sum(state.train_data.frames()) / max(1e-9, state.train_data.seconds())
         self.val_seconds = state.val_data.seconds() if state.val_data else 0.0
         self._lap()
 
@@ -177,13 +176,13 @@ def _seconds(manifest: Path, most: int) -> float:
     return sum(row.duration for row in rows[: most or None])
 
 
-def _total_steps(config: RunConfig, manifest: Path, watch: _Stopwatch) -> int:
-    """Steps of the whole run; those of an epoch follow from the frames of a second of speech."""
+def _total_steps(config: RunConfig, manifest: Path) -> int:
+    """Steps of the whole run; those of an epoch follow from the seconds of the corpus."""
     training, data = config.training, config.data
     if not training.max_epochs:
         return training.max_steps
-    frames = _seconds(manifest, data.overfit or data.max_samples) * watch.frames_per_second
-    epoch = math.ceil(math.ceil(frames / data.batch_frames) / training.accumulate)
+    seconds = _seconds(manifest, data.overfit or data.max_samples)
+    epoch = math.ceil(math.ceil(seconds / data.batch_seconds) / training.accumulate)
     return min(training.max_steps or sys.maxsize, training.max_epochs * epoch)
 
 

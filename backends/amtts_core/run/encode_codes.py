@@ -304,10 +304,9 @@ def _refuse_strangers(writer: ShardWriter, stamps: dict[str, str]) -> None:
 def _batches(utterances: Sequence[Utterance], batch_seconds: Seconds, device: str) -> list[list[int]]:
     """Indices of like duration together, the longest first, so that memory shows its peak at once."""
     together = TOGETHER if batch_seconds or device != "cpu" else 1
-    milliseconds = [max(1, round(1000 * u.duration)) for u in utterances]
     sampler = BucketSampler(
-        milliseconds,
-        batch_frames=round(1000 * (batch_seconds or TOGETHER_SECONDS)),
+        [utterance.duration for utterance in utterances],
+        batch_seconds=batch_seconds or TOGETHER_SECONDS,
         max_utterances=together,
         seed=0,
     )

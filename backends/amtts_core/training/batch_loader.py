@@ -131,7 +131,7 @@ class BatchLoader:
         """What decides which batch is the n-th of an epoch, so that a position means something."""
         found: dict[str, float] = {
             "training.seed": self.sampler.seed,
-            "data.batch_frames": self.sampler.batch_frames,
+            "data.batch_seconds": self.sampler.batch_seconds,
             "data.max_utterances": self.sampler.max_utterances,
         }
         if isinstance(self.data, MixedDataset):
@@ -142,9 +142,9 @@ class BatchLoader:
 def sampler_of(dataset: SpeechDataset, data: DataConfig, training: TrainingConfig) -> BucketSampler:
     """The order of a dataset's batches, as the settings say."""
     return BucketSampler(
-        dataset.frames(),
+        [utterance.duration for utterance in dataset.utterances],
         members=dataset.draw(training.seed) if isinstance(dataset, MixedDataset) else None,
-        batch_frames=data.batch_frames,
+        batch_seconds=data.batch_seconds,
         max_utterances=data.max_utterances,
         seed=training.seed,
     )

@@ -100,7 +100,7 @@ def prepare_network(
             asked="training.precision bf16",
             remedy="Use --set training.precision=fp32",
         )
-    shortest = int(loader.sampler.lengths.argmin())
+    shortest = int(loader.sampler.durations.argmin())
     shards = split(
         backend,
         learner,

@@ -209,7 +209,7 @@ class StepRunner:
             except torch.OutOfMemoryError as error:
                 raise AmttsError(
                     "memory ran out, and batches cannot be split while training.shard splits the network",
-                    remedy="Lower data.batch_frames, raise training.accumulate, then continue with --resume",
+                    remedy="Lower data.batch_seconds, raise training.accumulate, then continue with --resume",
                 ) from error
             if counts and not reason:
                 self._record(loss, share, measured)

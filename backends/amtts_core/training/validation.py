@@ -78,7 +78,7 @@ class Validator:
     def names(self) -> set[str]:
         """Names of the metrics of a validation, found out with its shortest utterance."""
         self._evaluate()
-        shortest = int(self._sampler.lengths.argmin())
+        shortest = int(self._sampler.durations.argmin())
         with torch.random.fork_rng():
             return {
                 self._steps.prefix(loss.phase, "val") + name

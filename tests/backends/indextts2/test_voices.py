@@ -447,7 +447,7 @@ def test_from_recordings_to_speech_by_the_command_line(
     options: list[object] = ["--data", data, "--out", run, "--jobs", 1]
     given = {**settings(w2v), "codec": "dac", "codec_weights": model["codec_weights"]}
     given["head"] = "{kind: dac, num_codebooks: 3, cardinality: 16}"
-    quick = {"training.sample_every": 0, "training.tensorboard": "false", "data.batch_frames": 300}
+    quick = {"training.sample_every": 0, "training.tensorboard": "false", "data.batch_seconds": 6}
     for name, value in [*((f"model.{k}", v) for k, v in given.items()), *quick.items()]:
         options += ["--set", f"{name}={value}"]
     done = call("train", "--from", published, *options, "--max-steps", 3)

@@ -88,7 +88,7 @@ def test_the_error_on_corrected_words_falls_and_is_reported_before_and_after(
     config, kind = tiny_config(
         backend,
         training={**training, "optim": {"learning_rate": 4e-3}},
-        data={"replay": {"ratio": 0.6}, "batch_frames": 400},
+        data={"replay": {"ratio": 0.6}, "batch_seconds": 4.64},
     )
     result = train(config, kind, RunOptions(data=original, run=tmp_path / "run", feedback=pairs, jobs=1))
     report = json.loads((tmp_path / "run" / "feedback_report.json").read_text(encoding="utf-8"))

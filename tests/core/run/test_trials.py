@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,14 @@ def test_a_dry_run_measures_everything_and_leaves_nothing(
     assert tried.metrics["val/total"] > 0
 
 
+def test_training_can_be_imported_without_the_module_resource() -> None:
+    """Windows has none."""
+    code = (
+        "import sys; sys.modules['resource'] = None; import amtts_cli.commands.train, amtts_core.run.dry_run"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_dry_run_counts_the_steps_of_epochs(corpus: Path) -> None:
     config, kind = tiny_config(training={"max_steps": 0, "max_epochs": 3})
     tried = dry_run(config, kind, RunOptions(data=corpus, run=corpus / "none", jobs=1))
@@ -79,13 +90,13 @@ def test_overfit_learns_a_few_and_is_measured_on_them(
 
 
 def searched(
-    corpus: Path, run: Path, monkeypatch: pytest.MonkeyPatch, *, limit: int, frames: int, **training: Any
+    corpus: Path, run: Path, monkeypatch: pytest.MonkeyPatch, *, limit: float, seconds: float, **training: Any
 ) -> dict[str, Any]:
-    """Settings of a run whose memory takes batches of at most `limit` frames."""
+    """Settings of a run whose memory takes batches of at most `limit` seconds."""
     tried = auto_batch._Search._try
 
     def too_small(self: Any, batches: Any) -> None:
-        if any(int(self._lengths[batch].max()) * len(batch) > limit for batch in batches):
+        if any(float(self._durations[batch].max()) * len(batch) > limit for batch in batches):
             raise OutOfMemoryError
         tried(self, batches)
 
@@ -98,7 +109,7 @@ def searched(
 
     monkeypatch.setattr(auto_batch._Search, "__init__", as_gpu)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
-    config, kind = tiny_config(data={"batch_frames": frames}, training={"max_steps": 1, **training})
+    config, kind = tiny_config(data={"batch_seconds": seconds}, training={"max_steps": 1, **training})
     train(config, kind, RunOptions(data=corpus, run=run, auto_batch=True, jobs=1))
     return read_config_file(run / "config.yaml")
 
@@ -106,29 +117,31 @@ def searched(
 def test_the_largest_batch_that_fits_is_found(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = searched(corpus, tmp_path / "run", monkeypatch, limit=500, frames=200, accumulate=4)
-    found = config["data"]["batch_frames"]
-    assert 350 <= found <= 500, "within an eighth of the limit, less the margin"
-    assert config["training"]["accumulate"] == -(-800 // found), "a step learns from no less than before"
+    config = searched(corpus, tmp_path / "run", monkeypatch, limit=5.8, seconds=2.32, accumulate=4)
+    found = config["data"]["batch_seconds"]
+    assert 4.0 <= found <= 5.8, "within an eighth of the limit, less the margin"
+    assert config["training"]["accumulate"] == math.ceil(9.28 / found), (
+        "a step learns from no less than before"
+    )
 
 
 def test_less_than_was_asked_for_is_made_up_by_accumulation(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = searched(corpus, tmp_path / "run", monkeypatch, limit=300, frames=1000)
-    assert config["data"]["batch_frames"] <= 300
+    config = searched(corpus, tmp_path / "run", monkeypatch, limit=3.48, seconds=11.6)
+    assert config["data"]["batch_seconds"] <= 3.48
     assert config["training"]["accumulate"] >= 4
 
 
 def test_the_search_changes_nothing_of_the_run(corpus: Path, tmp_path: Path) -> None:
     config, kind = tiny_config(model={"dropout": 0.2}, training={"max_steps": 2})
     train(config, kind, RunOptions(data=corpus, run=tmp_path / "found", auto_batch=True, jobs=1))
-    frames = read_config_file(tmp_path / "found/config.yaml")["data"]["batch_frames"]
+    seconds = read_config_file(tmp_path / "found/config.yaml")["data"]["batch_seconds"]
     train_tiny(
         corpus,
         tmp_path / "told",
         model={"dropout": 0.2},
-        data={"batch_frames": frames},
+        data={"batch_seconds": seconds},
         training={"max_steps": 2},
     )
     found, told = (read_checkpoint(tmp_path / n, prefer="latest").weights() for n in ("found", "told"))
@@ -144,7 +157,7 @@ def test_on_a_cpu_it_stays_below_a_share_of_what_is_free(
     config, kind = tiny_config()
     train(config, kind, RunOptions(data=corpus, run=tmp_path / "run", auto_batch=True, jobs=1))
     assert "may be used" in caplog.text
-    assert read_config_file(tmp_path / "run/config.yaml")["data"]["batch_frames"] < 300
+    assert read_config_file(tmp_path / "run/config.yaml")["data"]["batch_seconds"] < 3.48
 
 
 def test_peak_memory_sees_what_was_held_in_between() -> None:

@@ -24,7 +24,7 @@ class Numbers:
 
 def sampler_of(count: int, seed: int = 0) -> BucketSampler:
     lengths = [100 + 37 * n % 50 for n in range(count)]
-    return BucketSampler(lengths, batch_frames=350, max_utterances=3, seed=seed)
+    return BucketSampler(lengths, batch_seconds=350, max_utterances=3, seed=seed)
 
 
 def loaders(
@@ -72,7 +72,7 @@ def test_any_change_of_processes_and_accumulation_keeps_the_order(
 
 
 def test_the_last_group_of_an_epoch_may_leave_a_process_without_a_batch() -> None:
-    sampler = BucketSampler([300] * 3, batch_frames=300, max_utterances=1, seed=0)
+    sampler = BucketSampler([300] * 3, batch_seconds=300, max_utterances=1, seed=0)
     one, two = (loader.groups() for loader in loaders(sampler, world=2, accumulate=1))
     assert [(len(next(one)), len(next(two))) for _ in range(2)] == [(1, 1), (1, 0)]
 

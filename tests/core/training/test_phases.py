@@ -62,7 +62,7 @@ class ToyGanLearner:
 
 
 class Vectors:
-    """A data set of `count` vectors, each one frame long, so that `batch_frames` is the batch size."""
+    """A data set of `count` vectors, each half a second long."""
 
     def __init__(self, count: int) -> None:
         self.values = torch.randn(count, 4, generator=torch.Generator().manual_seed(1))
@@ -92,7 +92,7 @@ def trainer_of(
         backend,  # type: ignore[arg-type]
         train_data=Vectors(count),  # type: ignore[arg-type]
         val_data=None,
-        data=DataConfig(batch_frames=size, max_utterances=size),
+        data=DataConfig(batch_seconds=0.5 * size, max_utterances=size),
         training=TrainingConfig(log_every=1, **values),
         run=run,
         info=info,

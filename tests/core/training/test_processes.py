@@ -23,7 +23,7 @@ from amtts_core.storage.json_lines import read_json_lines
 CHILD = str(Path(__file__).resolve().parents[2] / "support/processes_child.py")
 AMTTS = ("-m", "amtts_cli")
 SETTINGS = (
-    *("data.max_utterances=3", "data.batch_frames=3000", "training.sample_every=0"),
+    *("data.max_utterances=3", "data.batch_seconds=35", "training.sample_every=0"),
     *("training.tensorboard=false", "training.validate_every=2", "training.save_every=2"),
 )
 

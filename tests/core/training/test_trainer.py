@@ -262,7 +262,7 @@ def test_max_epochs_sees_every_utterance_exactly_so_often(
     corpus: Path, tmp_path: Path, accumulate: int
 ) -> None:
     training = {"max_steps": 0, "max_epochs": 5, "accumulate": accumulate, "validate_every": 99}
-    watch, seen = epochs_of(corpus, tmp_path / "run", training=training, data={"batch_frames": 230})
+    watch, seen = epochs_of(corpus, tmp_path / "run", training=training, data={"batch_seconds": 2.67})
     ids = [i for batch in seen for i in batch]
     assert {i: ids.count(i) for i in set(ids)} == {u.id: 5 for u in read_manifest(corpus / "train.jsonl")}
     assert watch.outcome is not None
@@ -366,7 +366,7 @@ def test_a_stopped_and_resumed_run_equals_an_undisturbed_one_to_the_bit(
 ) -> None:
     sections: dict[str, Any] = {
         "model": {"dropout": 0.1},
-        "data": {"batch_frames": 200},
+        "data": {"batch_seconds": 2.32},
         "training": {**RESUMABLE, "accumulate": accumulate},
     }
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -398,7 +398,7 @@ def test_a_stopped_and_resumed_run_equals_an_undisturbed_one_to_the_bit(
 
 def test_stopped_twice_each_utterance_is_still_seen_once_per_epoch(corpus: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, ...]] = []
-    run, sections = tmp_path / "run", {"data": {"batch_frames": 200}}
+    run, sections = tmp_path / "run", {"data": {"batch_seconds": 2.32}}
     training = {"max_steps": 0, "max_epochs": 3, "validate_every": 99, "save_every": 99}
     for number, stop in enumerate((4, 9, 0)):
         plain = ChatterboxMelLearner.losses
@@ -587,14 +587,14 @@ def test_another_batch_size_on_resume_begins_the_epoch_anew_and_says_so(
 ) -> None:
     """A position in the order of batches means nothing in another order; the run must neither skip nor hang."""
     run = tmp_path / "run"
-    train_tiny(corpus, run, data={"batch_frames": 100}, training={"max_steps": 9})
+    train_tiny(corpus, run, data={"batch_seconds": 1.16}, training={"max_steps": 9})
     position = read_checkpoint(run, prefer="latest").training_state()["loader"]["batch"]
     assert position == 9
     outcome = train_tiny(
-        corpus, run, resume=True, data={"batch_frames": 4000}, training={"max_steps": 10}
+        corpus, run, resume=True, data={"batch_seconds": 46}, training={"max_steps": 10}
     ).outcome
     assert (outcome.step, outcome.epoch) == (10, 1)
-    assert "data.batch_frames was 100, is now 4000: epoch 0 begins again" in caplog.text
+    assert "data.batch_seconds was 1.16, is now 46.0: epoch 0 begins again" in caplog.text
 
 
 def test_bad_places_for_a_run(corpus: Path, tmp_path: Path) -> None:
