@@ -79,7 +79,7 @@ class InitWeights:
         tokenizer: what they read text with; None where they learn without text.
         new_tokens: ids whose rows `amtts extend-vocab` made.
         licence: of the weights below.
-        normalizer: how their text was normalised; empty where that is not known.
+        normalizer: how their text was normalized; empty where that is not known.
         statistics: they bring the corpus statistics that `Backend.fit` would set.
         fill: puts them into a freshly built backend; as of `PublishedStart`.
     """

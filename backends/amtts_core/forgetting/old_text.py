@@ -99,12 +99,12 @@ def text_scores(backend: Backend, texts: Sequence[Sequence[int]], *, rows: int =
 
 
 def _enough(rows: int, marked: Tensor) -> int:
-    """`rows`, or all where a mark of the text stands behind them."""
+    """`rows`, or all where a start or stop token comes after them."""
     return rows if rows > int(marked.max()) else 0
 
 
 def original_size(vocab_size: int, new_tokens: Collection[int]) -> int:
-    """Rows of old tokens where the new ones all stand behind them, else 0."""
+    """Rows of old tokens where the new ones all come after them, else 0."""
     first = min(new_tokens, default=vocab_size)
     return first if len(set(new_tokens)) == vocab_size - first else 0
 
@@ -135,7 +135,7 @@ def compare_old_texts(
     found = read_checkpoint(checkpoint)
     tokenizer, before = found.tokenizer(), open_any_tokenizer(old_tokenizer)
     if tokenizer is None:
-        raise AmttsError(f"checkpoint {found.folder} learns without text")
+        raise AmttsError(f"checkpoint {found.folder} uses no text")
     new_tokens = set(found.info.new_tokens)
     wanted = [before.encode(text) for text in texts]
     now = [old_ids(tokenizer, text, new_tokens) for text in texts]

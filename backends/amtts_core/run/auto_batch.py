@@ -2,7 +2,7 @@
 
 On a GPU by trying: a step that runs out of memory is too large. On a CPU, where running out of memory kills the
 process, by measuring how much a step needs and staying below a share of what is free. Steps are made with a learning
-rate of 0 and everything they touch is put back, so that the run begins as it would have.
+rate of 0 and everything they change is restored, so that the run begins as it would have.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class FeedbackReport:
     """The error on corrected words: a validation loss of the backend, `metric`, which chooses the best checkpoint too.
 
     Attributes:
-        metric: name of the loss that stands for the error.
+        metric: name of the loss that measures the error.
         corpus: the corrected words.
         ratio: share of an epoch that came from the original corpus.
         before, after: losses of the initial weights, and of the best checkpoint.
@@ -153,7 +153,7 @@ def with_replay(config: RunConfig, original: Path) -> RunConfig:
 
 
 def _measured(trainer: Trainer, sets: dict[str, SpeechDataset], config: RunConfig) -> Losses:
-    """Mean losses of the network as it stands over each set. All processes call it."""
+    """Mean losses of the present network over each set. All processes call it."""
     found: Losses = {}
     for name, data in sets.items():
         with torch.random.fork_rng():

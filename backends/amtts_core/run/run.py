@@ -197,7 +197,7 @@ def _callbacks(
 
 
 def _fit(trainer: Trainer, inputs: RunInputs, options: RunOptions) -> TrainingOutcome:
-    """Trains. A disk that fills up is the user's to mend; every other error keeps its traceback."""
+    """Trains. A full disk is an error for the user; every other error keeps its traceback."""
     fit: Callable[[], TrainingOutcome] = trainer.fit
     if inputs.feedback is not None:
         fit = partial(

@@ -89,7 +89,7 @@ class BatchLoader:
         return self.data.batch([self._index[name] for name in ids], epoch=self.last_epoch)
 
     def take_epoch_count(self) -> int:
-        """Utterances of the epoch that just ended; counts anew from here."""
+        """Utterances of the epoch that just ended; the count begins again."""
         seen, self.utterances_seen = self.utterances_seen, 0
         return seen
 

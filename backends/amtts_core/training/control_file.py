@@ -1,7 +1,7 @@
 """Pause and stop from another process, through the file `control` in the run folder.
 
 echo stop > run/control      saves at the next step boundary and ends
-echo pause > run/control     saves, then waits; remove the file (or write `go`) to go on
+echo pause > run/control     saves, then waits; remove the file (or write `go`) to continue
 """
 
 from __future__ import annotations

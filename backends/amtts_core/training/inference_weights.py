@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from amtts_core.contract.backend import Backend
-from amtts_core.finetune.trainable import frozen_names, put_back
+from amtts_core.finetune.trainable import frozen_names, restore_frozen_rows
 from amtts_core.nn.ema import WeightAverage
 from amtts_core.nn.eval_mode import evaluating
 from amtts_core.nn.lora import merged_adapters
@@ -55,7 +55,7 @@ class InferenceWeights:
         """Moves the average after a step; frozen rows of it keep their bits."""
         if self._average is not None:
             self._average.update()
-            put_back(rules, self._backend.network, self._average.average)
+            restore_frozen_rows(rules, self._backend.network, self._average.average)
 
     def gather(self) -> None:
         """Puts a split network together where it will speak; every process has to call it."""

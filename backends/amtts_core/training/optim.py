@@ -52,7 +52,7 @@ def rate_factor(step: int, total: int, config: OptimConfig) -> float:
     """Learning rate at `step` (0 is the first) over the peak; what a plateau takes off comes on top.
 
     Args:
-        step: optimiser steps already done.
+        step: optimizer steps already done.
         total: steps of the whole run, for the schedules that end.
         config: kind of decay, warm-up and last ratio.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """One optimiser step. `metrics` are means over the steps since the last report."""
+    """One optimizer step. `metrics` are means over the steps since the last report."""
 
     step: int
     epoch: int
@@ -78,7 +78,7 @@ class Callback:
         """The loop is about to run; `state.step` is where it starts."""
 
     def stepped(self, report: StepReport) -> None:
-        """An optimiser step is done."""
+        """An optimizer step is done."""
 
     def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
         """A validation is done; pictures are (H, W). May add to `metrics`, see `metric_names`."""

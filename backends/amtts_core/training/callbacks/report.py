@@ -40,5 +40,5 @@ class ReportWriter(Callback):
         path = self._run / "report.html"
         try:
             replace_text(path, render(self._run), errors="backslashreplace")
-        except OSError as error:  # a full disk is the checkpoint's business to tell
+        except OSError as error:  # the next checkpoint reports a full disk
             logger.warning("%s cannot be written: %s", path, error)

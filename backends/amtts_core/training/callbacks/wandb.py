@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class WandbLogger(Callback):
-    """One run of the project `amtts` (or `WANDB_PROJECT`); a resumed training goes on in the same.
+    """One run of the project `amtts` (or `WANDB_PROJECT`); a resumed training continues the same.
 
     Args:
         folder: of the training run.

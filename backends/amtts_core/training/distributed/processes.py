@@ -142,7 +142,7 @@ def is_main() -> bool:
 
 
 def on_cpus() -> bool:
-    """True where torchrun started several processes without a GPU: accelerate has to be told, or runs each alone."""
+    """True where torchrun started several processes without a GPU: without this accelerate runs each alone."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
 
 

@@ -69,7 +69,7 @@ class Shards:
         dummy_batch: makes the dummy batch that keeps collectives aligned.
 
     Raises:
-        AmttsError: the backend declares no blocks, or learns in several phases.
+        AmttsError: the backend declares no blocks, or has several phases.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Shards:
         self.inference_backend: Backend | None = None
         if len(learner.phases) != 1:
             raise AmttsError(
-                f"{SETTING} cannot be used with backend '{backend.spec.name}': it learns in "
+                f"{SETTING} cannot be used with backend '{backend.spec.name}': it trains in "
                 f"{len(learner.phases)} phases ({', '.join(learner.phases)})",
                 remedy=f"Use --set {SETTING}=false",
             )
@@ -151,7 +151,7 @@ def split(
     """Splits what is to be split; None where `training.shard` is off or there is one process.
 
     Raises:
-        AmttsError: see `Shards`; or single text rows are to learn otherwise than the rest.
+        AmttsError: see `Shards`; or some text rows have another learning rate than the rest.
     """
     if not training.shard or processes.count == 1:
         return None
@@ -160,7 +160,7 @@ def split(
         training.freeze.original_text_rows or not rates.new_rows == rates.heads == rates.old_rows
     ):
         raise AmttsError(
-            f"{SETTING} cannot hold single text rows back",
+            f"{SETTING} cannot freeze or slow down single text rows",
             remedy="Use equal training.optim.rates and no training.freeze.original_text_rows",
         )
     shards = Shards(backend, learner, device=device, count=processes.count, dummy_batch=dummy_batch)
