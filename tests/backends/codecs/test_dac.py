@@ -277,7 +277,7 @@ def test_a_bundle_is_read_and_its_damage_told(tmp_path: Path) -> None:
     assert {c.name for c in checks} >= {"codes", "z", "decoded", "audio_padded", "frame_rate"}
     assert all(check.ok for check in checks)
     with pytest.raises(AmttsError, match="bundle"):
-        reference_checks(tmp_path)
+        DacCodec.reference_checks(tmp_path)
 
 
 @pytest.mark.skipif(
