@@ -54,6 +54,13 @@ class NormalizerSettings(BaseModel, extra="forbid"):
         default="spell",
         description="a Latin word of no lexicon: written in the language's letters by rule, or kept",
     )
+    hashtags: Literal["read", "words", "drop"] = Field(
+        default="read",
+        description="#tags and @names: with the word for the sign, the words alone, or left out and counted",
+    )
+    addresses: Literal["read", "drop"] = Field(
+        default="read", description="web and mail addresses and file names: read, or left out and counted"
+    )
     typos: bool = Field(default=True, description="mend typing slips that do not change the pronunciation")
     fold_homophones: bool = Field(
         default=True,

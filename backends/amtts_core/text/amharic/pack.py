@@ -27,7 +27,7 @@ def stages(settings: NormalizerSettings) -> tuple[Stage, ...]:
             bool(settings.lexicon),
             lambda: lexicon_stage(settings.lexicon, prefixes=tuple(rule_table()["prefixes"])),
         ),
-        (settings.latin, web_stage),
+        (settings.latin, lambda: web_stage(settings)),
         (settings.punctuation, marks_stage),
         (settings.abbreviations, abbreviations_stage),
         (settings.numbers, lambda: numeric_stage(settings)),
