@@ -10,6 +10,7 @@ import collections
 
 from amtts_core.text.decoding import decode_text
 from amtts_core.text.language import get_language
+from amtts_core.text.residue import DROPPED
 from amtts_core.text.rules import FiredRule
 from amtts_core.text.sentences import split_sentences
 from amtts_core.text.settings import NormalizerSettings
@@ -18,7 +19,7 @@ from amtts_core.text.unicode import nfc
 __all__ = ["FiredRule", "Normalizer", "NormalizerSettings", "decode_text", "split_sentences"]
 
 _PASSES = 8
-ROUGH_RULES = ("latin-guess", "foreign-letter")
+ROUGH_RULES = ("latin-guess", "foreign-letter", "unknown-abbreviation", "legacy-font")
 """Rules whose result is no more than a guess at what was meant."""
 
 
@@ -59,9 +60,13 @@ class Normalizer:
 
         A reading of the user's own (`lexicon`) settles such a word.
         """
-        if not any(character.isalpha() and character not in self._allowed for character in set(text)):
+        if self._language.plain.issuperset(text):
             return collections.Counter()
         return collections.Counter(rule.before for rule in self.explain(text) if rule.rule in ROUGH_RULES)
+
+    def dropped(self, text: str) -> collections.Counter[str]:
+        """What was left out of a text because it is no text: emoji, markup, and by setting tags and addresses."""
+        return collections.Counter(rule.before for rule in self.explain(text) if rule.rule in DROPPED)
 
     def _run(self, text: str, fired: list[FiredRule] | None) -> str:
         """Runs the stages until nothing changes; a text of the language's own symbols needs one pass."""

@@ -18,6 +18,7 @@ MARKS = END_MARKS + PAUSE_MARKS
 _BY_STRENGTH = "?!።፦፤፣"
 _QUOTES = '"«»“”„‟‹›❝❞〝〞'
 _APOSTROPHES = "'‘’‚‛′´`ʼʻ"
+_OPENING = "‘‛"
 _RUN_BEFORE = re.compile(f"[{LETTER}]+$")
 _RUN_AFTER = re.compile(f"[{LETTER}]+")
 _WORD = rf"[^\W\d_{LETTER}]|[{LETTER}]"
@@ -49,8 +50,19 @@ def _quote(match: re.Match[str]) -> str:
     """A quotation mark that ties a prefix or suffix to its word goes without a trace; any other is a space."""
     before = _RUN_BEFORE.search(match.string, max(0, match.start() - 12), match.start())
     after = _RUN_AFTER.match(match.string, match.end(), match.end() + 12)
+    if before and after is None and len(before[0]) <= 2:
+        return "" if match.string[match.end() : match.end() + 1].isalnum() else " "
     bound = before and after and (len(before[0]) <= 2 or len(after[0]) <= 3)
     return "" if bound else " "
+
+
+def _apostrophe(match: re.Match[str]) -> str:
+    """`ደማም’ኮ` is one word; an opening quotation mark, or a mark between two long words, parts them."""
+    before = _RUN_BEFORE.search(match.string, max(0, match.start() - 12), match.start())
+    after = _RUN_AFTER.match(match.string, match.end(), match.end() + 12)
+    if before and after:
+        return "" if match[0] not in _OPENING and (len(before[0]) <= 2 or len(after[0]) <= 3) else " "
+    return ""
 
 
 def _paragraphs(text: str) -> str:
@@ -62,20 +74,48 @@ def _paragraphs(text: str) -> str:
     return " ".join([*ended, *lines[-1:]])
 
 
-def marks_stage() -> Stage:
-    """Sentence and clause marks, word separator, quotation marks."""
+_WORD_SPACE = re.compile(rf"(?<=[{LETTER}0-9])፡(?=\s)")
+_PLAIN_GAP = re.compile(rf"[{LETTER}0-9]\s+[{LETTER}0-9]")
+_FEW = 3
+
+
+def _word_spaces(text: str) -> str:
+    """`በግ፡ በሬ፡ ፍየል`: ፡ against a word and before a space is a pause, unless the text parts all its words that way."""
+    if "፡" not in text:
+        return text
+    marks = len(_WORD_SPACE.findall(text))
+    if not marks or (marks >= _FEW and marks > len(_PLAIN_GAP.findall(text))):
+        return text
+    return _WORD_SPACE.sub("፣", text)
+
+
+def marks_stage(*, reporting: tuple[str, ...] = ()) -> Stage:
+    """Sentence and clause marks, word separator, quotation marks.
+
+    Args:
+        reporting: beginnings of the verbs that report a quotation; a full stop inside it before one is a pause.
+    """
+    said = "|".join(map(re.escape, reporting)) or "(?!)"
     return Stage(
         "punctuation",
         (
             Whole("blank-line", _paragraphs),
             literal("long-dash", f"(?<=[{LETTER}])[—―](?=[{LETTER}])", " - ", needs="—―"),
             Translation("single-mark", _SINGLE),
+            literal("division-sign", rf"(?<=[{LETTER}])÷|÷(?!\s?[0-9])", "፣", needs="÷"),
             literal("ellipsis", r"\.{2,}", " ፣ ", needs="."),
             literal("clock-colon", r"(?<=[0-9፩-፼]) ?፡ ?(?=[0-9፩-፼])", ":", needs="፡"),
             literal("preface", r"(?<![፡:])[፡:]+[-፦]|፦-+", "፦", needs="፡:፦"),
             literal("full-stop", r"[፡:።](?:\s?[፡:።])*\s?[፡:።](?!\d)", "።", needs="፡:።"),
+            literal("reported", rf"።(?=\s?[»”\"’'›]+\s?(?:{said}))", "፣", needs="»”\"’'›"),
+            Whole("word-space", _word_spaces),
             literal("word-space", "፡", " ", needs="፡"),
-            literal("apostrophe", rf"(?<={_WORD})[{_APOSTROPHES}](?={_WORD})", "", needs=_APOSTROPHES),
+            Substitution(
+                "apostrophe",
+                re.compile(rf"(?<={_WORD})[{_APOSTROPHES}](?={_WORD})"),
+                _apostrophe,
+                needs=_APOSTROPHES,
+            ),
             literal("apostrophe", f"[{_APOSTROPHES}]", " ", needs=_APOSTROPHES),
             Substitution("quotation-mark", re.compile(f"[{_QUOTES}]+"), _quote, needs=_QUOTES),
         ),

@@ -58,8 +58,11 @@ class Substitution:
 
         def recorded(match: re.Match[str]) -> str:
             after = self.replace(match)
-            if after != match[0]:
-                record(self.name, match[0].strip(), after.strip())
+            before, now = match[0].strip(), after.strip()
+            if before != now:
+                record(self.name, before, now)
+            elif after != match[0]:
+                record(self.name, match[0], after)
             return after
 
         return self.pattern.sub(recorded, text)

@@ -14,6 +14,13 @@ class NormalizerSettings(BaseModel, extra="forbid"):
     unicode: bool = Field(
         default=True, description="NFC, invisible characters deleted, foreign digits made ASCII"
     )
+    markup: bool = Field(
+        default=True,
+        description="HTML tags and entities, Markdown marks and terminal codes taken out of the text and counted",
+    )
+    emoji: Literal["drop", "keep"] = Field(
+        default="drop", description="emoji and pictures of the same kind: left out and counted, or kept"
+    )
     lexicon: dict[str, str] = Field(
         default_factory=dict, description="the user's own readings, word to reading; they win over every rule"
     )

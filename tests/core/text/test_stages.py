@@ -88,11 +88,17 @@ def test_explain_names_stage_rule_and_both_texts() -> None:
 
 
 def test_leftovers_are_kept_and_counted() -> None:
-    normalizer = Normalizer()
+    normalizer = Normalizer(NormalizerSettings(emoji="keep"))
     normalized = normalizer("ሰላም ☺☺ Привет")
     assert normalized == "ሰላም ☺☺ Привет"
     assert normalizer.leftovers(normalized)["☺"] == 2
     assert normalizer.leftovers(normalized).total() == 8
+
+
+def test_emoji_and_markup_are_left_out_and_counted() -> None:
+    normalizer = Normalizer()
+    assert normalizer("<b>ሰላም</b> ☺☺ **ደህና**") == "ሰላም ደህና"
+    assert normalizer.dropped("<b>ሰላም</b> ☺☺ **ደህና**") == {"<b>": 1, "</b>": 1, "☺☺": 1, "**ደህና**": 1}
 
 
 def test_rough_readings_are_counted_and_a_lexicon_settles_them() -> None:

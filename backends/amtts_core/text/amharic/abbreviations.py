@@ -14,6 +14,8 @@ from amtts_core.text.amharic.abbreviation_forms import (
     key_of,
     rule_table,
 )
+from amtts_core.text.amharic.numbers import words
+from amtts_core.text.amharic.scripture import is_book
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Stage, Substitution
 
@@ -143,10 +145,28 @@ def _gap(match: re.Match[str]) -> str:
 
 
 def is_abbreviation(word: str) -> bool:
-    """True for a dotted form whose last dot does not end the sentence: `ዓ.ም.`, `ኤች.አይ.ቪ.`, `ቁ.`"""
+    """True for a dotted form whose last dot does not end the sentence: `ዓ.ም.`, `ኤች.አይ.ቪ.`, `ቁ.`, `መዝ.`, `Dr.`"""
     table = rule_table()
     stem = word.strip(".")
-    return "." in stem or stem in table["before_number"] or stem in table["plain"] or fold(stem) in ("አም",)
+    if stem.isascii():
+        return "." in stem or stem in words()["latin_titles"] or (len(stem) == 1 and stem.isupper())
+    stems = (stem, stem[1:]) if stem[:1] in _SHORT_PREFIXES else (stem,)
+    listed = any(form in table[name] for form in stems for name in ("before_number", "plain"))
+    return "." in stem or listed or fold(stem) == "አም" or is_book(stem)
+
+
+UNKNOWN = "unknown-abbreviation"
+"""The rule that takes a form apart which no table and no rule resolves."""
+_UNRESOLVED = re.compile(rf"(?<![{LETTER}/.])[{LETTER}]{{1,5}}(?:[/.][{LETTER}]{{1,5}})+(?![/.]?[{LETTER}])")
+
+
+def _unresolved(match: re.Match[str]) -> str:
+    """`አ/ማርያም`: an initial and a word, or initials alone; two short words with a slash are words."""
+    parts = re.split("[/.]", match[0])
+    shortest = min(map(len, parts))
+    if shortest > 1 or (len(parts) == 2 and parts[0] in rule_table()["prefixes"]):
+        return match[0]
+    return " ".join(parts)
 
 
 def abbreviations_stage() -> Stage:
@@ -158,6 +178,7 @@ def abbreviations_stage() -> Stage:
             Substitution("letter-names", _LETTER_NAMES_SLASH, lambda _m: "ኤች አይ ቪ ", needs="/"),
             Substitution("abbreviation", _SPACED, _read_spaced, needs="./"),
             Substitution("abbreviation", _JOINED, _read_joined, needs="/."),
+            Substitution(UNKNOWN, _UNRESOLVED, _unresolved, needs="./"),
             Substitution("dotted-word", _SINGLE, _read_single, needs="."),
             Substitution("era", _WHOLE, _read_era, needs="ም"),
             Substitution("calendar", _CALENDAR, _read_calendar, needs="እ"),

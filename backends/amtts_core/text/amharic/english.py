@@ -166,7 +166,7 @@ def _open_u(letters: str, *, after: str, only: bool, first: bool) -> int:
 
 
 def _schwa(letters: str, *, before: str, after: str, last: bool) -> int:
-    """The unstressed vowel sounds as it is spelled; none at all in `-tion` and before a final l or m without a letter."""
+    """The unstressed vowel sounds as it is spelled; there is none in `-tion` and before an l or m without a letter."""
     if not letters or letters in ("le", "io", "iou", "eo"):
         return 6
     if letters == "e":

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import joint
-from amtts_core.text.amharic.letters import PACKAGE
 from amtts_core.text.amharic.latin_words import is_romanized, read
+from amtts_core.text.amharic.letters import PACKAGE
 from amtts_core.text.amharic.numbers import cardinal, words
 from amtts_core.text.amharic.roman import LIST_ENTRY, read_roman, values
 from amtts_core.text.amharic.romanized import words as romanized_words

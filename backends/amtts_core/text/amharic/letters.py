@@ -41,6 +41,12 @@ def fidel_table() -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(chr(ord(first) + offset) for offset in range(7)) for first in ALPHABET)
 
 
+def own_letters() -> frozenset[str]:
+    """The letters that Amharic writes: the chart, the loan row, the rounded letters."""
+    loans = (chr(ord(first) + offset) for first in LOAN_ROWS for offset in range(7))
+    return frozenset({*(letter for row in fidel_table() for letter in row), *loans, *LABIALISED})
+
+
 @cache
 def homophones() -> dict[int, str]:
     """Every letter that sounds like another, to the one that stands for the sound."""

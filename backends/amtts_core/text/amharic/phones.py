@@ -14,7 +14,21 @@ _ETHIOPIAN = r"251[ -]?(?:\(0\))?(?:[ -]?[0-9]){9}"
 _FOREIGN = r"[0-9]{7,15}|[0-9]{1,3}(?:[ -]\(?[0-9]{1,7}\)?){1,5}"
 _ABROAD = re.compile(rf"(?<![0-9.,:/])(?:\+|00(?=251))\s?(?P<digits>{_ETHIOPIAN}|{_FOREIGN}){_END}")
 _WITHOUT_PLUS = re.compile(rf"(?<![0-9.,:/])(?P<digits>251[ -][1-9][0-9]{{0,2}}(?:[ -]?[0-9]){{6,8}}){_END}")
-_HOME = re.compile(rf"(?<![0-9.,:/])\(?(?P<digits>0[1-9][0-9]?\)?(?:[ -]?[0-9]){{7,8}}){_END}")
+_HOME = re.compile(rf"(?<![0-9.,:/])\(?(?P<digits>0[1-9][0-9]{{0,2}}\)?(?:[ -]?[0-9]){{6,8}}){_END}")
+_FOREIGN_HOME = re.compile(
+    rf"(?<![0-9.,:/-])\(?(?P<digits>[2-9][0-9]{{2}}\)?[ -][0-9]{{3}}-[0-9]{{4}}){_END}"
+)
+_CALLED = r"(?:ደው|ይደው|መደወ|በመደወ|እንዲደው|ይላኩ|ላኩ|በመላክ|ላክ|ቴክስት|ጽሑፍ|ፅሁፍ|ጽሁፍ|መልዕክት|መልእክት|አጭር)"
+_SHORT_CODE = re.compile(
+    rf"(?<![0-9.,:/#*-])(?P<digits>[0-9]{{3,5}})(?![0-9]|[.,:/#*-][0-9])(?=ን?\s(?:ላይ\s|በነጻ\s|በነፃ\s|ብለው\s|ብቻ\s)?{_CALLED})"
+)
+_CODE_BEFORE = re.compile(
+    r"(?<=አጭር ቁጥር )(?P<digits>[0-9]{3,5})(?![0-9])|(?<=አጭር የስልክ ቁጥር )(?P<other>[0-9]{3,5})(?![0-9])"
+)
+USSD = re.compile(
+    r"(?P<code>[*#][0-9]{2,5}(?:[*#][0-9]{1,12}){0,8}#|\*[0-9]{2,5}(?:\*[0-9]{1,12}){0,8}\*(?![0-9*]))"
+)
+_USSD_SIGNS = {"*": "ኮከብ", "#": "መሰላል"}
 _GROUPS = re.compile(r"(?<![0-9.,:/])(?P<digits>[0-9]{1,7}(?:[ .-][0-9]{1,7})+)(?![0-9:/%]|[.,-][0-9])")
 _PLATE = re.compile(
     r"(?<![0-9.,:/-])(?P<digits>[0-9]{1,2}\s?-\s?(?:0[0-9]{2,5}|[0-9]{5}))(?![0-9:/-]|[.,][0-9])"
@@ -54,6 +68,22 @@ def _read_groups(match: re.Match[str]) -> str:
     return _say(match) if fits else match[0]
 
 
+def _say_code(match: re.Match[str]) -> str:
+    digits = match["digits"] or match["other"]
+    return joint(match.string, match.start()) + digit_words(digits) + following_space(match)
+
+
+def _say_ussd(match: re.Match[str]) -> str:
+    """`*804#` ኮከብ ስምንት ዜሮ አራት መሰላል."""
+    signs = (_USSD_SIGNS.get(character) or digit_words(character) for character in match["code"])
+    return joint(match.string, match.start()) + " ".join(signs) + following_space(match)
+
+
+def ussd_rule() -> Rule:
+    """Codes to be dialed; they must be read before `#` and `*` mean anything else."""
+    return Substitution("ussd", USSD, _say_ussd, needs="#*")
+
+
 def phone_rules() -> tuple[Rule, ...]:
     """`+251 911 234567`, `0911 23 45 67`, `(011) 551-7700`: every digit by its name, + as ፕላስ."""
     return (
@@ -61,6 +91,9 @@ def phone_rules() -> tuple[Rule, ...]:
         Substitution("phone", _ABROAD, _read_abroad, needs="+0"),
         Substitution("phone", _WITHOUT_PLUS, _read_ethiopian, needs="2"),
         Substitution("phone", _HOME, _read_home, needs="0"),
+        Substitution("phone", _FOREIGN_HOME, _say, needs="-"),
+        Substitution("short-code", _SHORT_CODE, _say, needs="ደላጽፅቴመአ"),
+        Substitution("short-code", _CODE_BEFORE, _say_code, needs="ጭ"),
         Substitution("phone", _GROUPS, _read_groups, needs=" .-"),
         Substitution("plate", _PLATE, _say, needs="-"),
     )

@@ -3,32 +3,102 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
-from amtts_core.text.amharic.numbers import words
+from amtts_core.text import tables
+from amtts_core.text.amharic.affixes import ordinal
+from amtts_core.text.amharic.letters import fold_homophones, homophones
+from amtts_core.text.amharic.numbers import cardinal
 from amtts_core.text.ethiopic import LETTER
-from amtts_core.text.rules import Substitution
+from amtts_core.text.rules import Rule, Substitution
 
 CHAPTER, VERSE = "ምዕራፍ", "ቁጥር"
+_PACKAGE = "amtts_core.text.amharic"
+_ROUNDED = {"ቆ": "ቆቈ", "ቁ": "ቁቍ"}
+_TIME_AFTER = re.compile(r"\s?(?:ሰዓት|ሰአት|ሠዓት|ላይ|ጠዋት|ማታ)")
 
 
-def verse_rule() -> Substitution:
-    """`ማቴ. 5፡3-10` ማቴዎስ ምዕራፍ 5 ቁጥር 3-10; the numbers are left to the rules behind it.
+@cache
+def _books() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
+    """Folded short form to full name; folded names that a number precedes; folded names that people bear."""
+    short: dict[str, str] = {}
+    numbered, people = set(), set()
+    for name, shorts, kind in tables.rows(_PACKAGE, "scripture.tsv"):
+        forms = [form for form in shorts.split(",") if form]
+        short |= {_fold(form): name for form in forms if form != name}
+        if "n" in kind:
+            numbered |= {_fold(form) for form in (name, *forms)}
+        if "p" in kind:
+            people.add(_fold(name))
+    return short, frozenset(numbered), frozenset(people)
 
-    Before ሰዓት it is a time: some of the books are called like people.
+
+def _fold(text: str) -> str:
+    return fold_homophones(text.translate(str.maketrans("ቈቍ", "ቆቁ")))
+
+
+def is_book(short: str) -> bool:
+    """True for the short form of a book, with a number before it or not (`መዝ`, `1ቆሮ`)."""
+    return _fold(short.lstrip("1234")) in _books()[0]
+
+
+def _any_spelling(name: str) -> str:
+    """A pattern for a name in any spelling of its sounds."""
+    return "".join(_sounds_like().get(letter, re.escape(letter)) for letter in _fold(name))
+
+
+@cache
+def _sounds_like() -> dict[str, str]:
+    classes: dict[str, str] = dict(_ROUNDED)
+    for variant, canonical in homophones().items():
+        classes[canonical] = classes.get(canonical, canonical) + chr(variant)
+    return {letter: f"[{variants}]" for letter, variants in classes.items()}
+
+
+def verse_rules() -> tuple[Rule, ...]:
+    """`ማቴ. 5፡3-10` ማቴዎስ ምዕራፍ 5 ቁጥር 3-10, `1ቆሮ 13፥4` አንደኛ ቆሮንቶስ …, `መዝ. 23` መዝሙር 23.
+
+    The numbers are left to the rules behind. Before ሰዓት or ላይ it is a time: some books are called like people.
     """
-    books: dict[str, str] = words()["scripture"]
-    names = "|".join(sorted({*books, *books.values()}, key=len, reverse=True))
-    pattern = re.compile(
-        rf"(?<![{LETTER}])(?P<prefix>[የበለከ]?)(?P<book>{names})(?P<gospel> ወንጌል)?[.።]?\s?"
-        r"(?P<chapter>[0-9]{1,3})\s?[:፣]\s?(?P<verse>[0-9]{1,3}(?:\s?-\s?[0-9]{1,3})?)"
-        r"(?![0-9:]|\s?(?:ሰዓት|ሰአት|ሠዓት))"
+    rows = tables.rows(_PACKAGE, "scripture.tsv")
+    names = sorted(
+        {form for row in rows for form in (row[0], *row[1].split(",")) if form}, key=len, reverse=True
     )
+    book = (
+        rf"(?<![{LETTER}0-9])(?P<prefix>[የበለከ])??(?:(?P<number>[1-4])(?:ኛ|ኛው)?\s?)?(?:መጽሐፈ\s)?"
+        rf"(?P<book>{'|'.join(map(_any_spelling, names))})(?P<gospel>\sወንጌል)?"
+    )
+    verse = re.compile(
+        rf"{book}[.።]?\s?(?:ምዕ(?:ራፍ|\.)?\s?)?(?P<chapter>[0-9]{{1,3}})\s?[:፣]\s?"
+        r"(?P<verse>[0-9]{1,3}(?:\s?-\s?[0-9]{1,3}(?![0-9]*:))?(?:[,፣]\s?[0-9]{1,3}(?![0-9:]))*)(?![0-9:])"
+    )
+    chapter = re.compile(rf"{book}\.\s?(?P<chapter>[0-9]{{1,3}})(?![0-9:፣.,/])")
+
+    def named(match: re.Match[str]) -> str | None:
+        short, numbered, _people = _books()
+        folded = _fold(match["book"])
+        name = short.get(folded, match["book"])
+        if match["number"]:
+            if folded not in numbered:
+                return None
+            name = f"{ordinal(cardinal(int(match['number'])))} {name}"
+        if match["prefix"]:
+            name = match["prefix"] + name.removeprefix("የ")
+        return name + (match["gospel"] or "")
 
     def read(match: re.Match[str]) -> str:
-        book = books.get(match["book"], match["book"])
-        if match["prefix"]:
-            book = match["prefix"] + book.removeprefix("የ")
-        gospel = match["gospel"] or ""
-        return f"{book}{gospel} {CHAPTER} {match['chapter']} {VERSE} {match['verse']}"
+        _short, _numbered, people = _books()
+        is_time = _TIME_AFTER.match(match.string, match.end())
+        name = named(match)
+        if name is None or (is_time and (_fold(match["book"]) in people or "ሰ" in is_time[0])):
+            return match[0]
+        return f"{name} {CHAPTER} {match['chapter']} {VERSE} {match['verse'].replace('፣', ' እና ').replace(',', ' እና ')}"
 
-    return Substitution("verse", pattern, read, needs=":፣")
+    def read_chapter(match: re.Match[str]) -> str:
+        name = named(match)
+        return match[0] if name is None else f"{name} {match['chapter']}"
+
+    return (
+        Substitution("verse", verse, read, needs=":፣"),
+        Substitution("verse", chapter, read_chapter, needs="."),
+    )

@@ -10,6 +10,7 @@ from amtts_core.text.amharic.latin_words import is_listed, lexicon, read, spell
 from amtts_core.text.amharic.numbers import digit_words
 from amtts_core.text.amharic.pronunciations import listed
 from amtts_core.text.ethiopic import LETTER
+from amtts_core.text.residue import LEFT_OUT
 from amtts_core.text.rules import Rule, Substitution
 from amtts_core.text.settings import NormalizerSettings
 
@@ -36,6 +37,7 @@ _SIGNS = {
 HASHTAG = "ሃሽታግ"
 _TAG = re.compile(r"#(?=[^\W\d_])(?P<words>\w+)")
 _NAME = re.compile(r"(?<![\w.])@(?=[A-Za-z])(?P<words>[A-Za-z0-9_]{2,40})")
+_INITIALS = frozenset(("abc", "api", "url", "src", "img", "php", "aspx"))
 _WORDLIKE = re.compile("[^aeiou]*[aeiou]+[^aeiou]+")
 
 
@@ -44,6 +46,8 @@ def _piece(piece: str) -> str:
     lower = piece.lower()
     if len(piece) <= 2:
         return lexicon()[lower] if lower == "tv" else spell(piece)
+    if piece in _INITIALS:
+        return spell(piece)
     if is_listed(lower) or len(piece) > 3:
         return read(lower).text
     return read(lower).text if listed(lower) and _WORDLIKE.fullmatch(lower) else spell(piece)
@@ -75,7 +79,9 @@ def address_rule(settings: NormalizerSettings) -> Rule:
             return " "
         return joint(match.string, match.start()) + say_address(match[0]) + following_space(match)
 
-    return Substitution("address", ADDRESS, read_address, needs=".:")
+    return Substitution(
+        LEFT_OUT if settings.addresses == "drop" else "address", ADDRESS, read_address, needs=".:"
+    )
 
 
 def tag_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
@@ -92,7 +98,8 @@ def tag_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
             return " "
         return joint(match.string, match.start()) + "አት " + match["words"].replace("_", " ").strip()
 
+    left_out = settings.hashtags == "drop"
     return (
-        Substitution("hashtag", _TAG, tag, needs="#"),
-        Substitution("name", _NAME, name, needs="@"),
+        Substitution(LEFT_OUT if left_out else "hashtag", _TAG, tag, needs="#"),
+        Substitution(LEFT_OUT if left_out else "name", _NAME, name, needs="@"),
     )
