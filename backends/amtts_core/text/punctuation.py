@@ -74,6 +74,10 @@ def _paragraphs(text: str) -> str:
     return " ".join([*ended, *lines[-1:]])
 
 
+_LABEL = re.compile(
+    rf"(?<=^[0-9])[.)](?=\s)|(?<=^[0-9]{{2}})[.)](?=\s)|(?<=[።?!] [0-9])[.)](?=\s)|(?<=^[{LETTER}])[.)](?=\s[{LETTER}]{{2}})"
+)
+"""The mark behind the label of a list entry (`1.`, `ሀ)`) at the beginning of a sentence."""
 _WORD_SPACE = re.compile(rf"(?<=[{LETTER}0-9])፡(?=\s)")
 _PLAIN_GAP = re.compile(rf"[{LETTER}0-9]\s+[{LETTER}0-9]")
 _FEW = 3
@@ -103,6 +107,7 @@ def marks_stage(*, reporting: tuple[str, ...] = ()) -> Stage:
             literal("long-dash", f"(?<=[{LETTER}])[—―](?=[{LETTER}])", " - ", needs="—―"),
             Translation("single-mark", _SINGLE),
             literal("division-sign", rf"(?<=[{LETTER}])÷|÷(?!\s?[0-9])", "፣", needs="÷"),
+            literal("list-entry", _LABEL.pattern, "፣", needs=".)"),
             literal("ellipsis", r"\.{2,}", " ፣ ", needs="."),
             literal("clock-colon", r"(?<=[0-9፩-፼]) ?፡ ?(?=[0-9፩-፼])", ":", needs="፡"),
             literal("preface", r"(?<![፡:])[፡:]+[-፦]|፦-+", "፦", needs="፡:፦"),

@@ -44,7 +44,7 @@ _EMOJI_SET = (
 )
 _EMOJI = re.compile(f"[{_EMOJI_SET}][{_EMOJI_SET}\u200d\ufe0e\ufe0f \t]*")
 _BULLETS = frozenset("👉🔹🔸▪▫◾◽●○◆◇■□▶►➡➤✅✔☑📌📍🔴🔵🟢🟡♦⭐★☆✳❖✦➢➣→⇒🔷🔶👇✍📞📲☎🏢💵🏷📣🔗💬⤵➜➔")
-_KEYCAP = re.compile("(?<=[0-9*#])\ufe0f?\u20e3")
+_KEYCAP = re.compile("(?<=[0-9])\ufe0f?\u20e3|[*#]\ufe0f?\u20e3")
 
 
 def _entity(match: re.Match[str]) -> str:

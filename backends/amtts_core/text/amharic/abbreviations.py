@@ -30,7 +30,7 @@ _LETTER_NAMES_SLASH = re.compile(r"ኤች አይ ቪ/(?=ኤድስ)")
 _LATIN_ERA = re.compile(r"(?<=[0-9])\s?([EG])\. ?C\b\.?")
 _ERAS = {"E": "ዓመተ ምሕረት", "G": "እንደ አውሮፓውያን አቆጣጠር"}
 _DIGIT_BEFORE = re.compile(r"[0-9፩-፼]\s?$")
-_DIGIT_AFTER = re.compile(r"\s?[:፦]?\s?[0-9፩-፼]")
+_DIGIT_AFTER = re.compile(r"\s?[:፦]?\s?(?:[0-9፩-፼]|[A-Z]{1,3}-?[0-9])")
 _SPACED_PREFIXES = (" የ", " በ", " ለ", " ከ", " እስከ", " ወደ")
 _SHORT_PREFIXES = ("", "የ", "በ", "ለ", "ከ")
 

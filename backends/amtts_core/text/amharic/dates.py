@@ -9,6 +9,7 @@ from typing import Any
 from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.ethiopian_calendar import days_in_month
+from amtts_core.text.amharic.letters import any_spelling
 from amtts_core.text.amharic.numerals import Reader, follows_word
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
@@ -31,7 +32,8 @@ def calendar_table() -> Mapping[str, Any]:
 def month_names() -> str:
     """Every spelling of a month's name, as alternatives of a pattern."""
     table = calendar_table()
-    return "|".join([*table["ethiopian"], *table["spellings"], *table["gregorian"]])
+    names = [*table["ethiopian"], *table["spellings"], *table["gregorian"]]
+    return "|".join(dict.fromkeys(map(any_spelling, names)))
 
 
 def date_rules(reader: Reader) -> tuple[Rule, ...]:

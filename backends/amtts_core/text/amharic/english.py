@@ -122,7 +122,7 @@ def vowel(phone: str, letters: str, *, before: str, after: str, place: int, last
         last: nothing but consonants follows it.
     """
     only = last and not any(sound in VOWELS for sound in before)
-    if letters in ("ay", "ey") and phone in "YFe":
+    if (letters == "ay" and phone in "YFe") or (letters == "ey" and phone in "Fe"):
         return 5, "ይ"
     if phone in _GLIDES:
         return _GLIDES[phone]
@@ -174,8 +174,10 @@ def _schwa(letters: str, *, before: str, after: str, last: bool) -> int:
             return 6
         open_syllable = len(after) > 1 and after[0] not in VOWELS and after[1] in VOWELS
         return 5 if open_syllable or (after in ("t", "ts", "k", "l") and before[-1:] not in ("n", "v")) else 1
-    if letters == "a" and after[:1] in ("t", "J") and len(after) <= 2:
+    if letters == "a" and (after[:1] == "J" or after in ("t", "ts")):
         return 5
+    if letters == "u" and not before:
+        return 4
     if letters == "o" and last and after[:1] in ("n", "m"):
         return 1
     if letters == "u" and after[:2] in ("kt", "kS"):

@@ -24,7 +24,7 @@ _CAMEL = re.compile(
 )
 _PLURAL_ACRONYM = re.compile(r"([A-Z]{2,5})'?s")
 _ENDINGS = (("'s", "ስ"), ("s", "ስ"), ("ing", ""), ("ed", "ድ"), ("er", "ር"), ("ers", "ርስ"))
-_SHORTEST_PART = 3
+_SHORTEST_PART, _MOST_PARTS, _LONGEST_COMPOUND = 3, 4, 32
 
 
 class Reading(NamedTuple):
@@ -129,23 +129,28 @@ def _with_ending(word: str) -> str | None:
 
 
 def _compound(word: str) -> str | None:
-    """Two words written as one (`keychain`), the longer first part preferred; no part is shorter than three letters."""
-    if not word.isascii() or not 2 * _SHORTEST_PART <= len(word) <= 24:
+    """Words written as one (`keychain`, `shageronlinestore`): as few as possible, none shorter than three letters."""
+    if not word.isascii() or not 2 * _SHORTEST_PART <= len(word) <= _LONGEST_COMPOUND:
         return None
-    for cut in sorted(
-        range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1), key=lambda at: abs(2 * at - len(word))
-    ):
-        first, second = _part(word[:cut]), _part(word[cut:])
-        if first and second:
-            return first + second
-    return None
+    best: list[tuple[int, str] | None] = [(0, "")] + [None] * len(word)
+    for end in range(_SHORTEST_PART, len(word) + 1):
+        for start in range(end - _SHORTEST_PART + 1):
+            before = best[start]
+            if before is None or before[0] >= _MOST_PARTS or (start == 0 and end == len(word)):
+                continue
+            part = _part(word[start:end])
+            here = best[end]
+            if part and (here is None or before[0] + 1 < here[0]):
+                best[end] = (before[0] + 1, before[1] + part)
+    found = best[len(word)]
+    return found[1] if found else None
 
 
 def _part(word: str) -> str | None:
     """A part of a compound: listed, or an English word of at least four letters."""
     if found := lexicon().get(word):
-        return found if " " not in found else None
-    return read_english(word) if len(word) >= 4 else None
+        return found if " " not in found and len(word) > 2 else None
+    return read_english(word) if len(word) >= 4 and listed(word) is not None else None
 
 
 def is_romanized(words: list[str]) -> bool:

@@ -58,6 +58,20 @@ def fold_homophones(text: str) -> str:
     return text.translate(homophones())
 
 
+@cache
+def _sounds_like() -> dict[str, str]:
+    classes: dict[str, str] = {"ቆ": "ቆቈ", "ቁ": "ቁቍ", "ጎ": "ጎጐ", "ኮ": "ኮኰ"}
+    for variant, canonical in homophones().items():
+        classes[canonical] = classes.get(canonical, canonical) + chr(variant)
+    return {letter: f"[{variants}]" for letter, variants in classes.items()}
+
+
+def any_spelling(word: str) -> str:
+    """A pattern for a word in any spelling of its sounds (`ሐምሌ`, `ሀምሌ`, `ሃምሌ`)."""
+    folded = fold_homophones(word.translate(str.maketrans("ቈቍጐኰ", "ቆቁጎኮ")))
+    return "".join(_sounds_like().get(letter, re.escape(letter)) for letter in folded)
+
+
 def typo_rules() -> tuple[Rule, ...]:
     """Slips whose pronunciation is the same, so that mending them loses nothing."""
     slips = tables.pairs(PACKAGE, "typos.tsv")

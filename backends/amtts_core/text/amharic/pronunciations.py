@@ -81,8 +81,8 @@ def _bases(word: str, ending: str) -> tuple[str, ...]:
         return (stem + "y", stem + "ie")
     if ending == "ied":
         return (stem + "y",)
-    if ending in ("es", "ly", "ness", "less", "ful", "ment"):
-        return (stem, stem + "e") if ending == "es" else (stem,)
+    if ending in ("es", "ly", "ness", "less", "ful", "ment", "able"):
+        return (stem, stem + "e") if ending in ("es", "able") else (stem,)
     single = (stem[:-1],) if len(stem) > 3 and stem[-1] == stem[-2] else ()
     return (*single, stem, stem + "e")
 
@@ -109,6 +109,7 @@ _ENDINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("ers", lambda base: base + "Rz"),
     ("er", lambda base: base + "R"),
     ("ly", lambda base: base + "lY"),
+    ("able", lambda base: base + "@b@l"),
     ("ness", lambda base: base + "n@s"),
     ("less", lambda base: base + "l@s"),
     ("ment", lambda base: base + "m@nt"),

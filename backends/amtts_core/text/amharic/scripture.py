@@ -7,14 +7,13 @@ from functools import cache
 
 from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import ordinal
-from amtts_core.text.amharic.letters import fold_homophones, homophones
+from amtts_core.text.amharic.letters import any_spelling, fold_homophones
 from amtts_core.text.amharic.numbers import cardinal
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
 
 CHAPTER, VERSE = "ምዕራፍ", "ቁጥር"
 _PACKAGE = "amtts_core.text.amharic"
-_ROUNDED = {"ቆ": "ቆቈ", "ቁ": "ቁቍ"}
 _TIME_AFTER = re.compile(r"\s?(?:ሰዓት|ሰአት|ሠዓት|ላይ|ጠዋት|ማታ)")
 
 
@@ -42,19 +41,6 @@ def is_book(short: str) -> bool:
     return _fold(short.lstrip("1234")) in _books()[0]
 
 
-def _any_spelling(name: str) -> str:
-    """A pattern for a name in any spelling of its sounds."""
-    return "".join(_sounds_like().get(letter, re.escape(letter)) for letter in _fold(name))
-
-
-@cache
-def _sounds_like() -> dict[str, str]:
-    classes: dict[str, str] = dict(_ROUNDED)
-    for variant, canonical in homophones().items():
-        classes[canonical] = classes.get(canonical, canonical) + chr(variant)
-    return {letter: f"[{variants}]" for letter, variants in classes.items()}
-
-
 def verse_rules() -> tuple[Rule, ...]:
     """`ማቴ. 5፡3-10` ማቴዎስ ምዕራፍ 5 ቁጥር 3-10, `1ቆሮ 13፥4` አንደኛ ቆሮንቶስ …, `መዝ. 23` መዝሙር 23.
 
@@ -66,7 +52,7 @@ def verse_rules() -> tuple[Rule, ...]:
     )
     book = (
         rf"(?<![{LETTER}0-9])(?P<prefix>[የበለከ])??(?:(?P<number>[1-4])(?:ኛ|ኛው)?\s?)?(?:መጽሐፈ\s)?"
-        rf"(?P<book>{'|'.join(map(_any_spelling, names))})(?P<gospel>\sወንጌል)?"
+        rf"(?P<book>{'|'.join(map(any_spelling, names))})(?P<gospel>\sወንጌል)?"
     )
     verse = re.compile(
         rf"{book}[.።]?\s?(?:ምዕ(?:ራፍ|\.)?\s?)?(?P<chapter>[0-9]{{1,3}})\s?[:፣]\s?"

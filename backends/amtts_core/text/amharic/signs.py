@@ -38,7 +38,7 @@ def sign_rules() -> tuple[Rule, ...]:
             needs="<>",
         ),
         Substitution("times", re.compile(r"(?<=[0-9]) ?[*∗] ?(?=[0-9])"), lambda _m: " ሲባዛ በ", needs="*∗"),
-        literal("by", r"(?<=[0-9])\s?[xX]\s?(?=[0-9])", " በ", needs="xX"),
+        literal("by", r"(?<=[0-9])\s?[xX]\s?(?=[0-9])|(?<=[0-9][a-z]m)\s?[*xX×]\s?(?=[0-9])", " በ", needs="xX*×"),
         literal("about", r"(?<![\w~])[~≈∼]\s?(?=[0-9$€£])", "በግምት ", needs="~≈∼"),
         literal("root", r"√\s?(?=[0-9])", "ስኩዌር ሩት ", needs="√"),
         Substitution(
