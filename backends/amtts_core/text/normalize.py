@@ -7,18 +7,21 @@
 from __future__ import annotations
 
 import collections
+from bisect import bisect_right
 
 from amtts_core.text.decoding import decode_text
 from amtts_core.text.language import get_language
 from amtts_core.text.residue import DROPPED
-from amtts_core.text.rules import FiredRule
+from amtts_core.text.rules import FiredRule, special_signs
 from amtts_core.text.sentences import split_sentences
 from amtts_core.text.settings import NormalizerSettings
 from amtts_core.text.unicode import nfc
+from amtts_core.text.words import LastStages
 
 __all__ = ["FiredRule", "Normalizer", "NormalizerSettings", "decode_text", "split_sentences"]
 
 _PASSES = 8
+_MOST_PLANS = 8192
 ROUGH_RULES = ("latin-guess", "foreign-letter", "unknown-abbreviation", "legacy-font")
 """Rules whose result is no more than a guess at what was meant."""
 
@@ -32,10 +35,13 @@ class Normalizer:
     def __init__(self, settings: NormalizerSettings | None = None) -> None:
         self.settings = settings or NormalizerSettings()
         self._language = get_language(self.settings.language)
-        self._stages = self._language.stages(self.settings)
         self._allowed = self._language.symbols | (
             frozenset() if self.settings.strip_gemination_marks else self._language.optional_symbols
         )
+        *first, letters, spacing = self._language.stages(self.settings)
+        self._first = tuple(first)
+        self._last = LastStages(letters, spacing, self._allowed)
+        self._plans: dict[frozenset[str], tuple[int, ...]] = {}
 
     def __reduce__(self) -> tuple[type[Normalizer], tuple[NormalizerSettings]]:
         return (Normalizer, (self.settings,))
@@ -72,9 +78,39 @@ class Normalizer:
         """Runs the stages until nothing changes; a text of the language's own symbols needs one pass."""
         for _ in range(_PASSES):
             before = text
-            for stage in self._stages:
-                text = stage.apply(text, fired)
-            if text == before or self._allowed.issuperset(text):
+            text = self._run_first(text, fired)
+            if fired is None:
+                text, finished = self._last.finish(text)
+            else:
+                text = self._last.apply(text, fired)
+                finished = self._allowed.issuperset(text)
+            if finished or text == before:
                 break
             text = nfc(text)
         return text
+
+    def _run_first(self, text: str, fired: list[FiredRule] | None) -> str:
+        """All stages but the last two; the signs that a text holds say which have something to do."""
+        signs = special_signs(text)
+        plan, step = self._plan(signs), 0
+        while step < len(plan):
+            place = plan[step]
+            step += 1
+            stage = self._first[place]
+            after = stage.apply(text, fired, signs)
+            if after is not text:
+                text, found = after, special_signs(after) if stage.takes is None else signs - stage.takes
+                if found != signs:
+                    signs, plan = found, self._plan(found)
+                    step = bisect_right(plan, place)
+        return text
+
+    def _plan(self, signs: frozenset[str]) -> tuple[int, ...]:
+        """The places of the stages that a text with these signs may call for."""
+        plan = self._plans.get(signs)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = tuple(place for place, stage in enumerate(self._first) if stage.may_run_on(signs))
+            self._plans[signs] = plan
+        return plan

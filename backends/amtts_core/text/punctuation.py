@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 
 from amtts_core.text.ethiopic import LETTER
-from amtts_core.text.rules import Stage, Substitution, Translation, Whole, literal
+from amtts_core.text.rules import DIGIT, LATIN, Stage, Substitution, Translation, Whole, literal
 from amtts_core.text.settings import NormalizerSettings
 
 END_MARKS = "።?!"
 PAUSE_MARKS = "፣፤፦"
 MARKS = END_MARKS + PAUSE_MARKS
 _BY_STRENGTH = "?!።፦፤፣"
+_ORDINARY = frozenset({LATIN, DIGIT, *"።፣፤?!%$€£+*#@&=_~^<>|\\[]{}(,/-"})
+"""Signs that `marks_stage` leaves alone."""
 _QUOTES = '"«»“”„‟‹›❝❞〝〞'
 _APOSTROPHES = "'‘’‚‛′´`ʼʻ"
 _OPENING = "‘‛"
@@ -74,10 +76,15 @@ def _paragraphs(text: str) -> str:
     return " ".join([*ended, *lines[-1:]])
 
 
-_LABEL = re.compile(
-    rf"(?<=^[0-9])[.)](?=\s)|(?<=^[0-9]{{2}})[.)](?=\s)|(?<=[።?!] [0-9])[.)](?=\s)|(?<=^[{LETTER}])[.)](?=\s[{LETTER}]{{2}})"
-)
-"""The mark behind the label of a list entry (`1.`, `ሀ)`) at the beginning of a sentence."""
+_LABEL = re.compile(rf"\s*\(?([0-9]{{1,2}}|[{LETTER}](?=..[{LETTER}]{{2}}))[.)](?=\s)")
+
+
+def _label(text: str) -> str:
+    """The mark behind the label of a list entry (`1.`, `ሀ)`) at the beginning of a sentence is a pause."""
+    match = _LABEL.match(text)
+    return text if match is None else f"{match[1]}፣{text[match.end() :]}"
+
+
 _WORD_SPACE = re.compile(rf"(?<=[{LETTER}0-9])፡(?=\s)")
 _PLAIN_GAP = re.compile(rf"[{LETTER}0-9]\s+[{LETTER}0-9]")
 _FEW = 3
@@ -103,17 +110,22 @@ def marks_stage(*, reporting: tuple[str, ...] = ()) -> Stage:
     return Stage(
         "punctuation",
         (
-            Whole("blank-line", _paragraphs),
+            Whole("blank-line", _paragraphs, needs="\n"),
             literal("long-dash", f"(?<=[{LETTER}])[—―](?=[{LETTER}])", " - ", needs="—―"),
             Translation("single-mark", _SINGLE),
             literal("division-sign", rf"(?<=[{LETTER}])÷|÷(?!\s?[0-9])", "፣", needs="÷"),
-            literal("list-entry", _LABEL.pattern, "፣", needs=".)"),
+            Whole("list-entry", _label, needs=".)"),
             literal("ellipsis", r"\.{2,}", " ፣ ", needs="."),
             literal("clock-colon", r"(?<=[0-9፩-፼]) ?፡ ?(?=[0-9፩-፼])", ":", needs="፡"),
-            literal("preface", r"(?<![፡:])[፡:]+[-፦]|፦-+", "፦", needs="፡:፦"),
-            literal("full-stop", r"[፡:።](?:\s?[፡:።])*\s?[፡:።](?!\d)", "።", needs="፡:።"),
+            literal("preface", r"(?<![፡:])[፡:]+[-፦]|፦-+", "፦", words=(":-", "፡-", ":፦", "፡፦", "፦-")),
+            literal(
+                "full-stop",
+                r"[፡:።](?:\s?[፡:።])*\s?[፡:።](?!\d)",
+                "።",
+                words=tuple(f"{a}{gap}{b}" for a in "፡:።" for b in "፡:።" for gap in ("", " ")),
+            ),
             literal("reported", rf"።(?=\s?[»”\"’'›]+\s?(?:{said}))", "፣", needs="»”\"’'›"),
-            Whole("word-space", _word_spaces),
+            Whole("word-space", _word_spaces, needs="፡"),
             literal("word-space", "፡", " ", needs="፡"),
             Substitution(
                 "apostrophe",
@@ -124,7 +136,7 @@ def marks_stage(*, reporting: tuple[str, ...] = ()) -> Stage:
             literal("apostrophe", f"[{_APOSTROPHES}]", " ", needs=_APOSTROPHES),
             Substitution("quotation-mark", re.compile(f"[{_QUOTES}]+"), _quote, needs=_QUOTES),
         ),
-        re.compile(f"[^ {LETTER}0-9]"),
+        ordinary=_ORDINARY,
     )
 
 
@@ -158,18 +170,21 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
                 "bracket", r"[()\[\]{}<>]", " ፣ " if settings.brackets == "pause" else " ", needs="()[]{}<>"
             ),
         ),
-        re.compile(r"[-./,:()\[\]{}<>\\|]"),
+        frozenset("-./,:()[]{}<>\\|"),
+        takes=frozenset(),
     )
 
 
 _RUN = re.compile(rf"\s*[{MARKS}](?:\s*[{MARKS}])*\s*")
-_UNTIDY = re.compile(rf" [{MARKS}]|[{MARKS}](?=[^ ])|^[{MARKS}]|[{MARKS}] [{MARKS}]")
+_MARK_BEFORE = re.compile(rf"[{MARKS}](?=[^ ])")
+_MARK_AFTER = re.compile(rf" [{MARKS}]")
+_ALL_MARKS = frozenset(MARKS)
 _LEADING = re.compile(rf"^[{PAUSE_MARKS}። ]+(?=.)")
 
 
 def tidy_marks(text: str) -> str:
     """One mark where several meet (the strongest), no space before it, one after it, none before the first word."""
-    if not _UNTIDY.search(text):
+    if not (text[:1] in _ALL_MARKS or _MARK_BEFORE.search(text) or _MARK_AFTER.search(text)):
         return text
     joined = _RUN.sub(lambda match: min(match[0].strip(), key=_strength) + " ", text)
     return _LEADING.sub("", joined.strip())

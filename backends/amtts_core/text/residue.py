@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import html
 import re
+from functools import cache
 
-from amtts_core.text.rules import Rule, Stage, Substitution, literal
+from amtts_core.text.rules import Rule, Stage, Substitution
 from amtts_core.text.settings import NormalizerSettings
 
 MARKUP, EMOJI, LEFT_OUT = "markup", "emoji", "left-out"
@@ -36,6 +37,7 @@ _STRESS = re.compile(
     r"(?<![\w*_~`])(?P<mark>\*\*\*|\*\*|__|~~|\*|_|`{1,3})(?=\S)(?P<text>[^*_~`\n]{1,400}?\S??)(?P=mark)(?![\w*_~`])"
 )
 _HEADING = re.compile(r"(?m)^[ \t]{0,3}(?:#{1,6}[ \t]+|>[ \t>]*(?=\S)|[-*+][ \t]+(?=\S))")
+_HEADED = re.compile(r"(?:^|\n)[ \t]{0,3}[#>*+-]")
 _LINE = re.compile(r"[=_~*#^|•·]{3,}|(?<!\S)-{3,}(?!\S)|\*{2,}|`{1,3}(?!\w)|(?<!\w)`{1,3}|~~")
 _STAR_AFTER = re.compile(r"(?<=[^\W\d])\*(?!\w)|(?<!\w)\*(?=[^\W\d])")
 _EMOJI_SET = (
@@ -69,45 +71,32 @@ def _emoji(match: re.Match[str]) -> str:
 def residue_stage(settings: NormalizerSettings) -> Stage:
     """Entities become their characters; tags, marks of Markdown, terminal codes and emoji go, as the settings say."""
     rules: list[Rule] = []
-    triggers = ["\ufe0f", "\u20e3"]
+    signs: set[str] = set()
     if settings.markup:
         rules += [
             Substitution(MARKUP, _ANSI, lambda _m: "", needs="\x1b\x9b"),
             Substitution("entity", _ENTITY, _entity, needs="&"),
-            literal(MARKUP, _CODE_BLOCK.pattern, " ", needs="<"),
-            Substitution(MARKUP, _TAG, _tag, needs="<"),
+            Substitution(MARKUP, _CODE_BLOCK, lambda _m: " ", needs="<&"),
+            Substitution(MARKUP, _TAG, _tag, needs="<&"),
             Substitution(MARKUP, _LINK, lambda m: m["text"], needs="["),
             Substitution(MARKUP, _STRESS, lambda m: m["text"], needs="*_~`"),
-            Substitution(MARKUP, _HEADING, lambda _m: "", needs="#>-*+"),
+            Substitution(MARKUP, _HEADING, lambda _m: "", needs="#>-*+", guard=_HEADED),
             Substitution(MARKUP, _LINE, lambda _m: " ", needs="=_~*#^|-`•·"),
             Substitution(MARKUP, _STAR_AFTER, lambda _m: "", needs="*"),
         ]
-        triggers += [
-            "\x1b",
-            "\x9b",
-            "&",
-            "<",
-            r"\[",
-            "*",
-            "_",
-            "~",
-            "`",
-            "#",
-            ">",
-            "=",
-            "^",
-            "|",
-            "•",
-            "·",
-            "-",
-            "+",
-        ]
+        signs |= set("\x1b\x9b&<[*_~`#>=^|•·-+")
     if settings.emoji == "drop":
         rules += [
             Substitution(EMOJI, _KEYCAP, lambda _m: " ", needs="\u20e3"),
-            Substitution(EMOJI, _EMOJI, _emoji),
+            Substitution(EMOJI, _EMOJI, _emoji, needs=_emoji_signs()),
         ]
-        triggers += [_EMOJI_SET]
-    return Stage(
-        "residue", tuple(rules), re.compile(f"[{''.join(t if t != '-' else '' for t in triggers)}-]")
+        signs |= _emoji_signs()
+    return Stage("residue", tuple(rules), frozenset(signs))
+
+
+@cache
+def _emoji_signs() -> frozenset[str]:
+    ranges = re.findall("(.)-(.)|(.)", _EMOJI_SET)
+    return frozenset(
+        chr(c) for first, last, one in ranges for c in range(ord(first or one), ord(last or one) + 1)
     )

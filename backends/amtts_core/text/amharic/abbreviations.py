@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from amtts_core.text.amharic.abbreviation_forms import (
@@ -23,6 +24,7 @@ _JOINED = re.compile(rf"(?<![{LETTER}])[{LETTER}]+(?:[/.][{LETTER}]+)+\.?(?!\.)"
 _SPACED = re.compile(
     rf"(?<![{LETTER}./])[{LETTER}]{{1,4}}(?: ?[./] ?[{LETTER}]{{1,5}})+(?:(?:\.|(?<=ም)/)(?![.{LETTER}]))?"
 )
+_GAP = re.compile(rf"[{LETTER}](?:[./] | [./] ?)[{LETTER}]")
 _SINGLE = re.compile(rf"(?<![{LETTER}./])(?P<word>[{LETTER}]{{1,4}})\.(?![{LETTER}.])")
 _WHOLE = re.compile(rf"(?<![{LETTER}])[ዓአዐ] ?ም(?![{LETTER}])\.?")
 _CALENDAR = re.compile(rf"(?<![{LETTER}])([የበለከ]?)(እ[ኤአ]አ)(?![{LETTER}])")
@@ -155,6 +157,15 @@ def is_abbreviation(word: str) -> bool:
     return "." in stem or listed or fold(stem) == "አም" or is_book(stem)
 
 
+_UNDOTTED = ("ዓም", "ዓ ም", "አ ም", "እኤአ", "እአአ")
+_AT_A_LETTER = re.compile(rf"[{LETTER}C] ?([/.])")
+
+
+def _dots_and_slashes(text: str, _signs: AbstractSet[str]) -> AbstractSet[str]:
+    """The dots and slashes behind a letter; those of numbers are none of an abbreviation."""
+    return set(_AT_A_LETTER.findall(text))
+
+
 UNKNOWN = "unknown-abbreviation"
 """The rule that takes a form apart which no table and no rule resolves."""
 _UNRESOLVED = re.compile(rf"(?<![{LETTER}/.])[{LETTER}]{{1,5}}(?:[/.][{LETTER}]{{1,5}})+(?![/.]?[{LETTER}])")
@@ -174,14 +185,24 @@ def abbreviations_stage() -> Stage:
     return Stage(
         "abbreviations",
         (
-            Substitution("era", _LATIN_ERA, lambda m: f" {_ERAS[m[1]]}" + _gap(m), needs="C"),
-            Substitution("letter-names", _LETTER_NAMES_SLASH, lambda _m: "ኤች አይ ቪ ", needs="/"),
-            Substitution("abbreviation", _SPACED, _read_spaced, needs="./"),
+            Substitution("era", _LATIN_ERA, lambda m: f" {_ERAS[m[1]]}" + _gap(m), words=("E.", "G.")),
+            Substitution("letter-names", _LETTER_NAMES_SLASH, lambda _m: "ኤች አይ ቪ ", words=("ቪ/ኤድስ",)),
+            Substitution(
+                "abbreviation", _SPACED, _read_spaced, needs="./", words=(". ", "/ ", " .", " /"), guard=_GAP
+            ),
             Substitution("abbreviation", _JOINED, _read_joined, needs="/."),
             Substitution(UNKNOWN, _UNRESOLVED, _unresolved, needs="./"),
             Substitution("dotted-word", _SINGLE, _read_single, needs="."),
-            Substitution("era", _WHOLE, _read_era, needs="ም"),
-            Substitution("calendar", _CALENDAR, _read_calendar, needs="እ"),
+            Substitution(
+                "era",
+                _WHOLE,
+                _read_era,
+                words=("ዓም", "ዓ ም", "አ ም"),
+            ),
+            Substitution("calendar", _CALENDAR, _read_calendar, words=("እኤአ", "እአአ")),
         ),
-        re.compile(r"[/.]|[ዓአዐ] ?ም(?![ሀ-ፚ])|እ[ኤአ]አ"),
+        frozenset("./"),
+        _UNDOTTED,
+        takes=frozenset(),
+        look=_dots_and_slashes,
     )

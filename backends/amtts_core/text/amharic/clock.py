@@ -6,6 +6,7 @@ import re
 
 from amtts_core.text.amharic.affixes import following_space, is_bound, joint, letters_before
 from amtts_core.text.amharic.numbers import cardinal, digit_words, words
+from amtts_core.text.amharic.numeric_features import LEADING_ZERO
 from amtts_core.text.ethiopic import to_order
 from amtts_core.text.rules import Rule, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
@@ -24,7 +25,9 @@ _DOT = r"(?<![0-9.,:/])(?P<hour>0?[1-9]|1[0-2])[.](?P<minute>[0-5][0-9])(?![0-9:
 _MARKED = rf"(?={_HOUR_WORD}|{_NOON.replace('?P<noon>', '?:')})"
 _DOTTED = re.compile(rf"{_DOT}{_MARKED}{_HOUR_WORD}?{_NOON}?{_HOUR_WORD}?")
 _WITH_NOON = re.compile(rf"(?<![0-9.,:/])(?P<hour>0?[1-9]|1[0-2])(?P<minute>){_HOUR_WORD}?{_NOON}")
-_AFTER_PART = re.compile(rf"(?P<part>[ሀ-ፚ]+)(?P<gap>\s(?:ላይ\s)?(?:ከ|በ|ለ|እስከ)?){_DOT}")
+_DOTTED_ALONE = re.compile(_DOT)
+_MILITARY_GUARD = re.compile("0[0-9]{3}(?![0-9])")
+_DOT_GUARD = re.compile(r"[0-9]\.[0-5][0-9]")
 _DOTTED_RANGE = re.compile(
     r"(?<![0-9.,:/])(?P<open>ከ\s?)?(?P<first>0?[1-9]|1[0-2])[.](?P<low>[0-5][05])(?P<hours>\s?(?:ሰዓት|ሰአት))?"
     r"(?P<between>\s?-\s?|\s(?:ጀምሮ\s)?እስከ\s)"
@@ -128,11 +131,12 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
         return joint(match.string, match.start()) + part + spoken + after + following_space(match)
 
     def after_part(match: re.Match[str]) -> str:
-        if not _is_part(match["part"]):
+        told = _PART_BEFORE.search(match.string, max(0, match.start() - _LONGEST_PART), match.start())
+        if told is None or not _is_part(told[1]):
             return match[0]
-        prefix = match["gap"].strip().removeprefix("ላይ").strip()
-        spoken = say_time(int(match["hour"]), int(match["minute"]), quarter_to=not prefix)
-        return match["part"] + match["gap"] + spoken + following_space(match)
+        bound = is_bound(match.string, match.start())
+        spoken = say_time(int(match["hour"]), int(match["minute"]), quarter_to=not bound)
+        return spoken + following_space(match)
 
     def dotted_range(match: re.Match[str]) -> str:
         told = _PART_BEFORE.search(match.string, max(0, match.start() - _LONGEST_PART), match.start())
@@ -146,18 +150,23 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
 
     return (
         literal(
-            "clock-range", r"(?<=:[0-9][0-9])\s?-\s?(?=[0-9]{1,2}:[0-9]{2})", f" {words()['to']} ", needs=":"
+            "clock-range",
+            r"(?<=:[0-9][0-9])\s?-\s?(?=[0-9]{1,2}:[0-9]{2})",
+            f" {words()['to']} ",
+            needs=(":0",),
         ),
-        Substitution("military", _MILITARY_PAIR, _military_pair, needs="0"),
-        Substitution("duration", _RACE, _race, needs=":"),
-        Substitution("duration", _DURATION, _duration, needs=":"),
-        Substitution("clock", _TIME, read, needs=":"),
-        Substitution("duration", _MINUTES, _race, needs=":"),
-        Substitution("clock", _DOTTED_RANGE, dotted_range, needs="."),
-        Substitution("clock", _DOTTED, read, needs="."),
-        Substitution("clock", _AFTER_PART, after_part, needs="."),
-        Substitution("clock", _WITH_NOON, read, needs="mMፒኤ"),
-        Substitution("clock", _MILITARY, read, needs="0"),
+        Substitution(
+            "military", _MILITARY_PAIR, _military_pair, needs=(LEADING_ZERO,), guard=_MILITARY_GUARD
+        ),
+        Substitution("duration", _RACE, _race, needs=(":0",)),
+        Substitution("duration", _DURATION, _duration, needs=(":0",)),
+        Substitution("clock", _TIME, read, needs=(":0", LEADING_ZERO)),
+        Substitution("duration", _MINUTES, _race, needs=(":0",)),
+        Substitution("clock", _DOTTED_RANGE, dotted_range, needs=(".0",), guard=_DOT_GUARD),
+        Substitution("clock", _DOTTED, read, needs=(".0",), guard=_DOT_GUARD),
+        Substitution("clock", _DOTTED_ALONE, after_part, needs=(".0",), guard=_DOT_GUARD),
+        Substitution("clock", _WITH_NOON, read, needs=("@a", "@p", "ፒ", " ፒ", "ኤ", " ኤ")),
+        Substitution("clock", _MILITARY, read, needs=(LEADING_ZERO,), guard=_MILITARY_GUARD),
     )
 
 

@@ -11,6 +11,7 @@ from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.ethiopian_calendar import days_in_month
 from amtts_core.text.amharic.letters import any_spelling
 from amtts_core.text.amharic.numerals import Reader, follows_word
+from amtts_core.text.amharic.numeric_features import LEADING_ZERO
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
 
@@ -20,6 +21,7 @@ _DAY_FIRST = re.compile(
 _YEAR_FIRST = re.compile(
     r"(?<![0-9.,:/-])([12][0-9]{3})([/-])([0-9]{1,2})\2([0-9]{1,2})(?![0-9:/]|[.,-][0-9])"
 )
+_DAY_YEAR = re.compile("[0-9] [12][0-9]{3}(?![0-9])")
 _CLAUSE_END = re.compile("[።፣፤?!0-9]")
 
 
@@ -67,13 +69,13 @@ def date_rules(reader: Reader) -> tuple[Rule, ...]:
             "number-pair",
             re.compile(r"(?<![0-9/])(?:9/11|24/7|50/50)(?![0-9/])"),
             lambda m: m[0].replace("/", " "),
-            needs="/",
+            needs=("/0",),
         ),
-        Substitution("date", slashed, after_month, needs="/"),
-        Substitution("date", spaced, after_month),
-        Substitution("date", leading, plain_day, needs="0"),
-        Substitution("date", _DAY_FIRST, lambda m: read(m, m[1], m[3], m[4]), needs="/.-"),
-        Substitution("date", _YEAR_FIRST, lambda m: read(m, m[4], m[3], m[1]), needs="/-"),
+        Substitution("date", slashed, after_month, needs=("/0",)),
+        Substitution("date", spaced, after_month, needs=(" 0",), guard=_DAY_YEAR),
+        Substitution("date", leading, plain_day, needs=(LEADING_ZERO,)),
+        Substitution("date", _DAY_FIRST, lambda m: read(m, m[1], m[3], m[4]), needs=("/0", ".0", "-0")),
+        Substitution("date", _YEAR_FIRST, lambda m: read(m, m[4], m[3], m[1]), needs=("/0", "-0")),
     )
 
 

@@ -14,12 +14,16 @@ from amtts_core.text.amharic.roman import LIST_ENTRY, read_roman, values
 from amtts_core.text.amharic.romanized import words as romanized_words
 from amtts_core.text.amharic.web import address_rule, tag_rules
 from amtts_core.text.ethiopic import LETTER
-from amtts_core.text.rules import Record, Rule, Stage, Substitution, literal
+from amtts_core.text.rules import DIGIT, LATIN, Record, Rule, Stage, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
 _LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff"
+_LETTERS = frozenset(
+    {LATIN, *map(chr, (*range(0xC0, 0xD7), *range(0xD8, 0xF7), *range(0xF8, 0x250), *range(0x1E00, 0x1F00)))}
+)
 _WORD = re.compile(rf"[{_LATIN}]+(?:[.&](?=[A-Z](?:[.&]|\b))[A-Z])*(?:['-][{_LATIN}]+)*")
-_ENGLISH_ORDINAL = re.compile(r"(?<=[0-9])(?:st|nd|rd|th)(?![A-Za-z])")
+_ENGLISH_ORDINAL = re.compile(r"([0-9])(?:st|nd|rd|th)(?![A-Za-z])")
+_LETTER_DOT = re.compile(r"[A-Za-z]\.")
 _LONG_SUFFIX = re.compile(f"[{LETTER}]{{4}}")
 _ORDINAL_SUFFIX = re.compile("ኛ")
 _OPEN_SIGNS = (" በ", " ለ")
@@ -82,13 +86,21 @@ def web_stage(settings: NormalizerSettings) -> Stage:
         (
             address_rule(settings),
             *tag_rules(settings),
-            literal("possessive", r"(?<=[A-Za-z])['’]s\b", "", needs="'’"),
-            Substitution("dotted", dotted, lambda match: match[1], needs="."),
-            literal("number-sign", r"#(?=[0-9]+(?![0-9*#]))|\bN[oO]\.? ?(?=[0-9])", "ቁጥር ", needs="#N"),
-            literal("english-ordinal", _ENGLISH_ORDINAL.pattern, "ኛ", needs="snrt"),
-            Substitution("list-entry", LIST_ENTRY, _list_entry, needs=")"),
+            literal("possessive", r"(?<=[A-Za-z])['’]s\b", "", words=("'s", "’s")),
+            Substitution("dotted", dotted, lambda match: match[1], needs=".", guard=_LETTER_DOT),
+            literal(
+                "number-sign",
+                r"#(?=[0-9]+(?![0-9*#]))|\bN[oO]\.? ?(?=[0-9])",
+                "ቁጥር ",
+                words=("#", "No", "NO"),
+            ),
+            Substitution("english-ordinal", _ENGLISH_ORDINAL, lambda match: f"{match[1]}ኛ", needs=DIGIT),
+            Substitution(
+                "list-entry", LIST_ENTRY, _list_entry, needs=")", words=("i)", "v)", "x)", "I)", "V)", "X)")
+            ),
         ),
-        re.compile("[A-Za-z#]"),
+        _LETTERS | {"#"},
+        takes=frozenset("#"),
     )
 
 
@@ -106,8 +118,13 @@ def latin_stage(settings: NormalizerSettings) -> Stage:
 
     needs = "".join(signs)
     rules: tuple[Rule, ...] = (
-        literal("loose-prefix", rf"(?<![{LETTER}])(?<=[የበለከ]) (?=[A-Z])", "", needs="የበለከ"),
+        literal(
+            "loose-prefix",
+            rf"(?<![{LETTER}][{LETTER}])(?<=[የበለከ]) (?=[A-Z])",
+            "",
+            words=("የ ", "በ ", "ለ ", "ከ "),
+        ),
         LatinWords(keep_unknown=settings.latin_words == "keep"),
         Substitution("sign", re.compile("([" + re.escape(needs) + r"])\s*"), sign, needs=needs),
     )
-    return Stage("latin", rules, re.compile(rf"[{_LATIN}{re.escape(needs)}]"))
+    return Stage("latin", rules, _LETTERS | frozenset(needs), takes=frozenset({LATIN}))

@@ -35,8 +35,6 @@ class _Shift:
 
     def apply(self, text: str, record: Record | None = None) -> str:
         """See `Rule.apply`."""
-        if not any(marker in text for marker in _MARKERS):
-            return text
         rows = _ROWS + (_LATE_ROW if "\u12d7" in text else "")
         table = str.maketrans({letter: _later(letter) for letter in rows})
         if record is not None:
@@ -47,14 +45,13 @@ class _Shift:
 
 
 def legacy_stage() -> Stage:
-    """Repairs the text layer of an old font."""
-    pattern = re.compile(rf"(?<![{LETTER}])(?P<prefix>{_PREFIX})(?P<word>{'|'.join(_WORDS)})(?![{LETTER}])")
+    """Repairs a text with a telltale letter."""
+    return Stage("legacy", (_Shift(),), frozenset("\u12d7"), tuple("ሇዯ"))
 
-    def repair(match: re.Match[str]) -> str:
-        return match["prefix"] + _WORDS[match["word"]]
 
-    return Stage(
-        "legacy",
-        (_Shift(), Substitution(LEGACY, pattern, repair, needs="ሌሉዴለ")),
-        re.compile(f"[{_MARKERS}]|[ሌሉዴለ]"),
+def legacy_words() -> Substitution:
+    """Repairs single words that are none as they stand."""
+    pattern = re.compile(rf"^(?P<prefix>{_PREFIX})(?P<word>{'|'.join(_WORDS)})(?![{LETTER}])")
+    return Substitution(
+        LEGACY, pattern, lambda match: match["prefix"] + _WORDS[match["word"]], words=tuple("ሌሉዴ")
     )

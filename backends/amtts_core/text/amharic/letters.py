@@ -6,6 +6,7 @@ import re
 from functools import cache
 
 from amtts_core.text import tables
+from amtts_core.text.amharic.legacy import legacy_words
 from amtts_core.text.ethiopic import compose, decompose, is_letter, order_of, same_row, to_order
 from amtts_core.text.rules import Rule, Stage, Substitution, Translation, literal
 from amtts_core.text.settings import NormalizerSettings
@@ -103,7 +104,7 @@ def letters_stage(settings: NormalizerSettings) -> Stage:
     foreign = {**tables.fold_table(PACKAGE, "foreign_letters.tsv"), **{ord(k): v for k, v in STRAY.items()}}
     rules: list[Rule] = list(joined_spellings()) if settings.join_labialised else []
     if settings.typos:
-        rules += typo_rules()
+        rules += [legacy_words(), *typo_rules()]
     rules.append(Translation("foreign-letter", foreign))
     if settings.fold_labialised:
         rules.append(Translation("rounded", tables.fold_table(PACKAGE, "labialised.tsv")))
@@ -111,4 +112,4 @@ def letters_stage(settings: NormalizerSettings) -> Stage:
         rules.append(Translation("homophone", homophones()))
     if settings.strip_gemination_marks:
         rules.append(literal("gemination-mark", "[\u135d-\u135f]", "", needs="\u135d\u135e\u135f"))
-    return Stage("letters", tuple(rules))
+    return Stage("letters", tuple(rules), look=lambda word, _signs: set(word))

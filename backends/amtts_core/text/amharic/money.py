@@ -8,6 +8,7 @@ from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import following_space, is_bound, joint
 from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader
+from amtts_core.text.amharic.numeric_features import LATIN_AFTER, LATIN_BEFORE
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
 
@@ -49,20 +50,25 @@ def money_rules(reader: Reader) -> tuple[Rule, ...]:
         inside_a_word = text[:start][-1:].isalnum() and not is_bound(text, start)
         return match[0] if inside_a_word or _NUMBER_BEFORE.search(text, 0, start) else read(match)
 
-    sign_needs, name_needs = ("".join({sign[0] for sign in group}) for group in (other, ethiopic))
     number = rf"(?<![0-9.,]){amount}\s?"
+    before = {f"{name[-1]} " for name in ethiopic} | set(":፦")
+    symbols = {sign for sign in other if not sign.isascii() or sign == "$"}
     patterns = (
         (
             rf"(?<![A-Za-z])(?P<sign>{signs})(?:(?<=[A-Za-z])\.)?\s?{amount}(?![0-9])"
             rf"(?:\s?(?:የአሜሪካ )?(?:{names})(?=[{LETTER}]?(?![{LETTER}])))?",
             read,
-            sign_needs,
+            {*symbols, LATIN_BEFORE},
+            (),
         ),
-        (rf"{number}(?P<sign>{signs})(?![A-Za-z0-9])", read, sign_needs),
-        (rf"{number}(?P<sign>{names})(?![{LETTER}])", read, name_needs),
-        (rf"(?P<of>የአሜሪካ )?(?P<sign>{names})\s(?:[:፦]\s?)?{amount}(?![0-9])", name_first, name_needs),
+        (rf"{number}(?P<sign>{signs})(?![A-Za-z0-9])", read, {*symbols, LATIN_AFTER}, ()),
+        (rf"{number}(?P<sign>{names})(?![{LETTER}])", read, (".0",), ()),
+        (rf"(?P<of>የአሜሪካ )?(?P<sign>{names})\s(?:[:፦]\s?)?{amount}(?![0-9])", name_first, before, ()),
     )
-    return tuple(Substitution("money", re.compile(p), replace, needs) for p, replace, needs in patterns)
+    return tuple(
+        Substitution("money", re.compile(pattern), replace, needs, words)
+        for pattern, replace, needs, words in patterns
+    )
 
 
 def money_range_rule() -> Substitution:

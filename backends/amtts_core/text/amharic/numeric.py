@@ -8,15 +8,21 @@ from amtts_core.text.amharic.affixes import following_space, is_bound, joint, le
 from amtts_core.text.amharic.clock import clock_rules
 from amtts_core.text.amharic.dates import date_rules
 from amtts_core.text.amharic.money import money_range_rule, money_rules
-from amtts_core.text.amharic.numbers import digit_words, words
+from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader
+from amtts_core.text.amharic.numeric_features import (
+    LEADING_ZERO,
+    LIST,
+    VULGAR,
+    numeric_features,
+)
 from amtts_core.text.amharic.phones import phone_rules, ussd_rule
 from amtts_core.text.amharic.quantities import fraction_rules, range_rules
 from amtts_core.text.amharic.scripture import verse_rules
-from amtts_core.text.amharic.signs import sign_rules
+from amtts_core.text.amharic.signs import by_rule, sign_rules
 from amtts_core.text.amharic.units import rate_rules, unit_rules
 from amtts_core.text.ethiopic import LETTER, numeral_value
-from amtts_core.text.rules import Rule, Stage, Substitution, literal
+from amtts_core.text.rules import DIGIT, Rule, Stage, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
 _ETHIOPIC = re.compile("[፩-፼]+")
@@ -55,6 +61,7 @@ _ENGLISH_SCALE = re.compile(
     r"(?<=[0-9])(?:\s?(?P<word>(?i:thousand|million|billion|trillion|mn|bn)|ሚ(?=\s)|ቢ(?=\s))|(?P<letter>[MB]|(?<![248])[Kk]))"
     rf"(?![A-Za-z{LETTER}])"
 )
+_ERA = re.compile(rf"([0-9]) ?አም(?![{LETTER}])\.?")
 _LEADING_POINT = re.compile(r"(?:(?<=\s)|^)\.(?=[0-9])")
 
 
@@ -130,42 +137,56 @@ def codes_stage() -> Stage:
             ussd_rule(),
             literal("thousands", r"(?<=[0-9])['’](?=[0-9]{3}(?![0-9]))", ",", needs="'’"),
         ),
-        re.compile("[*#'’]"),
+        frozenset("*#'’"),
+    )
+
+
+def geez_stage() -> Stage:
+    """Numerals written in Ethiopic numbers, as digits."""
+    return Stage(
+        "numbers",
+        (Substitution("ethiopic-numeral", _ETHIOPIC, _ethiopic_numeral),),
+        frozenset(map(chr, range(0x1369, 0x137D))),
     )
 
 
 def signs_stage() -> Stage:
     """Signs of arithmetic and rates, which need no digit beside them (`mg/dl`, `x²`)."""
-    return Stage("signs", (*rate_rules(), *sign_rules()), re.compile("[²³⁰¹⁴-⁹<>≥≤*∗~≈∼√≠/xX+\\[]"))
+    return Stage("signs", (*rate_rules(), *sign_rules()), frozenset("²³⁰¹⁴⁵⁶⁷⁸⁹<>≥≤*∗~≈∼√≠/×+["))
 
 
 def numeric_stage(settings: NormalizerSettings) -> Stage:
     """Everything that holds a digit, as words; no digit is left."""
     reader = Reader(settings)
     rules: tuple[Rule, ...] = (
-        Substitution("ethiopic-numeral", _ETHIOPIC, _ethiopic_numeral),
         literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
+        by_rule(),
         *verse_rules(),
-        Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs="፣"),
-        Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=","),
+        Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs=(LIST,)),
+        Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=(",0",)),
         Substitution(
-            "decimal-comma", _DECIMAL_COMMA, lambda m: f"{m[1].replace('.', ',')}.{m[2]}", needs=","
+            "decimal-comma", _DECIMAL_COMMA, lambda m: f"{m[1].replace('.', ',')}.{m[2]}", needs=(",0",)
+        ),
+        *(
+            [Substitution("era", _ERA, lambda m: f"{m[1]} ዓመተ ምሕረት", needs=("አ", " አ"))]
+            if settings.abbreviations
+            else []
         ),
         literal("corporal", r"(?<=[0-9]) ?/ ?(?=አለቃ)", " ", needs="/"),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
-        Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1], needs="የበለከ"),
-        literal("loose-suffix", _LOOSE_SUFFIX.pattern, "", needs="ኛውዋዎ"),
-        Substitution("decimal-comma", _DECIMAL_COMMA_ALONE, lambda m: f"{m[1]}.{m[2]}", needs=","),
-        literal("leading-zero", _AFTER_SCALE.pattern, "", needs="ሺ"),
-        literal("leading-zero", _LEADING_ZERO_DAY.pattern, "", needs="0"),
+        Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1], needs=("የ ", "በ ", "ለ ", "ከ ", *"$€£¥")),
+        literal("loose-suffix", _LOOSE_SUFFIX.pattern, "", needs=(" ኛ", " ው", " ዋ", " ዎ")),
+        Substitution("decimal-comma", _DECIMAL_COMMA_ALONE, lambda m: f"{m[1]}.{m[2]}", needs=(",0",)),
+        literal("leading-zero", _AFTER_SCALE.pattern, "", needs=(LEADING_ZERO,)),
+        literal("leading-zero", _LEADING_ZERO_DAY.pattern, "", needs=(LEADING_ZERO,)),
         *phone_rules(),
-        Substitution("spaced-thousands", _SPACED_ONCE, lambda m: m[0].replace(" ", "")),
-        Substitution("spaced-thousands", _SPACED_MILLIONS, lambda m: m[0].replace(" ", "")),
+        Substitution("spaced-thousands", _SPACED_ONCE, lambda m: m[0].replace(" ", ""), needs=(" 0",)),
+        Substitution("spaced-thousands", _SPACED_MILLIONS, lambda m: m[0].replace(" ", ""), needs=(" 0",)),
         Substitution(
             "english-scale",
             _ENGLISH_SCALE,
             lambda m: f" {_SCALES[(m['word'] or m['letter']).lower()]}" + following_space(m),
-            needs="kKmMbBtTሚቢ",
+            needs=("@k", "@m", "@b", "@t", "ሚ", " ሚ", "ቢ", " ቢ"),
         ),
         *date_rules(reader),
         *clock_rules(settings),
@@ -178,6 +199,7 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
         *fraction_rules(reader),
         _negative_rule(reader),
         _number_rule(reader),
-        Substitution("digit", re.compile("[0-9]+"), lambda m: f" {digit_words(m[0])} "),
     )
-    return Stage("numbers", rules, re.compile("[0-9፩-፼½¼¾⅓⅔]"))
+    return Stage(
+        "numbers", rules, frozenset({DIGIT, *VULGAR}), takes=frozenset({DIGIT}), look=numeric_features
+    )

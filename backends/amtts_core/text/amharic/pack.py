@@ -9,7 +9,7 @@ from amtts_core.text.amharic.latin import latin_stage, web_stage
 from amtts_core.text.amharic.legacy import legacy_stage
 from amtts_core.text.amharic.letters import homophones, letters_stage, own_letters
 from amtts_core.text.amharic.numbers import cardinal
-from amtts_core.text.amharic.numeric import codes_stage, numeric_stage, signs_stage
+from amtts_core.text.amharic.numeric import codes_stage, geez_stage, numeric_stage, signs_stage
 from amtts_core.text.amharic.romanize import romanize
 from amtts_core.text.ethiopic import letters
 from amtts_core.text.language import Language
@@ -36,6 +36,7 @@ def stages(settings: NormalizerSettings) -> tuple[Stage, ...]:
         (settings.punctuation, lambda: marks_stage(reporting=tuple(rule_table()["reporting"]))),
         (settings.abbreviations, abbreviations_stage),
         (settings.numbers, signs_stage),
+        (settings.numbers, geez_stage),
         (settings.numbers, lambda: numeric_stage(settings)),
         (settings.latin, lambda: latin_stage(settings)),
         (settings.punctuation, lambda: separators_stage(settings, word_for_or="ወይም")),

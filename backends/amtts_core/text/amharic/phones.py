@@ -7,6 +7,7 @@ import re
 from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.numbers import digit_words, words
 from amtts_core.text.amharic.numerals import follows_word
+from amtts_core.text.amharic.numeric_features import LEADING_ZERO
 from amtts_core.text.rules import Rule, Substitution, literal
 
 _END = r"(?![0-9:/]|[.,-][0-9])"
@@ -18,9 +19,10 @@ _HOME = re.compile(rf"(?<![0-9.,:/])\(?(?P<digits>0[1-9][0-9]{{0,2}}\)?(?:[ -]?[
 _FOREIGN_HOME = re.compile(
     rf"(?<![0-9.,:/-])\(?(?P<digits>[2-9][0-9]{{2}}\)?[ -][0-9]{{3}}-[0-9]{{4}}){_END}"
 )
-_CALLED = r"(?:ደው|ይደው|መደወ|በመደወ|እንዲደው|ይላኩ|ላኩ|በመላክ|ላክ|ቴክስት|ጽሑፍ|ፅሁፍ|ጽሁፍ|መልዕክት|መልእክት|አጭር)"
+_CALLED = ("ደው", "መደወ", "ይላኩ", "ላኩ", "መላክ", "ላክ", "ቴክስት", "ጽሑፍ", "ፅሁፍ", "ጽሁፍ", "መልዕክት", "መልእክት", "አጭር")
+_AFTER_CODE = ("ን", *(f" {letter}" for letter in "ላደይበብአጽፅመለእ"))
 _SHORT_CODE = re.compile(
-    rf"(?<![0-9.,:/#*-])(?P<digits>[0-9]{{3,5}})(?![0-9]|[.,:/#*-][0-9])(?=ን?\s(?:ላይ\s|በነጻ\s|በነፃ\s|ብለው\s|ብቻ\s)?{_CALLED})"
+    rf"(?<![0-9.,:/#*-])(?P<digits>[0-9]{{3,5}})(?![0-9]|[.,:/#*-][0-9])(?=ን?\s(?:ላይ\s|በነጻ\s|በነፃ\s|ብለው\s|ብቻ\s)?(?:ይ|በ|እንዲ|ለ)?(?:{'|'.join(_CALLED)}))"
 )
 _CODE_BEFORE = re.compile(
     r"(?<=አጭር ቁጥር )(?P<digits>[0-9]{3,5})(?![0-9])|(?<=አጭር የስልክ ቁጥር )(?P<other>[0-9]{3,5})(?![0-9])"
@@ -87,13 +89,13 @@ def ussd_rule() -> Rule:
 def phone_rules() -> tuple[Rule, ...]:
     """`+251 911 234567`, `0911 23 45 67`, `(011) 551-7700`: every digit by its name, + as ፕላስ."""
     return (
-        literal("phone", _BETWEEN.pattern, "፣ ", needs="/"),
-        Substitution("phone", _ABROAD, _read_abroad, needs="+0"),
-        Substitution("phone", _WITHOUT_PLUS, _read_ethiopian, needs="2"),
-        Substitution("phone", _HOME, _read_home, needs="0"),
-        Substitution("phone", _FOREIGN_HOME, _say, needs="-"),
-        Substitution("short-code", _SHORT_CODE, _say, needs="ደላጽፅቴመአ"),
-        Substitution("short-code", _CODE_BEFORE, _say_code, needs="ጭ"),
-        Substitution("phone", _GROUPS, _read_groups, needs=" .-"),
-        Substitution("plate", _PLATE, _say, needs="-"),
+        literal("phone", _BETWEEN.pattern, "፣ ", needs=("/0", "/")),
+        Substitution("phone", _ABROAD, _read_abroad, needs=("+", LEADING_ZERO)),
+        Substitution("phone", _WITHOUT_PLUS, _read_ethiopian, needs=(" 0", "-0")),
+        Substitution("phone", _HOME, _read_home, needs=(LEADING_ZERO,)),
+        Substitution("phone", _FOREIGN_HOME, _say, needs=("-0",)),
+        Substitution("short-code", _SHORT_CODE, _say, needs=_AFTER_CODE, words=_CALLED),
+        Substitution("short-code", _CODE_BEFORE, _say_code, needs=("ር ",), words=("አጭር",)),
+        Substitution("phone", _GROUPS, _read_groups, needs=(" 0", ".0", "-0")),
+        Substitution("plate", _PLATE, _say, needs=("-0",)),
     )

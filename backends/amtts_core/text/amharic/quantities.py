@@ -8,6 +8,7 @@ from amtts_core.text.amharic.affixes import following_space, is_bound, joint, or
 from amtts_core.text.amharic.dates import month_names
 from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader, follows_word
+from amtts_core.text.amharic.numeric_features import VULGAR
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution, literal
 
@@ -59,9 +60,10 @@ def fraction_rules(reader: Reader) -> tuple[Rule, ...]:
             "fraction-sign",
             re.compile(f"[{''.join(_VULGAR)}]"),
             lambda m: (" " if m.string[max(0, m.start() - 1) : m.start()].isdigit() else "") + _VULGAR[m[0]],
+            needs=VULGAR,
         ),
-        Substitution("fraction", _FRACTION, read, needs="/"),
-        literal("number-slash", _OVER.pattern, "፣ ", needs="/"),
+        Substitution("fraction", _FRACTION, read, needs=("/0", *VULGAR)),
+        literal("number-slash", _OVER.pattern, "፣ ", needs=("/0",)),
     )
 
 
@@ -118,10 +120,10 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
         return joint(match.string, match.start()) + f"{first} {joiner}{second}" + following_space(match)
 
     return (
-        Substitution("score", _VS, versus, needs="ለ"),
-        Substitution("score", _COLON, by_colon, needs=":"),
+        Substitution("score", _VS, versus, needs=("ለ", " ለ")),
+        Substitution("score", _COLON, by_colon, needs=(":0",)),
         Substitution("range", _AFTER_UNIT, after_unit, needs="-"),
-        Substitution("range", _PAIR, pair, needs="-"),
+        Substitution("range", _PAIR, pair, needs=("-0",)),
     )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
 
 from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import ordinal
 from amtts_core.text.amharic.letters import any_spelling, fold_homophones
 from amtts_core.text.amharic.numbers import cardinal
+from amtts_core.text.amharic.numeric_features import LIST
 from amtts_core.text.ethiopic import LETTER
-from amtts_core.text.rules import Rule, Substitution
+from amtts_core.text.rules import Record, Rule, Substitution
 
 CHAPTER, VERSE = "ምዕራፍ", "ቁጥር"
 _PACKAGE = "amtts_core.text.amharic"
@@ -39,6 +42,48 @@ def _fold(text: str) -> str:
 def is_book(short: str) -> bool:
     """True for the short form of a book, with a number before it or not (`መዝ`, `1ቆሮ`)."""
     return _fold(short.lstrip("1234")) in _books()[0]
+
+
+_VERSE_GUARD = re.compile(r"[0-9]{1,3}\s?[:፣]\s?[0-9]")
+_CHAPTER_GUARD = re.compile(r"[0-9]{1,3}(?![0-9:፣.,/])")
+_LAST_WORD = re.compile(rf"([{LETTER}.]+)[.።]? ?(?:ምዕ[{LETTER}.]* )?$")
+_LONGEST_WORD = 24
+
+
+@dataclass(frozen=True)
+class AfterBook:
+    """A rule for what follows the name of a book: it runs where the last word before such numbers ends one."""
+
+    rule: Substitution
+    guard: re.Pattern[str]
+    needs: Iterable[str]
+    name: str = "verse"
+
+    def apply(self, text: str, record: Record | None = None) -> str:
+        """See `Rule.apply`."""
+        for match in self.guard.finditer(text):
+            before = _LAST_WORD.search(text, max(0, match.start() - _LONGEST_WORD), match.start())
+            if before and _ends_a_book(before[1]):
+                return self.rule.apply(text, record)
+        return text
+
+
+@lru_cache(maxsize=4096)
+def _ends_a_book(word: str) -> bool:
+    folded = _fold(word.rstrip("."))
+    return (
+        any(form in _last_words() for form in (folded, folded[1:], folded.rpartition(".")[2]))
+        or folded == "ወንጌል"
+    )
+
+
+@cache
+def _last_words() -> frozenset[str]:
+    rows = tables.rows(_PACKAGE, "scripture.tsv")
+    forms = (form for row in rows for form in (row[0], *row[1].split(",")) if form)
+    return frozenset(
+        part for form in forms for part in (_fold(form), _fold(form.split()[-1]), _fold(form).split(".")[-1])
+    )
 
 
 def verse_rules() -> tuple[Rule, ...]:
@@ -85,6 +130,6 @@ def verse_rules() -> tuple[Rule, ...]:
         return match[0] if name is None else f"{name} {match['chapter']}"
 
     return (
-        Substitution("verse", verse, read, needs=":፣"),
-        Substitution("verse", chapter, read_chapter, needs="."),
+        AfterBook(Substitution("verse", verse, read), _VERSE_GUARD, needs=(":0", LIST)),
+        AfterBook(Substitution("verse", chapter, read_chapter), _CHAPTER_GUARD, needs="."),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from amtts_core.text.amharic.numeric_features import LATIN_AFTER
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution, literal
 
@@ -38,7 +39,6 @@ def sign_rules() -> tuple[Rule, ...]:
             needs="<>",
         ),
         Substitution("times", re.compile(r"(?<=[0-9]) ?[*∗] ?(?=[0-9])"), lambda _m: " ሲባዛ በ", needs="*∗"),
-        literal("by", r"(?<=[0-9])\s?[xX]\s?(?=[0-9])|(?<=[0-9][a-z]m)\s?[*xX×]\s?(?=[0-9])", " በ", needs="xX*×"),
         literal("about", r"(?<![\w~])[~≈∼]\s?(?=[0-9$€£])", "በግምት ", needs="~≈∼"),
         literal("root", r"√\s?(?=[0-9])", "ስኩዌር ሩት ", needs="√"),
         Substitution(
@@ -51,6 +51,12 @@ def sign_rules() -> tuple[Rule, ...]:
         ),
         literal("not-equal", "≠", " እኩል አይደለም ከ", needs="≠"),
     )
+
+
+def by_rule() -> Rule:
+    """`3x4` and `61cm*173cm`: lengths by lengths."""
+    pattern = r"(?<=[0-9])\s?[xX]\s?(?=[0-9])|(?<=[0-9][a-z]m)\s?[*xX×]\s?(?=[0-9])"
+    return literal("by", pattern, " በ", needs=(LATIN_AFTER, " "))
 
 
 def _at_least(match: re.Match[str]) -> str:

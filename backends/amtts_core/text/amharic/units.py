@@ -7,6 +7,7 @@ from functools import cache
 
 from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import following_space
+from amtts_core.text.amharic.numeric_features import LATIN_AFTER
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution, literal
 
@@ -64,13 +65,23 @@ def rate_rules() -> tuple[Rule, ...]:
 def unit_rules() -> tuple[Rule, ...]:
     """Units after a number."""
     table = units()
+    amharic = [name for name in table if not name[0].isascii() and name[0].isalpha() and name[0] not in "µΩ"]
+    other = [name for name in table if name not in amharic]
+    first = sorted({name[0] for name in amharic})
     return (
-        literal("unit", "(?<=[0-9]) ?[oº˚]C(?![A-Za-z])", "°C", needs="C"),
+        literal("unit", "(?<=[0-9]) ?[oº˚]C(?![A-Za-z])", "°C", needs=(LATIN_AFTER, *"º˚")),
         literal("unit", "(?<=[0-9]) ?[º˚](?![A-Za-z])", "°", needs="º˚"),
         Substitution(
             "unit",
-            re.compile(rf"(?<=[0-9])\s?({_pattern(list(table))}){_END}"),
-            lambda match: " " + table[match[1]] + following_space(match),
+            re.compile(rf"([0-9])\s?({_pattern(other)}){_END}"),
+            lambda match: f"{match[1]} {table[match[2]]}" + following_space(match),
+            needs=(LATIN_AFTER, *"°℃º˚µΩ"),
+        ),
+        Substitution(
+            "unit",
+            re.compile(rf"([0-9])\s?({_pattern(amharic)}){_END}"),
+            lambda match: f"{match[1]} {table[match[2]]}" + following_space(match),
+            needs=(*first, *(f" {letter}" for letter in first)),
         ),
     )
 

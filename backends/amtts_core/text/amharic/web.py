@@ -28,6 +28,7 @@ ADDRESS = re.compile(
     rf"|(?<![A-Za-z0-9@._-])(?:[A-Za-z0-9][A-Za-z0-9_-]{{0,62}}\.){{1,8}}(?:{_ENDINGS})(?![A-Za-z0-9-]|\.[A-Z]){_PATH}"
     rf"|(?<![A-Za-z0-9@.])[A-Za-z0-9][A-Za-z0-9_-]{{0,62}}\.(?i:{_FILES})(?![A-Za-z0-9])"
 )
+_ADDRESS_SIGN = re.compile(r"[A-Za-z0-9_]\.[A-Za-z]|://")
 _SCHEME = re.compile("^(?:https?|ftp)://")
 _PIECE = re.compile(rf"[A-Za-z]+|[0-9]+|[{LETTER}]+|[^A-Za-z0-9]")
 _SIGNS = {
@@ -79,9 +80,8 @@ def address_rule(settings: NormalizerSettings) -> Rule:
             return " "
         return joint(match.string, match.start()) + say_address(match[0]) + following_space(match)
 
-    return Substitution(
-        LEFT_OUT if settings.addresses == "drop" else "address", ADDRESS, read_address, needs=".:"
-    )
+    name = LEFT_OUT if settings.addresses == "drop" else "address"
+    return Substitution(name, ADDRESS, read_address, needs=".:", guard=_ADDRESS_SIGN)
 
 
 def tag_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
