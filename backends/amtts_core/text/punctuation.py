@@ -175,7 +175,7 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
     )
 
 
-_RUN = re.compile(rf"\s*[{MARKS}](?:\s*[{MARKS}])*\s*")
+_RUN = re.compile(rf"[{MARKS}](?: ?[{MARKS}])* ?")
 _MARK_BEFORE = re.compile(rf"[{MARKS}](?=[^ ])")
 _MARK_AFTER = re.compile(rf" [{MARKS}]")
 _ALL_MARKS = frozenset(MARKS)
@@ -186,8 +186,15 @@ def tidy_marks(text: str) -> str:
     """One mark where several meet (the strongest), no space before it, one after it, none before the first word."""
     if not (text[:1] in _ALL_MARKS or _MARK_BEFORE.search(text) or _MARK_AFTER.search(text)):
         return text
-    joined = _RUN.sub(lambda match: min(match[0].strip(), key=_strength) + " ", text)
+    for mark in MARKS:
+        text = text.replace(" " + mark, mark)
+    joined = _RUN.sub(_strongest, text)
     return _LEADING.sub("", joined.strip())
+
+
+def _strongest(match: re.Match[str]) -> str:
+    run = match[0].rstrip()
+    return (run if len(run) == 1 else min(run, key=_strength)) + " "
 
 
 def _strength(mark: str) -> int:

@@ -37,6 +37,7 @@ _STRESS = re.compile(
     r"(?<![\w*_~`])(?P<mark>\*\*\*|\*\*|__|~~|\*|_|`{1,3})(?=\S)(?P<text>[^*_~`\n]{1,400}?\S??)(?P=mark)(?![\w*_~`])"
 )
 _HEADING = re.compile(r"(?m)^[ \t]{0,3}(?:#{1,6}[ \t]+|>[ \t>]*(?=\S)|[-*+][ \t]+(?=\S))")
+_STRESSED = re.compile(r"(?:^|[^\w*_~`])[*_~`]+\S")
 _HEADED = re.compile(r"(?:^|\n)[ \t]{0,3}[#>*+-]")
 _LINE = re.compile(r"[=_~*#^|•·]{3,}|(?<!\S)-{3,}(?!\S)|\*{2,}|`{1,3}(?!\w)|(?<!\w)`{1,3}|~~")
 _STAR_AFTER = re.compile(r"(?<=[^\W\d])\*(?!\w)|(?<!\w)\*(?=[^\W\d])")
@@ -79,7 +80,7 @@ def residue_stage(settings: NormalizerSettings) -> Stage:
             Substitution(MARKUP, _CODE_BLOCK, lambda _m: " ", needs="<&"),
             Substitution(MARKUP, _TAG, _tag, needs="<&"),
             Substitution(MARKUP, _LINK, lambda m: m["text"], needs="["),
-            Substitution(MARKUP, _STRESS, lambda m: m["text"], needs="*_~`"),
+            Substitution(MARKUP, _STRESS, lambda m: m["text"], needs="*_~`", guard=_STRESSED),
             Substitution(MARKUP, _HEADING, lambda _m: "", needs="#>-*+", guard=_HEADED),
             Substitution(MARKUP, _LINE, lambda _m: " ", needs="=_~*#^|-`•·"),
             Substitution(MARKUP, _STAR_AFTER, lambda _m: "", needs="*"),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 Record = Callable[[str, str, str], None]
@@ -113,7 +114,8 @@ class Whole:
 
 Look = Callable[[str, AbstractSet[str]], AbstractSet[str]]
 """Finds the features of a text that rules ask for, given its signs."""
-Step = tuple["frozenset[str] | None", "tuple[str, ...]", "Rule"]
+Step = tuple["frozenset[str] | None", "tuple[str, ...]", "Callable[[str], str]"]
+"""What a rule needs, the words that it needs, and how it runs unrecorded."""
 _SPECIAL = re.compile("[^ \u1200-\u135a0-9A-Za-z]")
 _DIGIT, _LATIN = re.compile("[0-9]"), re.compile("[A-Za-z]")
 DIGIT, LATIN = "0", "a"
@@ -148,15 +150,19 @@ class Stage:
     """Finds what the rules need; None takes the signs. A rule that brings a feature into being, which a later rule of
     the stage needs, belongs into a stage of its own before that rule."""
     _steps: tuple[Step, ...] = field(init=False, repr=False)
+    _asked: frozenset[str] = field(init=False, repr=False)
+    """Every feature that some rule needs."""
     _plans: dict[AbstractSet[str], tuple[Step, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
         steps = tuple(
-            (_needed(rule), getattr(rule, "words", ()), rule) for rule in merge_translations(self.rules)
+            (_needed(rule), getattr(rule, "words", ()), _runner(rule))
+            for rule in merge_translations(self.rules)
         )
         object.__setattr__(self, "_steps", steps)
+        object.__setattr__(self, "_asked", frozenset().union(*(step[0] for step in steps if step[0])))
 
     def apply(
         self, text: str, fired: list[FiredRule] | None = None, signs: frozenset[str] | None = None
@@ -171,14 +177,14 @@ class Stage:
         found = special_signs(text) if signs is None else signs
         if not self.may_run_on(found, text):
             return text
-        features = found if self.look is None else frozenset(self.look(text, found))
+        features = self._asked.intersection(found if self.look is None else self.look(text, found))
         if fired is not None:
             return self._recorded(text, features, fired)
         plan = self._plans.get(features)
-        for _needs, words, rule in self._planned(features) if plan is None else plan:
+        for _needs, words, run in self._planned(features) if plan is None else plan:
             if words and not _holds_any(text, words):
                 continue
-            text = rule.apply(text)
+            text = run(text)
         return text
 
     def may_run_on(self, signs: AbstractSet[str], text: str | None = None) -> bool:
@@ -209,6 +215,13 @@ class Stage:
 
 
 _MOST_PLANS = 4096
+
+
+def _runner(rule: Rule) -> Callable[[str], str]:
+    """How a rule runs unrecorded; most need no more than their pattern."""
+    if isinstance(rule, Substitution) and rule.guard is None:
+        return partial(rule.pattern.sub, rule.replace)
+    return rule.apply
 
 
 def _needed(rule: Rule) -> frozenset[str] | None:

@@ -6,11 +6,14 @@ again; what is remembered is bounded.
 
 from __future__ import annotations
 
+import re
+
 from amtts_core.text.punctuation import MARKS
 from amtts_core.text.rules import FiredRule, Stage
 
 _MOST_WORDS = 1 << 15
 _MARKS = frozenset(MARKS)
+_NO_SIGNS: frozenset[str] = frozenset()
 
 
 class LastStages:
@@ -24,6 +27,7 @@ class LastStages:
 
     def __init__(self, letters: Stage, spacing: Stage, allowed: frozenset[str]) -> None:
         self._letters, self._spacing, self._allowed = letters, spacing, allowed
+        self._outside = re.compile(f"[^{''.join(map(re.escape, sorted(allowed)))}]")
         self._known: dict[str, str] = {}
         self._odd: set[str] = set()
 
@@ -37,8 +41,8 @@ class LastStages:
         done = " ".join([known.get(word) or self._learn(word) for word in words])
         if self._odd.isdisjoint(words):
             return done, True
-        done = self._spacing.apply(done)
-        return done, self._allowed.issuperset(done)
+        done = self._spacing.apply(done, signs=_NO_SIGNS)
+        return done, self._outside.search(done) is None
 
     def _learn(self, word: str) -> str:
         if len(self._known) >= _MOST_WORDS:

@@ -27,6 +27,8 @@ _DOTTED = re.compile(rf"{_DOT}{_MARKED}{_HOUR_WORD}?{_NOON}?{_HOUR_WORD}?")
 _WITH_NOON = re.compile(rf"(?<![0-9.,:/])(?P<hour>0?[1-9]|1[0-2])(?P<minute>){_HOUR_WORD}?{_NOON}")
 _DOTTED_ALONE = re.compile(_DOT)
 _MILITARY_GUARD = re.compile("0[0-9]{3}(?![0-9])")
+_COLON_GUARD = re.compile("[0-9]:[0-5][0-9]")
+_NOON_GUARD = re.compile(r"[0-9] ?(?:[AaPp]\.?\s?[Mm]|[ኤፒ])|(?:ሰ[ዓአዐ]ት|ሠዓት) ?[AaPpኤፒ]")
 _DOT_GUARD = re.compile(r"[0-9]\.[0-5][0-9]")
 _DOTTED_RANGE = re.compile(
     r"(?<![0-9.,:/])(?P<open>ከ\s?)?(?P<first>0?[1-9]|1[0-2])[.](?P<low>[0-5][05])(?P<hours>\s?(?:ሰዓት|ሰአት))?"
@@ -160,12 +162,12 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
         ),
         Substitution("duration", _RACE, _race, needs=(":0",)),
         Substitution("duration", _DURATION, _duration, needs=(":0",)),
-        Substitution("clock", _TIME, read, needs=(":0", LEADING_ZERO)),
+        Substitution("clock", _TIME, read, needs=(":0", LEADING_ZERO), guard=_COLON_GUARD),
         Substitution("duration", _MINUTES, _race, needs=(":0",)),
         Substitution("clock", _DOTTED_RANGE, dotted_range, needs=(".0",), guard=_DOT_GUARD),
         Substitution("clock", _DOTTED, read, needs=(".0",), guard=_DOT_GUARD),
         Substitution("clock", _DOTTED_ALONE, after_part, needs=(".0",), guard=_DOT_GUARD),
-        Substitution("clock", _WITH_NOON, read, needs=("@a", "@p", "ፒ", " ፒ", "ኤ", " ኤ")),
+        Substitution("clock", _WITH_NOON, read, needs=("@a", "@p", "ፒ", " ፒ", "ኤ", " ኤ"), guard=_NOON_GUARD),
         Substitution("clock", _MILITARY, read, needs=(LEADING_ZERO,), guard=_MILITARY_GUARD),
     )
 

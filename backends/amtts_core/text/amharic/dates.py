@@ -22,6 +22,8 @@ _YEAR_FIRST = re.compile(
     r"(?<![0-9.,:/-])([12][0-9]{3})([/-])([0-9]{1,2})\2([0-9]{1,2})(?![0-9:/]|[.,-][0-9])"
 )
 _DAY_YEAR = re.compile("[0-9] [12][0-9]{3}(?![0-9])")
+_ZERO_DAY = re.compile("0[1-9](?![0-9])")
+_TWO_MARKS = re.compile(r"[0-9]\s?[/.-]\s?[0-9]{1,2}\s?[/.-]\s?[0-9]")
 _CLAUSE_END = re.compile("[።፣፤?!0-9]")
 
 
@@ -73,8 +75,14 @@ def date_rules(reader: Reader) -> tuple[Rule, ...]:
         ),
         Substitution("date", slashed, after_month, needs=("/0",)),
         Substitution("date", spaced, after_month, needs=(" 0",), guard=_DAY_YEAR),
-        Substitution("date", leading, plain_day, needs=(LEADING_ZERO,)),
-        Substitution("date", _DAY_FIRST, lambda m: read(m, m[1], m[3], m[4]), needs=("/0", ".0", "-0")),
+        Substitution("date", leading, plain_day, needs=(LEADING_ZERO,), guard=_ZERO_DAY),
+        Substitution(
+            "date",
+            _DAY_FIRST,
+            lambda m: read(m, m[1], m[3], m[4]),
+            needs=("/0", ".0", "-0"),
+            guard=_TWO_MARKS,
+        ),
         Substitution("date", _YEAR_FIRST, lambda m: read(m, m[4], m[3], m[1]), needs=("/0", "-0")),
     )
 

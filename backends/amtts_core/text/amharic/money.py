@@ -8,7 +8,7 @@ from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import following_space, is_bound, joint
 from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader
-from amtts_core.text.amharic.numeric_features import LATIN_AFTER, LATIN_BEFORE
+from amtts_core.text.amharic.numeric_features import LATIN_BEFORE
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
 
@@ -59,9 +59,14 @@ def money_rules(reader: Reader) -> tuple[Rule, ...]:
             rf"(?:\s?(?:የአሜሪካ )?(?:{names})(?=[{LETTER}]?(?![{LETTER}])))?",
             read,
             {*symbols, LATIN_BEFORE},
+            tuple(other),
+        ),
+        (
+            rf"{number}(?P<sign>{signs})(?![A-Za-z0-9])",
+            read,
+            {*symbols, *(f"@{sign[0].lower()}" for sign in other if sign[0].isalpha())},
             (),
         ),
-        (rf"{number}(?P<sign>{signs})(?![A-Za-z0-9])", read, {*symbols, LATIN_AFTER}, ()),
         (rf"{number}(?P<sign>{names})(?![{LETTER}])", read, (".0",), ()),
         (rf"(?P<of>የአሜሪካ )?(?P<sign>{names})\s(?:[:፦]\s?)?{amount}(?![0-9])", name_first, before, ()),
     )

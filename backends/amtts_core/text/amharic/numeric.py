@@ -36,6 +36,7 @@ _NUMBER = re.compile(rf"(?P<numeral>{NUMERAL})(?P<suffix>-?[{LETTER}]+)?")
 _NEGATIVE = re.compile(
     rf"(?:(?<=[\s(])|(?<=[{LETTER}])|^)-(?P<numeral>{NUMERAL})(?P<degrees>\s?(?:ዲግሪ|°))?(?!-?[0-9])"
 )
+_MINUS = re.compile(rf"[\s({LETTER}]-[0-9]|^-")
 _TYPED_ZERO = re.compile(r"(?<=[0-9])[ዐዑ](?=[0-9\s]|$)")
 _TYPED_COMMA = re.compile(r"(?<![0-9])([1-9][0-9]{0,2})፣([0-9]00)(?![0-9]|፣[0-9])")
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([1-9][0-9]{0,2}(?:\.[0-9]{3})+),([0-9]{1,2})(?![0-9.,])")
@@ -112,7 +113,7 @@ def _negative_rule(reader: Reader) -> Substitution:
         degrees = " ዲግሪ" if match["degrees"] else ""
         return f"{word} {number}{degrees}" + following_space(match)
 
-    return Substitution("negative", _NEGATIVE, read, needs="-")
+    return Substitution("negative", _NEGATIVE, read, needs="-", guard=_MINUS)
 
 
 def _number_rule(reader: Reader) -> Substitution:
@@ -177,7 +178,7 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
         Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1], needs=("የ ", "በ ", "ለ ", "ከ ", *"$€£¥")),
         literal("loose-suffix", _LOOSE_SUFFIX.pattern, "", needs=(" ኛ", " ው", " ዋ", " ዎ")),
         Substitution("decimal-comma", _DECIMAL_COMMA_ALONE, lambda m: f"{m[1]}.{m[2]}", needs=(",0",)),
-        literal("leading-zero", _AFTER_SCALE.pattern, "", needs=(LEADING_ZERO,)),
+        literal("leading-zero", _AFTER_SCALE.pattern, "", needs=(LEADING_ZERO,), words=("ሺህ 0", "ሺ 0")),
         literal("leading-zero", _LEADING_ZERO_DAY.pattern, "", needs=(LEADING_ZERO,)),
         *phone_rules(),
         Substitution("spaced-thousands", _SPACED_ONCE, lambda m: m[0].replace(" ", ""), needs=(" 0",)),

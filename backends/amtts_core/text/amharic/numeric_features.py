@@ -54,9 +54,10 @@ def _look_before(text: str, start: int, features: set[str]) -> None:
     if before == " " and start > 1:
         before, gap = text[start - 2], " "
     if before in _DELICATE:
-        features.add(before)
-        if before == "." and start > 1 + len(gap):
-            before = text[start - 2 - len(gap)]
+        place = start - 2 - len(gap)
+        sign, before = before, text[place] if place >= 0 else " "
+        if before not in _DIGITS:
+            features.add(sign)
     if before <= "z":
         if before >= "A":
             features.add(LATIN_BEFORE)

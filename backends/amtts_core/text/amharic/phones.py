@@ -31,7 +31,7 @@ USSD = re.compile(
     r"(?P<code>[*#][0-9]{2,5}(?:[*#][0-9]{1,12}){0,8}#|\*[0-9]{2,5}(?:\*[0-9]{1,12}){0,8}\*(?![0-9*]))"
 )
 _USSD_SIGNS = {"*": "ኮከብ", "#": "መሰላል"}
-_GROUPS = re.compile(r"(?<![0-9.,:/])(?P<digits>[0-9]{1,7}(?:[ .-][0-9]{1,7})+)(?![0-9:/%]|[.,-][0-9])")
+_GROUPS = re.compile(r"(?P<digits>[0-9][0-9]{0,6}(?:[ .-][0-9]{1,7})+)(?![0-9:/%]|[.,-][0-9])")
 _PLATE = re.compile(
     r"(?<![0-9.,:/-])(?P<digits>[0-9]{1,2}\s?-\s?(?:0[0-9]{2,5}|[0-9]{5}))(?![0-9:/-]|[.,][0-9])"
 )
@@ -64,10 +64,9 @@ def _read_home(match: re.Match[str]) -> str:
 
 def _read_groups(match: re.Match[str]) -> str:
     """`51.45.00` and `251-1-531818` where a word such as ስልክ or ፋክስ stands before them."""
-    fits = 5 <= _count(match) <= _LONGEST and follows_word(
-        match.string, match.start(), "phone_words", reach=3
-    )
-    return _say(match) if fits else match[0]
+    text, start = match.string, match.start()
+    fits = 5 <= _count(match) <= _LONGEST and text[start - 1 : start] not in tuple("0123456789.,:/")
+    return _say(match) if fits and follows_word(text, start, "phone_words", reach=3) else match[0]
 
 
 def _say_code(match: re.Match[str]) -> str:
@@ -91,7 +90,7 @@ def phone_rules() -> tuple[Rule, ...]:
     return (
         literal("phone", _BETWEEN.pattern, "፣ ", needs=("/0", "/")),
         Substitution("phone", _ABROAD, _read_abroad, needs=("+", LEADING_ZERO)),
-        Substitution("phone", _WITHOUT_PLUS, _read_ethiopian, needs=(" 0", "-0")),
+        Substitution("phone", _WITHOUT_PLUS, _read_ethiopian, needs=(" 0", "-0"), words=("251 ", "251-")),
         Substitution("phone", _HOME, _read_home, needs=(LEADING_ZERO,)),
         Substitution("phone", _FOREIGN_HOME, _say, needs=("-0",)),
         Substitution("short-code", _SHORT_CODE, _say, needs=_AFTER_CODE, words=_CALLED),

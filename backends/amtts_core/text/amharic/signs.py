@@ -53,10 +53,13 @@ def sign_rules() -> tuple[Rule, ...]:
     )
 
 
+_BY = re.compile(r"[0-9m] ?[xX*×] ?[0-9]")
+
+
 def by_rule() -> Rule:
     """`3x4` and `61cm*173cm`: lengths by lengths."""
     pattern = r"(?<=[0-9])\s?[xX]\s?(?=[0-9])|(?<=[0-9][a-z]m)\s?[*xX×]\s?(?=[0-9])"
-    return literal("by", pattern, " በ", needs=(LATIN_AFTER, " "))
+    return Substitution("by", re.compile(pattern), lambda _m: " በ", needs=(LATIN_AFTER,), guard=_BY)
 
 
 def _at_least(match: re.Match[str]) -> str:

@@ -69,7 +69,7 @@ def unit_rules() -> tuple[Rule, ...]:
     other = [name for name in table if name not in amharic]
     first = sorted({name[0] for name in amharic})
     return (
-        literal("unit", "(?<=[0-9]) ?[oº˚]C(?![A-Za-z])", "°C", needs=(LATIN_AFTER, *"º˚")),
+        literal("unit", "(?<=[0-9]) ?[oº˚]C(?![A-Za-z])", "°C", needs=("@o", *"º˚")),
         literal("unit", "(?<=[0-9]) ?[º˚](?![A-Za-z])", "°", needs="º˚"),
         Substitution(
             "unit",
