@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from amtts_chatterbox.t3.backend import ChatterboxT3Backend
-from amtts_core.backend import Batch, Example
-from amtts_core.config import RunConfig, read_config_file, resolve_config
-from amtts_core.text.tokenizer import train_tokenizer
+from amtts_core.config.run_config import RunConfig, resolve_config
+from amtts_core.config.yaml_files import read_config_file
+from amtts_core.contract.types import Batch, Example
+from amtts_core.finetune.trainable import choose_parameters
+from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_core.training.blocks import prepare_blocks
-from amtts_core.training.types import choose_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 GIB = 2**30
@@ -37,17 +38,16 @@ def config_of(name: str, layers: int, *, recompute: bool | None = None) -> RunCo
     return resolve_config(values, overrides=changed, source=name)[0]
 
 
-def batch_of(backend: ChatterboxT3Backend, codes: int) -> Batch:
-    """Utterances of 5 s that fill `codes` codes."""
+def batch_of(backend: ChatterboxT3Backend, seconds: float) -> Batch:
+    """Utterances of 5 s that fill a batch of `seconds`."""
     random = np.random.default_rng(0)
     examples = [
         Example(
             id=str(row),
             tokens=random.integers(5, 60, TEXT).tolist(),
             features={"codes": random.integers(0, 6561, (CODES_PER_UTTERANCE, 1))},
-            speaker="",
         )
-        for row in range(max(1, codes // CODES_PER_UTTERANCE))
+        for row in range(max(1, int(seconds / 5)))
     ]
     return backend.collate(examples)
 
@@ -56,11 +56,11 @@ def measured(name: str, layers: int, *, recompute: bool | None = None) -> tuple[
     """Bytes of weights, of what training adds to them, and of what a forward pass keeps."""
     config = config_of(name, layers, recompute=recompute)
     settings = config.model_config_of(ChatterboxT3Backend.spec)
-    backend = ChatterboxT3Backend.build(settings, tokenizer=train_tokenizer("fidel", []), speakers=())
+    backend = ChatterboxT3Backend(settings, tokenizer=train_tokenizer("fidel", []), speakers=())
     choose_parameters(backend, config.training, new_tokens=[5], pretrained=True)
     prepare_blocks(backend, config.training)
     weights = sum(p.numel() * 4 for p in backend.network.parameters())
-    weights += (ROWS - len(backend.network.text_embedding.weight)) * 2 * settings.hidden * 4
+    weights += (ROWS - len(backend.network.text.embedding.weight)) * 2 * settings.hidden * 4
     learnt = sum(p.numel() * 12 for p in backend.network.parameters() if p.requires_grad)
     own = {p.untyped_storage().data_ptr() for p in backend.network.parameters()}
     kept: dict[int, int] = {}
@@ -78,7 +78,7 @@ def measured(name: str, layers: int, *, recompute: bool | None = None) -> tuple[
         module.train()
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", torch.bfloat16):
-        next(iter(learner.losses(batch_of(backend, config.data.batch_frames))))
+        next(iter(learner.losses(batch_of(backend, config.data.batch_seconds))))
     return weights, learnt, sum(kept.values())
 
 

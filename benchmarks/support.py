@@ -11,9 +11,10 @@ from statistics import median
 import numpy as np
 import soundfile
 
-from amtts_core.backend import Backend
-from amtts_core.config import RunConfig, resolve_config
-from amtts_core.text.tokenizer import TextTokenizer, train_tokenizer
+from amtts_core.config.run_config import RunConfig, resolve_config
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.tokenizers.factory import train_tokenizer
 
 SENTENCES = (
     "ዛሬ ጠዋት ወደ ገበያ ሄጄ ትኩስ አትክልትና ፍራፍሬ ገዛሁ።",
@@ -27,7 +28,7 @@ def backend_of(name: str, preset: str = "") -> tuple[Backend, RunConfig, TextTok
     """A fresh backend with the consonant + vowel tokenizer."""
     config, kind = resolve_config({"backend": name, "preset": preset} if preset else {"backend": name})
     tokenizer = train_tokenizer("fidel", SENTENCES)
-    return kind.build(config.model_config_of(kind.spec), tokenizer=tokenizer), config, tokenizer
+    return kind(config.model_config_of(kind.spec), tokenizer=tokenizer), config, tokenizer
 
 
 def write_corpus(folder: Path, *, utterances: int, seconds: float, sample_rate: int) -> Path:

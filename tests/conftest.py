@@ -16,13 +16,16 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)
 if not os.environ.get("AMTTS_EXPLORE"):
     hypothesis.settings.load_profile("repeatable")
 
+# Kernels of plain torch, so that no test depends on what is fastest here; tests of the choice change this.
+os.environ["AMTTS_KERNELS"] = "plain"
+
 Amtts = Callable[..., "subprocess.CompletedProcess[str]"]
 MakePackage = Callable[..., Path]
 
 TOY_BACKEND = '''
 from pydantic import Field
-from amtts_core.backend import BackendSpec
-from amtts_core.config import Settings
+from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.settings import Settings
 
 
 class ToyConfig(Settings):
@@ -32,7 +35,7 @@ class ToyConfig(Settings):
     dropout: float = Field(0.1, ge=0, lt=1, description="share of zeroed activations")
 
 
-class ToyBackend:
+class ToyBackend(Backend[ToyConfig]):
     """Declares itself and does nothing."""
 
     spec = BackendSpec(
@@ -44,9 +47,14 @@ class ToyBackend:
         presets={"tiny": {}, "wide": {"width": 64}},
         training_defaults={
             "training": {"max_steps": 7, "optim": {"learning_rate": 0.5}},
-            "data": {"batch_frames": 11},
+            "data": {"batch_seconds": 11},
         },
     )
+
+    def build_network(self):
+        raise NotImplementedError
+
+    features = collate = learner = synthesize = build_network
 '''
 
 

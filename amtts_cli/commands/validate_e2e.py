@@ -9,10 +9,11 @@ import typer
 
 from amtts_cli import console
 from amtts_cli.options import Assignments, ConfigFile, Json
+from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
-    from amtts_core.evaluation.end_to_end import Setup
+    from amtts_core.preflight.end_to_end import Setup
 
 
 def validate_e2e(
@@ -72,7 +73,7 @@ def validate_e2e(
         return
     if data is None:
         raise AmttsError("`amtts validate-e2e` needs --data DIR (or --reference DIR)")
-    from amtts_core.evaluation.end_to_end import run_checks
+    from amtts_core.preflight.end_to_end import run_checks
 
     if checkpoint is not None:
         ignored = {"--preset": preset, "--config": config, "--tokenizer": tokenizer, "--set": assignments}
@@ -110,9 +111,9 @@ def _manifest(data: Path) -> Path:
 
 
 def _trained(data: Path, checkpoint: Path, backend: str) -> Setup:
-    from amtts_core.checkpoint import read_checkpoint
-    from amtts_core.config import resolve_config
-    from amtts_core.evaluation.end_to_end import Setup
+    from amtts_core.checkpoints.checkpoint import read_checkpoint
+    from amtts_core.config.run_config import resolve_config
+    from amtts_core.preflight.end_to_end import Setup
 
     manifest, found = _manifest(data), read_checkpoint(checkpoint)
     if backend and backend != found.info.backend:
@@ -131,10 +132,13 @@ def _fresh(
 ) -> Setup:
     import torch
 
-    from amtts_core.config import parse_assignments, read_config_file, resolve_config
-    from amtts_core.data.corpus import corpus_normalizer, corpus_speakers
-    from amtts_core.evaluation.end_to_end import Setup
-    from amtts_core.text.tokenizer import load_tokenizer
+    from amtts_core.config.run_config import resolve_config
+    from amtts_core.config.yaml_files import parse_assignments, read_config_file
+    from amtts_core.contract.speakers import SpeakerTable
+    from amtts_core.corpus.corpus import corpus_normalizer, corpus_speakers
+    from amtts_core.finetune.speakers import speaker_table
+    from amtts_core.preflight.end_to_end import Setup
+    from amtts_core.tokenizers.factory import load_tokenizer
 
     manifest = _manifest(data)
     overrides = parse_assignments(assignments)
@@ -142,10 +146,11 @@ def _fresh(
     values = read_config_file(config) if config else {}
     resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
     torch.manual_seed(resolved.training.seed)
-    text = load_tokenizer(tokenizer or data / "tokenizer") if chosen.spec.tokenizers else None
+    text = load_tokenizer(tokenizer or data / "tokenizer") if chosen.spec.text else None
     settings = resolved.model_config_of(chosen.spec)
     speakers = corpus_speakers(manifest, bad_lines=[])  # the first check tells of bad lines
-    built = chosen.build(settings, tokenizer=text, speakers=speakers)
+    table = speaker_table(speakers, chosen.spec, SpeakerTable())
+    built = chosen(settings, tokenizer=text, speakers=table)
     return Setup(built, resolved, manifest, data / "features", corpus_normalizer(data), trained=False)
 
 
@@ -157,7 +162,7 @@ def _old_languages(
     old_data: Path | None,
     max_rise: float | None,
 ) -> None:
-    from amtts_core.evaluation.old_text import compare_old_texts
+    from amtts_core.forgetting.old_text import compare_old_texts
 
     found = compare_old_texts(
         checkpoint,
@@ -200,16 +205,35 @@ def _old_languages(
         raise typer.Exit(1)
 
 
+def _codec_checks(name: str, reference: Path) -> list[ReferenceCheck]:
+    from amtts_core.contract.codec_registry import get_codec
+
+    codec = get_codec(name)
+    if not codec.has_reference_checks:
+        raise AmttsError(f"codec '{name}' defines no reference bundle, so {reference} cannot be compared")
+    return codec.reference_checks(reference)
+
+
+def _backend_checks(name: str, reference: Path) -> list[ReferenceCheck]:
+    from amtts_core.contract.registry import get_backend
+
+    kind = get_backend(name)
+    declared = kind.spec.reference_checks
+    if declared is None:
+        raise AmttsError(f"backend '{name}' defines no reference bundle, so {reference} cannot be compared")
+    return declared.of(kind).reference_checks(reference)
+
+
 def _compare(backend: str, reference: Path) -> None:
-    from amtts_core.codec.registry import codec_names, get_codec
-    from amtts_core.registry import backend_names, get_backend
+    from amtts_core.contract.codec_registry import codec_names
+    from amtts_core.contract.registry import backend_names
 
     if not backend:
         raise AmttsError("--reference needs --backend NAME, the name of a backend or of a codec")
     if not reference.is_dir():
         raise AmttsError(f"reference bundle {reference} is not a folder")
     is_codec = backend in codec_names() and backend not in backend_names()
-    checks = (get_codec if is_codec else get_backend)(backend).reference_checks(reference)
+    checks = _codec_checks(backend, reference) if is_codec else _backend_checks(backend, reference)
     ok = all(check.ok for check in checks)
     rows = [{**check.__dict__, "ok": check.ok} for check in checks]
     console.result({"backend": backend, "ok": ok, "checks": rows})

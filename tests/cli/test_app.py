@@ -164,7 +164,7 @@ def test_an_error_line_is_not_taken_for_markup(amtts, tmp_path: Path) -> None:
 
 def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
     code = (
-        "import amtts_core.registry as r\n"
+        "import amtts_core.contract.registry as r\n"
         "def broken(): raise RuntimeError('a bug')\n"
         "r.list_backends = broken\n"
         "from amtts_cli.app import main\n"
@@ -178,7 +178,7 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
 
 def test_ctrl_c_exits_130_with_one_line() -> None:
     code = (
-        "import amtts_core.registry as r\n"
+        "import amtts_core.contract.registry as r\n"
         "def interrupted(): raise KeyboardInterrupt\n"
         "r.list_backends = interrupted\n"
         "from amtts_cli.app import main\n"
@@ -202,7 +202,7 @@ def test_config_prints_yaml_that_checks(amtts, tmp_path: Path) -> None:
 
 def test_config_check_tells_all_faults_at_once(amtts, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text(
-        "backend: chatterbox-mel\ntraning: {}\ntraining:\n  max_step: 5\n  precision: int4\ndata: {batch_frames: -1}\n"
+        "backend: chatterbox-mel\ntraning: {}\ntraining:\n  max_step: 5\n  precision: int4\ndata: {batch_seconds: -1}\n"
     )
     done = amtts("config", "--check", "run.yaml", "--json", cwd=tmp_path)
     assert done.returncode == 2
@@ -225,11 +225,13 @@ def test_backends_lists_ours_theirs_and_the_broken(amtts, make_package, flag: li
         backends={"theirs": "their_plugin:Backend", "broken": "their_broken_plugin:Backend"},
         modules={
             "their_plugin": (
-                "from pydantic import BaseModel\n"
-                "from amtts_core.backend import BackendSpec\n"
-                "class Backend:\n"
+                "from amtts_core.settings import Settings\n"
+                "from amtts_core.contract.backend import Backend as Base, BackendSpec\n"
+                "class Backend(Base):\n"
                 "    spec = BackendSpec(name='theirs', summary='[x] theirs', sample_rate=8000,\n"
-                "                       learns_from='mel', config=BaseModel, presets={'only': {}})\n"
+                "                       learns_from='mel', config=Settings, presets={'only': {}})\n"
+                "    def build_network(self): ...\n"
+                "    features = collate = learner = synthesize = build_network\n"
             ),
             "their_broken_plugin": "raise ImportError('libnothing.so.1: cannot open shared object file')\n",
         },

@@ -17,7 +17,7 @@ from short_run import assert_same_end, begin, cut_after_four, resume
 from tiny_voice import make_corpus, train_tiny
 
 from amtts_core.audio.save import write_audio
-from amtts_core.checkpoint import checkpoints_of, damage
+from amtts_core.checkpoints.checkpoint import checkpoints_of, damage
 from amtts_core.errors import AmttsError
 
 
@@ -132,7 +132,7 @@ def test_a_full_disk_during_an_export(corpus: Path, tmp_path: Path, disk: Callab
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("name", ["metrics.jsonl", "samples.jsonl"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "seen_utterances.jsonl"])
 def test_a_full_disk_during_a_log(corpus: Path, whole: Path, tmp_path: Path, name: str) -> None:
     """A log on a device that is always full."""
     run = cut_after_four(Path(shutil.copytree(whole, tmp_path / "run")))

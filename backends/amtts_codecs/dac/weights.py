@@ -3,7 +3,7 @@
 A released `.pth` file holds {"state_dict": ..., "metadata": {"kwargs": constructor arguments}}; what the original
 package saves in training is a `torch.package` archive of the same (`packaged.py`). Every convolution is stored as a
 direction `weight_v` and a length `weight_g` per output row. The released models (16, 24 and 44.1 kHz) are under the
-MIT licence. Loading never executes code from a file.
+MIT license. Loading never executes code from a file.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch import Tensor
 from transformers import DacConfig, DacModel
 
 from amtts_codecs.dac.packaged import is_packaged, read_packaged
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
-from amtts_core.safe_load import load_torch_file, reading_safely
+from amtts_core.storage.torch_files import load_torch_file, reading_safely
 
 MEND = "Get the file again, or give other weights"
 SIZES = ("encoder_dim", "decoder_dim", "n_codebooks", "codebook_size", "codebook_dim", "sample_rate")

@@ -18,17 +18,19 @@ from tiny_voice import fidel_tokenizer, make_corpus, tiny_config
 from tiny_w2v import LAYER, settings, write_w2v_bert
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertModel
 
-from amtts_core.backend import SynthesisRequest
-from amtts_core.checkpoint import find_checkpoint, read_checkpoint
-from amtts_core.config import merged
+from amtts_core.checkpoints.checkpoint import find_checkpoint, read_checkpoint
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.training.datasets import RunData, condense_clips, load_data
-from amtts_core.training.run import train
-from amtts_core.training.start import open_start
-from amtts_core.training.types import parameter_kinds
+from amtts_core.finetune.init_weights import open_init_weights
+from amtts_core.finetune.trainable import parameter_kinds
+from amtts_core.run.datasets import RunData, encode_prompts, load_data
+from amtts_core.run.options import RunOptions
+from amtts_core.run.run import train
+from amtts_core.settings import merged
 from amtts_indextts2.backend import IndexTTS2Backend
-from amtts_indextts2.voices import CONDITIONERS, heard_voice
+from amtts_indextts2.clips import voice_of_recording
+from amtts_indextts2.voices import CONDITIONERS
 from amtts_indextts2.w2v_bert import LEAST_SAMPLES, W2vBert, open_w2v_bert
 
 SPEAKERS = ("ሀና", "በላይ", "ሀና", "ከበደ", "በላይ", "ሀና", "በላይ")
@@ -79,7 +81,7 @@ def frozen_run(corpus: Path, published: Path, model: dict[str, Any], tmp_path_fa
 
 def from_published(published: Path, model: dict[str, Any]) -> dict[str, Any]:
     own = {k: v for k, v in model.items() if k not in ("speaker", "emotion")}
-    return merged(open_start(published).model, own)
+    return merged(open_init_weights(published).model, own)
 
 
 def learn(
@@ -88,14 +90,14 @@ def learn(
     resume = changes.pop("resume", False)
     training = {"max_steps": 4, "validate_every": 2, "save_every": 2, **changes}
     config, kind = tiny_config("indextts2", model=model, training=training)
-    begun = open_start(start) if start else None
-    train(config, kind, data=corpus, run=run, start=begun, resume=resume, jobs=1)
+    begun = open_init_weights(start) if start else None
+    train(config, kind, RunOptions(data=corpus, run=run, init=begun, resume=resume, jobs=1))
 
 
 def build(model: dict[str, Any], **changes: Any) -> IndexTTS2Backend:
     torch.manual_seed(0)
     config, kind = tiny_config("indextts2", model={**model, **changes})
-    backend = kind.build(
+    backend = kind(
         config.model_config_of(kind.spec), tokenizer=fidel_tokenizer(), speakers=sorted(set(SPEAKERS))
     )
     assert isinstance(backend, IndexTTS2Backend)
@@ -159,7 +161,7 @@ def test_what_cannot_hear_is_told(
     given = {k: v.format(w2v=w2v) if isinstance(v, str) else v for k, v in change.items()}
     backend = build({**model, **given})
     with pytest.raises(AmttsError, match=told):
-        backend.clip_recipe(backend.config)
+        backend.prompt_extractor()
 
 
 def test_weights_that_lack_a_tensor_are_told(w2v: Path, tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_a_clip_too_short_to_hear_is_told(w2v: Path) -> None:
     listener = open_w2v_bert(str(w2v), str(w2v / "stats.pt"), LAYER)
     wave = np.ones(LEAST_SAMPLES, np.float32)
     assert listener(wave).shape == (3, 1024)
-    with pytest.raises(AmttsError, match="too short to hear a voice in"):
+    with pytest.raises(AmttsError, match="too short for a voice"):
         listener(wave[1:])
 
 
@@ -190,7 +192,7 @@ def test_nobody_hears_himself_where_there_is_another_clip(
 ) -> None:
     backend = build(model)
     sets = sets_of(backend, corpus)
-    clips = sets.train.clips
+    clips = sets.train.prompts
     assert clips is not None
     met: dict[int, set[int]] = {}
     for epoch in range(30):
@@ -201,28 +203,28 @@ def test_nobody_hears_himself_where_there_is_another_clip(
             assert clips.partner(index, epoch=epoch)[1] == other, "the same again"
             met.setdefault(index, set()).add(other)
     lonely = SPEAKERS.index("ከበደ")
-    assert clips.alone() == [lonely]
+    assert clips.without_partner() == [lonely]
     for index, others in met.items():
         fellows = {n for n, name in enumerate(SPEAKERS) if name == SPEAKERS[index]} - {index}
         assert others == (fellows or {lonely}), "all of them come, and itself only where there is no other"
     again = dataclasses.replace(clips, seed=clips.seed + 1)
     draws = [[c.partner(0, epoch=epoch)[1] for epoch in range(20)] for c in (clips, again)]
     assert draws[0] != draws[1], "the seed decides"
-    condense_clips(backend, sets)
-    assert "1 of 7 utterances are the only clip of their speaker" in caplog.text
+    encode_prompts(backend, sets)
+    assert "1 of 7 utterances have no other recording of their speaker" in caplog.text
 
 
 def test_validation_hears_the_same_training_clip_every_time(corpus: Path, model: dict[str, Any]) -> None:
     sets = sets_of(build(model), corpus)
     assert sets.val is not None
-    clips = sets.val.clips
+    clips = sets.val.prompts
     assert clips is not None
     for index, utterance in enumerate(sets.val.utterances):
         source, other = clips.partner(index, epoch=0)
-        assert source is sets.train.clips
+        assert source is sets.train.prompts
         assert source.speakers[other] == utterance.speaker
     first, second = sets.val.batch([0, 1, 2]), sets.val.batch([0, 1, 2])
-    assert torch.equal(first["heard_frames"], second["heard_frames"])
+    assert torch.equal(first["prompt_frames"], second["prompt_frames"])
 
 
 # ---- what is cached ----
@@ -233,12 +235,12 @@ def test_cached_latents_are_those_made_on_the_fly(corpus: Path, model: dict[str,
     sets = sets_of(backend, corpus)
     indices = range(len(sets.train))
     fresh = sets.train.batch(indices, epoch=5)
-    latents, emotion = backend.network.hear(fresh["heard_frames"], fresh["heard_lengths"])
-    condense_clips(backend, sets)
+    latents, emotion = backend.network.encode_clips(fresh["prompt_frames"], fresh["prompt_lengths"])
+    encode_prompts(backend, sets)
     cached = sets.train.batch(indices, epoch=5)
-    assert "heard_frames" not in cached
-    torch.testing.assert_close(cached["heard_latents"], latents, rtol=2e-3, atol=2e-3)
-    torch.testing.assert_close(cached["heard_emotion"], emotion, rtol=2e-3, atol=2e-3)
+    assert "prompt_frames" not in cached
+    torch.testing.assert_close(cached["prompt_latents"], latents, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(cached["prompt_emotion"], emotion, rtol=2e-3, atol=2e-3)
     assert float(latents[0].sub(latents[1]).abs().max()) > 1e-2, "clips differ"
 
 
@@ -249,22 +251,22 @@ def test_they_are_made_once_for_the_same_encoders(corpus: Path, model: dict[str,
         with torch.no_grad():
             backend.network.emotion.mix.bias.add_(harm)
         sets = sets_of(backend, corpus)
-        assert sets.train.clips is not None
-        condense_clips(backend, sets)
-        stores.append(sets.train.clips.store.folder)
+        assert sets.train.prompts is not None
+        encode_prompts(backend, sets)
+        stores.append(sets.train.prompts.store.folder)
     assert stores[0] == stores[1] != stores[2]
 
 
 def test_stored_codes_go_with_clips_heard_from_the_audio(
     corpus: Path, model: dict[str, Any], tmp_path: Path
 ) -> None:
-    from amtts_core.codec.encode import encode_manifest
-    from amtts_indextts2.codec import codec_of
+    from amtts_core.run.encode_codes import encode_manifest
+    from amtts_indextts2.backend import IndexTTS2Backend
 
     backend, manifest = build(model), corpus / "train.jsonl"
-    encode_manifest(manifest, codec_of(backend.config), tmp_path / "codes")
+    encode_manifest(manifest, IndexTTS2Backend.opened_codec(backend.config), tmp_path / "codes")
     plain, stored = (
-        load_dataset(backend, manifest, corpus / "features", codes=codes, clips=1)
+        load_dataset(backend, manifest, corpus / "features", codes=codes, prompt_seed=1)
         for codes in (None, tmp_path / "codes")
     )
     for name, value in plain.batch([0, 3]).items():
@@ -277,10 +279,10 @@ def test_an_utterance_that_cannot_be_heard_is_excluded(model: dict[str, Any], tm
 
     corpus = make_corpus(tmp_path / "corpus", train_items=3, val_items=1)
     soundfile.write(corpus / "audio/u001.wav", np.zeros(900), 22050)
-    dataset = load_dataset(build(model), corpus / "train.jsonl", tmp_path, max_excluded=0.5, clips=1)
+    dataset = load_dataset(build(model), corpus / "train.jsonl", tmp_path, max_excluded=0.5, prompt_seed=1)
     assert [(row.id, "too short" in row.reason) for row in dataset.excluded] == [("u001", True)]
-    assert dataset.clips is not None
-    assert [dataset.clips.partner(i, epoch=0)[1] for i in range(2)] == [1, 0]
+    assert dataset.prompts is not None
+    assert [dataset.prompts.partner(i, epoch=0)[1] for i in range(2)] == [1, 0]
 
 
 # ---- training ----
@@ -289,7 +291,7 @@ def test_an_utterance_that_cannot_be_heard_is_excluded(model: dict[str, Any], tm
 def test_frozen_encoders_stay_to_the_bit(frozen_run: Path, published: Path) -> None:
     network = read_checkpoint(frozen_run, prefer="latest").load_backend().network
     assert isinstance(network, torch.nn.Module)
-    from amtts_indextts2.weights import published_name
+    from amtts_indextts2.published import published_name
 
     before = torch.load(published / "gpt.pth", weights_only=True)
     own = network.state_dict()
@@ -297,7 +299,7 @@ def test_frozen_encoders_stay_to_the_bit(frozen_run: Path, published: Path) -> N
     assert len(held) > 50
     for name, value in held.items():
         assert torch.equal(value, before[published_name(name)]), name
-    trunk = "trunk.blocks.0.attention.qkv.weight"
+    trunk = "transformer.blocks.0.attention.qkv.weight"
     assert not torch.equal(own[trunk], before[published_name(trunk)].T)
 
 
@@ -309,7 +311,7 @@ def test_voices_are_the_means_of_the_clips(frozen_run: Path, corpus: Path) -> No
     for number, name in enumerate(backend.speakers):
         own = [i for i, speaker in enumerate(dataset.clips.speakers) if speaker == name]
         heard = [torch.from_numpy(dataset.clips.clip(i)["frames"])[None] for i in own]
-        found = [backend.network.hear(h, torch.tensor([h.shape[1]])) for h in heard]
+        found = [backend.network.encode_clips(h, torch.tensor([h.shape[1]])) for h in heard]
         for position, table in enumerate((backend.network.voices.latents, backend.network.voices.emotion)):
             mean = torch.stack([pair[position][0] for pair in found]).mean(0)
             torch.testing.assert_close(table[number], mean, rtol=2e-3, atol=2e-3)
@@ -356,7 +358,7 @@ def test_encoders_learn_where_they_are_told_to_and_voices_follow(
 
 
 def test_a_table_of_speakers_begins_as_the_voices(frozen_run: Path, corpus: Path, tmp_path: Path) -> None:
-    start = open_start(frozen_run)
+    start = open_init_weights(frozen_run)
     own = {**start.model, "conditioning": "table", "voice_model": "gone"}
     slow = {"optim": {"learning_rate": 1e-9, "weight_decay": 0.0}}
     learn(corpus, tmp_path / "run", own, start=frozen_run, max_steps=1, **slow)
@@ -377,13 +379,13 @@ def test_encoders_have_a_rate_of_their_own(model: dict[str, Any], caplog: pytest
     assert own == {name for name, _ in backend.network.named_parameters() if name.startswith(CONDITIONERS)}
     assert not caplog.text
     parameter_kinds(build(model), config.training)
-    assert "no encoder of clips learns" in caplog.text
+    assert "no encoder of reference audio is trained" in caplog.text
 
 
 def test_encoders_that_never_learnt_are_not_frozen_in_silence(
     corpus: Path, model: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(AmttsError, match="never learnt anything.*--set model.conditioner_training=trained"):
+    with pytest.raises(AmttsError, match="were never trained.*--set model.conditioner_training=trained"):
         learn(corpus, tmp_path / "run", model)
 
 
@@ -398,8 +400,8 @@ def test_published_encoders_want_their_statistics(
 def test_another_w2v_bert_is_refused(frozen_run: Path, corpus: Path, w2v: Path, tmp_path: Path) -> None:
     backend = read_checkpoint(frozen_run).load_backend({"voice_statistics": "none"})
     assert isinstance(backend, IndexTTS2Backend)
-    with pytest.raises(AmttsError, match="has learnt to hear with the w2v-bert"):
-        backend.condenser()
+    with pytest.raises(AmttsError, match="was trained on features of the w2v-bert"):
+        backend.prompt_encoder()
 
 
 # ---- speech ----
@@ -415,13 +417,13 @@ def test_a_recording_lends_its_voice(frozen_run: Path, corpus: Path, tmp_path: P
     dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", clips=1)
     assert dataset.clips is not None
     frames = torch.from_numpy(dataset.clips.clip(1)["frames"])[None]
-    latents, emotion = backend.network.hear(frames, torch.tensor([frames.shape[1]]))
+    latents, emotion = backend.network.encode_clips(frames, torch.tensor([frames.shape[1]]))
     torch.testing.assert_close(
-        heard_voice(backend.network, backend.config), latents + emotion[:, None], rtol=2e-3, atol=2e-3
+        voice_of_recording(backend.network, backend.config), latents + emotion[:, None], rtol=2e-3, atol=2e-3
     )
     for change, told in (
         ({"voice_clip": str(tmp_path / "no.wav")}, "no.wav"),
-        ({"voice_clip": str(clip), "voice_statistics": "none"}, "has learnt to hear with the w2v-bert"),
+        ({"voice_clip": str(clip), "voice_statistics": "none"}, "was trained on features of the w2v-bert"),
     ):
         with pytest.raises(AmttsError, match=told):
             read_checkpoint(frozen_run).load_backend(change).synthesize([asked])
@@ -431,7 +433,7 @@ def test_speakers_are_spoken_without_w2v_bert(frozen_run: Path) -> None:
     checkpoint = read_checkpoint(frozen_run)
     backend = checkpoint.load_backend({"voice_model": "gone", "voice_statistics": "gone.pt"})
     tokens = checkpoint.tokenizer().encode("ሰላም ለዓለም።")  # type: ignore[union-attr]
-    waves = backend.synthesize([SynthesisRequest(tokens=tokens, speaker=name) for name in ("ሀና", "በላይ")])
+    waves = backend.synthesize([SynthesisRequest(tokens=tokens, speaker=number) for number in (0, 1)])
     assert all(len(wave) > 1000 and np.isfinite(wave).all() for wave in waves)
     table = backend.network.voices  # type: ignore[union-attr]
     assert float((table(torch.tensor([0])) - table(torch.tensor([1]))).abs().max()) > 1e-3  # type: ignore[operator]
@@ -446,7 +448,7 @@ def test_from_recordings_to_speech_by_the_command_line(
     options: list[object] = ["--data", data, "--out", run, "--jobs", 1]
     given = {**settings(w2v), "codec": "dac", "codec_weights": model["codec_weights"]}
     given["head"] = "{kind: dac, num_codebooks: 3, cardinality: 16}"
-    quick = {"training.sample_every": 0, "training.tensorboard": "false", "data.batch_frames": 300}
+    quick = {"training.sample_every": 0, "training.tensorboard": "false", "data.batch_seconds": 6}
     for name, value in [*((f"model.{k}", v) for k, v in given.items()), *quick.items()]:
         options += ["--set", f"{name}={value}"]
     done = call("train", "--from", published, *options, "--max-steps", 3)

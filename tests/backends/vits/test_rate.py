@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_voice import make_corpus, tiny_config
+from tiny_voice import fidel_tokenizer, make_corpus, tiny_config
 from transformers import VitsConfig
 
-from amtts_core.checkpoint import read_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError
+from amtts_core.run.options import RunOptions
+from amtts_core.run.run import train
 from amtts_core.synthesis.engine import Synthesizer
-from amtts_core.training.run import train
 from amtts_vits.backend import VitsBackend
 
 RATE = 22050
@@ -23,7 +24,7 @@ def test_a_run_at_another_rate_hears_speaks_and_is_exported_at_it(tmp_path: Path
     config, kind = tiny_config(
         "vits", model={"mel": {"sample_rate": RATE, "fmax": 11025.0}}, training={"max_steps": 1}
     )
-    train(config, kind, data=corpus, run=tmp_path / "run", jobs=1)
+    train(config, kind, RunOptions(data=corpus, run=tmp_path / "run", jobs=1))
     checkpoint = read_checkpoint(tmp_path / "run")
     assert checkpoint.info.sample_rate == RATE
     backend = checkpoint.load_backend()
@@ -48,5 +49,5 @@ def test_every_rate_has_features_of_its_own() -> None:
         config, _ = tiny_config("vits", model={"mel": {"sample_rate": rate}})
         settings = config.model_config_of(VitsBackend.spec)
         assert VitsBackend.spec.rate_of(settings) == rate
-        keys.add(VitsBackend.feature_key(settings))
+        keys.add(VitsBackend(settings, tokenizer=fidel_tokenizer()).feature_key())
     assert len(keys) == 2

@@ -11,10 +11,11 @@ import soundfile
 import torch
 from tiny_voice import make_corpus, tiny_backend
 
-from amtts_core.backend import Backend
+from amtts_core.contract.backend import Backend
+from amtts_core.corpus.manifest import Utterance, read_manifest
 from amtts_core.data.dataset import load_dataset, prefetch
-from amtts_core.data.manifest import Utterance, read_manifest, write_jsonl
 from amtts_core.errors import AmttsError
+from amtts_core.storage.json_lines import write_jsonl
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_examples_hold_the_tokens_and_features_of_their_utterance(backend: Backe
         assert example.id == utterance.id
         assert example.tokens == backend.text_tokenizer.encode(utterance.text)
         wave, _ = soundfile.read(corpus / utterance.audio_filepath, dtype="float32")
-        mel = backend.features(backend.config, wave).arrays["mel"]
+        mel = backend.features(wave).arrays["mel"]
         np.testing.assert_allclose(example.features["mel"], mel, atol=0.01)
         assert dataset.frames()[index] == len(mel)
     batch = dataset.batch([2, 0])

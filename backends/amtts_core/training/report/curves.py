@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from html import escape
 
-from amtts_core.data.report.charts import number
+from amtts_core.corpus.report.charts import number
 from amtts_core.training.report.history import Points
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 190, 46, 8, 10, 24
@@ -82,7 +82,7 @@ def _span(values: list[float]) -> tuple[float, float]:
 
 
 def _thinned(points: Points) -> Points:
-    """At most `_MOST` points; each stands for the mean of its neighbours."""
+    """At most `_MOST` points; each stands for the mean of its neighbors."""
     size = math.ceil(len(points) / _MOST)
     parts = [points[start : start + size] for start in range(0, len(points), size)]
     return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]

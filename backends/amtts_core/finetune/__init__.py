@@ -1,0 +1,1 @@
+"""Initial weights, which parameters are trained, and vocabulary extension."""

@@ -1,0 +1,1 @@
+"""How much a model forgets of old text and old speech."""

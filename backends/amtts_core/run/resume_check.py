@@ -1,0 +1,147 @@
+"""What a resumed run has to share with the run it continues, and what it may change."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from amtts_core.checkpoints.checkpoint import CheckpointInfo
+from amtts_core.config.run_config import RunConfig
+from amtts_core.contract.backend import Backend
+from amtts_core.errors import CheckpointError
+from amtts_core.finetune.init_weights import InitWeights
+
+logger = logging.getLogger(__name__)
+
+
+CONTRACT = (
+    "backend",
+    "backend_config",
+    "codec",
+    "training_type",
+    "freeze",
+    "tokenizer_hash",
+    "vocab_size",
+    "dataset_hash",
+    "normalizer",
+    "speakers",
+)
+"""Fields of `CheckpointInfo` that a resumed run shares with the run it continues."""
+
+
+FORCEABLE = ("dataset_hash", "normalizer")
+"""What `--force` may change besides `BackendSpec.mutable_settings`: a network can be trained on other data and text.
+Ids, sizes and rows of the network would mean something else."""
+
+
+_REMEDIES = {
+    "tokenizer_hash": "Use the tokenizer it was started with",
+    "vocab_size": "Use the tokenizer it was started with",
+    "speakers": "Use the data it was started with",
+    "backend": "Leave --backend out",
+}
+
+
+def check_contract(
+    stored: CheckpointInfo,
+    current: CheckpointInfo,
+    folder: Path,
+    *,
+    names: Sequence[str] = CONTRACT,
+    mutable: Sequence[str] = (),
+    force: bool = False,
+) -> list[str]:
+    """Refuses to resume with other data, text or network than those of the run.
+
+    Args:
+        stored: of the checkpoint.
+        current: of what is there now.
+        folder: of the checkpoint, for the message.
+        names: fields that are compared.
+        mutable: settings of the network that do not change what its weights mean.
+        force: accept what is safe to change, and log it.
+
+    Returns:
+        The fields that were overridden.
+
+    Raises:
+        CheckpointError: names the first field that differs and may not, with both values.
+    """
+    safe = (*FORCEABLE, *(f"backend_config.{name}" for name in mutable))
+    differences = [
+        difference
+        for name in names
+        if name != "codec" or stored.codec  # checkpoints of 0.1 lack it
+        for difference in _differences(name, getattr(stored, name), getattr(current, name))
+    ]
+    differences.sort(
+        key=lambda difference: _is_within(difference[0], safe)
+    )  # what --force cannot override comes first
+    for name, before, now in differences:
+        forceable = _is_within(name, safe)
+        if not (force and forceable):
+            raise CheckpointError(
+                f"cannot resume from {folder}: {name} was {_short(before)}, is now {_short(now)}",
+                remedy="Continue anyway with --force, or use what it was started with"
+                if forceable
+                else f"{_REMEDIES.get(name, 'Leave that setting as it was')}, or start a new run"
+                + (" (--force cannot override this)" if force else ""),
+            )
+        logger.warning("--force: %s was %s, is now %s", name, _short(before), _short(now))
+    return [name for name, _, _ in differences]
+
+
+ENDS = ("training.max_steps", "training.max_epochs")
+
+
+def report_settings(stored: RunConfig, current: RunConfig) -> None:
+    """Logs the settings of data and loop that a resumed run changes, apart from where it ends."""
+    for part in ("data", "training"):
+        before, now = (getattr(config, part).model_dump(mode="json") for config in (stored, current))
+        for name, old, new in _differences(part, before, now):
+            if name not in ENDS:
+                logger.warning("%s was %s, is now %s", name, _short(old), _short(new))
+
+
+def with_new_settings(stored: CheckpointInfo, kind: type[Backend]) -> CheckpointInfo:
+    """The description of an older checkpoint with the settings that are new since then, at their defaults."""
+    try:
+        settings = kind.spec.config.model_validate(stored.backend_config).model_dump(mode="json")
+    except ValidationError:  # then it is a difference
+        return stored
+    return stored.model_copy(update={"backend_config": settings})
+
+
+def _differences(name: str, before: object, now: object) -> Iterator[tuple[str, object, object]]:
+    """Dotted name, stored and present value of everything that differs."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from _differences(f"{name}.{key}", before.get(key), now.get(key))
+    elif before != now:
+        yield name, before, now
+
+
+def _is_within(name: str, prefixes: Sequence[str]) -> bool:
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+def report_normalizer(start: InitWeights, info: CheckpointInfo) -> None:
+    """Logs settings of text normalization that differ between the corpus and the initial weights."""
+    for key, before in start.normalizer.items():
+        if key in info.normalizer and info.normalizer[key] != before:
+            logger.warning(
+                "normalizer.%s was %s for %s, is %s for this corpus",
+                key,
+                _short(before),
+                start.source,
+                _short(info.normalizer[key]),
+            )
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else text[:40] + "…"
