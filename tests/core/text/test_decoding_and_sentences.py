@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amtts_core.errors import AmttsError
-from amtts_core.text.normalize import decode_text, split_sentences
+from amtts_core.text.normalizer import decode_text, split_sentences
 
 TEXT = "ሰላም ለዓለም። እንዴት ነህ?\nደህና\n"
 

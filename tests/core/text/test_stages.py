@@ -16,7 +16,7 @@ from amtts_core.text.amharic.clock import to_ethiopian_hour
 from amtts_core.text.amharic.ethiopian_calendar import from_gregorian, to_gregorian
 from amtts_core.text.amharic.numbers import LARGEST, cardinal
 from amtts_core.text.lexicon import read_lexicon
-from amtts_core.text.normalize import Normalizer, NormalizerSettings
+from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
 
 def read(text: str, **switches: object) -> str:
@@ -150,7 +150,7 @@ def test_lexicon_faults_name_file_and_line(tmp_path: Path, line: str) -> None:
 
 def test_the_text_front_end_needs_no_torch() -> None:
     code = (
-        "import sys; from amtts_core.text.normalize import Normalizer; Normalizer()('5 ሰዎች'); "
+        "import sys; from amtts_core.text.normalizer import Normalizer; Normalizer()('5 ሰዎች'); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -168,16 +168,20 @@ def _dots_and_slashes(text: str, _signs: AbstractSet[str]) -> AbstractSet[str]:
 
 UNKNOWN = "unknown-abbreviation"
 """The rule that takes a form apart which no table and no rule resolves."""
-_UNRESOLVED = re.compile(rf"(?<![{LETTER}/.])[{LETTER}]{{1,5}}(?:[/.][{LETTER}]{{1,5}})+(?![/.]?[{LETTER}])")
+_UNRESOLVED = re.compile(
+    rf"(?<![{LETTER}/.])[{LETTER}]{{1,5}}(?:[/.][{LETTER}]{{1,5}})+(?![/.]?[{LETTER}])\.?(?!\.)"
+)
 
 
 def _unresolved(match: re.Match[str]) -> str:
-    """`አ/ማርያም`: an initial and a word, or initials alone; two short words with a slash are words."""
-    parts = re.split("[/.]", match[0])
+    """`አ/ማርያም`: an initial and a word, or initials; three and more are read as a word; two short words are words."""
+    parts = re.split("[/.]", match[0].rstrip("."))
     shortest = min(map(len, parts))
     if shortest > 1 or (len(parts) == 2 and parts[0] in rule_table()["prefixes"]):
         return match[0]
-    return " ".join(parts)
+    if len(parts) > 2 and max(map(len, parts)) < 3:
+        return "".join(parts) + _gap(match)
+    return " ".join(parts) + match[0][len(match[0].rstrip(".")) :]
 
 
 def abbreviations_stage() -> Stage:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from amtts_core.text import tables
-from amtts_core.text.amharic.gemination import mark_length
+from amtts_core.text.amharic.gemination import has_mark, mark_length
 from amtts_core.text.amharic.letters import PACKAGE, STRAY
 from amtts_core.text.ethiopic import LETTER, decompose
 
@@ -20,7 +20,6 @@ _VOWELS = ("ə", "u", "i", "a", "e", "ɨ", "o")
 _GUTTURALS = frozenset("ሀሐኀአዐ")
 """First order letters that are read /a/, like the fourth order."""
 _LENGTH_MARKS = "\u135d\u135f"
-_HAS_MARK = re.compile("[\u135d\u135f]")
 _WORD = re.compile(f"[{LETTER}\u135d-\u135f]+")
 _MARKS = str.maketrans({"።": ".", "፣": ",", "፤": ";", "፦": ":", "፧": "?", "፡": " "})
 
@@ -54,7 +53,7 @@ def to_ipa(text: str, *, lexicon: Mapping[str, str] | None = None) -> str:
 @lru_cache(maxsize=16384)
 def word_to_ipa(word: str) -> str:
     """One word: its long consonants by its marks, or else by list and rule; the vowel ɨ by rule."""
-    sounds = _sounds(word if _HAS_MARK.search(word) else mark_length(word))
+    sounds = _sounds(word if has_mark(word) else mark_length(word))
     _place_vowels(sounds)
     return "".join(s.consonant + ("ː" if s.long else "") + s.vowel for s in sounds)
 

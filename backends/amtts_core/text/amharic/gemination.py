@@ -13,9 +13,11 @@ from functools import cache, lru_cache
 
 from amtts_core.text import tables
 from amtts_core.text.amharic.letters import PACKAGE, fold_homophones
-from amtts_core.text.ethiopic import order_of
+from amtts_core.text.ethiopic import LETTER, order_of
+from amtts_core.text.rules import Rule, Substitution
 
 MARK = "\u135f"
+_WORD = re.compile(f"[{LETTER}\u135d-\u135f]+")
 _PREFIXES = (
     "የ",
     "በ",
@@ -48,6 +50,18 @@ def mark_length(word: str) -> str:
     marks = _by_list(word)
     marks |= _by_rule(word, known=bool(marks))
     return "".join(letter + (MARK if place in marks else "") for place, letter in enumerate(word))
+
+
+def mark_rule() -> Rule:
+    """The rule that marks every word of a text; a word with a mark of its own stays as it is."""
+    return Substitution(
+        "gemination", _WORD, lambda match: match[0] if has_mark(match[0]) else mark_length(match[0])
+    )
+
+
+def has_mark(word: str) -> bool:
+    """True where the writer has marked length."""
+    return "\u135f" in word or "\u135d" in word
 
 
 @cache

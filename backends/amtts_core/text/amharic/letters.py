@@ -99,8 +99,13 @@ def joined_spellings() -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def letters_stage(settings: NormalizerSettings) -> Stage:
-    """Reference 1.2 and 1.3: letters of other languages, typos, rounded letters, homophones; each switchable."""
+def letters_stage(settings: NormalizerSettings, *more: Rule) -> Stage:
+    """Reference 1.2 and 1.3: letters of other languages, typos, rounded letters, homophones; each switchable.
+
+    Args:
+        settings: say which rules there are.
+        more: rules for single words that come last.
+    """
     foreign = {**tables.fold_table(PACKAGE, "foreign_letters.tsv"), **{ord(k): v for k, v in STRAY.items()}}
     rules: list[Rule] = list(joined_spellings()) if settings.join_labialised else []
     if settings.typos:
@@ -110,6 +115,7 @@ def letters_stage(settings: NormalizerSettings) -> Stage:
         rules.append(Translation("rounded", tables.fold_table(PACKAGE, "labialised.tsv")))
     if settings.fold_homophones:
         rules.append(Translation("homophone", homophones()))
-    if settings.strip_gemination_marks:
+    if not settings.keeps_marks:
         rules.append(literal("gemination-mark", "[\u135d-\u135f]", "", needs="\u135d\u135e\u135f"))
+    rules += more
     return Stage("letters", tuple(rules), look=lambda word, _signs: set(word))

@@ -21,7 +21,7 @@ _DECIMAL_AFTER = re.compile(r"\s*(?:%|‰|በመቶ|ከመቶ|ፐርሰንት|�
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads numerals by the settings of one normaliser."""
+    """Reads numerals by the settings of one normalizer."""
 
     settings: NormalizerSettings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amtts_core.text.amharic.abbreviation_forms import rule_table
 from amtts_core.text.amharic.abbreviations import abbreviations_stage, is_abbreviation
 from amtts_core.text.amharic.g2p import to_ipa
+from amtts_core.text.amharic.gemination import mark_rule
 from amtts_core.text.amharic.latin import latin_stage, web_stage
 from amtts_core.text.amharic.legacy import legacy_stage
 from amtts_core.text.amharic.letters import homophones, letters_stage, own_letters
@@ -40,7 +41,7 @@ def stages(settings: NormalizerSettings) -> tuple[Stage, ...]:
         (settings.numbers, lambda: numeric_stage(settings)),
         (settings.latin, lambda: latin_stage(settings)),
         (settings.punctuation, lambda: separators_stage(settings, word_for_or="ወይም")),
-        (True, lambda: letters_stage(settings)),
+        (True, lambda: letters_stage(settings, *([mark_rule()] if settings.mark_gemination else []))),
         (True, lambda: spacing_stage(punctuation=settings.punctuation)),
     )
     return tuple(build() for wanted, build in optional if wanted)

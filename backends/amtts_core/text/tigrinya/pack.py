@@ -20,7 +20,7 @@ def letters_stage(settings: NormalizerSettings) -> Stage:
     rules: list[Rule] = []
     if settings.fold_homophones:
         rules.append(Translation("homophone", tables.fold_table(PACKAGE, "homophones.tsv")))
-    if settings.strip_gemination_marks:
+    if not settings.keeps_marks:
         rules.append(literal("gemination-mark", "[\u135d-\u135f]", "", needs="\u135d\u135e\u135f"))
     return Stage("letters", tuple(rules))
 

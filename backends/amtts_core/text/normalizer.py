@@ -1,13 +1,15 @@
-"""The normaliser: runs a language's stages over a text. Knows the order of nothing; the pack decides it.
+"""The normalizer: runs a language's stages over a text. Knows the order of nothing; the pack decides it.
 
 >>> Normalizer()("ዶ/ር አበበ በ1984 ዓ.ም. 27 ብር ከፈለ፡፡")
-'ዶክተር አበበ በአንድ ሺህ ዘጠኝ መቶ ሰማንያ አራት ዓመተ ምህረት ሃያ ሰባት ብር ከፈለ።'
+'ዶክተር አበበ በአንድ ሺህ ዘጠኝ መቶ ሰማንያ አራት አመተ ምህረት ሀያ ሰባት ብር ከፈለ።'
 """
 
 from __future__ import annotations
 
 import collections
 from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from amtts_core.text.decoding import decode_text
 from amtts_core.text.language import get_language
@@ -18,12 +20,35 @@ from amtts_core.text.settings import NormalizerSettings
 from amtts_core.text.unicode import nfc
 from amtts_core.text.words import LastStages
 
-__all__ = ["FiredRule", "Normalizer", "NormalizerSettings", "decode_text", "split_sentences"]
+__all__ = ["FiredRule", "Normalizer", "NormalizerSettings", "Reading", "decode_text", "split_sentences"]
 
 _PASSES = 8
 _MOST_PLANS = 8192
 ROUGH_RULES = ("latin-guess", "foreign-letter", "unknown-abbreviation", "legacy-font")
 """Rules whose result is no more than a guess at what was meant."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A normalized text and what happened on the way.
+
+    Attributes:
+        text: the normalized text.
+        rules: every rule that changed something, in order; empty for a text that holds nothing but letters and marks.
+    """
+
+    text: str
+    rules: tuple[FiredRule, ...] = ()
+
+    @property
+    def guesses(self) -> collections.Counter[str]:
+        """Words that a rough rule reads, counted: Latin words of no lexicon, unknown abbreviations, foreign letters."""
+        return collections.Counter(rule.before for rule in self.rules if rule.rule in ROUGH_RULES)
+
+    @property
+    def dropped(self) -> collections.Counter[str]:
+        """What was left out because it is no text: emoji, markup, and by setting tags and addresses."""
+        return collections.Counter(rule.before for rule in self.rules if rule.rule in DROPPED)
 
 
 class Normalizer:
@@ -36,7 +61,7 @@ class Normalizer:
         self.settings = settings or NormalizerSettings()
         self._language = get_language(self.settings.language)
         self._allowed = self._language.symbols | (
-            frozenset() if self.settings.strip_gemination_marks else self._language.optional_symbols
+            self._language.optional_symbols if self.settings.keeps_marks else frozenset()
         )
         *first, letters, spacing = self._language.stages(self.settings)
         self._first = tuple(first)
@@ -46,8 +71,15 @@ class Normalizer:
     def __reduce__(self) -> tuple[type[Normalizer], tuple[NormalizerSettings]]:
         return (Normalizer, (self.settings,))
 
+    def with_lexicon(self, readings: Mapping[str, str]) -> Normalizer:
+        """A normalizer with more readings of the user's own, which win over those it has."""
+        if not readings:
+            return self
+        lexicon = {**self.settings.lexicon, **readings}
+        return Normalizer(self.settings.model_copy(update={"lexicon": lexicon}))
+
     def __call__(self, text: str) -> str:
-        """One normalised line. Normalising it again changes nothing."""
+        """One normalized line. Normalizing it again changes nothing."""
         return self._run(text, None)
 
     def explain(self, text: str) -> list[FiredRule]:
@@ -57,22 +89,27 @@ class Normalizer:
         return fired
 
     def leftovers(self, normalized: str) -> collections.Counter[str]:
-        """How often each character outside the language's symbols stands in a normalised text."""
+        """How often each character outside the language's symbols stands in a normalized text."""
         outside = set(normalized) - self._allowed
         return collections.Counter({character: normalized.count(character) for character in sorted(outside)})
 
-    def guesses(self, text: str) -> collections.Counter[str]:
-        """Words of a text that a rough rule reads, counted: Latin words of no lexicon, letters of other languages.
+    def read(self, text: str) -> Reading:
+        """The normalized text with what was guessed at and what was left out.
 
-        A reading of the user's own (`lexicon`) settles such a word.
+        A reading of the user's own (`lexicon`) settles a guess.
         """
         if self._language.plain.issuperset(text):
-            return collections.Counter()
-        return collections.Counter(rule.before for rule in self.explain(text) if rule.rule in ROUGH_RULES)
+            return Reading(self._run(text, None))
+        fired: list[FiredRule] = []
+        return Reading(self._run(text, fired), tuple(fired))
+
+    def guesses(self, text: str) -> collections.Counter[str]:
+        """The guesses of `read`."""
+        return self.read(text).guesses
 
     def dropped(self, text: str) -> collections.Counter[str]:
-        """What was left out of a text because it is no text: emoji, markup, and by setting tags and addresses."""
-        return collections.Counter(rule.before for rule in self.explain(text) if rule.rule in DROPPED)
+        """What `read` left out."""
+        return self.read(text).dropped
 
     def _run(self, text: str, fired: list[FiredRule] | None) -> str:
         """Runs the stages until nothing changes; a text of the language's own symbols needs one pass."""
