@@ -29,6 +29,7 @@ def export(
     from safetensors import SafetensorError
 
     from amtts_core.checkpoints.checkpoint import read_checkpoint
+    from amtts_core.run.export import export_network
     from amtts_core.storage.atomic import whole_folder
 
     found = read_checkpoint(checkpoint)
@@ -36,7 +37,7 @@ def export(
     try:
         with whole_folder(out.resolve()) as hidden:
             try:
-                backend.export(hidden, format=format)
+                export_network(backend, hidden, format=format)
             except AmttsError as error:
                 raise type(error)(
                     error.message.replace(str(hidden), str(out)), remedy=error.remedy
@@ -51,6 +52,6 @@ def export(
         {"backend": found.info.backend, "format": format, "out": str(out), "files": files},
         lines=[
             f"wrote {', '.join(files)} into {out}",
-            f"licence of the weights it started from: {found.info.base_weights_licence}",
+            f"license of the weights it started from: {found.info.base_weights_license}",
         ],
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend, BackendSpec
-from amtts_core.contract.codec import LearnsCodes
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.run.inputs import RunInputs
@@ -26,14 +25,15 @@ def describe(backend: Backend, inputs: RunInputs) -> CheckpointInfo:
         freeze=config.training.freeze.model_dump(mode="json", exclude_defaults=True),
         new_tokens=list(provenance.new_tokens),
         started_from=provenance.source,
-        sample_rate=backend.spec.rate_of(backend.config),
+        sample_rate=backend.sample_rate,
         normalizer=inputs.normalizer.settings.model_dump(mode="json"),
         tokenizer_kind=tokenizer.kind if tokenizer else "",
         tokenizer_hash=tokenizer.fingerprint() if tokenizer else "",
         vocab_size=tokenizer.vocab_size if tokenizer else 0,
-        speakers=list(inputs.speakers),
-        codec=str(backend.codec_identity(backend.config)) if isinstance(backend, LearnsCodes) else "",
-        base_weights_licence=provenance.licence or _licence(backend.spec, config),
+        speakers=list(inputs.speakers.names),
+        speaker_embedding=inputs.speakers.has_embedding,
+        codec=_codec(backend),
+        base_weights_license=provenance.license or _license(backend.spec, config),
         git_revision=git_revision(),
         versions={
             name: importlib.metadata.version(name) for name in ("amtts", "torch", "numpy", "accelerate")
@@ -51,10 +51,15 @@ def with_data(info: CheckpointInfo, data: SpeechDataset, tokenizer: TextTokenize
     )
 
 
-def _licence(spec: BackendSpec, config: RunConfig) -> str:
+def _codec(backend: Backend) -> str:
+    codes = backend.spec.speech_codes
+    return str(codes.of(backend).codec_identity()) if codes else ""
+
+
+def _license(spec: BackendSpec, config: RunConfig) -> str:
     """Of the weights that its settings let it start from; a network from scratch is free of any."""
-    named = any(config.model.get(key) != none for key, none in spec.without_start.items())
-    return spec.weights_licence if named else "none: trained from scratch"
+    named = any(config.model.get(key) != none for key, none in spec.fine_tuning.init_weight_settings.items())
+    return spec.weights_license if named else "none: trained from scratch"
 
 
 def _untrained(tokenizer: TextTokenizer | None, data: SpeechDataset) -> list[int]:

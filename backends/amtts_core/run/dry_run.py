@@ -157,10 +157,10 @@ class _Stopwatch(Callback):
         # few utterances may be fewer batches than a whole step has
         self.step = self._lap() * self._batches_per_step / max(1, report.batches)
 
-    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+    def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
         self.sample += self._lap()
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
         self.validation, self.metrics = self._lap(), metrics
 
     def saved(self, step: int, folder: Path) -> None:

@@ -13,7 +13,7 @@ from amtts_core.checkpoints.folders import checkpoints_of
 from amtts_core.config.sections import TrainingConfig
 from amtts_core.contract.backend import Backend
 from amtts_core.corpus.manifest import Utterance
-from amtts_core.data.dataset import clip_recipe
+from amtts_core.data.dataset import prompt_extractor
 from amtts_core.errors import AmttsError
 from amtts_core.forgetting.monitor import METRICS
 from amtts_core.run.datasets import load_set
@@ -29,7 +29,7 @@ def check_early(backend: Backend, inputs: RunInputs, options: RunOptions) -> Non
     """Refuses what needs no features of the corpus.
 
     Args:
-        backend: built; its parameters are trained or frozen as the settings say.
+        backend: built.
         inputs: settings and corpus folder.
         options: where the run is written.
 
@@ -41,13 +41,15 @@ def check_early(backend: Backend, inputs: RunInputs, options: RunOptions) -> Non
     if not training.max_steps and not training.max_epochs:
         raise AmttsError("training.max_steps and training.max_epochs are both 0", remedy="Set one of them")
     _check_room(options.run, checkpoint_bytes(backend, training), keep=training.keep)
-    _check_best_by(backend, inputs, options)
+    _check_best_by(backend, inputs)
 
 
 def checkpoint_bytes(backend: Backend, training: TrainingConfig) -> int:
     """About how large a checkpoint of a run becomes: weights, their average, and two moments of what is trained."""
     sizes = [t.numel() * t.element_size() for t in backend.network.state_dict().values()]
     trained = sum(p.numel() * 4 for p in backend.network.parameters() if p.requires_grad)
+    if training.type != "full":  # few parameters are trained
+        trained = 0
     return sum(sizes) * (2 if training.ema_decay else 1) + MOMENTS * trained
 
 
@@ -72,24 +74,26 @@ def _shown(size: float) -> str:
     return f"{size / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
-def _check_best_by(backend: Backend, inputs: RunInputs, options: RunOptions) -> None:
+def _check_best_by(backend: Backend, inputs: RunInputs) -> None:
     """Refuses a `training.best_by` other than the backend's own that no validation will measure."""
     training, manifest = inputs.config.training, inputs.data / "val.jsonl"
     name = training.best_by
     usual = backend.spec.training_defaults.get("training", {}).get("best_by", TrainingConfig().best_by)
-    scores = {score for names in METRICS.values() for score in names}
+    guard = training.guard
+    given = {"text": bool(guard.old_text), "speech": bool(guard.old_data)}
+    scores = {score for what, names in METRICS.items() if given[what] for score in names}
     if name in (usual, *scores) or not manifest.is_file() or not manifest.stat().st_size:
-        return  # the trainer compares scores of old languages with what is measured
-    if clip_recipe(backend) is not None:  # its losses need more than the features of one utterance
         return
-    measured = _loss_names(backend, inputs, options)
+    if prompt_extractor(backend) is not None:  # its losses need more than the features of one utterance
+        return
+    measured = _loss_names(backend, inputs) | scores
     if name not in measured:
         raise AmttsError(
             f"training.best_by is '{name}', which is not measured; measured: {', '.join(sorted(measured))}"
         )
 
 
-def _loss_names(backend: Backend, inputs: RunInputs, options: RunOptions) -> set[str]:
+def _loss_names(backend: Backend, inputs: RunInputs) -> set[str]:
     """Names of the validation losses, computed for the shortest validation utterance."""
     config = inputs.config
     with tempfile.TemporaryDirectory(prefix="amtts-") as cache, torch.random.fork_rng(), torch.no_grad():

@@ -8,10 +8,12 @@ from pathlib import Path
 from amtts_core.checkpoints.checkpoint import Checkpoint
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.corpus.corpus import corpus_normalizer
 from amtts_core.data.mixed_dataset import speakers_of
 from amtts_core.finetune.init_weights import Provenance
+from amtts_core.finetune.speakers import speaker_table, speakers_of_checkpoint
 from amtts_core.run.datasets import training_manifest
 from amtts_core.run.feedback import FeedbackReport, open_feedback, with_replay
 from amtts_core.run.options import RunOptions
@@ -28,7 +30,7 @@ class RunInputs:
         data: corpus folder to train on; that of the corrected words where there are such.
         tokenizer: None where the backend uses no text.
         normalizer: of the corpus.
-        speakers: their names, sorted.
+        speakers: of the corpus, sorted by name.
         provenance: of the weights that the run begins with.
         feedback: report on corrected words; None without such.
     """
@@ -37,7 +39,7 @@ class RunInputs:
     data: Path
     tokenizer: TextTokenizer | None
     normalizer: Normalizer
-    speakers: list[str]
+    speakers: SpeakerTable
     provenance: Provenance
     feedback: FeedbackReport | None
 
@@ -45,8 +47,8 @@ class RunInputs:
         """A fresh network of the sizes that settings, tokenizer and speakers say."""
         settings = self.config.model_config_of(backend_class.spec)
         if self.provenance.own_weights:
-            settings = settings.model_copy(update=dict(backend_class.spec.without_start))
-        return backend_class.build(settings, tokenizer=self.tokenizer, speakers=self.speakers)
+            settings = settings.model_copy(update=dict(backend_class.spec.fine_tuning.init_weight_settings))
+        return backend_class(settings, tokenizer=self.tokenizer, speakers=self.speakers)
 
 
 def open_inputs(
@@ -65,8 +67,10 @@ def open_inputs(
     """
     manifest = training_manifest(options.data)
     provenance = Provenance.of(options.init, previous)
-    tokenizer = _tokenizer(options, provenance) if spec.tokenizers else None
-    speakers = speakers_of(manifest, config.data.replay)
+    tokenizer = _tokenizer(options, provenance) if spec.text else None
+    speakers = speaker_table(
+        speakers_of(manifest, config.data.replay), spec, _initial_speakers(options, previous)
+    )
     data, feedback = options.data, None
     if options.feedback is not None:
         feedback = open_feedback(
@@ -82,6 +86,13 @@ def open_inputs(
         provenance=provenance,
         feedback=feedback,
     )
+
+
+def _initial_speakers(options: RunOptions, previous: Checkpoint | None) -> SpeakerTable:
+    """The speakers of the weights that the run begins with."""
+    if previous is not None:
+        return speakers_of_checkpoint(previous.info)
+    return options.init.speakers if options.init else SpeakerTable()
 
 
 def _tokenizer(options: RunOptions, provenance: Provenance) -> TextTokenizer:

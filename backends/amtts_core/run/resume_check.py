@@ -34,7 +34,7 @@ CONTRACT = (
 
 
 FORCEABLE = ("dataset_hash", "normalizer")
-"""What `--force` may change besides `BackendSpec.adjustable`: the same network can be trained on other data and text.
+"""What `--force` may change besides `BackendSpec.mutable_settings`: a network can be trained on other data and text.
 Ids, sizes and rows of the network would mean something else."""
 
 
@@ -52,7 +52,7 @@ def check_contract(
     folder: Path,
     *,
     names: Sequence[str] = CONTRACT,
-    adjustable: Sequence[str] = (),
+    mutable: Sequence[str] = (),
     force: bool = False,
 ) -> list[str]:
     """Refuses to resume with other data, text or network than those of the run.
@@ -62,7 +62,7 @@ def check_contract(
         current: of what is there now.
         folder: of the checkpoint, for the message.
         names: fields that are compared.
-        adjustable: settings of the network that do not change what its weights mean.
+        mutable: settings of the network that do not change what its weights mean.
         force: accept what is safe to change, and log it.
 
     Returns:
@@ -71,7 +71,7 @@ def check_contract(
     Raises:
         CheckpointError: names the first field that differs and may not, with both values.
     """
-    safe = (*FORCEABLE, *(f"backend_config.{name}" for name in adjustable))
+    safe = (*FORCEABLE, *(f"backend_config.{name}" for name in mutable))
     differences = [
         difference
         for name in names

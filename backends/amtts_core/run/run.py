@@ -16,12 +16,11 @@ from amtts_core.config.run_config import RunConfig
 from amtts_core.config.sections import TrainingConfig
 from amtts_core.config.yaml_files import commented_yaml
 from amtts_core.contract.backend import Backend
-from amtts_core.contract.codec import CachedCodec
 from amtts_core.errors import AmttsError
 from amtts_core.forgetting.monitor import ForgettingMonitor, open_monitor
 from amtts_core.run.auto_batch import with_largest_batch
 from amtts_core.run.data_index import NAME, DataChanges, DataIndex, index_lines, index_of, read_index
-from amtts_core.run.datasets import RunData, condense_clips, load_data
+from amtts_core.run.datasets import RunData, encode_prompts, load_data
 from amtts_core.run.description import describe, with_data
 from amtts_core.run.early_checks import check_early
 from amtts_core.run.feedback import FeedbackReport
@@ -46,7 +45,7 @@ from amtts_core.run.resume_check import (
 )
 from amtts_core.run.samples import SampleSpeaker
 from amtts_core.run.schedule_notes import report_resume, report_warmup
-from amtts_core.run.weights import load_weights, resume_weights
+from amtts_core.run.weights import check_training_type, choose_trained, fill_weights, resume_weights
 from amtts_core.text.normalize import Normalizer
 from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.callbacks.jsonl import JsonlLogger
@@ -132,18 +131,20 @@ def _train(
         stored = _check_resume(info, backend_class, inputs, options, previous)
     elif options.init is not None:
         report_normalizer(options.init, info)
-    weights = load_weights(backend, inputs, options, previous)
-    info = info.model_copy(update={"began_fresh": weights.fresh, "lora": weights.lora})
-    if previous is not None:
-        check_contract(previous.info, info, previous.folder, names=("lora",))
-        resume_weights(backend, previous)
+    check_training_type(backend, inputs)
+    fresh = fill_weights(backend, options, previous)
     check_early(backend, inputs, options)
     loggers = _loggers(options.run, inputs.config)
     sets, index, info, same_data = _load_data(backend, info, inputs, options, previous, on_progress)
-    if weights.needs_statistics:
-        backend.fit(sets.train.statistics())
+    if previous is None and not (options.init is not None and options.init.statistics):
+        backend.initialize(sets.train)
+    lora = choose_trained(backend, inputs, fresh=fresh)
+    info = info.model_copy(update={"began_fresh": fresh, "lora": lora})
+    if previous is not None:
+        check_contract(previous.info, info, previous.folder, names=("lora",))
+        resume_weights(backend, previous)
     with main_first():
-        condense_clips(backend, sets, on_progress=on_progress)
+        encode_prompts(backend, sets, on_progress=on_progress)
     config = inputs.config
     if options.auto_batch:
         config = with_largest_batch(config, backend, sets.train, run=options.run, info=info)
@@ -167,7 +168,9 @@ def _train(
     outcome = _fit(trainer, inputs, options, files, sets)
     if monitor is not None and monitor.failure is not None:
         raise monitor.failure
-    speaks = bool(backend_class.spec.tokenizers) and not isinstance(backend.speech_codec(), CachedCodec)
+    codes = backend.spec.speech_codes
+    from_cache = codes is not None and codes.of(backend).speech_codec().cache is not None
+    speaks = backend.spec.text is not None and not from_cache
     return TrainingResult(options.run, outcome, len(sets.excluded), inputs.feedback, speaks)
 
 
@@ -183,7 +186,7 @@ def _check_resume(
         with_new_settings(previous.info, backend_class),
         info,
         previous.folder,
-        adjustable=backend_class.spec.adjustable,
+        mutable=backend_class.spec.mutable_settings,
         force=options.force,
     )
     if not (options.run / CONFIG).is_file():

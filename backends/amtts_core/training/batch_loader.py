@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from amtts_core.config.sections import DataConfig, TrainingConfig
-from amtts_core.contract.backend import Batch
+from amtts_core.contract.types import Batch
 from amtts_core.data.dataset import SpeechDataset, prefetch
 from amtts_core.data.mixed_dataset import MixedDataset
 from amtts_core.data.sampler import BucketSampler

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -27,7 +27,6 @@ class InferenceWeights:
         backend: is trained; its network is on its device.
         ema_decay: of the average of the weights; 0 keeps none.
         shards: of the network, where it is split over processes.
-        speakers: their names, for the copy that is put together from shards.
         main: whether this is the process that speaks.
     """
 
@@ -37,11 +36,10 @@ class InferenceWeights:
         *,
         ema_decay: float,
         shards: Shards | None,
-        speakers: Sequence[str],
         main: bool,
     ) -> None:
         self._backend, self._shards = backend, shards
-        self._speakers, self._main = speakers, main
+        self._main = main
         self._average: WeightAverage | None = None
         if ema_decay:
             frozen = frozen_names(backend.network)
@@ -60,9 +58,7 @@ class InferenceWeights:
     def gather(self) -> None:
         """Puts a split network together where it will speak; every process has to call it."""
         if self._shards is not None:
-            self._shards.gather_inference_backend(
-                self._backend, self.tensors(), speakers=self._speakers, main=self._main
-            )
+            self._shards.gather_inference_backend(self._backend, self.tensors(), main=self._main)
 
     @contextmanager
     def for_losses(self) -> Iterator[None]:

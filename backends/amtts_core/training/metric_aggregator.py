@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from amtts_core.contract.backend import Batch
+from amtts_core.contract.types import Batch
 from amtts_core.training.distributed.processes import Processes
 from amtts_core.training.throughput import SpeedMeter, ThroughputCounter, UtteranceSizes
 from amtts_core.units import Seconds

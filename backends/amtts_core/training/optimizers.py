@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from amtts_core.config.sections import OptimConfig
-from amtts_core.contract.backend import Learner
+from amtts_core.contract.learner import Learner
 from amtts_core.errors import CheckpointError
 from amtts_core.training.distributed.shards import local_shard
 from amtts_core.training.optim import build_optimizer

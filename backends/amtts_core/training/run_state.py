@@ -11,7 +11,8 @@ import torch
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
 from amtts_core.config.sections import TrainingConfig
-from amtts_core.contract.backend import Backend, Batch, PhaseLoss
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.training.batch_loader import BatchLoader
 from amtts_core.training.inference_weights import InferenceWeights

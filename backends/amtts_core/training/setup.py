@@ -9,7 +9,9 @@ import torch
 from accelerate import Accelerator
 
 from amtts_core.config.sections import TrainingConfig
-from amtts_core.contract.backend import Backend, Learner
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.check import checked_learner
+from amtts_core.contract.learner import Learner
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.errors import AmttsError
 from amtts_core.finetune.trainable import parameter_kinds, step_rules
@@ -92,7 +94,7 @@ def prepare_network(
     backend.network.to(accelerator.device)
     processes.broadcast_weights(backend.network)
     prepare_blocks(backend, training)
-    learner = backend.learner()
+    learner = checked_learner(backend)
     if training.precision == "bf16" and accelerator.device.type == "cpu":
         require_sound(
             learner.modules,

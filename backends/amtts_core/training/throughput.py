@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from amtts_core.contract.backend import Backend, Batch
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.types import Batch
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.training.distributed.processes import Processes
 from amtts_core.units import Seconds

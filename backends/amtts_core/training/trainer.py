@@ -16,7 +16,8 @@ import torch
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
 from amtts_core.config.sections import DataConfig, TrainingConfig
-from amtts_core.contract.backend import Backend, Batch
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.types import Batch
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.errors import CheckpointError
 from amtts_core.memory import keep_freed_memory
@@ -104,7 +105,6 @@ class Trainer:
             backend,
             ema_decay=training.ema_decay,
             shards=self.shards,
-            speakers=info.speakers,
             main=processes.main,
         )
         self.ledger = UtteranceLedger(run, writes=processes.main)
@@ -112,6 +112,7 @@ class Trainer:
         self.runner = StepRunner(
             self.accelerator,
             self.learner,
+            backend.spec,
             self.optimizers.by_phase,
             clip_norm=training.optim.clip_norm,
             rebatch=self.loader.rebatch,
@@ -327,9 +328,9 @@ class Trainer:
         if self.validator is None:
             return {}
         with self.weights.for_losses():
-            metrics, pictures = self.validator.measure()
+            metrics, figures = self.validator.measure()
             with torch.random.fork_rng():  # callbacks synthesize, which must not change what training draws
-                self._call("validated", self.steps.step, metrics, pictures)
+                self._call("validated", self.steps.step, metrics, figures)
         added: dict[str, float] = self.processes.from_main(metrics)
         return added
 

@@ -11,7 +11,7 @@ import torch
 from tiny_voice import train_tiny
 
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.storage.json_lines import read_json_lines
 from amtts_core.training.memory_errors import is_out_of_memory

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_core.checkpoints.checkpoint import checkpoints_of, read_checkpoint
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.storage.json_lines import read_json_lines
 from amtts_core.training import control_file as control

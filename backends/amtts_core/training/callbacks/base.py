@@ -81,11 +81,11 @@ class Callback:
     def stepped(self, report: StepReport) -> None:
         """An optimizer step is done."""
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
-        """A validation is done; pictures are (H, W). May add to `metrics`, see `metric_names`."""
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
+        """A validation is done; figures are (H, W). May add to `metrics`, see `metric_names`."""
 
-    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
-        """A sentence was synthesized into `path`; pictures are (H, W), see `samples.pictures_of`."""
+    def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
+        """A sentence was synthesized into `path`; figures are (H, W), see `samples.pictures_of`."""
 
     def epoch_ended(self, report: EpochReport) -> None:
         """Every batch of an epoch was used."""

@@ -1,4 +1,4 @@
-"""TensorBoard events: every loss term, learning rate, gradient norm, pictures and synthesized samples."""
+"""TensorBoard events: every loss term, learning rate, gradient norm, figures and synthesized samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
-from amtts_core.training.pictures import to_image
+from amtts_core.training.figures import to_image
 from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ class TensorBoardLogger(Callback):
                 self._add(scalar(name, value), report.step)
             self._flush()
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
         from torch.utils.tensorboard.summary import scalar
 
         for name, value in metrics.items():
             self._add(scalar(name, value), step)
-        self._add_images("", pictures, step)
+        self._add_images("", figures, step)
         self._flush()
 
-    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+    def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
         import soundfile
         import torch
         from torch.utils.tensorboard import summary
@@ -49,7 +49,7 @@ class TensorBoardLogger(Callback):
         waveform, rate = soundfile.read(path, dtype="float32")
         self._add(summary.audio(f"sample/{index}", torch.from_numpy(waveform)[None], sample_rate=rate), step)
         self._add(summary.text(f"sample/{index}/text", text), step)
-        self._add_images(f"sample/{index}/", pictures, step)
+        self._add_images(f"sample/{index}/", figures, step)
         self._flush()
 
     def finished(self, outcome: TrainingOutcome) -> None:
