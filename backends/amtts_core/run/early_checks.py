@@ -40,7 +40,7 @@ def check_early(backend: Backend, inputs: RunInputs, options: RunOptions) -> Non
     make_accelerator(training)
     if not training.max_steps and not training.max_epochs:
         raise AmttsError("training.max_steps and training.max_epochs are both 0", remedy="Set one of them")
-    _check_room(options.run, checkpoint_bytes(backend, training), keep=training.keep)
+    _check_room(options.run, checkpoint_bytes(backend, training), training)
     _check_best_by(backend, inputs)
 
 
@@ -53,10 +53,14 @@ def checkpoint_bytes(backend: Backend, training: TrainingConfig) -> int:
     return sum(sizes) * (2 if training.ema_decay else 1) + MOMENTS * trained
 
 
-def _check_room(run: Path, size: int, *, keep: int) -> None:
-    """Room for the checkpoints that are kept, the best one, and the one being written."""
+def _check_room(run: Path, size: int, training: TrainingConfig) -> None:
+    """Room for the checkpoints that are kept, the best one, and the one being written; a short run writes fewer."""
+    written = training.keep + 2
+    if training.max_steps:
+        every = math.gcd(training.save_every, training.validate_every)
+        written = min(written, math.ceil(training.max_steps / every))
     there = next(folder for folder in (run, *run.parents) if folder.is_dir())
-    missing = max(1, keep + 2 - len(checkpoints_of(run)))
+    missing = max(1, written - len(checkpoints_of(run)))
     try:
         free = shutil.disk_usage(there).free
     except OSError:  # a file system that does not say
@@ -64,7 +68,7 @@ def _check_room(run: Path, size: int, *, keep: int) -> None:
     if free < missing * size:
         raise AmttsError(
             f"{there} has {_shown(free)} free; {missing} more checkpoints of about {_shown(size)} need "
-            f"{_shown(missing * size)} (training.keep {keep}, the best one, and the one being written)",
+            f"{_shown(missing * size)} (training.keep {training.keep}, the best one, and the one being written)",
             remedy="Free space, choose another --out, or lower training.keep",
         )
 

@@ -51,10 +51,9 @@ def test_too_little_room_for_the_checkpoints(
     train_tiny(corpus, tmp_path / "sound", training={"max_steps": 1, "ema_decay": 0.9})
     written = sum(p.stat().st_size for p in (tmp_path / "sound/checkpoints").rglob("*") if p.is_file())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 1000))
-    assert "1 kB free; 4 more checkpoints" in refused(2)
-    assert "7 more checkpoints" in refused(5)
+    assert "1 kB free; 2 more checkpoints" in refused(2), "steps 3 and 6"
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 4.2 * written))
-    settings = {"max_steps": 1, "ema_decay": 0.9}
+    settings = {"max_steps": 5, "save_every": 1, "ema_decay": 0.9}
     train_tiny(corpus, tmp_path / "enough", training=settings)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 3.3 * written))
     with pytest.raises(AmttsError, match="more checkpoints"):
