@@ -52,7 +52,7 @@ def train(
     ] = False,
     from_scratch: Annotated[
         bool,
-        typer.Option("--from-scratch", help="Begin again in --out; earlier checkpoints are moved aside."),
+        typer.Option("--from-scratch", help="Begin again in --out; the earlier run is moved to previous/N."),
     ] = False,
     overfit: Annotated[
         int | None,
