@@ -74,7 +74,7 @@ def _drop_repeated(path: Path, *, step: int, epoch: int) -> None:
         step: at which the run is resumed.
         epoch: of its next batch.
     """
-    if not path.exists():
+    if not path.is_file():  # absent, or a device
         return
     kept, dropped = [], False
     for line in filter(None, path.read_text(encoding="utf-8", errors="replace").split("\n")):
