@@ -1,0 +1,182 @@
+"""Word and letter times of a recording whose text is known, also of an hour at once.
+
+A long recording is first recognized freely. Where recognition and text agree over several symbols, the recording is cut
+between two words; the pieces are aligned one by one, so time and memory grow with the length and not with its square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from amtts_core.contract.recognizer import Emissions, FrameRecognizer
+from amtts_core.errors import AmttsError
+from amtts_core.evaluation.forced_alignment import Span, viterbi_spans
+from amtts_core.units import Seconds
+
+AGREE = 4
+"""Symbols on both sides of a cut in which recognition and text have to agree."""
+PIECE = 15.0
+"""Seconds from which on a piece is cut off."""
+MOST_CELLS = 60_000_000
+"""Frames times symbols of one piece; more means that text and recording do not belong together there."""
+
+
+@dataclass(frozen=True)
+class LetterTime:
+    """Times of one symbol of a word, seconds."""
+
+    symbol: int
+    start: Seconds
+    end: Seconds
+
+
+@dataclass(frozen=True)
+class WordTime:
+    """Times of one word.
+
+    Attributes:
+        word: as in the text.
+        start, end: seconds.
+        confidence: mean probability of its symbols, 0 to 1.
+        symbols: times of the symbols.
+    """
+
+    word: str
+    start: Seconds
+    end: Seconds
+    confidence: float
+    symbols: list[LetterTime] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Words in order; those that were not found stand in `missing` by their index. Words without a letter are in neither."""
+
+    words: list[WordTime]
+    missing: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Symbols:
+    """Symbols of a text: ids, the index of the word of each, and the words."""
+
+    ids: list[int]
+    owner: list[int]
+    words: list[str]
+
+    @classmethod
+    def of(cls, words: Sequence[str], recognizer: FrameRecognizer) -> _Symbols:
+        ids: list[int] = []
+        owner: list[int] = []
+        for number, word in enumerate(words):
+            known = recognizer.symbol_ids(word)
+            ids += known
+            owner += [number] * len(known)
+        return cls(ids, owner, list(words))
+
+
+def align_text(recognizer: FrameRecognizer, waveform: np.ndarray, text: str) -> Alignment:
+    """Times of the words of a normalized text.
+
+    Args:
+        recognizer: tells frames.
+        waveform: (T,) float32 at its rate.
+        text: words with spaces between them, normalized; punctuation belongs to the word before it.
+
+    Raises:
+        AmttsError: no word has a symbol that the recognizer knows.
+    """
+    return align_emissions(recognizer.emissions([waveform])[0], text.split(), recognizer)
+
+
+def align_emissions(emissions: Emissions, words: Sequence[str], recognizer: FrameRecognizer) -> Alignment:
+    """As `align_text`, from what the recognizer says of every frame."""
+    symbols = _Symbols.of(words, recognizer)
+    if not symbols.ids:
+        raise AmttsError(f"no word of {' '.join(words)[:40]!r} has a letter that recognizer '{recognizer.name}' knows")
+    spans: dict[int, Span] = {}
+    for piece in _cut(emissions, symbols):
+        if piece.frames * (piece.last - piece.first) > MOST_CELLS:
+            continue
+        found = viterbi_spans(
+            emissions.log_probs[piece.start : piece.end],
+            symbols.ids[piece.first : piece.last],
+            blank=emissions.blank,
+        )
+        for place, span in enumerate(found or []):
+            spans[piece.first + place] = Span(span.start + piece.start, span.end + piece.start, span.confidence)
+    return _words(spans, symbols, emissions.frame_seconds, len(emissions.log_probs))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Frames `start` to `end` say symbols `first` to `last`."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+    @property
+    def frames(self) -> int:
+        return self.end - self.start
+
+
+def _cut(emissions: Emissions, symbols: _Symbols) -> Iterator[_Piece]:
+    total, count = len(emissions.log_probs), len(symbols.ids)
+    start = first = 0
+    if total * emissions.frame_seconds > 2 * PIECE:
+        for frame, place in _agreements(emissions, symbols):
+            if (frame - start) * emissions.frame_seconds >= PIECE:
+                yield _Piece(start, frame, first, place)
+                start, first = frame, place
+    yield _Piece(start, total, first, count)
+
+
+def _agreements(emissions: Emissions, symbols: _Symbols) -> Iterator[tuple[int, int]]:
+    """(frame, index of a word's first symbol) wherever recognition and text agree around the start of a word."""
+    from rapidfuzz.distance import Levenshtein
+
+    heard, frames = free_path(emissions)
+    for block in Levenshtein.opcodes(heard, symbols.ids):
+        if block.tag != "equal":
+            continue
+        for step in range(AGREE, block.dest_end - block.dest_start - AGREE + 1):
+            place = block.dest_start + step
+            if symbols.owner[place] != symbols.owner[place - 1]:
+                said = block.src_start + step
+                yield (frames[said - 1] + frames[said] + 1) // 2, place
+
+
+def free_path(emissions: Emissions) -> tuple[list[int], list[int]]:
+    """Symbols of the most probable path without a text, and the middle frame of each."""
+    best = emissions.log_probs.argmax(1)
+    edges = np.flatnonzero(np.diff(best)) + 1
+    starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(best)]])
+    said = [(int(best[a]), int(a + b) // 2) for a, b in zip(starts, ends, strict=True) if best[a] != emissions.blank]
+    return [symbol for symbol, _ in said], [frame for _, frame in said]
+
+
+def _words(spans: dict[int, Span], symbols: _Symbols, step: Seconds, frames: int) -> Alignment:
+    by_word: dict[int, list[int]] = {}
+    for place, owner in enumerate(symbols.owner):
+        by_word.setdefault(owner, []).append(place)
+    placed = {owner: places for owner, places in by_word.items() if all(p in spans for p in places)}
+    missing = [owner for owner in by_word if owner not in placed]
+    edges = _edges(spans, frames)
+    words = []
+    for owner in sorted(placed):
+        letters = [
+            LetterTime(symbols.ids[p], edges[p][0] * step, edges[p][1] * step) for p in placed[owner]
+        ]
+        confidence = float(np.mean([spans[p].confidence for p in placed[owner]]))
+        words.append(WordTime(symbols.words[owner], letters[0].start, letters[-1].end, confidence, letters))
+    return Alignment(words, missing)
+
+
+def _edges(spans: dict[int, Span], frames: int) -> dict[int, tuple[float, float]]:
+    """Start and end of every symbol in frames: neighbors meet in the middle of the blanks between them."""
+    return {place: (float(span.start), float(span.end)) for place, span in spans.items()}
