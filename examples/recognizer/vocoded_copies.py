@@ -60,10 +60,14 @@ class Copies:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; 0 done, 2 a mistake of the caller."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("table", type=Path, help="metadata.csv of the recordings")
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--share", type=float, default=0.3, help="share of the lines that are copied (default 0.3)")
+    parser.add_argument(
+        "--share", type=float, default=0.3, help="share of the lines that are copied (default 0.3)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)

@@ -53,7 +53,10 @@ class WordTime:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Words in order; those that were not found stand in `missing` by their index. Words without a letter are in neither."""
+    """Words in order; those that were not found stand in `missing` by their index.
+
+    Words without a letter are in neither.
+    """
 
     words: list[WordTime]
     missing: list[int] = field(default_factory=list)
@@ -96,7 +99,9 @@ def align_emissions(emissions: Emissions, words: Sequence[str], recognizer: Fram
     """As `align_text`, from what the recognizer says of every frame."""
     symbols = _Symbols.of(words, recognizer)
     if not symbols.ids:
-        raise AmttsError(f"no word of {' '.join(words)[:40]!r} has a letter that recognizer '{recognizer.name}' knows")
+        raise AmttsError(
+            f"no word of {' '.join(words)[:40]!r} has a letter that recognizer '{recognizer.name}' knows"
+        )
     spans: dict[int, Span] = {}
     for piece in _cut(emissions, symbols):
         if piece.frames * (piece.last - piece.first) > MOST_CELLS:
@@ -107,7 +112,9 @@ def align_emissions(emissions: Emissions, words: Sequence[str], recognizer: Fram
             blank=emissions.blank,
         )
         for place, span in enumerate(found or []):
-            spans[piece.first + place] = Span(span.start + piece.start, span.end + piece.start, span.confidence)
+            spans[piece.first + place] = Span(
+                span.start + piece.start, span.end + piece.start, span.confidence
+            )
     return _words(spans, symbols, emissions.frame_seconds, len(emissions.log_probs))
 
 
@@ -156,7 +163,11 @@ def free_path(emissions: Emissions) -> tuple[list[int], list[int]]:
     best = emissions.log_probs.argmax(1)
     edges = np.flatnonzero(np.diff(best)) + 1
     starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(best)]])
-    said = [(int(best[a]), int(a + b) // 2) for a, b in zip(starts, ends, strict=True) if best[a] != emissions.blank]
+    said = [
+        (int(best[a]), int(a + b) // 2)
+        for a, b in zip(starts, ends, strict=True)
+        if best[a] != emissions.blank
+    ]
     return [symbol for symbol, _ in said], [frame for _, frame in said]
 
 
@@ -169,9 +180,7 @@ def _words(spans: dict[int, Span], symbols: _Symbols, step: Seconds, frames: int
     edges = _edges(spans, frames)
     words = []
     for owner in sorted(placed):
-        letters = [
-            LetterTime(symbols.ids[p], edges[p][0] * step, edges[p][1] * step) for p in placed[owner]
-        ]
+        letters = [LetterTime(symbols.ids[p], edges[p][0] * step, edges[p][1] * step) for p in placed[owner]]
         confidence = float(np.mean([spans[p].confidence for p in placed[owner]]))
         words.append(WordTime(symbols.words[owner], letters[0].start, letters[-1].end, confidence, letters))
     return Alignment(words, missing)

@@ -15,6 +15,7 @@ from typing import Literal
 from amtts_core.text.ethiopic import decompose, is_letter
 
 Operation = Literal["hit", "substitute", "insert", "delete"]
+_LENGTH_MARKS = dict.fromkeys((0x135D, 0x135E, 0x135F))
 RUN_ON = 4
 """Letters recognized in a row after the last letter of the text that count as running on."""
 EARLY_STOP = 4
@@ -37,7 +38,7 @@ class Writing:
 
     def __call__(self, text: str, *, language: str = "am") -> str:
         """The text in this way."""
-        text = unicodedata.normalize("NFC", text)
+        text = unicodedata.normalize("NFC", text).translate(_LENGTH_MARKS)
         if self.fold:
             text = folded(text, language=language)
         if not self.punctuation:
@@ -151,7 +152,9 @@ def text_errors(reference: str, hypothesis: str, *, language: str = "am") -> Tex
         run_on=_at_end(edits, "insert", len(ref)),
         lead_in=sum(e.hyp_end - e.hyp_start for e in edits if e.kind == "insert" and e.ref_start == 0),
         early_stop=_at_end(edits, "delete", len(ref)),
-        longest_gap=max((e.ref_end - e.ref_start for e in edits if e.kind == "delete" and e.ref_end < len(ref)), default=0),
+        longest_gap=max(
+            (e.ref_end - e.ref_start for e in edits if e.kind == "delete" and e.ref_end < len(ref)), default=0
+        ),
         confusions=_confusions(edits, ref, hyp),
         wrong=tuple(sorted(wrong)),
     )
@@ -164,9 +167,16 @@ def letter_edits(reference: str, hypothesis: str) -> list[Edit]:
     if not hypothesis:
         return [Edit("delete", 0, len(reference), 0, 0)]
     output = jiwer.process_characters(reference, hypothesis)
-    kinds: dict[str, Operation] = {"equal": "hit", "substitute": "substitute", "insert": "insert", "delete": "delete"}
+    kinds: dict[str, Operation] = {
+        "equal": "hit",
+        "substitute": "substitute",
+        "insert": "insert",
+        "delete": "delete",
+    }
     return [
-        Edit(kinds[chunk.type], chunk.ref_start_idx, chunk.ref_end_idx, chunk.hyp_start_idx, chunk.hyp_end_idx)
+        Edit(
+            kinds[chunk.type], chunk.ref_start_idx, chunk.ref_end_idx, chunk.hyp_start_idx, chunk.hyp_end_idx
+        )
         for chunk in output.alignments[0]
     ]
 
@@ -219,7 +229,9 @@ def _confusions(edits: Sequence[Edit], ref: str, hyp: str) -> Counter[tuple[str,
     found: Counter[tuple[str, str]] = Counter()
     for edit in edits:
         if edit.kind == "substitute":
-            found.update(zip(ref[edit.ref_start : edit.ref_end], hyp[edit.hyp_start : edit.hyp_end], strict=True))
+            found.update(
+                zip(ref[edit.ref_start : edit.ref_end], hyp[edit.hyp_start : edit.hyp_end], strict=True)
+            )
         elif edit.kind == "delete":
             found.update((letter, "") for letter in ref[edit.ref_start : edit.ref_end])
         elif edit.kind == "insert":

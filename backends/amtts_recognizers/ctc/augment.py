@@ -44,7 +44,9 @@ def warped(mel: Tensor, lengths: Tensor, *, tempo: float, pitch: float) -> tuple
     grid = torch.stack(
         [channel[:, None, :].expand(-1, longest, -1), time[:, :, None].expand(-1, -1, channels)], dim=-1
     ).to(mel)
-    moved = functional.grid_sample(mel[:, None], grid, mode="bilinear", padding_mode="border", align_corners=True)
+    moved = functional.grid_sample(
+        mel[:, None], grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
     return moved[:, 0], new_lengths.to(lengths)
 
 

@@ -60,7 +60,9 @@ class CtcBackend:
         self._audible = audible_ids(tokenizer)
 
     @classmethod
-    def build(cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()) -> CtcBackend:
+    def build(
+        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
+    ) -> CtcBackend:
         """A fresh network; its head has one row per token of `tokenizer`. Speakers do not matter to it."""
         tokenizer = required_tokenizer(tokenizer, backend=NAME)
         return cls(config, tokenizer, CtcNetwork(config, num_tokens=tokenizer.vocab_size))

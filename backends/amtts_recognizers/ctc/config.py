@@ -20,7 +20,9 @@ class AugmentConfig(Settings):
     pitch_warp: float = Field(0.12, ge=0, lt=0.5, description="largest stretch of the mel axis: other voices")
     blur: float = Field(0.5, ge=0, le=1, description="share of utterances blurred as vocoders blur")
     noise: float = Field(0.5, ge=0, le=1, description="share of utterances with background noise")
-    padding: float = Field(0.5, ge=0, le=1, description="share of utterances with noise before and after them")
+    padding: float = Field(
+        0.5, ge=0, le=1, description="share of utterances with noise before and after them"
+    )
     time_masks: int = Field(2, ge=0, description="stretches of time hidden (SpecAugment)")
     time_mask_frames: int = Field(10, gt=0, description="longest such stretch, mel frames")
     mel_masks: int = Field(2, ge=0, description="bands of mel channels hidden (SpecAugment)")
@@ -62,7 +64,9 @@ class CtcConfig(Settings):
     @model_validator(mode="after")
     def _own_rate(self) -> CtcConfig:
         if self.mel.sample_rate != SAMPLE_RATE:
-            raise ValueError(f"mel.sample_rate is {self.mel.sample_rate}; the recognizer reads {SAMPLE_RATE} Hz")
+            raise ValueError(
+                f"mel.sample_rate is {self.mel.sample_rate}; the recognizer reads {SAMPLE_RATE} Hz"
+            )
         return self
 
     @property

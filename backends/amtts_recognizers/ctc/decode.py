@@ -7,4 +7,8 @@ from collections.abc import Sequence
 
 def collapsed(path: Sequence[int], *, blank: int) -> list[int]:
     """Symbols of a path of frames: repeats count once, blanks not at all."""
-    return [symbol for place, symbol in enumerate(path) if symbol != blank and (not place or symbol != path[place - 1])]
+    return [
+        symbol
+        for place, symbol in enumerate(path)
+        if symbol != blank and (not place or symbol != path[place - 1])
+    ]

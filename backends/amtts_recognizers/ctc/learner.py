@@ -104,7 +104,9 @@ class CtcLearner:
         from rapidfuzz.distance import Levenshtein
 
         best, shares = log_probs.argmax(-1).cpu(), []
-        for row, (count, target) in enumerate(zip(frames.tolist(), batch["target_lengths"].tolist(), strict=True)):
+        for row, (count, target) in enumerate(
+            zip(frames.tolist(), batch["target_lengths"].tolist(), strict=True)
+        ):
             heard = collapsed(best[row, :count].tolist(), blank=self._blank)
             wanted = batch["targets"][row, :target].tolist()
             shares.append(Levenshtein.distance(heard, wanted) / max(1, target))

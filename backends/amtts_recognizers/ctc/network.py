@@ -45,7 +45,9 @@ class CtcNetwork(nn.Module):
     def __init__(self, config: CtcConfig, *, num_tokens: int) -> None:
         super().__init__()
         self.stride = config.stride
-        self.down = nn.Conv1d(config.mel.n_mels, config.hidden, 2 * config.stride + 1, config.stride, config.stride)
+        self.down = nn.Conv1d(
+            config.mel.n_mels, config.hidden, 2 * config.stride + 1, config.stride, config.stride
+        )
         self.blocks = nn.ModuleList(
             Block(config.hidden, kernel=kernel, expansion=config.expansion, dropout=config.dropout)
             for kernel in config.kernels

@@ -71,11 +71,16 @@ class CtcRecognizer:
 
     def symbol_ids(self, word: str) -> list[int]:
         """See `FrameRecognizer`."""
-        return [token for token in self._tokenizer.encode(word) if token in self._audible and token != self._space]
+        return [
+            token for token in self._tokenizer.encode(word) if token in self._audible and token != self._space
+        ]
 
     def transcribe(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
         """See `Recognizer`."""
-        return [self._read(waveform, found) for waveform, found in zip(waveforms, self._posteriors(waveforms), strict=True)]
+        return [
+            self._read(waveform, found)
+            for waveform, found in zip(waveforms, self._posteriors(waveforms), strict=True)
+        ]
 
     def _read(self, waveform: np.ndarray, log_probs: Tensor) -> Transcript:
         if not len(waveform) or float(np.abs(waveform).max()) < QUIET:
@@ -121,7 +126,9 @@ class CtcRecognizer:
         mels = []
         for waveform, piece in sources:
             cut = np.ascontiguousarray(waveform[piece.start : piece.start + piece.length], dtype=np.float32)
-            mels.append(self._backend.features(config, np.pad(cut, (0, max(0, shortest - len(cut))))).arrays["mel"])
+            mels.append(
+                self._backend.features(config, np.pad(cut, (0, max(0, shortest - len(cut))))).arrays["mel"]
+            )
         longest = max(len(mel) for mel in mels)
         padded = torch.zeros(len(mels), longest, config.mel.n_mels)
         for row, mel in enumerate(mels):
