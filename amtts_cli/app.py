@@ -25,6 +25,7 @@ COMMANDS = (
     "encode-codes",
     "train",
     "synthesize",
+    "evaluate",
     "export",
     "validate-e2e",
     "config",

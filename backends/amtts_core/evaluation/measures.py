@@ -36,7 +36,7 @@ class Row:
 
     Attributes:
         system, id, category, text, reference: what was to be said by whom.
-        audio: its file.
+        audio, start, duration: its file, and the stretch of it where it is not all of it.
         hypothesis: what the recognizer read; None where it was not asked.
         figures: name -> number; a figure that does not apply is absent.
         errors: see `TextErrors`; None where the recognizer was not asked.
@@ -49,6 +49,8 @@ class Row:
     text: str
     reference: str
     audio: str
+    start: float = 0.0
+    duration: float = 0.0
     hypothesis: str | None = None
     figures: dict[str, float] = field(default_factory=dict)
     errors: TextErrors | None = None
@@ -103,6 +105,8 @@ class Measures:
                 text=spoken.item.text,
                 reference=spoken.item.reference,
                 audio=str(spoken.path),
+                start=spoken.start,
+                duration=spoken.duration,
             )
             row.figures |= self._cached("signal", key, partial(signal_figures, spoken.waveform, spoken.rate))
             self._add_errors(row, transcript)

@@ -36,7 +36,7 @@ class Spoken:
         item: what was to be said.
         waveform: (T,) float32.
         rate: Hz.
-        path: where it is on disk.
+        path, start, duration: where it is on disk; a duration of 0 means the whole file.
         took: seconds that speaking it took; None where that is not known.
         unread: characters that the voice could not read.
     """
@@ -45,6 +45,8 @@ class Spoken:
     waveform: np.ndarray
     rate: Hertz
     path: Path
+    start: Seconds = 0.0
+    duration: Seconds = 0.0
     took: Seconds | None = None
     unread: str = ""
 
@@ -78,7 +80,14 @@ class RecordedSystem:
         for item in items:
             if item.audio is not None:
                 decoded = read_file(item.audio, start=item.offset, duration=item.duration or None)
-                yield Spoken(item=item, waveform=decoded.samples, rate=decoded.sample_rate, path=item.audio)
+                yield Spoken(
+                    item=item,
+                    waveform=decoded.samples,
+                    rate=decoded.sample_rate,
+                    path=item.audio,
+                    start=item.offset,
+                    duration=item.duration,
+                )
 
 
 class FolderSystem:

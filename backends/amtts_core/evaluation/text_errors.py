@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from amtts_core.text.ethiopic import decompose, is_letter
+from amtts_core.text.ethiopic import decompose, order_of
 
 Operation = Literal["hit", "substitute", "insert", "delete"]
 _LENGTH_MARKS = dict.fromkeys((0x135D, 0x135E, 0x135F))
@@ -243,7 +243,7 @@ def consonant_confusions(confusions: Counter[tuple[str, str]]) -> Counter[tuple[
     """Confusions of letters by their consonants alone: (sixth order, sixth order); equal ones are vowels' business."""
     found: Counter[tuple[str, str]] = Counter()
     for (said, heard), count in confusions.items():
-        if is_letter(said) and is_letter(heard):
+        if said and heard and order_of(said) and order_of(heard):
             first, second = decompose(said)[0], decompose(heard)[0]
             if first != second:
                 found[first, second] += count
