@@ -22,7 +22,9 @@ ALL = "text,quality,speaker,prosody,signal,alignment"
 
 
 def evaluate(
-    out: Annotated[Path, typer.Option("--out", help="Folder for report.html, report.json and the speech.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for report.html, report.json and the speech.")
+    ] = Path("evaluation"),
     checkpoints: Annotated[
         list[Path] | None,
         typer.Option("--checkpoint", help="Checkpoint or run folder; repeat to compare several."),
@@ -62,6 +64,20 @@ def evaluate(
         int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of the checkpoints' sampling.")
     ] = 0,
     players: Annotated[int, typer.Option("--players", min=0, help="Texts with sound inside the page.")] = 60,
+    listening_test: Annotated[
+        Path | None,
+        typer.Option(
+            "--listening-test", help="Folder for a page on which people judge the speech, and its key."
+        ),
+    ] = None,
+    listening_kind: Annotated[str, typer.Option("--listening-kind", help="mos, ab or mushra.")] = "mos",
+    listening_texts: Annotated[int, typer.Option("--listening-texts", min=1, help="Texts of the page.")] = 20,
+    collect: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--collect", help="Answers of listeners, files or folders: score them; nothing else is done."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
 ) -> None:
@@ -70,7 +86,12 @@ def evaluate(
     An interrupted evaluation goes on where it stopped when it is started again with the same --out.
 
     Example: amtts evaluate --checkpoint run --manifest data/test.jsonl --out evaluation
+
+    Example: amtts evaluate --listening-test page --collect answers
     """
+    if collect:
+        _score(listening_test, collect)
+        return
     from amtts_core.evaluation.evaluate import evaluate as measure
     from amtts_core.evaluation.report.as_json import as_dict, write_json
     from amtts_core.evaluation.report.page import write_page
@@ -104,6 +125,8 @@ def evaluate(
         found = measure(systems, items, settings=settings, work=out / "work", on_progress=tell)
     write_json(found, out / "report.json")
     write_page(found, out / "report.html", title=f"Evaluation {out.resolve().name}", played=players)
+    if listening_test is not None:
+        _write_listening_test(found, listening_test, listening_kind, listening_texts)
     if json:
         values = as_dict(found)
         console.result(
@@ -190,3 +213,36 @@ def _cell(name: str, estimate: Estimate | None) -> str:
         return "–"
     low, high = (shown(name, value).split()[0] for value in (estimate.low, estimate.high))
     return f"{shown(name, estimate.value)} [{low}, {high}]"
+
+
+def _write_listening_test(found: Evaluation, folder: Path, kind: str, texts: int) -> None:
+    from amtts_core.evaluation.listening.design import design
+    from amtts_core.evaluation.listening.page import write_test
+
+    page, key = write_test(design(found.rows, kind=kind, texts=texts), folder)
+    console.log(f"listening test: send {page} to listeners, keep {key} to yourself")
+
+
+def _score(folder: Path | None, results: list[Path]) -> None:
+    from dataclasses import asdict
+
+    from amtts_core.evaluation.listening.score import score
+
+    if folder is None:
+        raise AmttsError(
+            "--collect needs the test", remedy="Give the folder of its key: --listening-test FOLDER"
+        )
+    found = score(folder / "listening-key.json", results)
+    lines = [
+        f"{len(found.listeners)} listeners" + (f", {len(found.left_out)} left out" if found.left_out else "")
+    ]
+    lines += [f"{listener} is left out: {why}" for listener, why in found.left_out.items()]
+    lines += [
+        f"{system}: {e.value:.2f} [{e.low:.2f}, {e.high:.2f}], {e.count} answers"
+        for system, e in found.systems.items()
+    ]
+    lines += [
+        f"{p.first} {p.first_chosen}, {p.second} {p.second_chosen}, no difference {p.ties} (p {p.p_value:.4f})"
+        for p in found.preferences
+    ]
+    console.result(asdict(found), lines=lines)

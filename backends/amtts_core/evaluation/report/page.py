@@ -24,9 +24,24 @@ from amtts_core.evaluation.text_errors import LETTERS, letter_edits
 
 PLAYED = 60
 """Texts whose sound and pictures are inside the page."""
-MAIN = ("cer", "words_wrong", "run_on", "early_stop", "skipped_words", "distillmos", "dnsmos_overall")
+MAIN: tuple[str, ...] = (
+    "cer",
+    "words_wrong",
+    "run_on",
+    "early_stop",
+    "skipped_words",
+    "distillmos",
+    "dnsmos_overall",
+)
 MAIN += ("speaker_similarity", "mcd_db", "duration_ratio", "real_time_factor")
-OF_A_TAKE = ("cer", "distillmos", "dnsmos_overall", "speaker_similarity", "mcd_db", "f0_rmse_semitones")
+OF_A_TAKE: tuple[str, ...] = (
+    "cer",
+    "distillmos",
+    "dnsmos_overall",
+    "speaker_similarity",
+    "mcd_db",
+    "f0_rmse_semitones",
+)
 OF_A_TAKE += ("duration_ratio", "sound_after", "letters_per_second", "loudness_lufs", "gemination_ratio")
 
 
