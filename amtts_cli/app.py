@@ -26,6 +26,7 @@ COMMANDS = (
     "train",
     "synthesize",
     "evaluate",
+    "align",
     "export",
     "validate-e2e",
     "config",

@@ -167,6 +167,11 @@ class CtcModel(_Model):
         return [n for n in known if n is not None and n not in (self._blank, self._space)]
 
 
+    def text_of(self, symbols: Sequence[int]) -> str:
+        """See `FrameRecognizer`."""
+        return "".join(self._processor.tokenizer.convert_ids_to_tokens(list(symbols)))
+
+
 class SequenceModel(_Model):
     """A sequence model such as Whisper; it writes text and tells no frames."""
 

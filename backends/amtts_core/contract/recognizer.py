@@ -71,6 +71,10 @@ class FrameRecognizer(Recognizer, Protocol):
         """Ids of the symbols that are heard of a word; empty where nothing of it is known or heard."""
         ...
 
+    def text_of(self, symbols: Sequence[int]) -> str:
+        """Letters of such ids."""
+        ...
+
 
 @runtime_checkable
 class RecognizerClass(Protocol):

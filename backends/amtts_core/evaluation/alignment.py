@@ -39,12 +39,14 @@ class WordTime:
 
     Attributes:
         word: as in the text.
+        index: of the word in the text.
         start, end: seconds.
         confidence: mean probability of its symbols, 0 to 1.
         symbols: times of the symbols.
     """
 
     word: str
+    index: int
     start: Seconds
     end: Seconds
     confidence: float
@@ -63,7 +65,7 @@ class Alignment:
 
 
 @dataclass(frozen=True)
-class _Symbols:
+class Symbols:
     """Symbols of a text: ids, the index of the word of each, and the words."""
 
     ids: list[int]
@@ -71,7 +73,7 @@ class _Symbols:
     words: list[str]
 
     @classmethod
-    def of(cls, words: Sequence[str], recognizer: FrameRecognizer) -> _Symbols:
+    def of(cls, words: Sequence[str], recognizer: FrameRecognizer) -> Symbols:
         ids: list[int] = []
         owner: list[int] = []
         for number, word in enumerate(words):
@@ -97,7 +99,7 @@ def align_text(recognizer: FrameRecognizer, waveform: np.ndarray, text: str) -> 
 
 def align_emissions(emissions: Emissions, words: Sequence[str], recognizer: FrameRecognizer) -> Alignment:
     """As `align_text`, from what the recognizer says of every frame."""
-    symbols = _Symbols.of(words, recognizer)
+    symbols = Symbols.of(words, recognizer)
     if not symbols.ids:
         raise AmttsError(
             f"no word of {' '.join(words)[:40]!r} has a letter that recognizer '{recognizer.name}' knows"
@@ -132,7 +134,7 @@ class _Piece:
         return self.end - self.start
 
 
-def _cut(emissions: Emissions, symbols: _Symbols) -> Iterator[_Piece]:
+def _cut(emissions: Emissions, symbols: Symbols) -> Iterator[_Piece]:
     total, count = len(emissions.log_probs), len(symbols.ids)
     start = first = 0
     if total * emissions.frame_seconds > 2 * PIECE:
@@ -143,7 +145,7 @@ def _cut(emissions: Emissions, symbols: _Symbols) -> Iterator[_Piece]:
     yield _Piece(start, total, first, count)
 
 
-def _agreements(emissions: Emissions, symbols: _Symbols) -> Iterator[tuple[int, int]]:
+def _agreements(emissions: Emissions, symbols: Symbols) -> Iterator[tuple[int, int]]:
     """(frame, index of a word's first symbol) wherever recognition and text agree around the start of a word."""
     from rapidfuzz.distance import Levenshtein
 
@@ -171,7 +173,7 @@ def free_path(emissions: Emissions) -> tuple[list[int], list[int]]:
     return [symbol for symbol, _ in said], [frame for _, frame in said]
 
 
-def _words(spans: dict[int, Span], symbols: _Symbols, step: Seconds, frames: int) -> Alignment:
+def _words(spans: dict[int, Span], symbols: Symbols, step: Seconds, frames: int) -> Alignment:
     by_word: dict[int, list[int]] = {}
     for place, owner in enumerate(symbols.owner):
         by_word.setdefault(owner, []).append(place)
@@ -182,7 +184,9 @@ def _words(spans: dict[int, Span], symbols: _Symbols, step: Seconds, frames: int
     for owner in sorted(placed):
         letters = [LetterTime(symbols.ids[p], edges[p][0] * step, edges[p][1] * step) for p in placed[owner]]
         confidence = float(np.mean([spans[p].confidence for p in placed[owner]]))
-        words.append(WordTime(symbols.words[owner], letters[0].start, letters[-1].end, confidence, letters))
+        words.append(
+            WordTime(symbols.words[owner], owner, letters[0].start, letters[-1].end, confidence, letters)
+        )
     return Alignment(words, missing)
 
 

@@ -75,6 +75,10 @@ class CtcRecognizer:
             token for token in self._tokenizer.encode(word) if token in self._audible and token != self._space
         ]
 
+    def text_of(self, symbols: Sequence[int]) -> str:
+        """See `FrameRecognizer`."""
+        return self._tokenizer.decode(list(symbols))
+
     def transcribe(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
         """See `Recognizer`."""
         return [

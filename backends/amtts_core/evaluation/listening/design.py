@@ -93,7 +93,8 @@ def design(
     if kind == "ab" and len(rows) < 2:
         raise AmttsError("an A/B test needs two systems", remedy="Give two checkpoints or folders")
     chosen = _common_texts(rows, texts)
-    found = _Builder(kind, random.Random(seed), per_listener)
+    played = [(row.system, row.id, row.audio) for of in rows.values() for row in of if row.id in chosen]
+    found = _Builder(kind, random.Random(f"{seed} {kind} {played}"), per_listener)
     for name in chosen:
         found.add({system: next(row for row in of if row.id == name) for system, of in rows.items()})
     return found.design
