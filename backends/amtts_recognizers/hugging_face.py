@@ -166,7 +166,6 @@ class CtcModel(_Model):
         known = (self._vocabulary.get(c, self._vocabulary.get(c.lower())) for c in word)
         return [n for n in known if n is not None and n not in (self._blank, self._space)]
 
-
     def text_of(self, symbols: Sequence[int]) -> str:
         """See `FrameRecognizer`."""
         return "".join(self._processor.tokenizer.convert_ids_to_tokens(list(symbols)))
