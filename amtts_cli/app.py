@@ -27,6 +27,7 @@ COMMANDS = (
     "synthesize",
     "evaluate",
     "align",
+    "feedback",
     "export",
     "validate-e2e",
     "config",
@@ -66,7 +67,11 @@ def root(
 
 for _name in COMMANDS:
     _function = _name.replace("-", "_")
-    app.command(_name)(getattr(importlib.import_module(f"amtts_cli.commands.{_function}"), _function))
+    _command = getattr(importlib.import_module(f"amtts_cli.commands.{_function}"), _function)
+    if isinstance(_command, typer.Typer):  # a group of commands
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

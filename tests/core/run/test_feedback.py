@@ -83,7 +83,7 @@ def test_no_good_pair_is_an_error_that_names_the_reasons(original: Path, tmp_pat
 def test_the_error_on_corrected_words_falls_and_is_reported_before_and_after(
     backend: str, pairs: Path, original: Path, tmp_path: Path
 ) -> None:
-    training = {"max_steps": 6, "validate_every": 6, "sample_every": 0, "tensorboard": False}
+    training = {"max_steps": 24, "validate_every": 24, "sample_every": 0, "tensorboard": False}
     config, kind = tiny_config(
         backend,
         training={**training, "optim": {"learning_rate": 4e-3}},
@@ -93,7 +93,7 @@ def test_the_error_on_corrected_words_falls_and_is_reported_before_and_after(
     report = json.loads((tmp_path / "run" / "feedback_report.json").read_text(encoding="utf-8"))
     assert result.feedback is not None
     assert report == result.feedback.as_dict()
-    assert (report["corrected"], report["replayed"], report["rejected"]) == (3, 4, [])
+    assert (report["corrected"], report["replayed"], report["rejected"]) == (3, 30, [])
     learnt = (tmp_path / "run" / "samples.jsonl").read_text(encoding="utf-8")
     assert "replay/" in learnt, "the original data is mixed in"
     assert "corrected-" in learnt
