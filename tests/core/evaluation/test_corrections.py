@@ -48,7 +48,7 @@ def test_words_of_the_voice_are_blamed_and_those_of_the_recognizer_are_not(repor
 def test_the_time_is_kept(report):
     chosen = choose(read_rows(report), minutes=0.05)
     assert sum(c.seconds for c in chosen) <= 3
-    assert len(chosen) == 1
+    assert len(chosen) < 4
 
 
 def test_the_folder_is_one_for_train_feedback(report, tmp_path):
