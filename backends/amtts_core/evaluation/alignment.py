@@ -20,6 +20,8 @@ AGREE = 4
 """Symbols on both sides of a cut in which recognition and text have to agree."""
 PIECE = 15.0
 """Seconds from which on a piece is cut off."""
+GROWTH = 0.8
+"""Frames by which a symbol is longer, at each end, than the frames in which it is the most probable one."""
 MOST_CELLS = 60_000_000
 """Frames times symbols of one piece; more means that text and recording do not belong together there."""
 
@@ -191,5 +193,18 @@ def _words(spans: dict[int, Span], symbols: Symbols, step: Seconds, frames: int)
 
 
 def _edges(spans: dict[int, Span], frames: int) -> dict[int, tuple[float, float]]:
-    """Start and end of every symbol in frames: neighbors meet in the middle of the blanks between them."""
-    return {place: (float(span.start), float(span.end)) for place, span in spans.items()}
+    """Start and end of every symbol in frames.
+
+    A model is sure of a sound a little after it begins and until a little before it ends, so each span grows by
+    `GROWTH` at both ends, and neighbors closer than that meet in the middle.
+    """
+    places = sorted(spans)
+    out = {}
+    for number, place in enumerate(places):
+        span = spans[place]
+        before = spans[places[number - 1]].end if number else -2 * GROWTH
+        after = spans[places[number + 1]].start if number + 1 < len(places) else frames + 2 * GROWTH
+        start = span.start - min(GROWTH, (span.start - before) / 2)
+        end = span.end + min(GROWTH, (after - span.end) / 2)
+        out[place] = (max(0.0, start), min(float(frames), end))
+    return out
