@@ -9,7 +9,7 @@ import typer
 
 from amtts_cli import console
 from amtts_cli.options import Json
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, nearest
 
 
 def export(
@@ -33,10 +33,17 @@ def export(
 
     found = read_checkpoint(checkpoint)
     backend = found.load_backend()
+    export_formats = backend.spec.export
+    known = export_formats.formats if export_formats else ()
+    if export_formats is None or format not in known:
+        raise AmttsError(
+            f"backend '{backend.spec.name}' cannot be exported as '{format}'{nearest(format, known)}; "
+            f"known formats: {', '.join(known) or 'none'}"
+        )
     try:
         with whole_folder(out.resolve()) as hidden:
             try:
-                backend.export(hidden, format=format)
+                export_formats.of(backend).export(hidden, format=format)
             except AmttsError as error:
                 raise type(error)(
                     error.message.replace(str(hidden), str(out)), remedy=error.remedy
@@ -51,6 +58,6 @@ def export(
         {"backend": found.info.backend, "format": format, "out": str(out), "files": files},
         lines=[
             f"wrote {', '.join(files)} into {out}",
-            f"licence of the weights it started from: {found.info.base_weights_licence}",
+            f"license of the weights it started from: {found.info.base_weights_license}",
         ],
     )

@@ -18,7 +18,7 @@ from torch import nn
 from amtts_chatterbox.mel.backend import ChatterboxMelBackend
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_chatterbox.mel.network import ChatterboxMel
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.storage.json_lines import write_jsonl
 

@@ -15,7 +15,7 @@ CODES = 24
 class ToneCodec:
     """16 kHz, 25 frames a second: the code is the band of the strongest frequency; decoding plays its tone."""
 
-    name, licence, weights_hash = "tones", "", "0" * 64
+    name, license, weights_hash = "tones", "", "0" * 64
     sample_rate, frame_rate, num_codebooks, cardinality = 16000, 25.0, 1, CODES
     _hop = 640
 
@@ -44,4 +44,4 @@ def config(**changes: object) -> T3Config:
 
 def build(speakers: tuple[str, ...] = (), **changes: object) -> ChatterboxT3Backend:
     torch.manual_seed(7)
-    return ChatterboxT3Backend.build(config(**changes), tokenizer=fidel_tokenizer(), speakers=speakers)
+    return ChatterboxT3Backend(config(**changes), tokenizer=fidel_tokenizer(), speakers=speakers)

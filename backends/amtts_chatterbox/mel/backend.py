@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,111 +15,62 @@ from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_chatterbox.mel.network import ChatterboxMel, whole_durations
 from amtts_core.audio.griffin_lim import griffin_lim
 from amtts_core.audio.hifigan import load_hifigan
-from amtts_core.audio.mel import log_mel
-from amtts_core.checkpoints.checkpoint import loaded
-from amtts_core.contract.backend import (
-    BackendSpec,
-    Batch,
-    Example,
-    Features,
-    SynthesisRequest,
-    TextRows,
-    device_of,
-    required_tokenizer,
-    speaker_index,
-)
-from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.errors import AmttsError
-
-NAME = "chatterbox-mel"
+from amtts_core.audio.mel import mel_features
+from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.contract.capabilities import Blocks, FineTuning, SpeakerConditioning
+from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TextTensor, TrainingExamples
 
 
-class ChatterboxMelBackend:
+class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
     """Small, fast, trains on a CPU in minutes; speaks through Griffin-Lim or a HiFi-GAN given by path."""
 
-    spec: ClassVar[BackendSpec] = BackendSpec(
-        name=NAME,
+    spec: ClassVar[BackendSpec[ChatterboxMelConfig]] = BackendSpec(
+        name="chatterbox-mel",
         summary="text encoder, alignment search, mel decoder; trains on a CPU in minutes",
         sample_rate=SAMPLE_RATE,
         learns_from="mel",
         config=ChatterboxMelConfig,
-        adjustable=("dropout", "duration_weight", "prior_weight", "griffin_lim_iterations", "vocoder"),
+        mutable_settings=("dropout", "duration_weight", "prior_weight", "griffin_lim_iterations", "vocoder"),
         presets=PRESETS,
         training_defaults={
             "data": {"batch_frames": 4000},
             "training": {"max_steps": 900, "optim": {"learning_rate": 2e-3, "weight_decay": 1e-4}},
         },
-        lora_targets=("widen", "narrow"),
-        speaker_rows=("speaker_embedding.weight",),
+        speakers=SpeakerConditioning(tables=("speaker_embedding.weight",)),
+        blocks=Blocks(),
+        fine_tuning=FineTuning(lora_targets=("widen", "narrow")),
     )
 
-    def __init__(
-        self,
-        config: ChatterboxMelConfig,
-        tokenizer: TextTokenizer,
-        speakers: Sequence[str],
-        network: ChatterboxMel,
-    ) -> None:
-        self.config = config
-        self.text_tokenizer = tokenizer
-        self.speakers = list(speakers)
-        self.network = network
-        self._vocoder: Any = None
+    network: ChatterboxMel
 
-    @classmethod
-    def build(
-        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
-    ) -> ChatterboxMelBackend:
-        """A fresh network; its embedding has one row per token of `tokenizer`."""
-        tokenizer = required_tokenizer(tokenizer, backend=NAME)
-        network = ChatterboxMel(config, num_tokens=tokenizer.vocab_size, num_speakers=len(speakers))
-        return cls(config, tokenizer, speakers, network)
+    def build_network(self) -> ChatterboxMel:
+        """Its embedding has one row per token."""
+        return ChatterboxMel(
+            self.config, num_tokens=self.tokenizer.vocab_size, num_speakers=self.speakers.num_embeddings
+        )
 
-    @classmethod
-    def load(
-        cls,
-        config: Any,
-        weights: Mapping[str, Tensor],
-        *,
-        tokenizer: TextTokenizer | None,
-        speakers: Sequence[str] = (),
-    ) -> ChatterboxMelBackend:
-        """The network with `weights` loaded strictly."""
-        return loaded(cls.build(config, tokenizer=tokenizer, speakers=speakers), weights)
-
-    def text_rows(self) -> tuple[TextRows, ...]:
+    def text_tensors(self) -> tuple[TextTensor, ...]:
         """The text embedding; there is no head."""
-        return (TextRows("text_embedding.weight", "embedding"),)
+        return (TextTensor("text_embedding.weight", "embedding"),)
 
-    def speech_codec(self) -> None:
-        """None: it learns mels."""
-        return None
-
-    @classmethod
-    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+    def features(self, waveform: np.ndarray) -> Features:
         """`mel`: natural-log mels (L, M) of a waveform (T,)."""
-        mel = log_mel(torch.from_numpy(np.ascontiguousarray(waveform))[None], config.mel)[0]
-        return Features(arrays={"mel": mel.T.contiguous().numpy()})
+        return Features(arrays={"mel": mel_features(waveform, self.config.mel)})
 
-    @classmethod
-    def feature_key(cls, config: Any) -> str:
+    def feature_key(self) -> str:
         """The mel settings."""
-        return str(config.mel.model_dump_json())
+        return self.config.mel.model_dump_json()
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """The alignment gives every symbol a frame, so there must be enough of them."""
         needed, frames = num_tokens + 2, lengths["mel"]
         return "" if frames >= needed else f"{frames} frames are too few for {needed} symbols"
 
-    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Takes the corpus' mean and deviation per mel channel."""
+    def initialize(self, examples: TrainingExamples) -> None:
+        """Sets the mean and standard deviation of each mel channel."""
+        statistics = examples.statistics()
         self.network.mel_mean.copy_(torch.from_numpy(statistics["mel_mean"]))
         self.network.mel_std.copy_(torch.from_numpy(statistics["mel_std"]))
-
-    def num_frames(self, lengths: Mapping[str, int]) -> int:
-        """Mel frames."""
-        return lengths["mel"]
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """`tokens` (B, N), `token_lengths` (B,), `mel` (B, L, M) natural log, `mel_lengths` (B,), `speakers` (B,)."""
@@ -127,15 +78,15 @@ class ChatterboxMelBackend:
         mels = [example.features["mel"] for example in examples]
         batch: Batch = {
             "ids": [example.id for example in examples],
-            "tokens": _padded_tokens(tokens, self.text_tokenizer.pad_id),
+            "tokens": _padded_tokens(tokens, self.tokenizer.pad_id),
             "token_lengths": torch.tensor([len(t) for t in tokens]),
             "mel": torch.zeros(len(mels), max(len(m) for m in mels), mels[0].shape[1]),
             "mel_lengths": torch.tensor([len(m) for m in mels]),
         }
         for row, mel in enumerate(mels):
             batch["mel"][row, : len(mel)] = torch.from_numpy(mel)
-        if len(self.speakers) > 1:
-            batch["speakers"] = torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples])
+        if self.speakers.num_embeddings:
+            batch["speakers"] = torch.tensor([example.speaker for example in examples])
         return batch
 
     def blocks(self) -> Sequence[nn.Module]:
@@ -150,12 +101,13 @@ class ChatterboxMelBackend:
     @torch.inference_mode()
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """One waveform (T,) per request; the acoustic part runs as one batch."""
-        device = device_of(self.network)
+        device = self.device
         tokens = [self._framed(request.tokens) for request in requests]
         lengths = torch.tensor([len(t) for t in tokens], device=device)
-        indices = [speaker_index(request.speaker, self.speakers) for request in requests]
-        speakers = torch.tensor(indices, device=device) if len(self.speakers) > 1 else None
-        padded = _padded_tokens(tokens, self.text_tokenizer.pad_id).to(device)
+        speakers = None
+        if self.speakers.num_embeddings:
+            speakers = torch.tensor([request.speaker for request in requests], device=device)
+        padded = _padded_tokens(tokens, self.tokenizer.pad_id).to(device)
         encoded = self.network.encode(padded, lengths, speakers)
         speed = torch.tensor([request.speed for request in requests], device=device)[:, None]
         durations = whole_durations(encoded.log_duration, encoded.mask, speed=speed)
@@ -166,23 +118,16 @@ class ChatterboxMelBackend:
             for mel, frames, request in zip(mels, totals, requests, strict=True)
         ]
 
-    @classmethod
-    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Always an error: this design was never published, so nobody else's numbers exist."""
-        raise AmttsError(f"backend '{NAME}' defines no reference bundle, so {folder} cannot be compared")
-
-    def export(self, folder: Path, *, format: str) -> None:
-        """No foreign format reads this network."""
-        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
-
     def _framed(self, tokens: Sequence[int]) -> list[int]:
         """Tokens between start and end, which take the silence at the edges."""
-        return [self.text_tokenizer.bos_id, *tokens, self.text_tokenizer.eos_id]
+        return [self.tokenizer.bos_id, *tokens, self.tokenizer.eos_id]
+
+    @cached_property
+    def _vocoder(self) -> Any:
+        return load_hifigan(self.config.vocoder, self.config.mel)
 
     def _to_waveform(self, mel: Tensor, seed: int) -> np.ndarray:
         if self.config.vocoder:
-            if self._vocoder is None:
-                self._vocoder = load_hifigan(self.config.vocoder, self.config.mel)
             waveform = self._vocoder(mel)
         else:
             iterations = self.config.griffin_lim_iterations

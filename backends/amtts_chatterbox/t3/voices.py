@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amtts_chatterbox.t3.config import T3Config
-from amtts_core.contract.backend import Reduction
+from amtts_core.contract.learner import AllReduce
 
 
 def fixed_vectors(count: int, size: int) -> Tensor:
@@ -61,7 +61,7 @@ class VoiceTable(nn.Module):
         self._paces += [(int(ratios.min()), int(ratios.max()))]
 
     @torch.no_grad()
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, reduction: AllReduce) -> None:
         """Keeps the longest clip of each speaker, and that clip's vector."""
         ranks = torch.zeros_like(self.prompt_lengths)
         for speaker, (rank, _, _) in self._met.items():
@@ -85,7 +85,7 @@ class VoiceTable(nn.Module):
         self._met = {}
         self._keep_pace(reduction)
 
-    def _keep_pace(self, reduction: Reduction) -> None:
+    def _keep_pace(self, reduction: AllReduce) -> None:
         seen = torch.zeros_like(self.pace)
         if self._paces:  # the least as its negative, so that one maximum serves both
             seen[0] = -min(least for least, _ in self._paces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,15 @@ from amtts_core.audio.hifigan import load_hifigan
 from amtts_core.audio.mel import log_mel
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.contract.codec import kept_codebooks, require_codes, sample_counts
-from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.contract.codec import SpeechCodec, kept_codebooks, require_codes, sample_counts
+from amtts_core.errors import CheckpointError
 
 NAME = "mel-codes"
 NOT_PART = ("quantizer.uses", "quantizer.totals")
 """Training state that changes no code."""
 
 
-class MelCodesCodec:
+class MelCodesCodec(SpeechCodec):
     """Codes of log-mels. B items, T samples, K codebooks, L = ceil(T / hop) frames.
 
     Args:
@@ -35,7 +35,7 @@ class MelCodesCodec:
     """
 
     name = NAME
-    licence = "as its training data; weights trained with amtts from scratch carry no other"
+    license = "as its training data; weights trained with amtts from scratch carry no other"
 
     def __init__(self, config: MelCodesConfig, network: MelCodes, *, num_codebooks: int) -> None:
         self.config = config
@@ -46,7 +46,6 @@ class MelCodesCodec:
         self.cardinality = config.cardinality
         state = {k: v for k, v in network.state_dict().items() if k not in NOT_PART}
         self.weights_hash = weights_fingerprint(state)
-        self._vocoder: Any = None
 
     @classmethod
     def open(cls, weights: Path, *, num_codebooks: int = 0) -> MelCodesCodec:
@@ -61,11 +60,6 @@ class MelCodesCodec:
         network = backend.network
         assert isinstance(network, MelCodes)
         return cls(backend.config, network, num_codebooks=kept)
-
-    @classmethod
-    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Always an error: nobody else's numbers exist."""
-        raise AmttsError(f"codec '{NAME}' defines no reference bundle, so {folder} cannot be compared")
 
     def code_vectors(self) -> Tensor:
         """(K, V, D) entries of the codebooks that `encode` uses."""
@@ -115,10 +109,12 @@ class MelCodesCodec:
     def speak(self, mel: Tensor, *, seed: int = 0) -> Tensor:
         """Natural-log mel (L, M) -> waveform (T,) in [-1, 1] on the CPU."""
         if self.config.vocoder:
-            if self._vocoder is None:
-                self._vocoder = load_hifigan(self.config.vocoder, self.config.mel)
             waveform: Tensor = self._vocoder(mel.T.cpu())
         else:
             iterations = self.config.griffin_lim_iterations
             waveform = griffin_lim(mel.T.cpu(), self.config.mel, iterations=iterations, seed=seed)
         return waveform.clamp(-1, 1)
+
+    @cached_property
+    def _vocoder(self) -> Any:
+        return load_hifigan(self.config.vocoder, self.config.mel)

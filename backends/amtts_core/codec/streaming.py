@@ -1,6 +1,6 @@
 """Codes to sound piece by piece, without a joint that can be heard.
 
-A codec whose decoder looks only a bounded number of frames around (`LocalDecoder`) decodes each piece with that many
+A codec with a `SpeechCodec.decoder_context` decodes each piece with that many
 frames on both sides and cuts them off again: the samples are those of decoding everything at once. Any other codec
 decodes when all codes are there.
 """
@@ -8,7 +8,6 @@ decodes when all codes are there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,16 +18,6 @@ from amtts_core.units import Seconds
 
 PIECE: Seconds = 0.3
 """Codes that are spoken before they become sound, where speech is streamed."""
-
-
-@runtime_checkable
-class LocalDecoder(Protocol):
-    """A codec of which every sample depends on a bounded stretch of codes."""
-
-    hop: int
-    """Samples of a frame."""
-    context: int
-    """Frames on either side that a frame's samples depend on."""
 
 
 def frames_of_piece(codec: SpeechCodec) -> int:
@@ -46,23 +35,24 @@ def decode_pieces(codec: SpeechCodec, pieces: Iterable[Tensor]) -> Iterator[np.n
     Yields:
         (samples,) float32 in [-1, 1]; joined they are `codec.decode` of all pieces together.
     """
-    if not isinstance(codec, LocalDecoder):
+    context, hop = codec.decoder_context, codec.samples_per_frame
+    if context is None:
         whole = list(pieces)
         if whole:
             yield _decoded(codec, torch.cat(whole))
         return
-    context, kept = codec.context, torch.zeros(0, 0, dtype=torch.int64)
+    kept = torch.zeros(0, 0, dtype=torch.int64)
     first = given = 0  # frame that `kept` begins with, frame that is to be heard next
     for piece in pieces:
         kept = torch.cat([kept, piece]) if len(kept) else piece
         ready = first + len(kept) - context
         if ready > given:
             sound = _decoded(codec, kept)
-            yield sound[(given - first) * codec.hop : (ready - first) * codec.hop]
+            yield sound[(given - first) * hop : (ready - first) * hop]
             given = ready
             kept, first = kept[max(0, given - context - first) :], max(first, given - context)
     if len(kept):
-        yield _decoded(codec, kept)[(given - first) * codec.hop :]
+        yield _decoded(codec, kept)[(given - first) * hop :]
 
 
 def _decoded(codec: SpeechCodec, codes: Tensor) -> np.ndarray:

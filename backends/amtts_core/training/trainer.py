@@ -18,7 +18,8 @@ from accelerate import Accelerator
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
 from amtts_core.config.sections import DataConfig, TrainingConfig
-from amtts_core.contract.backend import Backend, Batch
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.types import Batch
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.mixed_dataset import MixedDataset
 from amtts_core.data.sampler import BucketSampler
@@ -154,13 +155,13 @@ class Trainer:
             backend,
             average=self.average,
             shards=self.shards,
-            speakers=info.speakers,
             main=self.processes.main,
         )
         self.ledger = SampleLedger(run)
         self.steps = StepRunner(
             self.accelerator,
             self.learner,
+            backend.spec,
             self.optimizers,
             clip_norm=training.optim.clip_norm,
             rebatch=lambda ids: train_data.batch([rows[i] for i in ids], epoch=self.feed.handed_epoch),
@@ -339,11 +340,11 @@ class Trainer:
         if self._validator is None:
             return {}
         with self._voice.measured():
-            metrics, pictures = self._validator.measure()
+            metrics, figures = self._validator.measure()
             with (
                 torch.random.fork_rng()
             ):  # callbacks speak and draw, which must not change what training draws
-                self._call("validated", self.step, metrics, pictures)
+                self._call("validated", self.step, metrics, figures)
         return metrics
 
     def as_spoken(self) -> AbstractContextManager[Backend]:

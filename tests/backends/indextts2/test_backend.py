@@ -12,11 +12,11 @@ from tiny_gpt import clips, memorise, small_network, tiny_gpt
 from tiny_voice import fidel_tokenizer, make_corpus, overfit, tiny_config, tiny_examples
 
 from amtts_core.checkpoints.checkpoint import read_checkpoint
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.finetune.init_weights import open_start
 from amtts_core.run.run import train
-from amtts_core.training.statistics import Alone
+from amtts_core.training.statistics import SingleProcess
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
 from amtts_indextts2.config import IndexTTS2Config
 from amtts_indextts2.decoder import Decoder
@@ -48,7 +48,7 @@ def run(model: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> P
 def build(model: dict[str, object]) -> IndexTTS2Backend:
     torch.manual_seed(0)
     config, kind = tiny_config("indextts2", model=model)
-    backend = kind.build(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
+    backend = kind(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
     assert isinstance(backend, IndexTTS2Backend)
     return backend
 
@@ -65,7 +65,7 @@ def test_features_are_the_codecs_codes(model: dict[str, object]) -> None:
 
 def test_a_checkpoint_speaks_with_nothing_but_its_codec(run: Path) -> None:
     checkpoint = read_checkpoint(run)
-    assert checkpoint.info.base_weights_licence == "none: trained from scratch"
+    assert checkpoint.info.base_weights_license == "none: trained from scratch"
     backend = checkpoint.load_backend()
     tokens = fidel_tokenizer().encode("ለመሰረ በተነአ።")
     first, second = backend.synthesize(
@@ -101,9 +101,7 @@ def test_settings_of_speaking_that_are_wrong_are_told(
 def test_a_start_with_other_sizes_says_what_to_leave_out(run: Path) -> None:
     start = open_start(run)
     config, kind = tiny_config("indextts2", model={**start.model, "num_latents": 3, "dropout": 0.5})
-    backend = kind.build(
-        config.model_config_of(kind.spec), tokenizer=fidel_tokenizer(), speakers=("ሀና", "በላይ")
-    )
+    backend = kind(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer(), speakers=("ሀና", "በላይ"))
     with pytest.raises(CheckpointError, match=r"shape .*: leave model\.num_latents out$"):
         start.fill(backend)
 
@@ -173,13 +171,13 @@ def test_the_pace_is_a_line_through_what_was_seen() -> None:
         tokens = torch.randint(5, 60, (8,))
         pace.begin_step()
         pace.watch(tokens, tokens * 3 + 12)
-        pace.end_step(Alone())
+        pace.end_step(SingleProcess())
     assert pace.frames(20) == pytest.approx(72, rel=0.03)
     assert pace.frames(50) == pytest.approx(162, rel=0.03)
     before = pace.sums.clone()
     pace.watch(torch.tensor([1]), torch.tensor([500]))
     pace.begin_step()
-    pace.end_step(Alone())
+    pace.end_step(SingleProcess())
     assert torch.equal(before, pace.sums), "a step that was given up leaves no trace"
 
 

@@ -19,7 +19,7 @@ from tiny_w2v import LAYER, settings, write_w2v_bert
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertModel
 
 from amtts_core.checkpoints.checkpoint import find_checkpoint, read_checkpoint
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.init_weights import open_start
@@ -95,7 +95,7 @@ def learn(
 def build(model: dict[str, Any], **changes: Any) -> IndexTTS2Backend:
     torch.manual_seed(0)
     config, kind = tiny_config("indextts2", model={**model, **changes})
-    backend = kind.build(
+    backend = kind(
         config.model_config_of(kind.spec), tokenizer=fidel_tokenizer(), speakers=sorted(set(SPEAKERS))
     )
     assert isinstance(backend, IndexTTS2Backend)
@@ -159,7 +159,7 @@ def test_what_cannot_hear_is_told(
     given = {k: v.format(w2v=w2v) if isinstance(v, str) else v for k, v in change.items()}
     backend = build({**model, **given})
     with pytest.raises(AmttsError, match=told):
-        backend.clip_recipe(backend.config)
+        backend.prompt_extractor(backend.config)
 
 
 def test_weights_that_lack_a_tensor_are_told(w2v: Path, tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_another_w2v_bert_is_refused(frozen_run: Path, corpus: Path, w2v: Path, 
     backend = read_checkpoint(frozen_run).load_backend({"voice_statistics": "none"})
     assert isinstance(backend, IndexTTS2Backend)
     with pytest.raises(AmttsError, match="has learnt to hear with the w2v-bert"):
-        backend.condenser()
+        backend.prompt_encoder()
 
 
 # ---- speech ----

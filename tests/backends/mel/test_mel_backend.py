@@ -18,7 +18,8 @@ from amtts_chatterbox.mel.backend import ChatterboxMelBackend
 from amtts_chatterbox.mel.config import ChatterboxMelConfig
 from amtts_chatterbox.mel.network import length_mask, regulate, sinusoids, whole_durations
 from amtts_core.config.yaml_files import parse_assignments
-from amtts_core.contract.backend import Backend, Example, SynthesisRequest
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.types import Example, SynthesisRequest
 from amtts_core.errors import AmttsError, ConfigError
 
 NAME = "chatterbox-mel"
@@ -238,7 +239,7 @@ def test_one_waveform_sample_count_is_frames_times_hop(backend: Backend) -> None
 
 def test_a_vocoder_by_path_is_used_and_a_wrong_one_told(tmp_path: Path) -> None:
     config, kind = tiny_config(NAME, model={"vocoder": str(tmp_path / "none")})
-    built = kind.build(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
+    built = kind(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
     with pytest.raises(AmttsError, match="vocoder .*none: config.json cannot be read"):
         built.synthesize([SynthesisRequest(tokens=[5, 6])])
 
@@ -267,7 +268,7 @@ def test_the_command_line_says_which_setting_it_was() -> None:
 
 def test_other_mels_can_be_chosen() -> None:
     config, kind = tiny_config(NAME, model={"mel": {"n_mels": 40, "hop": 200}})
-    built = kind.build(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
+    built = kind(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
     features = ChatterboxMelBackend.features(built.config, np.zeros(4000, np.float32)).arrays["mel"]
     assert features.shape == (20, 40)
     fit_statistics(built, tiny_examples(built, 2))

@@ -32,7 +32,7 @@ def with_resolutions(**changes: object) -> VitsBackend:
     torch.manual_seed(7)
     chosen = settings(resolutions=RESOLUTIONS, resolution_channels=4)
     tokenizer = tiny_backend("vits").text_tokenizer
-    return VitsBackend.build(chosen.model_copy(update=changes), tokenizer=tokenizer)  # type: ignore[attr-defined]
+    return VitsBackend(chosen.model_copy(update=changes), tokenizer=tokenizer)  # type: ignore[attr-defined]
 
 
 def test_a_critic_of_spectrograms_tells_a_tone_from_noise() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny_voice import fidel_tokenizer, make_corpus, tiny_config, train_tiny
 
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.init_weights import open_start
 from amtts_core.run.run import train
@@ -23,7 +23,7 @@ def test_every_speaker_begins_as_the_single_voice_and_learns(tmp_path: Path) -> 
     tokenizer = fidel_tokenizer()
     spoken = {}
     for speakers in ((), ("abebe", "sara")):
-        backend = kind.build(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=speakers)
+        backend = kind(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=speakers)
         start.fill(backend)
         backend.network.eval()
         for speaker in speakers or ("",):
@@ -37,4 +37,4 @@ def test_every_speaker_begins_as_the_single_voice_and_learns(tmp_path: Path) -> 
     grown = open_start(tmp_path / "grown")
     assert json.loads((grown.source / "checkpoint.json").read_text())["speakers"] == ["abebe", "sara"]
     with pytest.raises(CheckpointError, match="knows 2 speakers, and the corpus has one"):
-        grown.fill(kind.build(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=()))
+        grown.fill(kind(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=()))

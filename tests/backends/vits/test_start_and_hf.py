@@ -14,8 +14,8 @@ from tiny_voice import tiny_backend, tiny_config
 from transformers import VitsConfig, VitsModel, VitsTokenizer
 from vits_critics import donor_file
 
-from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_vits.backend import EMBEDDING, VitsBackend
@@ -46,7 +46,7 @@ def settings(**changes: object) -> object:
 
 def started(folder: Path | str, tokenizer: TextTokenizer | None = None, **changes: object) -> VitsBackend:
     tokenizer = tokenizer or tiny_backend("vits").text_tokenizer
-    return VitsBackend.build(settings(start=str(folder), **changes), tokenizer=tokenizer)
+    return VitsBackend(settings(start=str(folder), **changes), tokenizer=tokenizer)
 
 
 def test_a_published_folder_starts_a_voice(published: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_published_discriminator_is_loaded_and_a_generators_file_refused(
 
 def test_speakers_can_be_added_to_a_single_voice(published: Path) -> None:
     tokenizer = tiny_backend("vits").text_tokenizer
-    backend = VitsBackend.build(settings(start=str(published)), tokenizer=tokenizer, speakers=["a", "b"])
+    backend = VitsBackend(settings(start=str(published)), tokenizer=tokenizer, speakers=["a", "b"])
     one, two = (backend.synthesize([SynthesisRequest(tokens=[5, 6, 7], speaker=name)])[0] for name in "ab")
     assert len(one) != len(two) or not np.allclose(one, two)
     with pytest.raises(AmttsError, match="unknown speaker 'c'; this checkpoint knows: a, b"):
@@ -160,7 +160,7 @@ def test_a_published_voice_of_three_speakers_starts_any_number(
     names = [f"s{number}" for number in range(speakers)]
     tokenizer = tiny_backend("vits").text_tokenizer
     values = settings(start=str(tmp_path / "three"), noise_scale=0.0, noise_scale_duration=0.0, **kind)
-    backend = VitsBackend.build(values, tokenizer=tokenizer, speakers=names if speakers > 1 else [])
+    backend = VitsBackend(values, tokenizer=tokenizer, speakers=names if speakers > 1 else [])
     assert tokenizer is not None
     text = "tkctk"
     tokens = [tokenizer.symbols().index(letter) for letter in text]
@@ -182,7 +182,7 @@ def test_another_size_of_speaker_rows_is_told_with_the_setting(published: Path, 
     shutil.copyfile(published / "vocab.json", tmp_path / "two" / "vocab.json")
     values, tokenizer = settings(start=str(tmp_path / "two")), tiny_backend("vits").text_tokenizer
     with pytest.raises(CheckpointError) as caught:
-        VitsBackend.build(values, tokenizer=tokenizer, speakers=["a", "b"])
+        VitsBackend(values, tokenizer=tokenizer, speakers=["a", "b"])
     assert "model.speaker_embedding_size=6" in str(caught.value.remedy)
 
 

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from amtts_core.contract.backend import BackendSpec, Features
+from amtts_core.contract.backend import BackendSpec
+from amtts_core.contract.reference_audio import FeatureExtractor
+from amtts_core.contract.types import Features
 from amtts_core.corpus.manifest import Utterance
-from amtts_core.data.features import Recipe, build_store, load_utterance
+from amtts_core.data.features import build_store, load_utterance
 from amtts_core.errors import AmttsError
 from amtts_core.settings import Settings
 from amtts_core.storage.feature_store import FeatureStore, _remove_remains
@@ -67,7 +69,7 @@ def build(corpus: tuple[Path, list[Utterance]], **changes: Any) -> FeatureStore:
         "cache": manifest.parent / "features",
         **changes,
     }
-    recipe = Recipe.of(Probe, config)  # type: ignore[arg-type]
+    recipe = FeatureExtractor.of(Probe, config)  # type: ignore[arg-type]
     return build_store(recipe, manifest=manifest, **arguments)
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo, read_checkpoint
 from amtts_core.config.sections import DataConfig, OptimConfig, TrainingConfig
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.training.callbacks.base import Callback, StepReport
 from amtts_core.training.optim import build_optimizer, rate_factor
 from amtts_core.training.trainer import Trainer
@@ -57,7 +57,7 @@ class ToyGanLearner:
         fooled = functional.softplus(-judge(made)).mean()
         yield PhaseLoss(phase="generator", total=fooled, terms={"fooled": fooled.detach()})
 
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         return {}
 
 
