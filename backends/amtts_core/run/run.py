@@ -200,7 +200,7 @@ def train(
         raise watch.lost
     codes = backend.spec.speech_codes
     from_cache = codes is not None and codes.of(backend).speech_codec().cache is not None
-    speaks = backend.spec.text is not None and not from_cache
+    speaks = backend.spec.text is not None and backend.spec.speaks and not from_cache
     return TrainingResult(run, outcome, len(excluded), report, speaks)
 
 

@@ -86,8 +86,10 @@ class Synthesizer:
     """
 
     def __init__(self, backend: Backend, normalizer: Normalizer, *, untrained: Collection[int] = ()) -> None:
-        if backend.text_tokenizer is None:
-            raise AmttsError(f"backend '{backend.spec.name}' has no text and cannot speak")
+        if backend.text_tokenizer is None or not backend.spec.speaks:
+            raise AmttsError(
+                f"backend '{backend.spec.name}' cannot speak a text", remedy="Give a checkpoint of a voice"
+            )
         self.backend = backend
         self.normalizer = normalizer
         self._tokenizer = backend.text_tokenizer

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from amtts_core.audio.mel import log_mel
-from amtts_core.checkpoints.checkpoint import loaded
-from amtts_core.contract.backend import (
-    BackendSpec,
-    Batch,
-    Example,
-    Features,
-    SynthesisRequest,
-    TextRows,
-    required_tokenizer,
-)
-from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.audio.mel import mel_features
+from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.contract.capabilities import BatchStatistics, Blocks
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TextTensor
 from amtts_core.errors import AmttsError
 from amtts_recognizers.ctc.config import PRESETS, SAMPLE_RATE, CtcConfig
 from amtts_recognizers.ctc.learner import CtcLearner
@@ -31,103 +23,79 @@ from amtts_recognizers.ctc.network import CtcNetwork
 NAME = "recognizer"
 
 
-class CtcBackend:
+class CtcBackend(Backend[CtcConfig]):
     """Learns which symbols a recording says. Punctuation is not heard and not learned."""
 
-    spec: ClassVar[BackendSpec] = BackendSpec(
+    spec: ClassVar[BackendSpec[CtcConfig]] = BackendSpec(
         name=NAME,
         summary="speech recognizer: convolutions and CTC; measures voices and aligns text, trains on a CPU",
         sample_rate=SAMPLE_RATE,
         learns_from="mel",
         config=CtcConfig,
-        adjustable=("dropout", "augment", "prior_weight"),
+        mutable_settings=("dropout", "augment", "prior_weight"),
         presets=PRESETS,
+        speaks=False,
+        blocks=Blocks(),
+        batch_statistics=BatchStatistics(),
         training_defaults={
-            "data": {"batch_frames": 12000, "max_utterances": 32},
+            "data": {"batch_frames": 5000, "max_utterances": 32},
             "training": {
-                "max_steps": 6000,
+                "max_steps": 4000,
                 "sample_every": 0,  # it does not speak
                 "best_by": "val/token_error",
-                "optim": {"learning_rate": 2e-3, "weight_decay": 1e-2, "warmup_steps": 300},
+                "ema_decay": 0.995,
+                "optim": {"learning_rate": 2e-3, "weight_decay": 1e-2, "warmup_steps": 200},
             },
         },
     )
 
-    def __init__(self, config: CtcConfig, tokenizer: TextTokenizer, network: CtcNetwork) -> None:
-        self.config = config
-        self.network = network
-        self.text_tokenizer = tokenizer
-        self._audible = audible_ids(tokenizer)
+    network: CtcNetwork
 
-    @classmethod
-    def build(
-        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
-    ) -> CtcBackend:
-        """A fresh network; its head has one row per token of `tokenizer`. Speakers do not matter to it."""
-        tokenizer = required_tokenizer(tokenizer, backend=NAME)
-        return cls(config, tokenizer, CtcNetwork(config, num_tokens=tokenizer.vocab_size))
+    def build_network(self) -> CtcNetwork:
+        """Its head has one row per token; speakers do not matter to it."""
+        return CtcNetwork(self.config, num_tokens=self.tokenizer.vocab_size)
 
-    @classmethod
-    def load(
-        cls,
-        config: Any,
-        weights: Mapping[str, Tensor],
-        *,
-        tokenizer: TextTokenizer | None,
-        speakers: Sequence[str] = (),
-    ) -> CtcBackend:
-        """The network with `weights` loaded strictly."""
-        return loaded(cls.build(config, tokenizer=tokenizer), weights)
+    def text_tensors(self) -> tuple[TextTensor, ...]:
+        """The head and how often each symbol is in use."""
+        return (
+            TextTensor("head.weight", "head"),
+            TextTensor("head.bias", "bias"),
+            TextTensor("prior", "bias"),
+        )
 
-    def text_rows(self) -> tuple[TextRows, ...]:
-        """The head and its frequencies."""
-        return (TextRows("head.weight", "head"), TextRows("head.bias", "bias"), TextRows("prior", "bias"))
-
-    def speech_codec(self) -> None:
-        """None: it learns from mels."""
-        return None
-
-    @classmethod
-    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+    def features(self, waveform: np.ndarray) -> Features:
         """`mel`: natural-log mels (L, M) of a waveform (T,)."""
-        mel = log_mel(torch.from_numpy(np.ascontiguousarray(waveform))[None], config.mel)[0]
-        return Features(arrays={"mel": mel.T.contiguous().numpy()})
+        return Features(arrays={"mel": mel_features(waveform, self.config.mel)})
 
-    @classmethod
-    def feature_key(cls, config: Any) -> str:
+    def feature_key(self) -> str:
         """The mel settings."""
-        return str(config.mel.model_dump_json())
+        return self.config.mel.model_dump_json()
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """Every symbol needs an output frame of its own."""
         frames = -(-lengths["mel"] // self.config.stride)
         return "" if frames >= num_tokens else f"{frames} frames are too few for {num_tokens} symbols"
 
-    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Nothing: each utterance is normalized by itself."""
-
-    def num_frames(self, lengths: Mapping[str, int]) -> int:
-        """Mel frames."""
-        return lengths["mel"]
-
-    def targets(self, tokens: Sequence[int]) -> list[int]:
-        """Text tokens without what cannot be heard (punctuation, special tokens)."""
-        return [token for token in tokens if token in self._audible]
+    @cached_property
+    def audible(self) -> frozenset[int]:
+        """Ids of tokens that are heard, see `audible_ids`."""
+        return audible_ids(self.tokenizer)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """`mel` (B, T, M), `mel_lengths` (B,), `targets` (B, N), `target_lengths` (B,)."""
+        """`mel` (B, T, M), `mel_lengths` (B,), `tokens` (B, N) that are heard, `token_lengths` (B,)."""
         mels = [example.features["mel"] for example in examples]
-        targets = [self.targets(example.tokens) for example in examples]
+        tokens = [[token for token in example.tokens if token in self.audible] for example in examples]
+        longest = max(1, *(len(t) for t in tokens))
         batch: Batch = {
             "ids": [example.id for example in examples],
             "mel": torch.zeros(len(mels), max(len(m) for m in mels), mels[0].shape[1]),
             "mel_lengths": torch.tensor([len(m) for m in mels]),
-            "targets": torch.zeros(len(mels), max(1, *(len(t) for t in targets)), dtype=torch.long),
-            "target_lengths": torch.tensor([len(t) for t in targets]),
+            "tokens": torch.full((len(mels), longest), self.tokenizer.pad_id),
+            "token_lengths": torch.tensor([len(t) for t in tokens]),
         }
-        for row, (mel, target) in enumerate(zip(mels, targets, strict=True)):
+        for row, (mel, heard) in enumerate(zip(mels, tokens, strict=True)):
             batch["mel"][row, : len(mel)] = torch.from_numpy(mel)
-            batch["targets"][row, : len(target)] = torch.tensor(target, dtype=torch.long)
+            batch["tokens"][row, : len(heard)] = torch.tensor(heard, dtype=torch.long)
         return batch
 
     def blocks(self) -> Sequence[nn.Module]:
@@ -136,7 +104,7 @@ class CtcBackend:
 
     def learner(self) -> CtcLearner:
         """The training view."""
-        return CtcLearner(self.network, self.config, blank=self.text_tokenizer.pad_id)
+        return CtcLearner(self.network, self.config, blank=self.tokenizer.pad_id)
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """Always an error: it recognizes speech.
@@ -148,15 +116,6 @@ class CtcBackend:
             f"backend '{NAME}' recognizes speech and speaks none",
             remedy="Measure a voice with it: amtts evaluate --checkpoint VOICE --recognizer DIR",
         )
-
-    @classmethod
-    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Always an error: nobody else's numbers exist."""
-        raise AmttsError(f"backend '{NAME}' defines no reference bundle, so {folder} cannot be compared")
-
-    def export(self, folder: Path, *, format: str) -> None:
-        """No foreign format reads this network."""
-        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
 
 
 def audible_ids(tokenizer: TextTokenizer) -> frozenset[int]:

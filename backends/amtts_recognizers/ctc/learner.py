@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amtts_core.contract.backend import Batch, PhaseLoss, Reduction
+from amtts_core.contract.learner import AllReduce
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.nn.eval_mode import evaluating
 from amtts_recognizers.ctc.augment import augmented
 from amtts_recognizers.ctc.config import CtcConfig
@@ -57,7 +58,7 @@ class CtcLearner:
         total = self._loss(log_probs, frames, batch)
         terms = {"ctc": total.detach()}
         if training:
-            self._gather(log_probs.detach(), frames)
+            self._accumulate(log_probs.detach(), frames)
         else:
             terms["token_error"] = self._token_error(log_probs, frames, batch)
         yield PhaseLoss(phase=PHASE, total=total, terms=terms)
@@ -70,9 +71,9 @@ class CtcLearner:
         constant = scaled.logsumexp(-1)
         path = functional.ctc_loss(
             (scaled - constant[..., None]).transpose(0, 1),
-            batch["targets"],
+            batch["tokens"],
             frames,
-            batch["target_lengths"],
+            batch["token_lengths"],
             blank=self._blank,
             reduction="none",
             zero_infinity=True,
@@ -80,21 +81,21 @@ class CtcLearner:
         inside = frame_mask(frames, log_probs.shape[1])[..., 0]
         kept = (path > 0).float()  # an utterance that became too short for its text counts nothing
         nats = (path - (constant * inside).sum(1)) * kept
-        return nats.sum() / batch["target_lengths"].sum()
+        return nats.sum() / batch["token_lengths"].sum()
 
-    def _gather(self, log_probs: Tensor, frames: Tensor) -> None:
+    def _accumulate(self, log_probs: Tensor, frames: Tensor) -> None:
         inside = frame_mask(frames, log_probs.shape[1])
         seen = (log_probs.exp() * inside).sum((0, 1))
         self._seen = seen if self._seen is None else self._seen + seen
 
     def begin_step(self) -> None:
-        """Discards what an unfinished step gathered."""
+        """Discards what an unfinished step accumulated."""
         self._seen = None
 
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """Moves the running mean of the posteriors."""
         seen = torch.zeros_like(self._network.prior) if self._seen is None else self._seen
-        reduction.sum(seen)
+        all_reduce.sum(seen)
         self._seen = None
         if float(seen.sum()) > 0:
             self._network.prior.lerp_(seen / seen.sum(), 1 - PRIOR_DECAY)
@@ -105,19 +106,19 @@ class CtcLearner:
 
         best, shares = log_probs.argmax(-1).cpu(), []
         for row, (count, target) in enumerate(
-            zip(frames.tolist(), batch["target_lengths"].tolist(), strict=True)
+            zip(frames.tolist(), batch["token_lengths"].tolist(), strict=True)
         ):
             heard = collapsed(best[row, :count].tolist(), blank=self._blank)
-            wanted = batch["targets"][row, :target].tolist()
+            wanted = batch["tokens"][row, :target].tolist()
             shares.append(Levenshtein.distance(heard, wanted) / max(1, target))
         return torch.tensor(shares).mean()
 
     @torch.no_grad()
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         """Mel (M, T) and posteriors of the symbols in use (V', L) of the batch's first utterance, low rows first."""
         lengths = batch["mel_lengths"][:1]
         mel = batch["mel"][:1, : int(lengths[0])]
         with evaluating(self._network):
             probs = self._network(mel, lengths)[0].exp()
-        used = sorted({self._blank, *batch["targets"][0, : int(batch["target_lengths"][0])].tolist()})
+        used = sorted({self._blank, *batch["tokens"][0, : int(batch["token_lengths"][0])].tolist()})
         return {"mel": mel[0].T, "posteriors": probs[:, used].T}

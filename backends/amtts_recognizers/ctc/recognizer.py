@@ -14,7 +14,7 @@ from amtts_core.checkpoints.folders import find_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
 from amtts_core.contract.recognizer import Emissions, Transcript
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_recognizers.ctc.backend import NAME, CtcBackend, audible_ids
+from amtts_recognizers.ctc.backend import NAME, CtcBackend
 from amtts_recognizers.ctc.decode import collapsed
 from amtts_recognizers.ctc.learner import LEAST_PRIOR
 
@@ -38,11 +38,10 @@ class CtcRecognizer:
 
     def __init__(self, backend: CtcBackend, *, name: str) -> None:
         self.name = name
-        self.sample_rate = backend.spec.rate_of(backend.config)
-        self._backend, self._tokenizer = backend, backend.text_tokenizer
-        self._audible = audible_ids(backend.text_tokenizer)
+        self.sample_rate = backend.sample_rate
+        self._backend, self._tokenizer = backend, backend.tokenizer
         state = {k: v for k, v in backend.network.state_dict().items() if torch.is_tensor(v)}
-        self.identity = f"ctc:{weights_fingerprint(state)[:16]}:{backend.text_tokenizer.fingerprint()[:8]}"
+        self.identity = f"ctc:{weights_fingerprint(state)[:16]}:{backend.tokenizer.fingerprint()[:8]}"
         self._space = next((n for n, s in enumerate(self._tokenizer.symbols()) if s in (" ", "▁")), None)
 
     @classmethod
@@ -72,7 +71,9 @@ class CtcRecognizer:
     def symbol_ids(self, word: str) -> list[int]:
         """See `FrameRecognizer`."""
         return [
-            token for token in self._tokenizer.encode(word) if token in self._audible and token != self._space
+            token
+            for token in self._tokenizer.encode(word)
+            if token in self._backend.audible and token != self._space
         ]
 
     def text_of(self, symbols: Sequence[int]) -> str:
@@ -130,9 +131,7 @@ class CtcRecognizer:
         mels = []
         for waveform, piece in sources:
             cut = np.ascontiguousarray(waveform[piece.start : piece.start + piece.length], dtype=np.float32)
-            mels.append(
-                self._backend.features(config, np.pad(cut, (0, max(0, shortest - len(cut))))).arrays["mel"]
-            )
+            mels.append(self._backend.features(np.pad(cut, (0, max(0, shortest - len(cut))))).arrays["mel"])
         longest = max(len(mel) for mel in mels)
         padded = torch.zeros(len(mels), longest, config.mel.n_mels)
         for row, mel in enumerate(mels):

@@ -109,7 +109,9 @@ def test_the_error_on_corrected_words_falls_and_is_reported_before_and_after(
 
 
 @pytest.mark.parametrize(("asked", "kept"), [(0.2, 10 / 11), (0.95, 0.95)])
-def test_ten_utterances_of_the_original_for_each_corrected_one(asked: float, kept: float, original: Path) -> None:
+def test_ten_utterances_of_the_original_for_each_corrected_one(
+    asked: float, kept: float, original: Path
+) -> None:
     config, _ = tiny_config("chatterbox-mel", data={"replay": {"ratio": asked}})
     found = with_replay(config, original).data.replay
     assert found.data == str(original)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from amtts_core.audio.mel import MelConfig, log_mel
 from amtts_core.evaluation.systems import at_rate
-from amtts_core.training.pictures import to_image
+from amtts_core.training.figures import to_image
 from amtts_core.units import Hertz
 
 _MEL = MelConfig(sample_rate=16_000, n_fft=512, hop=160, n_mels=64, fmin=40.0, fmax=8000.0)
