@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -96,17 +95,15 @@ def speak_guarded(
         AmttsError: as `Synthesizer.speak`.
     """
     settings = settings or GuardSettings()
-    stretches = synthesizer.stretches(text)
+    stretches, unread = synthesizer.readable_stretches(text)
     waves: list[np.ndarray] = []
     sentences: list[Checked] = []
-    unread: Counter[str] = Counter()
     for stretch in stretches:
         speech, checked = _best_try(
             synthesizer, stretch.text, recognizer, settings, speed=speed, seed=seed, speaker=speaker
         )
         waves.append(speech.waveform)
         sentences.append(checked)
-        unread += speech.unread
     joined = join(waves, [stretch.pause for stretch in stretches], synthesizer.sample_rate)
     return GuardedSpeech(Speech(joined, synthesizer.sample_rate, stretches, unread), sentences)
 

@@ -244,6 +244,15 @@ class Synthesizer:
         pairs = zip(kept, requests, strict=True)
         return [(stretch.text, attention.of(self.backend).attention(request)) for stretch, request in pairs]
 
+    def readable_stretches(self, text: str) -> tuple[list[Stretch], Counter[str]]:
+        """The pieces of a text in which this voice knows a letter, and the characters that it does not know.
+
+        Raises:
+            AmttsError: nothing in it can be spoken.
+        """
+        kept, unread = self._readable(text)
+        return [stretch for stretch, _ in kept], unread
+
     def check(self, text: str) -> None:
         """Raises the `AmttsError` that `speak` would raise because of the text, without speaking."""
         self._readable(text)
