@@ -169,6 +169,12 @@ def train(
         config = with_largest_batch(config, backend, sets.train, run=run, info=info)
     with main_first():
         watch = open_watch(run, config, backend, new_tokens=info.new_tokens, jobs=jobs)
+    check = None
+    if config.training.speech_check.recognizer:  # what it imports, a training without it does not need
+        from amtts_core.evaluation.speech_check import open_speech_check
+
+        validation = sets.val.utterances if sets.val else []
+        check = open_speech_check(config.training.speech_check, normalizer, validation, data / "val.jsonl")
     trainer = Trainer(
         backend,
         train_data=sets.train,
@@ -177,8 +183,13 @@ def train(
         training=config.training,
         run=run,
         info=info,
-        # The watch comes first: the loggers log what it measures.
-        callbacks=[*([watch] if watch else []), *_loggers(run, config, normalizer), *callbacks],
+        # What measures comes first: the loggers log it.
+        callbacks=[
+            *([watch] if watch else []),
+            *([check] if check else []),
+            *_loggers(run, config, normalizer),
+            *callbacks,
+        ],
     )
     if previous is not None:
         trainer.load_state(previous.training_state(), same_data="dataset_hash" not in overridden)

@@ -181,7 +181,8 @@ class Trainer:
             else None
         )
         if self._validator is not None:
-            self.judge.check(self._validator.names())
+            added = {name for callback in callbacks for name in callback.metric_names}
+            self.judge.check(self._validator.names() | added)
         self.seen = 0
         self._reason = ""
         self._wish = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,11 @@ class Outcome:
 
 class Callback:
     """Does nothing; override what is needed."""
+
+    @property
+    def metric_names(self) -> Collection[str]:
+        """Names of the metrics that `validated` adds to those of a validation."""
+        return ()
 
     def started(self, trainer: Trainer) -> None:
         """The loop is about to run; `trainer.step` is where it starts."""
