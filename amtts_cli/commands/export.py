@@ -9,7 +9,7 @@ import typer
 
 from amtts_cli import console
 from amtts_cli.options import Json
-from amtts_core.errors import AmttsError, nearest
+from amtts_core.errors import AmttsError
 
 
 def export(
@@ -29,21 +29,15 @@ def export(
     from safetensors import SafetensorError
 
     from amtts_core.checkpoints.checkpoint import read_checkpoint
+    from amtts_core.run.export import export_network
     from amtts_core.storage.atomic import whole_folder
 
     found = read_checkpoint(checkpoint)
     backend = found.load_backend()
-    export_formats = backend.spec.export
-    known = export_formats.formats if export_formats else ()
-    if export_formats is None or format not in known:
-        raise AmttsError(
-            f"backend '{backend.spec.name}' cannot be exported as '{format}'{nearest(format, known)}; "
-            f"known formats: {', '.join(known) or 'none'}"
-        )
     try:
         with whole_folder(out.resolve()) as hidden:
             try:
-                export_formats.of(backend).export(hidden, format=format)
+                export_network(backend, hidden, format=format)
             except AmttsError as error:
                 raise type(error)(
                     error.message.replace(str(hidden), str(out)), remedy=error.remedy

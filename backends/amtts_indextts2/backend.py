@@ -17,6 +17,7 @@ from amtts_core.contract.backend import (
     TextInput,
 )
 from amtts_core.contract.capabilities import (
+    BatchStatistics,
     Blocks,
     BlocksReadOutside,
     FineTuning,
@@ -95,6 +96,7 @@ class IndexTTS2Backend(Backend[IndexTTS2Config]):
         streaming=Streaming(),
         blocks=Blocks(),
         blocks_read_outside=BlocksReadOutside(),
+        batch_statistics=BatchStatistics(),
         text_scoring=TextScoring(),
         speech_scoring=SpeechScoring(term="codes"),
         fine_tuning=FineTuning(

@@ -147,10 +147,10 @@ class IndexTTS2Learner:
         for part in self._watching():
             part.begin_step()
 
-    def end_step(self, reduction: AllReduce) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """They take in what they saw."""
         for part in self._watching():
-            part.end_step(reduction)
+            part.end_step(all_reduce)
 
     def _watching(self) -> list[Pace | VoiceTable]:
         return [part for part in self._network.children() if isinstance(part, Pace | VoiceTable)]

@@ -107,9 +107,9 @@ class Pace(nn.Module):
         self._seen += torch.cat([means, means.new_ones(1)]).to(self._seen)
 
     @torch.no_grad()
-    def end_step(self, reduction: AllReduce) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """Takes in the mean of the step's batches."""
-        reduction.sum(self._seen)
+        all_reduce.sum(self._seen)
         if bool(self._seen[5]):
             mean = self._seen[:5] / self._seen[5]
             self.sums.lerp_(mean, 1.0 if not bool(self.sums[0]) else self.FORGET)

@@ -199,10 +199,10 @@ class VoiceTable(nn.Module):
         self._met = self._met.to(rows.device, torch.float32).index_add(0, speakers, rows.float())
 
     @torch.no_grad()
-    def end_step(self, reduction: AllReduce) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """Voices move towards the mean of the step's clips; a new one becomes it."""
         met = self._met.to(self.latents.device)
-        reduction.sum(met)
+        all_reduce.sum(met)
         heard = met[:, 0] > 0
         if bool(heard.any()):
             mean = met[heard, 1:] / met[heard, :1]

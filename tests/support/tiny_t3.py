@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from tiny_voice import fidel_tokenizer
 from torch import Tensor
 
 from amtts_chatterbox.t3.backend import ChatterboxT3Backend
 from amtts_chatterbox.t3.config import PRESETS, T3Config
+from amtts_core.contract.codec import SpeechCodec
 
 CODES = 24
 
 
-class ToneCodec:
+class ToneCodec(SpeechCodec):
     """16 kHz, 25 frames a second: the code is the band of the strongest frequency; decoding plays its tone."""
 
     name, license, weights_hash = "tones", "", "0" * 64
     sample_rate, frame_rate, num_codebooks, cardinality = 16000, 25.0, 1, CODES
     _hop = 640
+
+    @classmethod
+    def open(cls, weights: Path, *, num_codebooks: int = 0) -> ToneCodec:
+        return cls()
 
     def num_frames(self, num_samples: int) -> int:
         return -(-num_samples // self._hop)

@@ -37,6 +37,7 @@ from amtts_core.contract.backend import (
     TextInput,
 )
 from amtts_core.contract.capabilities import (
+    BatchStatistics,
     Blocks,
     BlocksReadOutside,
     Export,
@@ -93,6 +94,7 @@ class ChatterboxT3Backend(Backend[T3Config]):
         attention=TextAttention(),
         blocks=Blocks(),
         blocks_read_outside=BlocksReadOutside(),
+        batch_statistics=BatchStatistics(),
         text_scoring=TextScoring(),
         speech_scoring=SpeechScoring(term="speech"),
         fine_tuning=FineTuning(lora_targets=("attention.qkv", "attention.out", "feed.gate_up", "feed.down")),

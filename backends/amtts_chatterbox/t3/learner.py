@@ -149,10 +149,10 @@ class T3Learner:
         if self._network.voices is not None:
             self._network.voices.begin_step()
 
-    def end_step(self, reduction: AllReduce) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """The speakers' prompts are kept."""
         if self._network.voices is not None:
-            self._network.voices.end_step(reduction)
+            self._network.voices.end_step(all_reduce)
 
     def _meet(self, batch: Batch) -> None:
         if self._network.voices is None:

@@ -35,13 +35,13 @@ def decode_pieces(codec: SpeechCodec, pieces: Iterable[Tensor]) -> Iterator[np.n
     Yields:
         (samples,) float32 in [-1, 1]; joined they are `codec.decode` of all pieces together.
     """
-    context, hop = codec.decoder_context, codec.samples_per_frame
+    context = codec.decoder_context
     if context is None:
         whole = list(pieces)
         if whole:
             yield _decoded(codec, torch.cat(whole))
         return
-    kept = torch.zeros(0, 0, dtype=torch.int64)
+    kept, hop = torch.zeros(0, 0, dtype=torch.int64), codec.samples_per_frame
     first = given = 0  # frame that `kept` begins with, frame that is to be heard next
     for piece in pieces:
         kept = torch.cat([kept, piece]) if len(kept) else piece

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.capabilities import Capability
+from amtts_core.contract.learner import Learner
 from amtts_core.errors import nearest
 
 _OVERRIDABLE = ("text_tensors", "feature_key", "num_frames", "check_example", "initialize")
@@ -33,12 +34,28 @@ def faults_of_backend(loaded: object) -> list[str]:
 
 def faults_of_learner(learner: object, spec: BackendSpec[Any]) -> list[str]:
     """What a learner lacks of the capabilities that its backend declares for it."""
-    return [
-        fault
-        for capability in _declared(spec).values()
-        if capability.on_learner
-        for fault in _method_faults(type(learner), capability, spec.name)
+    declared = [capability for capability in _declared(spec).values() if capability.on_learner]
+    faults = [fault for capability in declared for fault in _method_faults(type(learner), capability)]
+    kinds = {type(capability) for capability in declared}
+    return faults + [
+        f"{type(learner).__name__} defines '{name}', and the spec of '{spec.name}' does not declare {kind.__name__}"
+        for kind in _all_capabilities()
+        if kind.on_learner and kind not in kinds
+        for name in _methods(kind.Methods)
+        if hasattr(learner, name)
     ]
+
+
+def checked_learner(backend: Backend[Any]) -> Learner:
+    """The backend's learner.
+
+    Raises:
+        TypeError: it is not what the backend's spec declares.
+    """
+    learner = backend.learner()
+    if faults := faults_of_learner(learner, backend.spec):
+        raise TypeError("; ".join(faults))
+    return learner
 
 
 def _preset_faults(spec: BackendSpec[Any]) -> Iterator[str]:
@@ -66,7 +83,7 @@ def _capability_faults(loaded: type, spec: BackendSpec[Any]) -> Iterator[str]:
     declared = _declared(spec)
     for capability in declared.values():
         if not capability.on_learner:
-            yield from _method_faults(loaded, capability, spec.name)
+            yield from _method_faults(loaded, capability)
     kinds = {type(capability) for capability in declared.values()}
     for kind in _all_capabilities():
         if kind in kinds or kind.on_learner:
@@ -80,7 +97,7 @@ def _methods(protocol: type) -> list[str]:
     return [name for name in vars(protocol) if not name.startswith("_")]
 
 
-def _method_faults(loaded: type, capability: Capability[Any], backend: str) -> Iterator[str]:
+def _method_faults(loaded: type, capability: Capability[Any]) -> Iterator[str]:
     kind = type(capability).__name__
     for name in _methods(capability.Methods):
         found = inspect.getattr_static(loaded, name, None)

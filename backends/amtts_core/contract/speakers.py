@@ -41,7 +41,7 @@ class SpeakerTable:
         if name not in self.names:
             known = ", ".join(self.names) or "one voice without a name"
             raise AmttsError(
-                f"unknown speaker '{name}'{nearest(name, self.names)}; this checkpoint has: {known}",
+                f"unknown speaker '{name}'{nearest(name, self.names, cutoff=0.7)}; this checkpoint has: {known}",
                 remedy="Choose one of them with --speaker, or leave --speaker out for the first",
             )
         return self.names.index(name)

@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
 from amtts_core.config.sections import DataConfig, TrainingConfig
 from amtts_core.contract.backend import Backend
+from amtts_core.contract.check import checked_learner
 from amtts_core.contract.types import Batch
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.mixed_dataset import MixedDataset
@@ -114,7 +115,7 @@ class Trainer:
         backend.network.to(self.accelerator.device)
         self.processes.same_start(backend.network)
         prepare_blocks(backend, training)
-        self.learner = backend.learner()
+        self.learner = checked_learner(backend)
         if training.precision == "bf16" and self.accelerator.device.type == "cpu":
             require_sound(
                 self.learner.modules,

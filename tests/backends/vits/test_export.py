@@ -44,7 +44,9 @@ def quiet_voice(*, speakers: tuple[str, ...] = (), **model: object) -> VitsBacke
 
 
 def ours(backend: VitsBackend, text: str, speaker: str = "") -> np.ndarray:
-    request = SynthesisRequest(tokens=backend.text_tokenizer.encode(text), speaker=speaker)
+    request = SynthesisRequest(
+        tokens=backend.text_tokenizer.encode(text), speaker=backend.speakers.id_of(speaker)
+    )
     return backend.synthesize([request])[0]
 
 

@@ -67,7 +67,7 @@ def test_the_generator_runs_once_a_batch(backend: VitsBackend, examples: list[Ex
 def test_a_clip_shorter_than_the_segment_is_padded_and_its_padding_not_judged(backend: VitsBackend) -> None:
     hop = backend.config.mel.hop
     wave = np.random.default_rng(0).standard_normal(9 * hop).astype(np.float32) * 0.1
-    example = Example(id="short", tokens=[5, 6], features=backend.features(backend.config, wave).arrays)
+    example = Example(id="short", tokens=[5, 6], features=backend.features(wave).arrays)
     batch = backend.collate([example])
     assert batch["waveform"].shape[2] == backend.config.segment_frames * hop
     learner = backend.learner()
