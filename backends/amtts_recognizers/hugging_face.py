@@ -166,6 +166,10 @@ class CtcModel(_Model):
         known = (self._vocabulary.get(c, self._vocabulary.get(c.lower())) for c in word)
         return [n for n in known if n is not None and n not in (self._blank, self._space)]
 
+    def best_path(self, emissions: Emissions) -> list[int]:
+        """See `FrameRecognizer`."""
+        return [int(symbol) for symbol in emissions.log_probs.argmax(1)]
+
     def text_of(self, symbols: Sequence[int]) -> str:
         """See `FrameRecognizer`."""
         return "".join(self._processor.tokenizer.convert_ids_to_tokens(list(symbols)))

@@ -71,6 +71,10 @@ class FrameRecognizer(Recognizer, Protocol):
         """Ids of the symbols that are heard of a word; empty where nothing of it is known or heard."""
         ...
 
+    def best_path(self, emissions: Emissions) -> list[int]:
+        """The most probable symbol of every frame, blanks included, as it would be transcribed without a text."""
+        ...
+
     def text_of(self, symbols: Sequence[int]) -> str:
         """Letters of such ids."""
         ...

@@ -6,8 +6,9 @@ between two words; the pieces are aligned one by one, so time and memory grow wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from amtts_core.units import Seconds
 
 AGREE = 4
 """Symbols on both sides of a cut in which recognition and text have to agree."""
+UNSAID = 12
+"""Symbols of the text in a row of which nothing was recognized: these words are not in the recording."""
 PIECE = 15.0
 """Seconds from which on a piece is cut off."""
 GROWTH = 0.8
@@ -84,6 +87,11 @@ class Symbols:
             owner += [number] * len(known)
         return cls(ids, owner, list(words))
 
+    def without(self, words: Collection[int]) -> Symbols:
+        """The symbols of the other words; indices of words stay as they are."""
+        kept = [place for place, owner in enumerate(self.owner) if owner not in words]
+        return Symbols([self.ids[p] for p in kept], [self.owner[p] for p in kept], self.words)
+
 
 def align_text(recognizer: FrameRecognizer, waveform: np.ndarray, text: str) -> Alignment:
     """Times of the words of a normalized text.
@@ -106,8 +114,13 @@ def align_emissions(emissions: Emissions, words: Sequence[str], recognizer: Fram
         raise AmttsError(
             f"no word of {' '.join(words)[:40]!r} has a letter that recognizer '{recognizer.name}' knows"
         )
+    everything, pieces = symbols, iter([_Piece(0, len(emissions.log_probs), 0, len(symbols.ids))])
+    if len(emissions.log_probs) * emissions.frame_seconds > 2 * PIECE:
+        heard = _Heard(emissions, recognizer)
+        symbols = symbols.without(heard.unsaid(symbols))
+        pieces = _cut(emissions, symbols, heard)
     spans: dict[int, Span] = {}
-    for piece in _cut(emissions, symbols):
+    for piece in pieces:
         if piece.frames * (piece.last - piece.first) > MOST_CELLS:
             continue
         found = viterbi_spans(
@@ -119,7 +132,9 @@ def align_emissions(emissions: Emissions, words: Sequence[str], recognizer: Fram
             spans[piece.first + place] = Span(
                 span.start + piece.start, span.end + piece.start, span.confidence
             )
-    return _words(spans, symbols, emissions.frame_seconds, len(emissions.log_probs))
+    found_words = _words(spans, symbols, emissions.frame_seconds, len(emissions.log_probs))
+    unsaid = set(everything.owner) - set(symbols.owner)
+    return replace(found_words, missing=sorted({*found_words.missing, *unsaid}))
 
 
 @dataclass(frozen=True)
@@ -136,35 +151,54 @@ class _Piece:
         return self.end - self.start
 
 
-def _cut(emissions: Emissions, symbols: Symbols) -> Iterator[_Piece]:
+def _cut(emissions: Emissions, symbols: Symbols, heard: _Heard) -> Iterator[_Piece]:
     total, count = len(emissions.log_probs), len(symbols.ids)
     start = first = 0
-    if total * emissions.frame_seconds > 2 * PIECE:
-        for frame, place in _agreements(emissions, symbols):
-            if (frame - start) * emissions.frame_seconds >= PIECE:
-                yield _Piece(start, frame, first, place)
-                start, first = frame, place
+    for frame, place in heard.agreements(symbols):
+        if (frame - start) * emissions.frame_seconds >= PIECE:
+            yield _Piece(start, frame, first, place)
+            start, first = frame, place
     yield _Piece(start, total, first, count)
 
 
-def _agreements(emissions: Emissions, symbols: Symbols) -> Iterator[tuple[int, int]]:
-    """(frame, index of a word's first symbol) wherever recognition and text agree around the start of a word."""
-    from rapidfuzz.distance import Levenshtein
+class _Heard:
+    """What was recognized freely, and how it agrees with a text."""
 
-    heard, frames = free_path(emissions)
-    for block in Levenshtein.opcodes(heard, symbols.ids):
-        if block.tag != "equal":
-            continue
-        for step in range(AGREE, block.dest_end - block.dest_start - AGREE + 1):
-            place = block.dest_start + step
-            if symbols.owner[place] != symbols.owner[place - 1]:
-                said = block.src_start + step
-                yield (frames[said - 1] + frames[said] + 1) // 2, place
+    def __init__(self, emissions: Emissions, recognizer: FrameRecognizer) -> None:
+        self._symbols, self._frames = free_path(emissions, recognizer)
+
+    def unsaid(self, symbols: Symbols) -> set[int]:
+        """Words of long stretches of the text of which nothing was recognized."""
+        from rapidfuzz.distance import Levenshtein
+
+        gone: list[int] = []
+        for block in Levenshtein.opcodes(self._symbols, symbols.ids):
+            if block.tag == "insert" and block.dest_end - block.dest_start >= UNSAID:
+                gone += range(block.dest_start, block.dest_end)
+        missing = Counter(symbols.owner[place] for place in gone)
+        sizes = Counter(symbols.owner)
+        return {word for word, count in missing.items() if count == sizes[word]}
+
+    def agreements(self, symbols: Symbols) -> Iterator[tuple[int, int]]:
+        """(frame, index of a word's first symbol) wherever both agree around the start of a word."""
+        from rapidfuzz.distance import Levenshtein
+
+        frames = self._frames
+        for block in Levenshtein.opcodes(self._symbols, symbols.ids):
+            if block.tag != "equal":
+                continue
+            for step in range(AGREE, block.dest_end - block.dest_start - AGREE + 1):
+                place = block.dest_start + step
+                if symbols.owner[place] != symbols.owner[place - 1]:
+                    said = block.src_start + step
+                    yield (frames[said - 1] + frames[said] + 1) // 2, place
 
 
-def free_path(emissions: Emissions) -> tuple[list[int], list[int]]:
+def free_path(emissions: Emissions, recognizer: FrameRecognizer) -> tuple[list[int], list[int]]:
     """Symbols of the most probable path without a text, and the middle frame of each."""
-    best = emissions.log_probs.argmax(1)
+    best = np.array(recognizer.best_path(emissions))
+    if not len(best):
+        return [], []
     edges = np.flatnonzero(np.diff(best)) + 1
     starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(best)]])
     said = [

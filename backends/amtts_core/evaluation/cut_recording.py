@@ -21,6 +21,8 @@ from amtts_core.units import Seconds
 logger = logging.getLogger(__name__)
 MARGIN = 0.2
 """Seconds of a pause that stay at each end of an utterance."""
+EDGE = 0.05
+"""Seconds around a sentence that are recognized with it."""
 CLAUSE = 0.3
 """Seconds that a clause mark counts beside the pause itself where a long sentence is cut."""
 
@@ -91,18 +93,25 @@ def cut_recording(
     waveform = read_audio(audio, sample_rate=recognizer.sample_rate)
     emissions = recognizer.emissions([waveform])[0]
     alignment = align_emissions(emissions, words, recognizer)
-    placed = _by_sentence(sentences, alignment, settings)
-    cuts = [
-        _cut_of(group, placed, len(waveform) / recognizer.sample_rate) for group in _groups(placed, settings)
-    ]
-    return [_judged(cut, recognizer, waveform, settings) for cut in cuts]
+    placed = [_read(s, recognizer, waveform, settings) for s in _by_sentence(sentences, alignment, settings)]
+    seconds = len(waveform) / recognizer.sample_rate
+    return [_cut_of(group, placed, seconds, settings) for group in _groups(placed, settings)]
 
 
 @dataclass(frozen=True)
 class _Sentence:
+    """A sentence, or a piece of a long one, with its words' times and the errors of what was recognized there."""
+
     text: str
     words: list[WordTime]
     complete: bool
+    letters: int = 0
+    errors: int = 0
+    problem: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.complete and bool(self.words) and not self.problem
 
 
 def _by_sentence(
@@ -141,10 +150,8 @@ def _groups(sentences: Sequence[_Sentence], settings: CutSettings) -> list[list[
         before = sentences[groups[-1][-1]] if groups else None
         if (
             before is not None
-            and before.complete
-            and sentence.complete
-            and sentence.words
-            and before.words
+            and before.good
+            and sentence.good
             and sentence.words[-1].end - sentences[groups[-1][0]].words[0].start <= settings.longest
             and sentence.words[0].start - before.words[-1].end <= settings.join_gap
         ):
@@ -154,10 +161,11 @@ def _groups(sentences: Sequence[_Sentence], settings: CutSettings) -> list[list[
     return groups
 
 
-def _cut_of(group: list[int], sentences: Sequence[_Sentence], seconds: Seconds) -> Cut:
-    text = " ".join(sentences[number].text for number in group)
-    words = [word for number in group for word in sentences[number].words]
-    if not words or not all(sentences[number].complete for number in group):
+def _cut_of(group: list[int], sentences: Sequence[_Sentence], seconds: Seconds, settings: CutSettings) -> Cut:
+    chosen = [sentences[number] for number in group]
+    text = " ".join(sentence.text for sentence in chosen)
+    words = [word for sentence in chosen for word in sentence.words]
+    if not words or not all(sentence.complete for sentence in chosen):
         at = words[0].start if words else 0.0
         return Cut(
             text=text,
@@ -170,24 +178,26 @@ def _cut_of(group: list[int], sentences: Sequence[_Sentence], seconds: Seconds) 
     after = next((s.words[0].start for s in sentences[group[-1] + 1 :] if s.words), seconds)
     start = max(words[0].start - MARGIN, (before + words[0].start) / 2 if before else 0.0, 0.0)
     end = min(words[-1].end + MARGIN, (after + words[-1].end) / 2 if after < seconds else seconds)
-    return Cut(text=text, start=start, end=max(end, words[-1].end), words=words)
+    cer = sum(s.errors for s in chosen) / max(1, sum(s.letters for s in chosen))
+    problem = next((s.problem for s in chosen if s.problem), "")
+    if not problem and words[-1].end - words[0].start > settings.longest:
+        long = words[-1].end - words[0].start
+        problem = f"it is {long:.1f} s long without a pause, at most {settings.longest:g} s are kept"
+    return Cut(text=text, start=start, end=max(end, words[-1].end), words=words, cer=cer, problem=problem)
 
 
-def _judged(cut: Cut, recognizer: FrameRecognizer, waveform: np.ndarray, settings: CutSettings) -> Cut:
-    """The cut with its error rate, and a problem where that is too high or it is too long."""
-    if cut.problem:
-        return cut
-    rate = recognizer.sample_rate
-    samples = waveform[round(cut.start * rate) : round(cut.end * rate)]
-    spoken = " ".join(word.word for word in cut.words)
-    cer = text_errors(spoken, recognizer.transcribe([samples])[0].text, language=settings.language).cer.rate
+def _read(
+    sentence: _Sentence, recognizer: FrameRecognizer, waveform: np.ndarray, settings: CutSettings
+) -> _Sentence:
+    """The sentence with what was recognized where its words are, and a problem where that is something else."""
+    if not sentence.complete or not sentence.words:
+        return sentence
+    rate, words = recognizer.sample_rate, sentence.words
+    first, last = max(0.0, words[0].start - EDGE), words[-1].end + EDGE
+    samples = waveform[round(first * rate) : round(last * rate)]
+    spoken = " ".join(word.word for word in words)
+    cer = text_errors(spoken, recognizer.transcribe([samples])[0].text, language=settings.language).cer
     problem = ""
-    if cer > settings.max_cer:
-        problem = (
-            f"{cer:.0%} of its letters were recognized otherwise, at most {settings.max_cer:.0%} are allowed"
-        )
-    elif cut.end - cut.start > settings.longest + 2 * MARGIN:
-        problem = (
-            f"it is {cut.end - cut.start:.1f} s long without a pause, at most {settings.longest:g} s are kept"
-        )
-    return replace(cut, cer=cer, problem=problem)
+    if cer.rate > settings.max_cer:
+        problem = f"{cer.rate:.0%} of its letters were recognized otherwise, at most {settings.max_cer:.0%} are allowed"
+    return replace(sentence, letters=cer.length, errors=cer.errors, problem=problem)

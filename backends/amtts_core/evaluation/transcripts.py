@@ -47,7 +47,7 @@ def doubts(emissions: Emissions, words: Sequence[str], recognizer: FrameRecogniz
     from rapidfuzz.distance import Levenshtein
 
     symbols = Symbols.of(words, recognizer)
-    heard, frames = free_path(emissions)
+    heard, frames = free_path(emissions, recognizer)
     wrong = [0] * len(words)
     missing = [0] * len(words)
     place_of: dict[int, list[int]] = {}

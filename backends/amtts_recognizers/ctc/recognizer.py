@@ -15,7 +15,7 @@ from amtts_core.codec.fingerprint import weights_fingerprint
 from amtts_core.contract.recognizer import Emissions, Transcript
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_recognizers.ctc.backend import NAME, CtcBackend
-from amtts_recognizers.ctc.decode import collapsed
+from amtts_recognizers.ctc.decode import Spelling, best_path, collapsed
 from amtts_recognizers.ctc.learner import LEAST_PRIOR
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "synthetic-am"
@@ -42,6 +42,7 @@ class CtcRecognizer:
         self._backend, self._tokenizer = backend, backend.tokenizer
         state = {k: v for k, v in backend.network.state_dict().items() if torch.is_tensor(v)}
         self.identity = f"ctc:{weights_fingerprint(state)[:16]}:{backend.tokenizer.fingerprint()[:8]}"
+        self._spelling = Spelling.of(backend.tokenizer)
         self._space = next((n for n, s in enumerate(self._tokenizer.symbols()) if s in (" ", "▁")), None)
 
     @classmethod
@@ -76,6 +77,10 @@ class CtcRecognizer:
             if token in self._backend.audible and token != self._space
         ]
 
+    def best_path(self, emissions: Emissions) -> list[int]:
+        """See `FrameRecognizer`."""
+        return best_path(emissions.log_probs, self._spelling, blank=emissions.blank)
+
     def text_of(self, symbols: Sequence[int]) -> str:
         """See `FrameRecognizer`."""
         return self._tokenizer.decode(list(symbols))
@@ -90,10 +95,12 @@ class CtcRecognizer:
     def _read(self, waveform: np.ndarray, log_probs: Tensor) -> Transcript:
         if not len(waveform) or float(np.abs(waveform).max()) < QUIET:
             return Transcript(text="", confidence=1.0)
-        best, path = log_probs.max(-1)
-        text = self._tokenizer.decode(collapsed(path.tolist(), blank=self._tokenizer.pad_id))
-        said = best[path != self._tokenizer.pad_id]
-        confidence = float(said.exp().mean()) if len(said) else float(best.exp().mean())
+        blank = self._tokenizer.pad_id
+        path = best_path(log_probs.numpy(), self._spelling, blank=blank)
+        text = self._tokenizer.decode(collapsed(path, blank=blank))
+        chosen = log_probs.gather(1, torch.tensor(path)[:, None])[:, 0].exp()
+        said = chosen[torch.tensor(path) != blank]
+        confidence = float((said if len(said) else chosen).mean())
         return Transcript(text=" ".join(text.split()), confidence=confidence)
 
     def emissions(self, waveforms: Sequence[np.ndarray]) -> list[Emissions]:

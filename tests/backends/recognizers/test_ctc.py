@@ -20,7 +20,7 @@ from amtts_core.evaluation.text_errors import text_errors
 from amtts_recognizers.ctc.augment import augmented
 from amtts_recognizers.ctc.backend import NAME, CtcBackend, audible_ids
 from amtts_recognizers.ctc.config import AugmentConfig, CtcConfig
-from amtts_recognizers.ctc.decode import collapsed
+from amtts_recognizers.ctc.decode import Spelling, best_path, collapsed
 from amtts_recognizers.ctc.learner import CtcLearner
 from amtts_recognizers.ctc.network import CtcNetwork, normalized
 from amtts_recognizers.ctc.recognizer import CtcRecognizer
@@ -83,6 +83,57 @@ def test_loss_and_gradient_are_those_of_all_paths(weight: float) -> None:
 def test_a_path_loses_repeats_and_blanks() -> None:
     assert collapsed([0, 1, 1, 0, 1, 2, 2, 0], blank=0) == [1, 1, 2]
     assert collapsed([], blank=0) == []
+
+
+def spelled(path: tuple[int, ...]) -> bool:
+    """Whether every consonant (1, 2) gets a vowel (3, 4), and each vowel follows one; 5 is a space, 0 the blank.
+
+    A blank may stand between consonant and vowel, and not between two vowel symbols of one letter.
+    """
+    state = "free"
+    before = 0
+    for symbol in path:
+        if symbol in (1, 2):
+            if state == "open" and symbol != before:
+                return False
+            state = "open"
+        elif symbol in (3, 4):
+            if state == "free":
+                return False
+            state = "vowel"
+        elif symbol in (0, 5):
+            if symbol == 5 and state == "open":
+                return False
+            state = state if symbol == 0 and state == "open" else "free"
+        before = symbol
+    return state != "open"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_best_spelled_path_is_the_best_of_all(seed: int) -> None:
+    log_probs = np.log(np.random.default_rng(seed).dirichlet(np.ones(6), size=5)).astype(np.float32)
+    spelling = Spelling(
+        np.array([False, True, True, False, False, False]), np.array([0, 0, 0, 1, 1, 0], dtype=bool)
+    )
+    found = best_path(log_probs, spelling, blank=0)
+    paths = [p for p in itertools.product(range(6), repeat=5) if spelled(p)]
+    best = max(paths, key=lambda p: sum(log_probs[t, s] for t, s in enumerate(p)))
+    assert sum(log_probs[t, s] for t, s in enumerate(found)) == pytest.approx(
+        sum(log_probs[t, s] for t, s in enumerate(best)), abs=1e-5
+    )
+    assert spelled(tuple(found))
+
+
+def test_spelling_comes_from_the_symbols() -> None:
+    tokenizer = fidel_tokenizer()
+    spelling = Spelling.of(tokenizer)
+    assert spelling is not None
+    symbols = tokenizer.symbols()
+    assert {symbols[n] for n in np.flatnonzero(spelling.vowels)} >= {"+a", "+ɨ", "+wa"}
+    assert {symbols[n] for n in np.flatnonzero(spelling.consonants)} >= {"ል", "ጽ"}
+    assert not any(symbols[n] in " ።፩" for n in np.flatnonzero(spelling.consonants))
+    greedy = best_path(np.log(np.array([[0.1, 0.9], [0.8, 0.2]])), None, blank=0)
+    assert greedy == [1, 0]
 
 
 def test_padding_changes_nothing() -> None:
