@@ -132,7 +132,7 @@ class CtcModel(_Model):
             longest = max(len(w) for w in batch)
             for row, number in enumerate(group):  # padding has frames, too
                 frames = max(1, round(logits.shape[1] * len(waveforms[number]) / longest))
-                found[number] = logits[row, :frames]
+                found[number] = logits[row, :frames].clone()
         return found
 
     def transcribe(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
@@ -149,6 +149,7 @@ class CtcModel(_Model):
             )
         return out
 
+    @torch.inference_mode()
     def emissions(self, waveforms: Sequence[np.ndarray]) -> list[Emissions]:
         """See `FrameRecognizer`."""
         out = []

@@ -23,7 +23,14 @@ from amtts_core.evaluation.items import TestItem
 from amtts_core.evaluation.measures import RATE, Measures, Row
 from amtts_core.evaluation.settings import EvaluationSettings
 from amtts_core.evaluation.summary import Finding, Summary, compare, subsets_of, summarize
-from amtts_core.evaluation.systems import RECORDINGS, CheckpointSystem, RecordedSystem, Spoken, System
+from amtts_core.evaluation.systems import (
+    RECORDINGS,
+    CheckpointSystem,
+    RecordedSystem,
+    Spoken,
+    System,
+    at_rate,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +129,10 @@ def _measured(
     done = 0
     speech = system.spoken(items)
     while batch := list(islice(speech, settings.batch)):
-        recordings = {} if system.name == RECORDINGS else _recordings(batch)
-        yield from measures.rows(batch, recordings, system=system.name)
+        if system.name == RECORDINGS:
+            yield from measures.rows(batch, {}, system=system.name, others=_other_recordings(batch))
+        else:
+            yield from measures.rows(batch, _recordings(batch), system=system.name)
         done += len(batch)
         if on_progress:
             on_progress(system.name, done, len(items))
@@ -139,6 +148,17 @@ def _recordings(batch: Sequence[Spoken]) -> dict[str, np.ndarray]:
             found[item.id] = read_audio(
                 item.audio, sample_rate=RATE, offset=item.offset, duration=item.duration or None
             )
+    return found
+
+
+def _other_recordings(batch: Sequence[Spoken]) -> dict[str, np.ndarray]:
+    """For each recording another one of the same speaker: how alike recordings of one speaker are is the floor."""
+    found = {}
+    for place, spoken in enumerate(batch):
+        for other in (*batch[place + 1 :], *batch[:place]):
+            if other.item.speaker == spoken.item.speaker:
+                found[spoken.item.id] = at_rate(other.waveform, other.rate, RATE)
+                break
     return found
 
 

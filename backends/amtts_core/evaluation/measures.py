@@ -85,13 +85,21 @@ class Measures:
             if "alignment" in settings.metrics and not isinstance(self.recognizer, FrameRecognizer):
                 self.skipped["alignment"] = f"recognizer '{self.recognizer.name}' does not tell frames"
 
-    def rows(self, batch: Sequence[Spoken], recordings: dict[str, np.ndarray], *, system: str) -> list[Row]:
+    def rows(
+        self,
+        batch: Sequence[Spoken],
+        recordings: dict[str, np.ndarray],
+        *,
+        system: str,
+        others: dict[str, np.ndarray] | None = None,
+    ) -> list[Row]:
         """One row each.
 
         Args:
             batch: utterances.
             recordings: item id -> recording (T,) at 16 kHz, of those items that have one.
             system: name.
+            others: item id -> another recording (T,) of its speaker at 16 kHz, for similarity alone.
         """
         waves = [at_rate(spoken.waveform, spoken.rate, RATE) for spoken in batch]
         keys = [content_key(VERSION, wave) for wave in waves]
@@ -115,6 +123,10 @@ class Measures:
             recording = recordings.get(spoken.item.id)
             if recording is not None:
                 self._against(row, wave, recording, key)
+            other = (others or {}).get(spoken.item.id)
+            if other is not None and wave.any() and other.any():
+                pair = content_key(key, other)
+                row.figures |= self._cached("speaker", pair, partial(self._similarity, wave, other))
             if spoken.took is not None and row.figures.get("seconds"):
                 row.figures["real_time_factor"] = spoken.took / row.figures["seconds"]
             rows.append(row)
