@@ -44,7 +44,7 @@ class ToyBackend(Backend[ToyConfig]):
         presets={"tiny": {}, "wide": {"width": 64}},
         training_defaults={
             "training": {"max_steps": 7, "optim": {"learning_rate": 0.5}},
-            "data": {"batch_frames": 11},
+            "data": {"batch_seconds": 11},
         },
     )
 

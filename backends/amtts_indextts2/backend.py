@@ -84,7 +84,7 @@ class IndexTTS2Backend(Backend[IndexTTS2Config]):
         ),
         presets=PRESETS,
         training_defaults={
-            "data": {"batch_frames": 6000},
+            "data": {"batch_seconds": 120.0},
             "training": {
                 "max_steps": 20000,
                 "optim": {"learning_rate": 5e-4, "warmup_steps": 300, "weight_decay": 0.01},

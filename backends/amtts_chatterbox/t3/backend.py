@@ -85,7 +85,7 @@ class ChatterboxT3Backend(Backend[T3Config]):
         ),
         presets=PRESETS,
         training_defaults={
-            "data": {"batch_frames": 4000},
+            "data": {"batch_seconds": 160.0},
             "training": {"optim": {"learning_rate": 3e-4, "betas": (0.9, 0.95), "weight_decay": 0.05}},
         },
         speakers=SpeakerConditioning(tables=("voices.vectors", "voices.prompts", "voices.prompt_lengths")),

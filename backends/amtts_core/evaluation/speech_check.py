@@ -11,7 +11,7 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +32,13 @@ from amtts_core.evaluation.text_errors import text_errors
 from amtts_core.storage.atomic import replace_text
 from amtts_core.synthesis.engine import Synthesizer
 from amtts_core.text.normalize import Normalizer
-from amtts_core.training.callbacks.base import Callback, Outcome
+from amtts_core.training.callbacks.base import Callback, TrainingOutcome
+from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from amtts_core.contract.backend import Backend
-    from amtts_core.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 PREFIX = "val/speech/"
@@ -123,39 +123,34 @@ def _similarity(wave: np.ndarray, recording: np.ndarray) -> float:
     return similarity(encoder.embed(wave * (rms(recording) / rms(wave))), encoder.embed(recording))
 
 
-@dataclass
 class SpeechCheck(Callback):
     """The callback.
 
-    Attributes:
+    Args:
         normalizer: of the corpus.
         texts: what is spoken.
         recognizer: reads it.
-        history: step -> figures, in order; the first of a run that began from existing weights is that of the start.
+
+    Attributes:
+        history: step -> figures, in order; step 0 is there where a run began from existing weights.
     """
 
-    normalizer: Normalizer
-    texts: list[CheckText]
-    recognizer: Recognizer
-    history: dict[int, dict[str, float]] = field(default_factory=dict)
-    _trainer: Trainer | None = None
-    _losses: list[float] = field(default_factory=list)
-    _warned: bool = False
+    def __init__(self, normalizer: Normalizer, texts: Sequence[CheckText], recognizer: Recognizer) -> None:
+        self.normalizer, self.texts, self.recognizer = normalizer, texts, recognizer
+        compared = any(item.recording is not None for item in texts)
+        names = ("cer", "words_wrong", *(["similarity"] if compared else []))
+        self.metric_names = [PREFIX + name for name in names]
+        self.history: dict[int, dict[str, float]] = {}
+        self._state: RunState | None = None
+        self._losses: list[float] = []
+        self._warned = False
 
-    @property
-    def metric_names(self) -> list[str]:
-        """What `validated` adds to a validation."""
-        names = ["cer", "words_wrong"]
-        if any(item.recording is not None for item in self.texts):
-            names.append("similarity")
-        return [PREFIX + name for name in names]
-
-    def started(self, trainer: Trainer) -> None:
+    def started(self, state: RunState) -> None:
         """Measures existing weights before the first step; a resumed run goes on with what stands in its file."""
-        self._trainer = trainer
-        if trainer.step:
-            self.history = _stored(trainer.run / REPORT)
-        elif trainer.info.started_from:
+        self._state = state
+        if state.step:
+            self.history = _stored(state.folder / REPORT)
+        elif state.info.started_from:
             self._measure(0)
             self._write()
             logger.info("speech check of the weights it begins with: %s", _shown(self.history[0]))
@@ -169,7 +164,7 @@ class SpeechCheck(Callback):
         self._warn_of_rise(step)
         self._write()
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         """Tells whether tuning made the voice worse than the weights it began with."""
         if 0 not in self.history or len(self.history) < 2:
             return
@@ -180,8 +175,8 @@ class SpeechCheck(Callback):
             logger.warning("tuning made the voice worse than the weights it began with: %s", told)
 
     def _measure(self, step: int) -> dict[str, float]:
-        assert self._trainer is not None
-        with torch.random.fork_rng(), self._trainer.as_spoken() as backend:
+        assert self._state is not None
+        with torch.random.fork_rng(), self._state.inference_weights() as backend:
             self.history[step] = measure_speech(backend, self.normalizer, self.texts, self.recognizer)
         return self.history[step]
 
@@ -202,15 +197,15 @@ class SpeechCheck(Callback):
             )
 
     def _write(self) -> None:
-        assert self._trainer is not None
+        assert self._state is not None
         rows: dict[str, Any] = {str(step): figures for step, figures in self.history.items()}
         values = {
             "recognizer": self.recognizer.identity,
             "texts": [t.text for t in self.texts],
             "steps": rows,
         }
-        self._trainer.run.mkdir(parents=True, exist_ok=True)
-        replace_text(self._trainer.run / REPORT, json.dumps(values, ensure_ascii=False, indent=1) + "\n")
+        self._state.folder.mkdir(parents=True, exist_ok=True)
+        replace_text(self._state.folder / REPORT, json.dumps(values, ensure_ascii=False, indent=1) + "\n")
 
 
 def worse(before: dict[str, float], after: dict[str, float]) -> list[str]:

@@ -106,7 +106,7 @@ class MadeOnce(Generic[Made]):
     def of(self, network: nn.Module, key: Any, make: Callable[[], Made]) -> Made:
         """`make()`, or what it gave before for the same `key` and the same weights; one key a network is kept."""
         tensors = list(network.parameters())
-        if any(tensor.is_inference() for tensor in tensors):  # they do not tell when they change
+        if any(tensor.is_inference() for tensor in tensors):  # they have no version counter
             return make()
         state = (key, sum(t._version for t in tensors), tensors[0].data_ptr(), tensors[0].device)
         kept = self._kept.get(network)

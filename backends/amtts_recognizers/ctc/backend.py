@@ -38,7 +38,7 @@ class CtcBackend(Backend[CtcConfig]):
         blocks=Blocks(),
         batch_statistics=BatchStatistics(),
         training_defaults={
-            "data": {"batch_frames": 5000, "max_utterances": 32},
+            "data": {"batch_seconds": 50.0, "max_utterances": 32},
             "training": {
                 "max_steps": 4000,
                 "sample_every": 0,  # it does not speak

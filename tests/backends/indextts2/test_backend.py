@@ -14,7 +14,8 @@ from tiny_voice import fidel_tokenizer, make_corpus, overfit, tiny_config, tiny_
 from amtts_core.checkpoints.checkpoint import load_strict, read_checkpoint
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.training.statistics import SingleProcess
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
@@ -41,7 +42,7 @@ def run(model: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("run")
     config, kind = tiny_config("indextts2", model=model)
     data = make_corpus(folder / "data", train_items=6, val_items=2, speakers=("ሀና", "በላይ"))
-    train(config, kind, data=data, run=folder / "run")
+    train(config, kind, RunOptions(data=data, run=folder / "run"))
     return folder / "run"
 
 
@@ -99,7 +100,7 @@ def test_settings_of_speaking_that_are_wrong_are_told(
 
 
 def test_a_start_with_other_sizes_says_what_to_leave_out(run: Path) -> None:
-    start = open_start(run)
+    start = open_init_weights(run)
     config, kind = tiny_config("indextts2", model={**start.model, "num_latents": 3, "dropout": 0.5})
     backend = kind(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer(), speakers=("ሀና", "በላይ"))
     with pytest.raises(CheckpointError, match=r"shape .*: leave model\.num_latents out$"):

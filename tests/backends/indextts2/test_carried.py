@@ -16,7 +16,8 @@ from vocabularies import write_gpt
 
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.errors import CheckpointError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_indextts2.backend import IndexTTS2Backend
 from amtts_indextts2.carried import resampled_rows
@@ -158,14 +159,14 @@ def test_other_sizes_are_told_and_a_run_trains(
     ):
         begun(official, {**dac, "model_dim": 32, "heads": 2})
     corpus = make_corpus(tmp_path / "corpus", train_items=3, val_items=1)
-    start = open_start(official, backend="indextts2", tokenizer=corpus / "tokenizer")
+    start = open_init_weights(official, backend="indextts2", tokenizer=corpus / "tokenizer")
     with caplog.at_level(logging.WARNING):
         config, kind = tiny_config(
             "indextts2",
             model={**start.model, **dac, "max_mel_tokens": 60, "max_text_tokens": 30},
             training={"max_steps": 1, "optim": {"learning_rate": 1e-9}},
         )
-        train(config, kind, data=corpus, run=tmp_path / "run", start=start, jobs=1)
+        train(config, kind, RunOptions(data=corpus, run=tmp_path / "run", init=start, jobs=1))
     weights = read_checkpoint(tmp_path / "run").weights()
     published = torch.load(official, weights_only=True)["mel_pos_embedding.emb.weight"]
     torch.testing.assert_close(weights["speech.positions.weight"][:POSITIONS], published, atol=1e-6, rtol=0)
@@ -177,8 +178,10 @@ def test_published_weights_are_read_with_their_own_tokenizer(
 ) -> None:
     checkpoint, tokenizer = published(tmp_path / "old", "indextts2")
     corpus = make_corpus(tmp_path / "corpus", train_items=2, val_items=1)
-    start = open_start(checkpoint, backend="indextts2", tokenizer=tokenizer)
+    start = open_init_weights(checkpoint, backend="indextts2", tokenizer=tokenizer)
     config, kind = tiny_config("indextts2", model={**start.model, **dac}, training={"max_steps": 1})
-    train(config, kind, data=corpus, run=tmp_path / "run", tokenizer=tokenizer, start=start, jobs=1)
+    train(
+        config, kind, RunOptions(data=corpus, run=tmp_path / "run", tokenizer=tokenizer, init=start, jobs=1)
+    )
     assert read_checkpoint(tmp_path / "run").info.vocab_size == start.tokenizer.vocab_size
     assert "unknown to the tokenizer" in caplog.text

@@ -22,9 +22,10 @@ from amtts_core.checkpoints.checkpoint import find_checkpoint, read_checkpoint
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.finetune.trainable import parameter_kinds
 from amtts_core.run.datasets import RunData, encode_prompts, load_data
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.settings import merged
 from amtts_indextts2.backend import IndexTTS2Backend
@@ -79,7 +80,7 @@ def frozen_run(corpus: Path, published: Path, model: dict[str, Any], tmp_path_fa
 
 def from_published(published: Path, model: dict[str, Any]) -> dict[str, Any]:
     own = {k: v for k, v in model.items() if k not in ("speaker", "emotion")}
-    return merged(open_start(published).model, own)
+    return merged(open_init_weights(published).model, own)
 
 
 def learn(
@@ -88,8 +89,8 @@ def learn(
     resume = changes.pop("resume", False)
     training = {"max_steps": 4, "validate_every": 2, "save_every": 2, **changes}
     config, kind = tiny_config("indextts2", model=model, training=training)
-    begun = open_start(start) if start else None
-    train(config, kind, data=corpus, run=run, start=begun, resume=resume, jobs=1)
+    begun = open_init_weights(start) if start else None
+    train(config, kind, RunOptions(data=corpus, run=run, init=begun, resume=resume, jobs=1))
 
 
 def build(model: dict[str, Any], **changes: Any) -> IndexTTS2Backend:
@@ -356,7 +357,7 @@ def test_encoders_learn_where_they_are_told_to_and_voices_follow(
 
 
 def test_a_table_of_speakers_begins_as_the_voices(frozen_run: Path, corpus: Path, tmp_path: Path) -> None:
-    start = open_start(frozen_run)
+    start = open_init_weights(frozen_run)
     own = {**start.model, "conditioning": "table", "voice_model": "gone"}
     slow = {"optim": {"learning_rate": 1e-9, "weight_decay": 0.0}}
     learn(corpus, tmp_path / "run", own, start=frozen_run, max_steps=1, **slow)
@@ -377,7 +378,7 @@ def test_encoders_have_a_rate_of_their_own(model: dict[str, Any], caplog: pytest
     assert own == {name for name, _ in backend.network.named_parameters() if name.startswith(CONDITIONERS)}
     assert not caplog.text
     parameter_kinds(build(model), config.training)
-    assert "no encoder of clips learns" in caplog.text
+    assert "no encoder of reference audio is trained" in caplog.text
 
 
 def test_encoders_that_never_learnt_are_not_frozen_in_silence(
@@ -446,7 +447,7 @@ def test_from_recordings_to_speech_by_the_command_line(
     options: list[object] = ["--data", data, "--out", run, "--jobs", 1]
     given = {**settings(w2v), "codec": "dac", "codec_weights": model["codec_weights"]}
     given["head"] = "{kind: dac, num_codebooks: 3, cardinality: 16}"
-    quick = {"training.sample_every": 0, "training.tensorboard": "false", "data.batch_frames": 300}
+    quick = {"training.sample_every": 0, "training.tensorboard": "false", "data.batch_seconds": 6}
     for name, value in [*((f"model.{k}", v) for k, v in given.items()), *quick.items()]:
         options += ["--set", f"{name}={value}"]
     done = call("train", "--from", published, *options, "--max-steps", 3)

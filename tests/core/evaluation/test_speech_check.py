@@ -85,8 +85,8 @@ def check(
     monkeypatch.setattr(speech_check, "measure_speech", lambda *_: next(given))
     found = SpeechCheck(None, [CheckText("ሰላም")], SimpleNamespace(identity="r"))  # type: ignore[arg-type]
     about = SimpleNamespace(started_from=started_from)
-    trainer = SimpleNamespace(step=0, run=tmp_path, info=about, as_spoken=lambda: nullcontext(None))
-    found.started(trainer)  # type: ignore[arg-type]
+    state = SimpleNamespace(step=0, folder=tmp_path, info=about, inference_weights=lambda: nullcontext(None))
+    found.started(state)  # type: ignore[arg-type]
     return found
 
 
@@ -150,7 +150,7 @@ def test_a_resumed_run_remembers_its_start(tmp_path: Path, monkeypatch: pytest.M
     callback = check(tmp_path, [{"cer": 0.05, "words_wrong": 0.1}], monkeypatch, started_from="x")
     assert (tmp_path / REPORT).is_file()
     resumed = SpeechCheck(None, callback.texts, callback.recognizer)  # type: ignore[arg-type]
-    resumed.started(SimpleNamespace(step=10, run=tmp_path, info=SimpleNamespace(started_from="x")))  # type: ignore[arg-type]
+    resumed.started(SimpleNamespace(step=10, folder=tmp_path, info=SimpleNamespace(started_from="x")))  # type: ignore[arg-type]
     assert resumed.history == {0: {"cer": 0.05, "words_wrong": 0.1}}
 
 

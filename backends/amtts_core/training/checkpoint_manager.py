@@ -14,7 +14,7 @@ from amtts_core.checkpoints.folders import checkpoints_of, damage, write_pointer
 from amtts_core.contract.tokenizer import TextTokenizer
 
 
-def put_back(run: Path) -> None:
+def restore_replaced(run: Path) -> None:
     """Restores a checkpoint that was being replaced by another of the same step when the process was killed."""
     for replaced in (run / "checkpoints").glob(".step-*.old"):
         folder = replaced.with_name(replaced.name.removeprefix(".").removesuffix(".old"))
@@ -22,7 +22,7 @@ def put_back(run: Path) -> None:
             replaced.rename(folder)
 
 
-class CheckpointKeeper:
+class CheckpointManager:
     """Writes the checkpoints of one run and removes old ones, never the best nor the last sound one.
 
     Args:
@@ -33,12 +33,15 @@ class CheckpointKeeper:
     def __init__(self, run: Path, *, keep: int) -> None:
         self._run = run
         self._keep = keep
-        put_back(run)
-        for remains in (run / "checkpoints").glob(".step-*"):  # of a save that was killed
+
+    def clean(self) -> None:
+        """Removes what a save that was killed left behind."""
+        restore_replaced(self._run)
+        for remains in (self._run / "checkpoints").glob(".step-*"):
             shutil.rmtree(remains)
 
     def repair(self, step: int, best_step: int | None) -> None:
-        """Points `latest` and `best` where the state resumed from says: a kill may come before a pointer moves."""
+        """Points `latest` and `best` at the steps of the resumed state: a kill may come before a pointer is moved."""
         for name, number in (("latest", step), ("best", best_step)):
             folder = self._run / "checkpoints" / f"step-{number or 0:08d}"
             if number is not None and folder.is_dir():
@@ -64,7 +67,7 @@ class CheckpointKeeper:
         return folder
 
     def _rotate(self, written: Path, *, best: str) -> None:
-        # Later ones were damaged when this run was resumed; counting them would remove the one just written.
+        # Later ones were damaged when this run was resumed: counting them would remove the one just written.
         folders = [folder for folder in checkpoints_of(self._run) if folder.name <= written.name]
         kept = folders[-self._keep :]
         old = [folder for folder in folders[: -self._keep] if folder.name != best]

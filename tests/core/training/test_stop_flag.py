@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from amtts_core.training.stop import StopFlag
+from amtts_core.training.stop_flag import StopFlag
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,7 +1,7 @@
 """Pause and stop from another process, through the file `control` in the run folder.
 
 echo stop > run/control      saves at the next step boundary and ends
-echo pause > run/control     saves, then waits; remove the file (or write `go`) to go on
+echo pause > run/control     saves, then waits; remove the file (or write `go`) to continue
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import Literal
 
 from amtts_core.storage.atomic import replace_text
 
@@ -19,32 +20,29 @@ WORDS = ("stop", "pause", "go")
 
 
 class ControlFile:
-    """Reads the control file at most every half second. A word left from an earlier run is removed at the start."""
+    """Reads the control file at most every half second.
+
+    Args:
+        run: folder of the run.
+    """
 
     def __init__(self, run: Path) -> None:
         self._path = run / "control"
         self._next = 0.0
-        self._path.unlink(missing_ok=True)
 
-    def word(self) -> str:
-        """ "stop", "pause" or an empty string."""
+    def word(self) -> Literal["", "pause", "stop"]:
+        """What the file says; "go" counts as nothing."""
         now = time.monotonic()
         if now < self._next:
             return ""
         self._next = now + CHECK_EVERY
         return self._read()
 
-    def wait(self) -> str:
-        """Waits while the file says "pause"; returns "stop" or an empty string."""
-        while (word := self._read()) == "pause":
-            time.sleep(CHECK_EVERY)
-        return word
-
     def clear(self) -> None:
-        """Takes the word back."""
+        """Removes the file."""
         self._path.unlink(missing_ok=True)
 
-    def _read(self) -> str:
+    def _read(self) -> Literal["", "pause", "stop"]:
         try:
             word = self._path.read_text(encoding="utf-8").strip().lower()
         except FileNotFoundError:
@@ -54,7 +52,7 @@ class ControlFile:
             return ""
         if word and word not in WORDS:
             logger.warning("%s says '%s'; known words: %s", self._path, word[:40], ", ".join(WORDS))
-        return word if word in ("stop", "pause") else ""
+        return "stop" if word == "stop" else "pause" if word == "pause" else ""
 
 
 def send(run: Path, word: str) -> None:
