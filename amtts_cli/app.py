@@ -27,13 +27,13 @@ COMMANDS = (
     "synthesize",
     "evaluate",
     "align",
-    "feedback",
     "export",
     "validate-e2e",
     "config",
     "backends",
+    "feedback",
 )
-"""In the order of a user's work. `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
+"""In the order of a user's work; groups of commands last, as the help shows them. `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
 
 INTERRUPTED = 130
 
