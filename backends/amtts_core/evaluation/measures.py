@@ -185,13 +185,7 @@ class Measures:
             return
         if not wave.any():
             return
-        name = content_key("alignment", recognizer.identity, key, item.reference)
-        stored = self._cache.get(name)
-        if stored is None:
-            found = _aligned(recognizer, wave, item.reference)
-            stored = [asdict(word) for word in found.words]
-            self._cache.put(name, stored)
-        words = [_word_time(values) for values in stored]
+        words = self._word_times(recognizer, wave, key, item.reference)
         row.words = [(w.word, w.start, w.end, w.confidence) for w in words]
         if words:
             row.figures |= pause_figures(words, wave, RATE) | sound_around(words, wave, RATE)
@@ -199,6 +193,16 @@ class Measures:
             marked = marked_symbols(item.reference, recognizer)
             if len(marked) == len(words):
                 row.figures |= gemination_ratio(words, marked)
+
+    def _word_times(
+        self, recognizer: FrameRecognizer, wave: np.ndarray, key: str, reference: str
+    ) -> list[WordTime]:
+        name = content_key("alignment", recognizer.identity, key, reference)
+        stored = self._cache.get(name)
+        if stored is None:
+            stored = [asdict(word) for word in _aligned(recognizer, wave, reference).words]
+            self._cache.put(name, stored)
+        return [_word_time(values) for values in stored]
 
     def _quality(self, wave: np.ndarray) -> dict[str, float]:
         if not wave.any():
@@ -214,9 +218,20 @@ class Measures:
         if wave.any() and recording.any():
             row.figures |= self._cached("speaker", pair, lambda: self._similarity(wave, recording))
             row.figures |= self._cached("prosody", pair, lambda: self._prosody(wave, recording))
-        other = signal_figures(recording, RATE)
-        if row.figures.get("speech_seconds") and other["speech_seconds"]:
-            row.figures["duration_ratio"] = row.figures["speech_seconds"] / other["speech_seconds"]
+        length, theirs = (
+            self._length(row, wave, key),
+            self._length(row, recording, content_key(VERSION, recording)),
+        )
+        if length and theirs:
+            row.figures["duration_ratio"] = length / theirs
+
+    def _length(self, row: Row, wave: np.ndarray, key: str) -> float:
+        """Seconds from the first to the last word, or without silence at the ends where words have no times."""
+        recognizer = self.recognizer
+        if isinstance(recognizer, FrameRecognizer) and "alignment" in self._settings.metrics and wave.any():
+            words = self._word_times(recognizer, wave, key, row.reference)
+            return words[-1].end - words[0].start if words else 0.0
+        return signal_figures(wave, RATE)["speech_seconds"]
 
     def _similarity(self, wave: np.ndarray, recording: np.ndarray) -> dict[str, float]:
         encoder = self._model("speaker", speaker_encoder)
@@ -230,8 +245,11 @@ class Measures:
         )
         first, second = detect(recording), detect(wave)
         found = {"mcd_db": distortion} | prosody.pitch_differences(first, second, path)
-        if (middle := prosody.median_pitch(second)) is not None:
+        middle, theirs = prosody.median_pitch(second), prosody.median_pitch(first)
+        if middle is not None:
             found["f0_median_hz"] = middle
+            if theirs is not None:
+                found["pitch_shift"] = abs(12 * float(np.log2(middle / theirs)))
         return found
 
 

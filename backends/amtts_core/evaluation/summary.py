@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from amtts_core.evaluation.intervals import Comparison, Estimate, compare_means, compare_ratios, mean, ratio
 from amtts_core.evaluation.items import IN_DOMAIN
 from amtts_core.evaluation.measures import Row
+from amtts_core.evaluation.systems import RECORDINGS
 from amtts_core.evaluation.text_errors import (
     EARLY_STOP,
     RUN_ON,
@@ -46,7 +47,7 @@ LEAST_CHANGE: dict[str, float] = {
     "dnsmos_background": 0.2,
     "speaker_similarity": 0.05,
     "duration_ratio": 0.05,
-    "f0_rmse_semitones": 1.0,
+    "pitch_shift": 1.0,
     "pause_clause": 0.1,
     "pause_sentence": 0.1,
     "sound_after": 0.2,
@@ -150,7 +151,7 @@ def compare(first: Sequence[Row], second: Sequence[Row], *, seed: int = 0) -> li
                     first=pairs[0][0].system,
                     second=pairs[0][1].system,
                     comparison=comparison,
-                    verdict=_verdict(name, comparison),
+                    verdict=_verdict(name, comparison, against=pairs[0][0].system),
                 )
             )
     return found
@@ -172,10 +173,12 @@ def _compare_figure(name: str, pairs: Sequence[tuple[Row, Row]], seed: int) -> C
     return compare_means([a for a, _ in values], [b for _, b in values], seed=seed)
 
 
-def _verdict(name: str, comparison: Comparison) -> str:
+def _verdict(name: str, comparison: Comparison, *, against: str) -> str:
     change = comparison.difference.value
     if not comparison.significant or abs(change) < LEAST_CHANGE[name]:
         return ""
+    if against == RECORDINGS and name == "speaker_similarity" and change > 0:
+        return ""  # the floor is the similarity of two recordings; a copy of the same text is closer
     if name in EITHER_WAY:
         return "different"
     return "better" if (change > 0) == (name in MORE_IS_BETTER) else "worse"
@@ -183,12 +186,12 @@ def _verdict(name: str, comparison: Comparison) -> str:
 
 def worst_first(rows: Mapping[str, Sequence[Row]]) -> list[str]:
     """Item ids, the worst first: by errors of any system beyond those of the recordings, then by predicted quality."""
-    floor = {row.id: row for row in rows.get("recordings", ())}
+    floor = {row.id: row for row in rows.get(RECORDINGS, ())}
 
     def badness(name: str) -> tuple[float, float]:
         worst, quality = 0.0, 0.0
         for system, of_system in rows.items():
-            if system == "recordings":
+            if system == RECORDINGS:
                 continue
             for row in of_system:
                 if row.id == name:
