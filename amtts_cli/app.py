@@ -33,7 +33,9 @@ COMMANDS = (
     "backends",
     "feedback",
 )
-"""In the order of a user's work; groups of commands last, as the help shows them. `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
+"""In the order of a user's work; groups of commands last, as the help shows them.
+
+`commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
 
 INTERRUPTED = 130
 

@@ -61,7 +61,7 @@ FIGURES: dict[str, Label] = {
         "x recording",
         3,
         "same",
-        "first to last word; without word times, without silence at the ends",
+        "from the first to the last word",
     ),
     "letters_per_second": Label("pace", "letters/s", 1, "same", ""),
     "pause_clause": Label("pause at ፣", "s", 2, "same", "silence at ፣ ፤ ፥"),
