@@ -31,6 +31,7 @@ COMMANDS = (
     "validate-e2e",
     "config",
     "backends",
+    "doctor",
     "feedback",
 )
 """In the order of a user's work; groups of commands last, as the help shows them.

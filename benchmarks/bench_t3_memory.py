@@ -60,7 +60,7 @@ def measured(name: str, layers: int, *, recompute: bool | None = None) -> tuple[
     choose_parameters(backend, config.training, new_tokens=[5], pretrained=True)
     prepare_blocks(backend, config.training)
     weights = sum(p.numel() * 4 for p in backend.network.parameters())
-    weights += (ROWS - len(backend.network.text_embedding.weight)) * 2 * settings.hidden * 4
+    weights += (ROWS - len(backend.network.text.embedding.weight)) * 2 * settings.hidden * 4
     learnt = sum(p.numel() * 12 for p in backend.network.parameters() if p.requires_grad)
     own = {p.untyped_storage().data_ptr() for p in backend.network.parameters()}
     kept: dict[int, int] = {}

@@ -93,7 +93,7 @@ def train_from(
 def text_tables(backend: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Published text tensors under the names of our networks."""
     names = {
-        "chatterbox": {"text_embedding.weight": "text_emb.weight", "text_head.weight": "text_head.weight"},
+        "chatterbox": {"text.embedding.weight": "text_emb.weight", "text.head.weight": "text_head.weight"},
         "indextts2": {
             "text.embedding.weight": "text_embedding.weight",
             "text.head.weight": "text_head.weight",
