@@ -9,7 +9,7 @@ import typer
 
 from amtts_cli import console
 from amtts_cli.devices import usable_device
-from amtts_cli.options import Json
+from amtts_cli.options import ExecutorName, Json
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def evaluate(
         ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
+    executor: ExecutorName = "local",
+    jobs: Annotated[int, typer.Option("--jobs", min=0, help="Processes; 0 uses every core.")] = 1,
     json: Json = False,
 ) -> None:
     """Measure voices: errors by a recognizer beside its floor, naturalness, similarity, prosody, with intervals.
@@ -122,7 +124,15 @@ def evaluate(
                 tasks[system] = progress.add_task(system, total=total, note="")
             progress.update(tasks[system], completed=done)
 
-        found = measure(systems, items, settings=settings, work=out / "work", on_progress=tell)
+        found = measure(
+            systems,
+            items,
+            settings=settings,
+            work=out / "work",
+            executor=executor,
+            jobs=jobs,
+            on_progress=tell,
+        )
     write_json(found, out / "report.json")
     write_page(found, out / "report.html", title=f"Evaluation {out.resolve().name}", played=players)
     if listening_test is not None:

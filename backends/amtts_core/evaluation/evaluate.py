@@ -8,15 +8,17 @@ from __future__ import annotations
 import logging
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from amtts_core.audio.io import read_audio
+from amtts_core.corpus.executors import choose_executor
 from amtts_core.errors import AmttsError
 from amtts_core.evaluation.cache import ScoreCache
 from amtts_core.evaluation.items import TestItem
@@ -70,6 +72,8 @@ def evaluate(
     *,
     settings: EvaluationSettings | None = None,
     work: Path,
+    executor: str = "local",
+    jobs: int = 1,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
     """Measures every system on every item, the recordings of the items among them.
@@ -81,7 +85,9 @@ def evaluate(
         systems: sources of speech, each with a name of its own.
         items: what they speak.
         settings: what is measured.
-        work: folder for speech and cached scores.
+        work: folder for speech and cached scores; other machines of an executor need it under the same path.
+        executor: "local" or "ray".
+        jobs: batches at a time; 0 as many as there are cores. One local job works in this process.
         on_progress: called with (system, items done, items in all).
 
     Raises:
@@ -91,21 +97,44 @@ def evaluate(
     settings = settings or EvaluationSettings()
     _check(systems, items)
     began = time.monotonic()
-    cache = ScoreCache(work / "scores.sqlite")
+    cache = work / "scores.sqlite"
+    every: list[System] = [*([RecordedSystem()] if any(item.audio for item in items) else []), *systems]
+    found = Evaluation(items=list(items), rows={system.name: [] for system in every})
+    recognizer = _measures(settings, cache).recognizer
+    if recognizer is not None:
+        found.recognizer = {"name": recognizer.name, "identity": recognizer.identity}
+    run = _alone if executor == "local" and jobs == 1 else choose_executor(executor, together=1)
+    done: Counter[str] = Counter()
     try:
-        measures = Measures(settings, cache)
-        every: list[System] = [*([RecordedSystem()] if any(item.audio for item in items) else []), *systems]
-        found = Evaluation(items=list(items), rows={}, skipped=measures.skipped)
-        if measures.recognizer is not None:
-            found.recognizer = {"name": measures.recognizer.name, "identity": measures.recognizer.identity}
-        for system in every:
-            found.rows[system.name] = list(_measured(system, items, measures, settings, on_progress))
-            found.systems[system.name] = {**system.description, **_costs(system, found.rows[system.name])}
+        tasks = _batches(every, items, settings.batch)
+        for batch, measured in run(partial(_measure, settings, cache), tasks, jobs=jobs):
+            name = batch.system.name
+            found.rows[name] += measured.rows
+            found.skipped |= measured.skipped
+            done[name] += len(batch.items)
+            if on_progress:
+                on_progress(name, done[name], len(items))
     finally:
-        cache.close()
+        _measures(settings, cache).close()
+        _measures.cache_clear()
+    for system in every:
+        if not found.rows[system.name]:
+            raise AmttsError(
+                f"system '{system.name}' has no speech for any of {len(items)} texts: {system.where}",
+                remedy="Name each file by the id of its line in the manifest or the public list",
+            )
+        found.systems[system.name] = {**system.description, **_costs(system, found.rows[system.name])}
     _conclude(found, settings)
     found.seconds = time.monotonic() - began
     return found
+
+
+def _alone(
+    do: Callable[[_Batch], _Measured], tasks: Iterable[tuple[_Batch, _Measured | None]], *, jobs: int = 1
+) -> Generator[tuple[_Batch, _Measured], None, None]:
+    """An `Executor` of this process: models are opened once, and a voice's memory can be told."""
+    for batch, _ in tasks:
+        yield batch, do(batch)
 
 
 def _check(systems: Sequence[System], items: Sequence[TestItem]) -> None:
@@ -119,25 +148,45 @@ def _check(systems: Sequence[System], items: Sequence[TestItem]) -> None:
             raise AmttsError(f"two systems have the name '{name}'", remedy="Give names: --name A --name B")
 
 
-def _measured(
-    system: System,
-    items: Sequence[TestItem],
-    measures: Measures,
-    settings: EvaluationSettings,
-    on_progress: Callable[[str, int, int], None] | None,
-) -> Iterator[Row]:
-    done = 0
-    speech = system.spoken(items)
-    while batch := list(islice(speech, settings.batch)):
-        if system.name == RECORDINGS:
-            yield from measures.rows(batch, {}, system=system.name, others=_other_recordings(batch))
-        else:
-            yield from measures.rows(batch, _recordings(batch), system=system.name)
-        done += len(batch)
-        if on_progress:
-            on_progress(system.name, done, len(items))
-    if not done:
-        raise AmttsError(f"system '{system.name}' has no speech for any of {len(items)} texts")
+@dataclass(frozen=True)
+class _Batch:
+    """What one process measures at a time."""
+
+    system: System
+    items: tuple[TestItem, ...]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What came of it; `skipped` as in `Evaluation`."""
+
+    rows: list[Row]
+    skipped: dict[str, str]
+
+
+@lru_cache(maxsize=1)
+def _measures(settings: EvaluationSettings, cache: Path) -> Measures:
+    """The models and the cache of this process."""
+    return Measures(settings, ScoreCache(cache))
+
+
+def _measure(settings: EvaluationSettings, cache: Path, batch: _Batch) -> _Measured:
+    """One batch; the work that an executor shares out."""
+    measures = _measures(settings, cache)
+    spoken = list(batch.system.spoken(batch.items))
+    if batch.system.name == RECORDINGS:
+        rows = measures.rows(spoken, {}, system=RECORDINGS, others=_other_recordings(spoken))
+    else:
+        rows = measures.rows(spoken, _recordings(spoken), system=batch.system.name)
+    return _Measured(rows, dict(measures.skipped))
+
+
+def _batches(
+    systems: Sequence[System], items: Sequence[TestItem], size: int
+) -> Iterator[tuple[_Batch, _Measured | None]]:
+    for system in systems:
+        for start in range(0, len(items), size):
+            yield _Batch(system, tuple(items[start : start + size])), None
 
 
 def _recordings(batch: Sequence[Spoken]) -> dict[str, np.ndarray]:

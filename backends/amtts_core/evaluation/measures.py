@@ -85,6 +85,10 @@ class Measures:
             if "alignment" in settings.metrics and not isinstance(self.recognizer, FrameRecognizer):
                 self.skipped["alignment"] = f"recognizer '{self.recognizer.name}' does not tell frames"
 
+    def close(self) -> None:
+        """Closes the cache."""
+        self._cache.close()
+
     def rows(
         self,
         batch: Sequence[Spoken],
@@ -162,7 +166,8 @@ class Measures:
         names = [f"text:{recognizer.identity}:{key}" for key in keys]
         stored = self._cache.get_all(names)
         wanted = [number for number, value in enumerate(stored) if value is None]
-        heard = recognizer.transcribe([at_rate(waves[n], RATE, recognizer.sample_rate) for n in wanted])
+        wanted_waves = [at_rate(waves[n], RATE, recognizer.sample_rate) for n in wanted]
+        heard = recognizer.transcribe(wanted_waves) if wanted else []
         for number, transcript in zip(wanted, heard, strict=True):
             stored[number] = asdict(transcript)
             self._cache.put(names[number], stored[number])

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,6 +57,8 @@ class System(Protocol):
 
     name: str
     """Unique in an evaluation; names its folder."""
+    where: str
+    """Where its speech comes from, for messages."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -70,7 +73,7 @@ class System(Protocol):
 class RecordedSystem:
     """The recordings of the items: the floor of every metric."""
 
-    name = RECORDINGS
+    name, where = RECORDINGS, "the manifest"
 
     @property
     def description(self) -> dict[str, Any]:
@@ -104,32 +107,27 @@ class FolderSystem:
     def __init__(self, folder: Path, *, name: str) -> None:
         if not folder.is_dir():
             raise AmttsError(f"--wavs {folder} is no folder", remedy="Put the speech there as ID.wav")
-        self.name, self._folder = name, folder
+        self.name, self._folder, self.where = name, folder, f"--wavs {folder}"
 
     @property
     def description(self) -> dict[str, Any]:
         return {"kind": "folder", "folder": str(self._folder)}
 
     def spoken(self, items: Sequence[TestItem]) -> Iterator[Spoken]:
-        found = 0
-        missing: list[str] = []
-        for item in items:
-            path = next((p for e in AUDIO_ENDINGS if (p := self._folder / f"{item.id}{e}").is_file()), None)
+        found = [(item, self._file(item)) for item in items]
+        missing = [item.id for item, path in found if path is None]
+        if missing and len(missing) < len(items):
+            logger.warning(
+                "%s: %d texts have no file, the first is %s.wav", self.name, len(missing), missing[0]
+            )
+        for item, path in found:
             if path is None:
-                missing.append(item.id)
                 continue
             decoded = read_file(path)
-            found += 1
             yield Spoken(item=item, waveform=decoded.samples, rate=decoded.sample_rate, path=path)
-        if not found:
-            raise AmttsError(
-                f"--wavs {self._folder} holds no file of the test texts (first expected: {missing[0]}.wav)",
-                remedy="Name each file by the id of its line in the manifest or the public list",
-            )
-        if missing:
-            logger.warning(
-                "%s: %d of %d texts have no file (%s)", self.name, len(missing), len(items), missing[0]
-            )
+
+    def _file(self, item: TestItem) -> Path | None:
+        return next((p for e in AUDIO_ENDINGS if (p := self._folder / f"{item.id}{e}").is_file()), None)
 
 
 class CheckpointSystem:
@@ -151,8 +149,14 @@ class CheckpointSystem:
 
         self.name, self._out, self._seed, self._speaker = name, out, seed, speaker
         self.checkpoint = read_checkpoint(checkpoint)
+        self.where = str(self.checkpoint.folder)
+        self._arguments = (self.checkpoint.folder, out, name, device, seed, speaker)
         self.synthesizer = Synthesizer.from_checkpoint(self.checkpoint.folder, device=device)
         self._seal = json.loads((self.checkpoint.folder / "files.json").read_text(encoding="utf-8"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the checkpoint itself, once."""
+        return _opened, self._arguments
 
     @property
     def description(self) -> dict[str, Any]:
@@ -210,6 +214,11 @@ class CheckpointSystem:
         began = time.perf_counter()
         next(iter(self.synthesizer.stream(item.text, seed=self._seed, speaker=self._speaker_of(item)).pieces))
         return time.perf_counter() - began
+
+
+@lru_cache(maxsize=2)
+def _opened(checkpoint: Path, out: Path, name: str, device: str, seed: int, speaker: str) -> CheckpointSystem:
+    return CheckpointSystem(checkpoint, out, name=name, device=device, seed=seed, speaker=speaker)
 
 
 def _note_of(path: Path) -> dict[str, Any]:
