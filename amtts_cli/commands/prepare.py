@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -68,6 +68,17 @@ def prepare(
     ] = False,
     executor: ExecutorName = "local",
     jobs: Jobs = 0,
+    check_transcripts: Annotated[
+        str | None,
+        typer.Option(
+            "--check-transcripts",
+            help="CTC recognizer that reads every clip (ctc for the one that comes along, of synthetic speech): clips "
+            "in which other words are said go into the ledger.",
+        ),
+    ] = None,
+    doubtful: Annotated[
+        str, typer.Option("--doubtful", help="What --check-transcripts does with such clips: reject or flag.")
+    ] = "reject",
     json: Json = False,
 ) -> None:
     """Make a corpus: decode, trim, level and resample the audio, normalise the text, split train/val/test.
@@ -140,7 +151,30 @@ def prepare(
         )
     for warning in report.warnings:
         console.warn(warning)
-    console.result(report.model_dump(), lines=_lines(report))
+    checked = {} if check_transcripts is None else _check_transcripts(out, check_transcripts, doubtful)
+    lines = [*_lines(report), *([checked["line"]] if checked else [])]
+    console.result(report.model_dump() | ({"transcripts": checked["values"]} if checked else {}), lines=lines)
+
+
+def _check_transcripts(out: Path, recognizer: str, doubtful: str) -> dict[str, Any]:
+    """Reads the clips of the corpus and changes its tables; what is told of it."""
+    from amtts_core.contract.recognizer_registry import frame_recognizer
+    from amtts_core.evaluation.check_corpus import FINDINGS, check_corpus
+
+    with console.progress() as bar:
+        task = bar.add_task("transcripts", total=None, note="")
+        found = check_corpus(
+            out,
+            frame_recognizer(recognizer),
+            action=doubtful,
+            on_progress=lambda done: bar.update(task, completed=done),
+        )
+    done = "rejected" if doubtful == "reject" else "flagged"
+    count = len(found.doubtful)
+    return {
+        "values": {"checked": found.checked, done: count},
+        "line": f"{found.checked} transcripts checked, {count} {done} (which words: {out / FINDINGS})",
+    }
 
 
 def _shard_lines(part: ShardReport) -> list[str]:

@@ -86,8 +86,10 @@ class Synthesizer:
     """
 
     def __init__(self, backend: Backend, normalizer: Normalizer, *, untrained: Collection[int] = ()) -> None:
-        if backend.text_tokenizer is None:
-            raise AmttsError(f"backend '{backend.spec.name}' has no text and cannot speak")
+        if backend.text_tokenizer is None or not backend.spec.speaks:
+            raise AmttsError(
+                f"backend '{backend.spec.name}' cannot speak a text", remedy="Give a checkpoint of a voice"
+            )
         self.backend = backend
         self.normalizer = normalizer
         self._tokenizer = backend.text_tokenizer
@@ -254,6 +256,15 @@ class Synthesizer:
         kept, requests, _ = self._requests(text, speed=1.0, seed=seed, speaker=speaker)
         pairs = zip(kept, requests, strict=True)
         return [(stretch.text, attention.of(self.backend).attention(request)) for stretch, request in pairs]
+
+    def readable_stretches(self, text: str) -> tuple[list[Stretch], Counter[str]]:
+        """The pieces of a text in which this voice knows a letter, and the characters that it does not know.
+
+        Raises:
+            AmttsError: nothing in it can be spoken.
+        """
+        kept, unread = self._readable(text)
+        return [stretch for stretch, _ in kept], unread
 
     def check(self, text: str) -> None:
         """Raises the `AmttsError` that `speak` would raise because of the text, without speaking."""
