@@ -75,6 +75,10 @@ class CheckpointInfo(BaseModel):
     """The codec whose codes it was trained on, see `CodecIdentity`; empty where it predicts none."""
     dataset_hash: str = ""
     base_weights_license: str = ""
+    data_licenses: list[str] = Field(default_factory=list)
+    """Licenses of the recordings it was trained with, as their corpus states them."""
+    consent_notes: list[str] = Field(default_factory=list)
+    """How their speakers agreed to the use of their voices."""
     git_revision: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
 
