@@ -1,4 +1,4 @@
-"""Joins corpora: unique ids, speakers kept apart, one sample rate, licences listed, each row kept or in the ledger."""
+"""Joins corpora: unique ids, speakers kept apart, one sample rate, licenses listed, each row kept or in the ledger."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class MergeReport(BaseModel):
     dropped: int
     reasons: dict[str, int] = Field(description="rule -> rejected rows, most frequent first")
     corpora: dict[str, int] = Field(description="corpus -> rows kept")
-    licences: dict[str, list[str]] = Field(description="corpus -> what it says of its licence")
+    licenses: dict[str, list[str]] = Field(description="corpus -> what it says of its licence")
     renamed_speakers: dict[str, str] = Field(description="corpus/speaker -> name in the merged corpus")
     speakers: int
     resampled: int
@@ -109,7 +109,7 @@ def merge_corpora(folders: Sequence[Path], out: Path, settings: MergeSettings) -
         dropped=merge.reasons.total(),
         reasons=dict(merge.reasons.most_common()),
         corpora={source.label: merge.corpora[source.label] for source in sources},
-        licences={source.label: source.licences for source in sources},
+        licenses={source.label: source.licenses for source in sources},
         renamed_speakers=merge.renamed,
         speakers=len(merge.speakers),
         resampled=merge.resampled,
@@ -119,7 +119,7 @@ def merge_corpora(folders: Sequence[Path], out: Path, settings: MergeSettings) -
     state = {
         **head,
         "state": "complete",
-        "licenses": report.licences,
+        "licenses": report.licenses,
         "consent_notes": list(dict.fromkeys(note for source in sources for note in source.consent_notes)),
         "total": report.total,
         "kept": report.kept,
@@ -216,7 +216,7 @@ class _Merge:
         speaker = self._names[source.label, utterance.speaker]
         extra = {"corpus": source.label}
         own = utterance.model_extra or {}
-        only = source.licences[0] if len(source.licences) == 1 else ""
+        only = source.licenses[0] if len(source.licenses) == 1 else ""
         if license := own.get("license") or own.get("licence") or only:
             extra["license"] = str(license)
         changed = {"id": identity, "speaker": speaker, "sample_rate": self._rate, "offset": 0.0, **placed}
@@ -306,7 +306,7 @@ class _Merge:
 
     def warnings(self) -> list[str]:
         """What a person should know of the result."""
-        unknown = [source.label for source in self._sources if not source.licences]
+        unknown = [source.label for source in self._sources if not source.licenses]
         out = [f"no license is stated by: {', '.join(unknown)}"] if unknown else []
         languages = sorted({language for source in self._sources for language in source.languages})
         if len(languages) > 1:

@@ -41,7 +41,7 @@ class Source:
         rates: sample rates of its rows, Hz.
         speakers: names of its rows, the empty one too.
         languages: of its rows.
-        licences: what folder and rows say.
+        licenses: what folder and rows say.
         consent_notes: how its speakers agreed.
         facts: of its speakers.
     """
@@ -53,7 +53,7 @@ class Source:
     rates: set[Hertz] = field(default_factory=set)
     speakers: set[str] = field(default_factory=set)
     languages: set[str] = field(default_factory=set)
-    licences: list[str] = field(default_factory=list)
+    licenses: list[str] = field(default_factory=list)
     consent_notes: list[str] = field(default_factory=list)
     facts: SpeakerFacts = field(default_factory=SpeakerFacts)
 
@@ -95,7 +95,7 @@ def _inspect(folder: Path, label: str) -> Source:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         source.settings = dict(state["settings"])
         source.normalizer = NormalizerSettings.model_validate(source.settings["normalizer"])
-        for name in ("licences", "licenses"):
+        for name in ("licenses", "licenses"):
             for stated in (state.get(name) or {}).values():
                 found.update(stated if isinstance(stated, list) else [])
         found |= {source.settings["license"]} if source.settings.get("license") else set()
@@ -120,7 +120,7 @@ def _inspect(folder: Path, label: str) -> Source:
         if (folder / name).is_file():
             with (folder / name).open(encoding="utf-8", errors="replace") as handle:
                 found.add(next((line.strip()[:100] for line in handle if line.strip()), name))
-    source.licences = sorted(found)
+    source.licenses = sorted(found)
     source.facts = find_speakers([folder])
     return source
 

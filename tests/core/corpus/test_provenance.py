@@ -12,7 +12,7 @@ from recordings import SENTENCES, make_corpus, speech, write_wav
 from sources import make_files
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
-from amtts_core.corpus.corpus import Provenance, corpus_provenance
+from amtts_core.corpus.corpus import DataProvenance, corpus_provenance
 from amtts_core.corpus.merge import MergeSettings, merge_corpora
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.corpus.speaker_facts import read_speakers
@@ -54,7 +54,7 @@ def test_what_is_stated_at_prepare_is_in_the_corpus(tmp_path: Path):
         "license": "CC-BY-4.0",
         "consent": "signed forms, 2026",
     }
-    assert corpus_provenance(tmp_path / "out") == Provenance(
+    assert corpus_provenance(tmp_path / "out") == DataProvenance(
         ("CC-BY-4.0", "CC0-1.0"), ("signed forms, 2026",)
     )
     changed = run(source, tmp_path / "out", PrepareSettings(license="MIT"))
