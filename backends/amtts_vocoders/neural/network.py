@@ -1,0 +1,206 @@
+"""The network: log-mel to pitch, to gains and phases of the excitation, to a waveform with the given mel.
+
+Knows tensors only. B items, L frames, M mel channels, K bins, T = L * hop samples.
+
+The frame is Vocos' (Siuzdak 2023): ConvNeXt blocks at the frame rate and an inverse STFT. It starts from the mel
+spread over the bins (FreeV, Lv et al. 2024), filters a harmonic and a noise excitation (NSF, Wang et al. 2019;
+HiFTNet, Li et al. 2023; Wavehax, Yoneyama et al. 2024), and ends with projections onto the given mel: the spectrum's
+fine structure stays, each band's level becomes what was asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from amtts_vocoders.neural.config import VocoderConfig
+from amtts_vocoders.neural.source import cycles_of, noise, pulses
+from amtts_vocoders.neural.spectrum import FrameSpectrum
+
+MEAN, DEVIATION = -5.0, 2.5
+"""Of natural-log mels of speech, roughly: what the network's inputs are shifted and scaled by."""
+STEP = 3.0
+"""Largest correction of one projection, nepers."""
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution, norm and a pointwise bottleneck, residual (Liu et al. 2022)."""
+
+    def __init__(self, channels: int, *, kernel: int, expansion: int, scale: float) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.widen = nn.Linear(channels, channels * expansion)
+        self.narrow = nn.Linear(channels * expansion, channels)
+        self.scale = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, L, H) -> (B, L, H)."""
+        mixed = self.norm(self.depthwise(hidden.transpose(1, 2)).transpose(1, 2))
+        return hidden + self.scale * self.narrow(functional.gelu(self.widen(mixed), approximate="tanh"))
+
+
+class ConvNeXt(nn.Module):
+    """An input convolution, blocks and a norm: (B, L, C) -> (B, L, H)."""
+
+    def __init__(self, inputs: int, channels: int, *, layers: int, kernel: int, expansion: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv1d(inputs, channels, kernel, padding=kernel // 2)
+        self.norm = nn.LayerNorm(channels)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(channels, kernel=kernel, expansion=expansion, scale=1 / layers)
+            for _ in range(layers)
+        )
+        self.final = nn.LayerNorm(channels)
+        self.context = (layers + 1) * (kernel // 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, L, C) -> (B, L, H)."""
+        hidden = self.norm(self.enter(inputs.transpose(1, 2)).transpose(1, 2))
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self.final(hidden)
+
+
+@dataclass(frozen=True)
+class Pitch:
+    """`logits` (B, L, bins) of the fundamental frequency, `voicing` (B, L) logits."""
+
+    logits: Tensor
+    voicing: Tensor
+
+
+class PitchPredictor(nn.Module):
+    """Fundamental frequency as a class and voicing, from the mel (classes as in CREPE, Kim et al. 2018)."""
+
+    centers: Tensor
+
+    def __init__(self, config: VocoderConfig) -> None:
+        super().__init__()
+        own = config.pitch
+        self.body = ConvNeXt(
+            config.mel.n_mels, own.hidden, layers=own.layers, kernel=config.kernel, expansion=2
+        )
+        self.head = nn.Linear(own.hidden, own.bins + 1)
+        self.register_buffer(
+            "centers", torch.linspace(math.log(own.low), math.log(own.high), own.bins), persistent=False
+        )
+
+    def forward(self, inputs: Tensor) -> Pitch:
+        """Normalized mel (B, L, M) -> `Pitch`."""
+        out = self.head(self.body(inputs))
+        return Pitch(out[..., :-1], out[..., -1])
+
+    def decode(self, pitch: Pitch) -> tuple[Tensor, Tensor]:
+        """Hz (B, L): the mean of the classes next to the likeliest, and the amplitude of voicing (B, L) in [0, 1]."""
+        best = pitch.logits.argmax(-1, keepdim=True)
+        near = (best + torch.arange(-3, 4, device=best.device)).clamp(0, len(self.centers) - 1)
+        weight = pitch.logits.gather(-1, near).softmax(-1)
+        hertz = (weight * self.centers[near]).sum(-1).exp()
+        return hertz, ((pitch.voicing.sigmoid() - 0.3) / 0.4).clamp(0, 1)
+
+    def target(self, hertz: Tensor) -> Tensor:
+        """Hz (B, L) -> soft classes (B, L, bins), a Gaussian one class wide."""
+        step = self.centers[1] - self.centers[0]
+        apart = (hertz.clamp(min=1e-3).log()[..., None] - self.centers) / step
+        return (-0.5 * apart.square()).softmax(-1)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the excitations' spectra are multiplied with: `harmonic` complex, `noise` real, (B, L, K)."""
+
+    harmonic: Tensor
+    noise: Tensor
+
+
+class VocoderNetwork(nn.Module):
+    """What speaks: pitch predictor, backbone and head."""
+
+    level: Tensor
+
+    def __init__(self, config: VocoderConfig) -> None:
+        super().__init__()
+        mel = config.mel
+        self.config = config
+        self.spectrum = FrameSpectrum(mel)
+        self.pitch = PitchPredictor(config)
+        self.body = ConvNeXt(
+            2 * mel.n_mels,
+            config.hidden,
+            layers=config.layers,
+            kernel=config.kernel,
+            expansion=config.expansion,
+        )
+        self.head = nn.Linear(config.hidden, 3 * mel.n_mels)
+        nn.init.zeros_(self.head.weight)
+        with torch.no_grad():
+            start = self.head.bias.view(3, mel.n_mels)
+            start.zero_()
+            start[0] = torch.linspace(0.0, -1.5, mel.n_mels)  # harmonics weaken, noise strengthens with frequency
+            start[1] = torch.linspace(-2.0, 0.0, mel.n_mels)
+        white = torch.full((mel.n_fft // 2 + 1,), math.sqrt(math.pi / 4 * 0.375 * mel.n_fft))
+        level = (self.spectrum.filters @ white).clamp(min=1e-5).log()
+        self.register_buffer("level", level, persistent=False)
+        self.highest = min(mel.fmax, 0.49 * mel.sample_rate)
+
+    def normalized(self, log_mel: Tensor) -> Tensor:
+        """Natural-log mel, shifted and scaled."""
+        return (log_mel - MEAN) / DEVIATION
+
+    def pulse_spectrum(self, hertz: Tensor, voicing: Tensor, cycles: Tensor) -> Tensor:
+        """Pitch (B, L) Hz, its amplitude (B, L) and phase (B, T) in periods -> complex (B, L, K)."""
+        mel = self.config.mel
+        return self.spectrum(
+            pulses(cycles, hertz, voicing, hop=mel.hop, rate=mel.sample_rate, highest=self.highest)
+        )
+
+    def noise_spectrum(self, start: Tensor, frames: int) -> Tensor:
+        """Noise from the samples `start` (B,) on -> complex (B, L, K)."""
+        return self.spectrum(noise(start, frames * self.config.mel.hop))
+
+    def filters(self, log_mel: Tensor, harmonic: Tensor) -> Filters:
+        """Natural-log mel (B, L, M) and the pulse train's spectrum (B, L, K) -> what both excitations pass through."""
+        level = (self.spectrum.log_mel(harmonic) - self.level).clamp(min=-6)
+        hidden = self.body(torch.cat([self.normalized(log_mel), level], dim=-1))
+        loud, soft, angle = self.head(hidden).chunk(3, dim=-1)
+        base = log_mel - self.level
+        bands = torch.cat([base + loud, base + soft, angle])
+        gain, hiss, phase = (bands @ self.spectrum.spread.T).clamp(-16, 8).chunk(3)
+        audible = self.spectrum.audible
+        return Filters(torch.polar(gain.exp() * audible, phase), hiss.exp() * audible)
+
+    def render(self, log_mel: Tensor, harmonic: Tensor, hiss: Tensor, *, projections: int) -> Tensor:
+        """Filtered spectra (B, L, K) of both excitations -> waveform (B, T) with about the mel (B, L, M)."""
+        return self.project(self.spectrum.inverse(harmonic + hiss), log_mel, times=projections)
+
+    def project(self, waveform: Tensor, log_mel: Tensor, *, times: int) -> Tensor:
+        """Scales the bands of (B, T) so that its mel comes near `log_mel` (B, L, M), `times` times with momentum."""
+        before = after = waveform
+        for _ in range(times):
+            spectrum = self.spectrum(after)
+            missing = (log_mel - self.spectrum.log_mel(spectrum)).clamp(-STEP, STEP)
+            gain = (missing @ self.spectrum.spread.T).exp() * self.spectrum.audible
+            moved = self.spectrum.inverse(spectrum * gain)
+            after, before = moved + self.config.momentum * (moved - before), moved
+        return before
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Natural-log mel (B, L, M) -> waveform (B, T)."""
+        hertz, voicing = self.pitch.decode(self.pitch(self.normalized(log_mel)))
+        mel = self.config.mel
+        cycles = cycles_of(hertz, hop=mel.hop, rate=mel.sample_rate)
+        pulse = self.pulse_spectrum(hertz, voicing, cycles)
+        begin = torch.zeros(len(log_mel), dtype=torch.long, device=log_mel.device)
+        hiss = self.noise_spectrum(begin, log_mel.shape[1])
+        filters = self.filters(log_mel, pulse)
+        return self.render(
+            log_mel,
+            pulse * filters.harmonic,
+            hiss * filters.noise,
+            projections=self.config.projections,
+        )

@@ -1,0 +1,83 @@
+"""The excitation: a band-limited pulse train at the fundamental frequency, and noise that repeats exactly."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+NOISE_SAMPLES = 1 << 16
+
+
+@lru_cache(maxsize=1)
+def noise_table() -> Tensor:
+    """Unit-variance Gaussian noise, (65536,): the same on every machine (splitmix64 and Box-Muller)."""
+    state = np.arange(1, 2 * NOISE_SAMPLES + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    uniform = ((state ^ (state >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
+    first, second = uniform.reshape(2, NOISE_SAMPLES)
+    noise = np.sqrt(-2 * np.log(1 - first)) * np.cos(2 * np.pi * second)
+    with torch.inference_mode(False):
+        return torch.from_numpy(noise.astype(np.float32))
+
+
+def noise(start: Tensor, length: int) -> Tensor:
+    """Noise (B, length) from the samples `start` (B,) on."""
+    index = (start[:, None] + torch.arange(length, device=start.device)) % NOISE_SAMPLES
+    return noise_table().to(start.device)[index]
+
+
+def upsampled(values: Tensor, hop: int) -> Tensor:
+    """(B, L) at the frames' centers -> (B, L * hop), linear in between and constant at the ends."""
+    place = (torch.arange(hop, device=values.device, dtype=values.dtype) + 0.5) / hop - 0.5
+    before = torch.cat([values[:, :1], values[:, :-1]], dim=1)
+    after = torch.cat([values[:, 1:], values[:, -1:]], dim=1)
+    slope = torch.where(place < 0, (values - before)[..., None], (after - values)[..., None])
+    return (values[..., None] + slope * place).flatten(1)
+
+
+def cycles_of(pitch: Tensor, *, hop: int, rate: int, start: Tensor | None = None) -> Tensor:
+    """Periods passed since the beginning, (B, L * hop) float64.
+
+    Args:
+        pitch: (B, L) Hz.
+        hop: samples between frames.
+        rate: samples per second.
+        start: (B,) periods before the first sample.
+    """
+    passed = (upsampled(pitch.double(), hop) / rate).cumsum(1)
+    return passed if start is None else passed + start[:, None]
+
+
+def pulses(cycles: Tensor, pitch: Tensor, voicing: Tensor, *, hop: int, rate: int, highest: float) -> Tensor:
+    """Cosines of all harmonics below `highest` Hz with the mean spectral density of unit-variance noise, (B, T).
+
+    The sum of K cosines in closed form (Dirichlet kernel), faded between K and K + 1 so that a moving pitch does not
+    switch harmonics on and off.
+
+    Args:
+        cycles: (B, T) float64 of `cycles_of`.
+        pitch: (B, L) Hz.
+        voicing: (B, L) amplitude in [0, 1].
+        hop: samples between frames.
+        rate: samples per second.
+        highest: frequency of the highest harmonic, Hz.
+    """
+    frequency = upsampled(pitch, hop)
+    half = (cycles - cycles.round()).to(frequency.dtype) * torch.pi
+    count = highest / frequency
+    whole = count.floor()
+    sine = half.sin()
+    small = sine.abs() < 1e-5
+    safe = torch.where(small, torch.ones_like(sine), sine)
+
+    def kernel(harmonics: Tensor) -> Tensor:
+        order = 2 * harmonics + 1
+        return torch.where(small, order, (order * half).sin() / safe) / 2 - 0.5
+
+    low, high = kernel(whole), kernel(whole + 1)
+    total = low + (high - low) * (count - whole)
+    return total * (4 * frequency / rate).sqrt() * upsampled(voicing, hop)
