@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from amtts_cli import console
-from amtts_core.training.callbacks import Callback, EpochReport, StepReport
+from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport
 
 if TYPE_CHECKING:
     from torch import Tensor

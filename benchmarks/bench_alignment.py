@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from amtts_core.training.alignment import monotonic_durations
+from amtts_core.nn.monotonic_alignment_search import monotonic_durations
 
 SIZES = ((16, 100, 400), (16, 150, 600), (16, 200, 800), (16, 301, 600), (64, 300, 900))
 """Utterances, symbols, frames."""

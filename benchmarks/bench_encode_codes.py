@@ -75,8 +75,8 @@ def ours(manifest: Path, weights: Path, out: Path, *, precision: str) -> tuple[f
     """Seconds of speech and of processor time."""
     import torch
 
-    from amtts_core.codec.encode import encode_manifest
-    from amtts_core.codec.registry import open_codec
+    from amtts_core.contract.codec_registry import open_codec
+    from amtts_core.run.encode_codes import encode_manifest
 
     torch.set_num_threads(1)
     codec = open_codec("dac", weights, precision=precision)

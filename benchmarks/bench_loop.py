@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from support import backend_of, write_corpus
 
-from amtts_core.backend import Backend
-from amtts_core.checkpoint import CheckpointInfo
-from amtts_core.config import DataConfig, TrainingConfig
+from amtts_core.checkpoints.checkpoint import CheckpointInfo
+from amtts_core.config.sections import DataConfig, TrainingConfig
+from amtts_core.contract.backend import Backend
 from amtts_core.data.dataset import SpeechDataset, load_dataset
 from amtts_core.data.sampler import BucketSampler
-from amtts_core.training.callbacks import Callback, StepReport
-from amtts_core.training.loggers.jsonl import JsonlLogger
+from amtts_core.training.callbacks.base import Callback, StepReport
+from amtts_core.training.callbacks.jsonl import JsonlLogger
 from amtts_core.training.optim import build_optimizer
 from amtts_core.training.trainer import Trainer
 

@@ -10,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from amtts_core.data.prepare import prepare_corpus
-from amtts_core.data.prepare_report import PrepareReport
-from amtts_core.data.settings import PrepareSettings
+from amtts_core.corpus.prepare import prepare_corpus
+from amtts_core.corpus.prepare_report import PrepareReport
+from amtts_core.corpus.settings import PrepareSettings
 
 
 def timed(source: Path, out: Path) -> tuple[float, PrepareReport]:

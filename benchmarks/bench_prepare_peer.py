@@ -90,8 +90,8 @@ def librosa_loop(source: Path, out: Path) -> tuple[int, float]:
 
 def amtts_run(source: Path, out: Path) -> tuple[int, float]:
     """Clips and seconds of processor time of a second `amtts prepare` in one process."""
-    from amtts_core.data.prepare import prepare_corpus
-    from amtts_core.data.settings import PrepareSettings
+    from amtts_core.corpus.prepare import prepare_corpus
+    from amtts_core.corpus.settings import PrepareSettings
 
     settings = PrepareSettings(sample_rate=RATE, max_rejected=1.0)
     prepare_corpus(source, out / "warm", settings, jobs=1)

@@ -24,8 +24,8 @@ import soundfile
 from amtts_core.audio.io import read_audio
 from amtts_core.audio.rumble import remove_rumble
 from amtts_core.audio.trim import find_speech
-from amtts_core.data.prepare import prepare_corpus
-from amtts_core.data.settings import PrepareSettings
+from amtts_core.corpus.prepare import prepare_corpus
+from amtts_core.corpus.settings import PrepareSettings
 
 RATE = 22050
 Span = tuple[float, float]

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from amtts_chatterbox.t3.backend import ChatterboxT3Backend
-from amtts_core.backend import Batch, Example
-from amtts_core.config import RunConfig, read_config_file, resolve_config
-from amtts_core.text.tokenizer import train_tokenizer
+from amtts_core.config.run_config import RunConfig, resolve_config
+from amtts_core.config.yaml_files import read_config_file
+from amtts_core.contract.backend import Batch, Example
+from amtts_core.finetune.trainable import choose_parameters
+from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_core.training.blocks import prepare_blocks
-from amtts_core.training.types import choose_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 GIB = 2**30

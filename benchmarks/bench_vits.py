@@ -15,8 +15,8 @@ import torch
 from support import SENTENCES, backend_of
 from vits_published import published_step
 
-from amtts_core.adversarial import discriminator_loss
-from amtts_core.backend import Example, SynthesisRequest
+from amtts_core.contract.backend import Example, SynthesisRequest
+from amtts_core.nn.discriminators import discriminator_loss
 from amtts_core.training.optim import build_optimizer
 from amtts_vits.config import DiscriminatorSettings
 from amtts_vits.inference import decode_in_chunks, latents

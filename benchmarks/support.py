@@ -11,9 +11,10 @@ from statistics import median
 import numpy as np
 import soundfile
 
-from amtts_core.backend import Backend
-from amtts_core.config import RunConfig, resolve_config
-from amtts_core.text.tokenizer import TextTokenizer, train_tokenizer
+from amtts_core.config.run_config import RunConfig, resolve_config
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.tokenizers.factory import train_tokenizer
 
 SENTENCES = (
     "ዛሬ ጠዋት ወደ ገበያ ሄጄ ትኩስ አትክልትና ፍራፍሬ ገዛሁ።",

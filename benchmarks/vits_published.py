@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from amtts_core.training.alignment import monotonic_durations
+from amtts_core.nn.monotonic_alignment_search import monotonic_durations
 from amtts_vits.generator import Draws, Recording, length_mask
 from amtts_vits.spectrogram import log_mel, mel_of_linear
 from amtts_vits.spline import spline

@@ -224,7 +224,7 @@ def warm_up(backends: Sequence[str]) -> None:
 
     import amtts_cli.app
     import amtts_cli.commands.train  # noqa: F401
-    import amtts_core.training.run  # noqa: F401
+    import amtts_core.run.run  # noqa: F401
 
     torch.set_num_threads(1)
     for backend in backends:
@@ -241,7 +241,7 @@ def table(tallies: list[Tally]) -> Iterator[str]:
 
 def main() -> int:
     """Runs the harness; 1 where a run was not bit-identical."""
-    from amtts_core.registry import backend_names
+    from amtts_core.contract.registry import backend_names
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--backend", action="append", choices=backend_names(), help="default: all")

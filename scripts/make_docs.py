@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from amtts_cli.app import COMMANDS, app
-from amtts_core.config import RunConfig
-from amtts_core.data.settings import PrepareSettings
-from amtts_core.registry import list_backends
+from amtts_core.config.run_config import RunConfig
+from amtts_core.contract.registry import list_backends
+from amtts_core.corpus.settings import PrepareSettings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NOTE = "<!-- Written by `make docs`; edit the code instead. -->"

@@ -21,8 +21,8 @@ MakePackage = Callable[..., Path]
 
 TOY_BACKEND = '''
 from pydantic import Field
-from amtts_core.backend import BackendSpec
-from amtts_core.config import Settings
+from amtts_core.contract.backend import BackendSpec
+from amtts_core.settings import Settings
 
 
 class ToyConfig(Settings):

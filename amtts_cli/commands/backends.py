@@ -8,7 +8,7 @@ from amtts_cli.options import Json
 
 def backends(json: Json = False) -> None:
     """List the installed backends, third-party ones included."""
-    from amtts_core.registry import BackendEntry, list_backends
+    from amtts_core.contract.registry import BackendEntry, list_backends
 
     def row(entry: BackendEntry) -> dict[str, object]:
         out: dict[str, object] = {"name": entry.name, "from": entry.distribution, "target": entry.target}

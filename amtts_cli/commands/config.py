@@ -22,7 +22,8 @@ def config(
 
     Example: amtts config --backend chatterbox-mel > run.yaml
     """
-    from amtts_core.config import commented_yaml, read_config_file, resolve_config
+    from amtts_core.config.run_config import resolve_config
+    from amtts_core.config.yaml_files import commented_yaml, read_config_file
 
     if bool(backend) == bool(check):
         raise AmttsError("`amtts config` needs either --backend NAME or --check FILE")

@@ -14,9 +14,9 @@ from amtts_cli.devices import usable_device
 from amtts_cli.options import ExecutorName, Json, OutDir
 
 if TYPE_CHECKING:
-    from amtts_core.codec.encode import EncodeProgress, EncodeReport
-    from amtts_core.codec.protocol import SpeechCodec
-    from amtts_core.codec.verify import Verification
+    from amtts_core.contract.codec import SpeechCodec
+    from amtts_core.run.encode_codes import EncodeProgress, EncodeReport
+    from amtts_core.run.verify_codes import Verification
 
 
 TOLD_EVERY = 30.0
@@ -78,9 +78,9 @@ def encode_codes(
 
     Example: amtts encode-codes demo/corpus --codec mel-codes --weights run --out demo/codes
     """
-    from amtts_core.codec.encode import encode_manifest
-    from amtts_core.codec.registry import open_codec
-    from amtts_core.data.executors import choose_executor
+    from amtts_core.contract.codec_registry import open_codec
+    from amtts_core.corpus.executors import choose_executor
+    from amtts_core.run.encode_codes import encode_manifest
 
     chosen = choose_executor(executor, gpus=int(device != "cpu"), together=1)
     path = manifest / "manifest.jsonl" if manifest.is_dir() else manifest
@@ -128,7 +128,7 @@ def _verify(
     out: Path, manifest: Path, codec: SpeechCodec, count: int, num_shards: int, device: str
 ) -> list[Verification]:
     from amtts_core.codec.store import CodeStore, shard_folder
-    from amtts_core.codec.verify import verify_codes
+    from amtts_core.run.verify_codes import verify_codes
 
     shards = [shard_folder(out, index, num_shards) for index in range(num_shards)]
     missing = [shard.name for shard in shards if not (shard / "store.json").is_file()]

@@ -28,8 +28,8 @@ def export(
         raise AmttsError(f"{out} is not an empty folder", remedy="Choose another --out")
     from safetensors import SafetensorError
 
-    from amtts_core.checkpoint import read_checkpoint
-    from amtts_core.files import whole_folder
+    from amtts_core.checkpoints.checkpoint import read_checkpoint
+    from amtts_core.storage.atomic import whole_folder
 
     found = read_checkpoint(checkpoint)
     backend = found.load_backend()

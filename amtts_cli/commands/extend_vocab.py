@@ -59,8 +59,8 @@ def extend_vocab(
     Example: amtts extend-vocab --backend chatterbox --checkpoint t3_mtl23ls_v2.safetensors --tokenizer
     grapheme_mtl_merged_expanded_v1.json --add fidel --lang-tag am --out amharic
     """
-    from amtts_core.vocab.extend import ExtendRequest, extend_vocabulary
-    from amtts_core.vocab.initialise import Init
+    from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
+    from amtts_core.finetune.vocab.initialise import Init
 
     report = extend_vocabulary(
         ExtendRequest(

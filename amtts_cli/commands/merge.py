@@ -11,7 +11,7 @@ from amtts_cli import console
 from amtts_cli.options import Json, OutDir
 
 if TYPE_CHECKING:
-    from amtts_core.data.merge import MergeReport
+    from amtts_core.corpus.merge import MergeReport
 
 
 def merge(
@@ -41,7 +41,7 @@ def merge(
 
     Example: amtts merge corpus-a corpus-b --out corpus --sample-rate 22050
     """
-    from amtts_core.data.merge import MergeSettings, merge_corpora
+    from amtts_core.corpus.merge import MergeSettings, merge_corpora
 
     settings = MergeSettings(
         sample_rate=sample_rate,

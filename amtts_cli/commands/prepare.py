@@ -11,8 +11,8 @@ from amtts_cli import console
 from amtts_cli.options import ExecutorName, Jobs, Json, OutDir
 
 if TYPE_CHECKING:
-    from amtts_core.data.prepare import PrepareReport
-    from amtts_core.data.prepare_shard import ShardReport
+    from amtts_core.corpus.prepare import PrepareReport
+    from amtts_core.corpus.prepare_shard import ShardReport
 
 
 def prepare(
@@ -83,11 +83,11 @@ def prepare(
 
     Example: amtts prepare talks/*.mp4 more/recordings --out talks-corpus
     """
-    from amtts_core.config import parse_assignments
-    from amtts_core.data.prepare import PrepareProgress, prepare_corpus
-    from amtts_core.data.prepare_shard import prepare_shard
-    from amtts_core.data.settings import resolve_settings
-    from amtts_core.data.shard import Shard
+    from amtts_core.config.yaml_files import parse_assignments
+    from amtts_core.corpus.prepare import PrepareProgress, prepare_corpus
+    from amtts_core.corpus.prepare_shard import prepare_shard
+    from amtts_core.corpus.settings import resolve_settings
+    from amtts_core.corpus.shard import Shard
     from amtts_core.text.lexicon import read_lexicon
 
     chosen = resolve_settings(

@@ -28,7 +28,7 @@ def report(
 
     Example: amtts report demo/corpus
     """
-    from amtts_core.data.report.build import DATA, PAGE, write_report
+    from amtts_core.corpus.report.build import DATA, PAGE, write_report
 
     made = write_report(folder, embed_audio=embed_audio)
     lines = [

@@ -27,7 +27,7 @@ def split(
 
     Example: amtts split demo/corpus --val 0.1 --test 0
     """
-    from amtts_core.data.split_corpus import split_corpus
+    from amtts_core.corpus.split_corpus import split_corpus
 
     report = split_corpus(data, val=val, test=test, by=by)
     for warning in report.warnings:

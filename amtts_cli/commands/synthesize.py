@@ -115,7 +115,7 @@ def _check_lines(synthesizer: Synthesizer, words: str) -> None:
 
 
 def _open(checkpoint: Path, device: str, assignments: list[str] | None) -> Synthesizer:
-    from amtts_core.config import parse_assignments
+    from amtts_core.config.yaml_files import parse_assignments
     from amtts_core.synthesis.engine import Synthesizer
 
     usable_device(device)

@@ -14,9 +14,9 @@ from amtts_cli.options import Json
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
-    from amtts_core.data.manifest import Utterance
-    from amtts_core.text.coverage import TextStatistics, TokenizerReport
-    from amtts_core.text.tokenizer import Layout, TextTokenizer
+    from amtts_core.contract.tokenizer import Layout, TextTokenizer
+    from amtts_core.corpus.coverage import TextStatistics, TokenizerReport
+    from amtts_core.corpus.manifest import Utterance
 
 _SHOWN = 40  # letters, pieces or characters that a line lists; the report file holds all
 
@@ -72,10 +72,11 @@ def tokenize(
 
     Example: amtts tokenize --data demo/corpus --kind unigram --vocab-size 600
     """
-    from amtts_core.text.coverage import measure
-    from amtts_core.text.foreign.open import open_any_tokenizer
-    from amtts_core.text.tokenizer import check_kind, train_tokenizer
-    from amtts_core.text.tokenizer_folder import check_target, install_tokenizer
+    from amtts_core.corpus.coverage import measure
+    from amtts_core.tokenizers.factory import train_tokenizer
+    from amtts_core.tokenizers.folder import check_target, install_tokenizer
+    from amtts_core.tokenizers.kinds import check_kind
+    from amtts_core.tokenizers.published.open import open_any_tokenizer
 
     if manifest is None:
         if data is None:
@@ -124,7 +125,7 @@ def tokenize(
 
 
 def _layout(backend: str) -> Layout:
-    from amtts_core.registry import get_backend
+    from amtts_core.contract.registry import get_backend
 
     spec = get_backend(backend).spec
     if not spec.tokenizers:
@@ -137,7 +138,7 @@ def _layout(backend: str) -> Layout:
 def _write_encoded(
     path: Path, tokenizer: TextTokenizer, train: Iterator[Utterance], held_out: Iterator[Utterance]
 ) -> None:
-    from amtts_core.data.manifest import write_jsonl
+    from amtts_core.storage.json_lines import write_jsonl
 
     rows = (
         {"id": utterance.id, "tokens": tokenizer.encode(utterance.spoken_text())}
@@ -147,7 +148,7 @@ def _write_encoded(
 
 
 def _read(manifest: Path) -> Iterator[Utterance]:
-    from amtts_core.data.manifest import read_manifest
+    from amtts_core.corpus.manifest import read_manifest
 
     return read_manifest(manifest)
 

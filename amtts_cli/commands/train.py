@@ -12,8 +12,8 @@ from amtts_cli.options import Assignments, ConfigFile, Jobs, Json
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
-    from amtts_core.training.dry_run import DryRun
-    from amtts_core.training.run import TrainingResult
+    from amtts_core.run.dry_run import DryRun
+    from amtts_core.run.run import TrainingResult
 
 
 def train(
@@ -85,12 +85,14 @@ def train(
     import os
 
     from amtts_cli.training_progress import TrainingProgress
-    from amtts_core.config import merged, parse_assignments, read_config_file, resolve_config
-    from amtts_core.training.dry_run import dry_run
-    from amtts_core.training.folder import stored_config
-    from amtts_core.training.processes import is_main
-    from amtts_core.training.run import train as run_training
-    from amtts_core.training.start import open_start
+    from amtts_core.config.run_config import resolve_config
+    from amtts_core.config.yaml_files import parse_assignments, read_config_file
+    from amtts_core.finetune.init_weights import open_start
+    from amtts_core.run.dry_run import dry_run
+    from amtts_core.run.folder import stored_config
+    from amtts_core.run.run import train as run_training
+    from amtts_core.settings import merged
+    from amtts_core.training.distributed.processes import is_main
 
     if resume and from_scratch:
         raise AmttsError("--resume and --from-scratch exclude each other")

@@ -12,7 +12,7 @@ from amtts_cli.options import Assignments, ConfigFile, Json
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
-    from amtts_core.evaluation.end_to_end import Setup
+    from amtts_core.preflight.end_to_end import Setup
 
 
 def validate_e2e(
@@ -72,7 +72,7 @@ def validate_e2e(
         return
     if data is None:
         raise AmttsError("`amtts validate-e2e` needs --data DIR (or --reference DIR)")
-    from amtts_core.evaluation.end_to_end import run_checks
+    from amtts_core.preflight.end_to_end import run_checks
 
     if checkpoint is not None:
         ignored = {"--preset": preset, "--config": config, "--tokenizer": tokenizer, "--set": assignments}
@@ -110,9 +110,9 @@ def _manifest(data: Path) -> Path:
 
 
 def _trained(data: Path, checkpoint: Path, backend: str) -> Setup:
-    from amtts_core.checkpoint import read_checkpoint
-    from amtts_core.config import resolve_config
-    from amtts_core.evaluation.end_to_end import Setup
+    from amtts_core.checkpoints.checkpoint import read_checkpoint
+    from amtts_core.config.run_config import resolve_config
+    from amtts_core.preflight.end_to_end import Setup
 
     manifest, found = _manifest(data), read_checkpoint(checkpoint)
     if backend and backend != found.info.backend:
@@ -131,10 +131,11 @@ def _fresh(
 ) -> Setup:
     import torch
 
-    from amtts_core.config import parse_assignments, read_config_file, resolve_config
-    from amtts_core.data.corpus import corpus_normalizer, corpus_speakers
-    from amtts_core.evaluation.end_to_end import Setup
-    from amtts_core.text.tokenizer import load_tokenizer
+    from amtts_core.config.run_config import resolve_config
+    from amtts_core.config.yaml_files import parse_assignments, read_config_file
+    from amtts_core.corpus.corpus import corpus_normalizer, corpus_speakers
+    from amtts_core.preflight.end_to_end import Setup
+    from amtts_core.tokenizers.factory import load_tokenizer
 
     manifest = _manifest(data)
     overrides = parse_assignments(assignments)
@@ -157,7 +158,7 @@ def _old_languages(
     old_data: Path | None,
     max_rise: float | None,
 ) -> None:
-    from amtts_core.evaluation.old_text import compare_old_texts
+    from amtts_core.forgetting.old_text import compare_old_texts
 
     found = compare_old_texts(
         checkpoint,
@@ -201,8 +202,8 @@ def _old_languages(
 
 
 def _compare(backend: str, reference: Path) -> None:
-    from amtts_core.codec.registry import codec_names, get_codec
-    from amtts_core.registry import backend_names, get_backend
+    from amtts_core.contract.codec_registry import codec_names, get_codec
+    from amtts_core.contract.registry import backend_names, get_backend
 
     if not backend:
         raise AmttsError("--reference needs --backend NAME, the name of a backend or of a codec")

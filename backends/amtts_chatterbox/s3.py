@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
-from amtts_core.safe_load import load_torch_file
+from amtts_core.storage.torch_files import load_torch_file
 
 CARDINALITY = 6561
 VECTOR = 256

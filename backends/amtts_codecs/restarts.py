@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from amtts_core.backend import Reduction
+from amtts_core.contract.backend import Reduction
 
 
 class Lottery:

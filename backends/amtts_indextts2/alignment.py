@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from amtts_core.training.monotonic import forward_sum_loss
+from amtts_core.nn.forward_sum_loss import forward_sum_loss
 from amtts_indextts2.trunk import Block, Trunk
 
 

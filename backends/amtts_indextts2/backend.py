@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from amtts_core.backend import (
+from amtts_core.checkpoints.checkpoint import loaded
+from amtts_core.contract.backend import (
     BackendSpec,
     Batch,
     Example,
@@ -22,15 +23,14 @@ from amtts_core.backend import (
     required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import loaded
-from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
-from amtts_core.data.clips import Clip, Condenser
+from amtts_core.contract.codec import CodecIdentity, SpeechCodec, code_vectors_of
+from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.data.features import Recipe
+from amtts_core.data.prompts import Clip, Condenser
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
-from amtts_core.text.tokenizer import TextTokenizer
-from amtts_core.training.near_codes import near_targets, start_rows
-from amtts_core.training.start import PublishedStart
+from amtts_core.finetune.init_weights import PublishedStart
+from amtts_core.nn.soft_code_targets import near_targets, start_rows
 from amtts_indextts2.alignment import alignment_layer
 from amtts_indextts2.codec import NAME, codec_of
 from amtts_indextts2.config import PRESETS, IndexTTS2Config, SemanticHeadConfig
@@ -91,7 +91,7 @@ class IndexTTS2Backend:
         weights_licence=f"{LICENCE} when started from published weights; none from scratch",
     )
     speech_term = "codes"
-    """See `amtts_core.evaluation.old_speech`."""
+    """See `amtts_core.forgetting.old_speech`."""
 
     def __init__(
         self,
@@ -268,7 +268,7 @@ class IndexTTS2Backend:
         return IndexTTS2Learner(self.network, shares)
 
     def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """See `amtts_core.evaluation.old_text`; with the first speaker and no codes behind."""
+        """See `amtts_core.forgetting.old_text`; with the first speaker and no codes behind."""
         network, device = self.network, device_of(self.network)
         text = torch.tensor([list(tokens)[: self.config.max_text_tokens]], dtype=torch.int64, device=device)
         lengths = torch.tensor([text.shape[1]], device=device)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from amtts_core.codec.protocol import SpeechCodec
-from amtts_core.codec.registry import open_codec
+from amtts_core.contract.codec import SpeechCodec
+from amtts_core.contract.codec_registry import open_codec
 from amtts_core.errors import AmttsError
 from amtts_indextts2.config import IndexTTS2Config, SemanticHeadConfig
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from amtts_core.config import Settings
+from amtts_core.settings import Settings
 from amtts_indextts2.sampling import SamplingConfig
 
 FEATURE_SIZE = 1024

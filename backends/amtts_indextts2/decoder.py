@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amtts_core.synthesis.products import MadeOnce, Product, Run
+from amtts_core.nn.weight_cache import MadeOnce, Product, Run
 from amtts_indextts2.network import IndexTTS2Gpt
 from amtts_indextts2.trunk import Block
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from amtts_core.backend import Batch, PhaseLoss, Reduction
-from amtts_core.training.near_codes import noisy_codes
+from amtts_core.contract.backend import Batch, PhaseLoss, Reduction
+from amtts_core.nn.soft_code_targets import noisy_codes
 from amtts_indextts2.alignment import alignment_layer, alignment_loss
 from amtts_indextts2.config import DelayedHeadConfig
 from amtts_indextts2.losses import CodeRows, book_losses, text_loss, weighted

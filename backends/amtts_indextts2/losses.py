@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from amtts_core.training.near_codes import soft_cross_entropy
+from amtts_core.nn.soft_code_targets import soft_cross_entropy
 from amtts_indextts2.config import DelayedHeadConfig, SemanticHeadConfig
 from amtts_indextts2.delay import IGNORED, to_grid
 

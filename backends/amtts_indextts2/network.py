@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amtts_core.backend import Reduction
-from amtts_core.training.monotonic import sine_rows
+from amtts_core.contract.backend import Reduction
+from amtts_core.nn.forward_sum_loss import sine_rows
 from amtts_indextts2.codes import DelayedCodes, SemanticCodes
 from amtts_indextts2.config import EMOTION_SIZE, ConformerConfig, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.conformer import Conformer

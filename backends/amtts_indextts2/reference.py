@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from amtts_core.contract.reference_check import AGAIN, ReferenceCheck, read_object, read_tensors
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.reference_check import AGAIN, ReferenceCheck, read_object, read_tensors
 from amtts_indextts2.config import SemanticHeadConfig, config_of_released
 from amtts_indextts2.decoding import decode
 from amtts_indextts2.losses import book_losses, code_rows, text_loss

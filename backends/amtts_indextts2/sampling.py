@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from amtts_core.config import Settings
+from amtts_core.settings import Settings
 
 BARRED = float("-inf")
 

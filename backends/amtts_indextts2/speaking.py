@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from amtts_core.backend import SynthesisRequest, device_of, speaker_index
-from amtts_core.codec.protocol import SpeechCodec
 from amtts_core.codec.streaming import decode_pieces, frames_of_piece
+from amtts_core.contract.backend import SynthesisRequest, device_of, speaker_index
+from amtts_core.contract.codec import SpeechCodec
 from amtts_core.errors import AmttsError
 from amtts_indextts2.codec import NAME
 from amtts_indextts2.config import IndexTTS2Config

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
-from amtts_core.training.start import PublishedStart
-from amtts_core.vocab.config_files import config_files, read_config
-from amtts_core.vocab.families import get_family
-from amtts_core.vocab.weights_file import find_weights
+from amtts_core.finetune.init_weights import PublishedStart
+from amtts_core.finetune.vocab.config_files import config_files, read_config
+from amtts_core.finetune.vocab.families import get_family
+from amtts_core.finetune.vocab.weights_file import find_weights
 from amtts_indextts2.carried import CODES, POSITIONS, PUBLISHED_RATE, carried_codes
 from amtts_indextts2.codec import codec_of
 from amtts_indextts2.config import SemanticHeadConfig
@@ -28,7 +28,7 @@ from amtts_indextts2.weights import LICENCE, from_published, read_published
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from amtts_core.backend import Backend
+    from amtts_core.contract.backend import Backend
     from amtts_indextts2.backend import IndexTTS2Backend
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ STATISTICS = "wav2vec2bert_stats.pt"
 
 
 def published_start(path: Path) -> PublishedStart:
-    """See `amtts_core.training.start.ReadsPublished`."""
+    """See `amtts_core.finetune.init_weights.ReadsPublished`."""
     file = find_weights(path, get_family("indextts2"))
     published = read_published(file)
     settings = read_config(config_files(file))

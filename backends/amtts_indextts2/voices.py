@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from amtts_core.audio.io import read_audio
-from amtts_core.backend import Features, Reduction
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.data.clips import Clip, Condenser
+from amtts_core.contract.backend import Features, Reduction
 from amtts_core.data.features import Recipe
+from amtts_core.data.prompts import Clip, Condenser
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_indextts2.codec import NAME
 from amtts_indextts2.config import IndexTTS2Config

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from amtts_core.codec.fingerprint import weights_fingerprint
 from amtts_core.errors import AmttsError
-from amtts_core.safe_load import load_torch_file
+from amtts_core.storage.torch_files import load_torch_file
 from amtts_indextts2.config import FEATURE_SIZE
 
 RATE = 16000

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
-from amtts_core.safe_load import load_torch_file, reading_safely
+from amtts_core.storage.torch_files import load_torch_file, reading_safely
 from amtts_indextts2.conformer import sinusoids
 from amtts_indextts2.network import IndexTTS2Gpt
 

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from amtts_core.training.alignment import monotonic_durations
+from amtts_core.nn.monotonic_alignment_search import monotonic_durations
 
 
 def alignment_score(latent: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:

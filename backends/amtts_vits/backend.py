@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from transformers import VitsModel
 
 from amtts_core.audio.pcm import to_pcm16
-from amtts_core.backend import (
+from amtts_core.checkpoints.checkpoint import loaded
+from amtts_core.contract.backend import (
     BackendSpec,
     Batch,
     Example,
@@ -23,11 +24,10 @@ from amtts_core.backend import (
     required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import loaded
+from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
-from amtts_core.text.tokenizer import TextTokenizer
-from amtts_core.training.start import PublishedStart
+from amtts_core.finetune.init_weights import PublishedStart
 from amtts_vits.batches import collate, with_blanks
 from amtts_vits.config import PRESETS, SAMPLE_RATE, VitsSettings
 from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak

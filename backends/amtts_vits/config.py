@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from amtts_core.audio.mel import MelConfig
-from amtts_core.config import Settings
+from amtts_core.settings import Settings
 
 SAMPLE_RATE = 16000
 """Hz; the rate of the MMS checkpoints and of every preset."""

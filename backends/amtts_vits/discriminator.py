@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from amtts_core.adversarial import Critic, Critique, PeriodCritic
+from amtts_core.nn.discriminators import Critic, Critique, PeriodCritic
 from amtts_vits.spectrogram import POWER_FLOOR
 
 

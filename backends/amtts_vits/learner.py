@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from amtts_core.adversarial import discriminator_loss, frozen
-from amtts_core.backend import Batch, PhaseLoss
+from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.nn.discriminators import discriminator_loss, frozen
 from amtts_vits.alignment import path_picture
 from amtts_vits.config import VitsSettings
 from amtts_vits.generator import Draws, Passed, Recording, TrainingPass

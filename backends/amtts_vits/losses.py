@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from amtts_core.adversarial import Critique, adversarial_loss, feature_loss
 from amtts_core.audio.mel import MelConfig
+from amtts_core.nn.discriminators import Critique, adversarial_loss, feature_loss
 from amtts_vits.config import LossSettings
 from amtts_vits.generator import Passed
 from amtts_vits.spectrogram import log_mel

@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import VitsConfig, VitsModel
 
-from amtts_core.adversarial import Critique, discriminator_loss
 from amtts_core.audio.mel import MelConfig, mel_filters
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
+from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
+from amtts_core.nn.discriminators import Critique, discriminator_loss
 from amtts_vits.alignment import owners
 from amtts_vits.config import LossSettings
 from amtts_vits.discriminator import Discriminator

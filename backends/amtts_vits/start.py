@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from transformers import VitsConfig
 
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import CheckpointError
-from amtts_core.text.tokenizer import TextTokenizer
-from amtts_core.training.start import PublishedStart
+from amtts_core.finetune.init_weights import PublishedStart
 from amtts_vits.config import VitsSettings
 from amtts_vits.discriminator import Discriminator
 from amtts_vits.network import SIZES, VitsNetwork, model_config
@@ -53,7 +53,7 @@ _FIXED = (
 
 
 def published_start(path: Path) -> PublishedStart:
-    """See `amtts_core.training.start.ReadsPublished`: the settings that fit, `model.start` among them."""
+    """See `amtts_core.finetune.init_weights.ReadsPublished`: the settings that fit, `model.start` among them."""
     theirs = _config(path)
     mel = VitsSettings().mel.model_dump(mode="json")
     mel |= {"n_fft": 2 * (theirs.spectrogram_bins - 1), "hop": math.prod(theirs.upsample_rates)}
@@ -206,7 +206,7 @@ def _embedding(table: Tensor, own: Tensor, folder: Path, tokenizer: TextTokenize
 
     Row 0 is the blank in both; a letter that shared it keeps the row's values as its own.
     """
-    from amtts_core.vocab.initialise import new_row, row_origins
+    from amtts_core.finetune.vocab.initialise import new_row, row_origins
 
     try:
         old = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
@@ -237,6 +237,6 @@ def _embedding(table: Tensor, own: Tensor, folder: Path, tokenizer: TextTokenize
 
 
 def _consonants(tokenizer: TextTokenizer) -> list[str]:
-    from amtts_core.text.fidel_alphabet import consonants
+    from amtts_core.tokenizers.fidel_alphabet import consonants
 
     return list(consonants()) if tokenizer.kind == "fidel" else []

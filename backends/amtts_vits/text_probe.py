@@ -16,7 +16,7 @@ _PREFIX = "text_encoder."
 def probe(
     weights: Mapping[str, Tensor], config: Mapping[str, Any], sequences: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
-    """See `amtts_core.vocab.probe.TextProbe`; blanks are put between the ids, as the model was trained."""
+    """See `amtts_core.finetune.vocab.probe.TextProbe`; blanks are put between the ids, as the model was trained."""
     from transformers import VitsConfig
     from transformers.models.vits.modeling_vits import VitsTextEncoder
 

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
 from amtts_core.errors import CheckpointError
-from amtts_core.safe_load import reading_safely
+from amtts_core.storage.torch_files import reading_safely
 
 _PARAMETRISED = ("parametrizations.weight.original0", "parametrizations.weight.original1")
 _PUBLISHED = ("weight_g", "weight_v")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from amtts_core.checkpoint import read_checkpoint, write_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 
 
 def main(run: Path, out: Path) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from amtts_core.audio.mel import MelConfig
-from amtts_core.backend import Backend, SynthesisRequest
-from amtts_core.checkpoint import Checkpoint, read_checkpoint
+from amtts_core.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from amtts_core.contract.backend import Backend, SynthesisRequest
+from amtts_core.contract.registry import get_backend
 from amtts_core.data.dataset import load_dataset
-from amtts_core.registry import get_backend
 from amtts_vits.spectrogram import log_mel
 
 

@@ -1,4 +1,4 @@
-"""The contract of `amtts_core.backend`, held by every registered backend at its smallest size."""
+"""The contract of `amtts_core.contract.backend`, held by every registered backend at its smallest size."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from tiny_voice import fidel_tokenizer, fit_statistics, overfit, tiny_backend, tiny_examples
 from torch import Tensor
 
-from amtts_core.backend import Backend, Example, PhaseLoss, SynthesisRequest
-from amtts_core.config import resolve_config
+from amtts_core.config.run_config import resolve_config
+from amtts_core.contract.backend import Backend, Example, PhaseLoss, SynthesisRequest
+from amtts_core.contract.registry import backend_names, get_backend
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.registry import backend_names, get_backend
-from amtts_core.text.tokenizer_settings import KINDS
+from amtts_core.tokenizers.settings import KINDS
 
 STEPS = 80
 """Of the short overfit that the tests of speech and of the text's weight build on."""
@@ -153,7 +153,7 @@ def test_text_rows_name_every_tensor_that_follows_the_vocabulary(backend: Backen
 
 
 def _one_more() -> object:
-    from amtts_core.text.fidel_tokenizer import FidelTokenizer
+    from amtts_core.tokenizers.fidel import FidelTokenizer
 
     return FidelTokenizer([*fidel_tokenizer().symbols(), "ʕ"])
 

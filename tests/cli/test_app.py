@@ -164,7 +164,7 @@ def test_an_error_line_is_not_taken_for_markup(amtts, tmp_path: Path) -> None:
 
 def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
     code = (
-        "import amtts_core.registry as r\n"
+        "import amtts_core.contract.registry as r\n"
         "def broken(): raise RuntimeError('a bug')\n"
         "r.list_backends = broken\n"
         "from amtts_cli.app import main\n"
@@ -178,7 +178,7 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
 
 def test_ctrl_c_exits_130_with_one_line() -> None:
     code = (
-        "import amtts_core.registry as r\n"
+        "import amtts_core.contract.registry as r\n"
         "def interrupted(): raise KeyboardInterrupt\n"
         "r.list_backends = interrupted\n"
         "from amtts_cli.app import main\n"
@@ -226,7 +226,7 @@ def test_backends_lists_ours_theirs_and_the_broken(amtts, make_package, flag: li
         modules={
             "their_plugin": (
                 "from pydantic import BaseModel\n"
-                "from amtts_core.backend import BackendSpec\n"
+                "from amtts_core.contract.backend import BackendSpec\n"
                 "class Backend:\n"
                 "    spec = BackendSpec(name='theirs', summary='[x] theirs', sample_rate=8000,\n"
                 "                       learns_from='mel', config=BaseModel, presets={'only': {}})\n"

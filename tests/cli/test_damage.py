@@ -14,8 +14,8 @@ from command_line import Done, call
 from short_run import assert_same_end, begin, cut_after_four, resume
 from tiny_voice import make_corpus
 
-from amtts_core.checkpoint import checkpoints_of
-from amtts_core.sealed import described  # the sums an attacker would mend
+from amtts_core.checkpoints.checkpoint import checkpoints_of
+from amtts_core.storage.checksums import described  # the sums an attacker would mend
 
 FILES = (
     "checkpoint.json",

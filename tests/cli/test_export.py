@@ -10,7 +10,7 @@ from command_line import call
 from tiny_voice import make_corpus, tiny_config
 from transformers import VitsModel
 
-from amtts_core.training.run import train
+from amtts_core.run.run import train
 
 
 @pytest.fixture(scope="module")

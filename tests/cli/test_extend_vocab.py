@@ -21,7 +21,7 @@ from vocabularies import (
 
 from amtts_cli import console
 from amtts_cli.app import main
-from amtts_core.text.foreign.mapping import load_vocab_mapping
+from amtts_core.tokenizers.published.mapping import load_vocab_mapping
 
 Run = Callable[..., tuple[int, str, str]]
 SIZE = len(chatterbox_data()["model"]["vocab"])

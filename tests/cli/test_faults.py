@@ -17,7 +17,7 @@ from short_run import assert_same_end, begin, cut_after_four, resume
 from tiny_voice import make_corpus, train_tiny
 
 from amtts_core.audio.save import write_audio
-from amtts_core.checkpoint import checkpoints_of, damage
+from amtts_core.checkpoints.checkpoint import checkpoints_of, damage
 from amtts_core.errors import AmttsError
 
 

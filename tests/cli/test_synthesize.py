@@ -13,7 +13,7 @@ import soundfile
 from command_line import Done, call
 from tiny_voice import tiny_backend, tiny_voice
 
-from amtts_core.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
 
 TEXT = "ሰላም ለዓለም።"
 

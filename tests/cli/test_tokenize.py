@@ -15,9 +15,9 @@ from tokenizers import Tokenizer
 
 from amtts_cli import console
 from amtts_cli.app import main
-from amtts_core.data.manifest import write_jsonl
-from amtts_core.text.fidel_alphabet import ethiopic_alphabet
-from amtts_core.text.tokenizer import load_tokenizer
+from amtts_core.storage.json_lines import write_jsonl
+from amtts_core.tokenizers.factory import load_tokenizer
+from amtts_core.tokenizers.fidel_alphabet import ethiopic_alphabet
 
 TRAIN = ["ሰላም ለዓለም።", "እናቴ ዛሬ ከገበያ ሽንኩርት ገዛች።", "አባቴ ማታ ዳቦ ይዞ ይመጣል።", "ልጆቹ ኳስ ተጫወቱ።"] * 3
 Run = Callable[..., tuple[int, str, str]]

@@ -16,8 +16,8 @@ from command_line import Done, call
 from extended import extended
 from tiny_voice import make_corpus
 
-from amtts_core.checkpoint import checkpoints_of, damage, find_checkpoint, read_checkpoint
-from amtts_core.data.manifest import read_manifest
+from amtts_core.checkpoints.checkpoint import checkpoints_of, damage, find_checkpoint, read_checkpoint
+from amtts_core.corpus.manifest import read_manifest
 
 QUICK = (
     *(
@@ -217,7 +217,7 @@ def test_another_preset_or_backend_or_network_on_resume(corpus: Path, tmp_path: 
 
 def test_a_loss_that_is_not_finite(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from amtts_chatterbox.mel.learner import ChatterboxMelLearner
-    from amtts_core.backend import PhaseLoss
+    from amtts_core.contract.backend import PhaseLoss
 
     plain = ChatterboxMelLearner.losses
 

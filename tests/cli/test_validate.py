@@ -18,8 +18,9 @@ from torch import nn
 from amtts_chatterbox.mel.backend import ChatterboxMelBackend
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_chatterbox.mel.network import ChatterboxMel
-from amtts_core.backend import Batch, PhaseLoss
-from amtts_core.data.manifest import read_manifest, write_jsonl
+from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.corpus.manifest import read_manifest
+from amtts_core.storage.json_lines import write_jsonl
 
 NAMES = [
     "manifest",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from amtts_codecs.mel_codes.codec import MelCodesCodec
 from amtts_core.audio.io import read_audio
-from amtts_core.data.manifest import read_manifest
+from amtts_core.corpus.manifest import read_manifest
 from amtts_core.synthesis.engine import Synthesizer
 
 ROOT = Path(__file__).resolve().parents[2]

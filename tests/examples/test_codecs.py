@@ -9,8 +9,8 @@ import torch
 
 from amtts_core.audio.io import read_audio
 from amtts_core.audio.mel import MelConfig, log_mel
-from amtts_core.codec.protocol import SpeechCodec
-from amtts_core.codec.registry import open_codec
+from amtts_core.contract.codec import SpeechCodec
+from amtts_core.contract.codec_registry import open_codec
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SHIPPED = {"mel-codes-am": "mel-codes", "tiny-dac-16k": "dac"}

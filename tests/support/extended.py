@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from tiny_voice import NEEDS, tiny_config
 from vocabularies import chatterbox_data, indextts2_model, mms_list, write_gpt, write_json, write_t3
 
-from amtts_core.config import merged
-from amtts_core.text.foreign.mapping import load_vocab_mapping
-from amtts_core.training.callbacks import Callback
-from amtts_core.training.run import TrainingResult, train
-from amtts_core.training.start import Start, open_start
-from amtts_core.vocab.extend import ExtendRequest, extend_vocabulary
+from amtts_core.finetune.init_weights import Start, open_start
+from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
+from amtts_core.run.run import TrainingResult, train
+from amtts_core.settings import merged
+from amtts_core.tokenizers.published.mapping import load_vocab_mapping
+from amtts_core.training.callbacks.base import Callback
 
 BACKENDS = ("chatterbox", "indextts2", "vits")
 OWN: dict[str, dict[str, Any]] = {

@@ -13,9 +13,9 @@ import numpy as np
 import soundfile
 from recordings import SENTENCES, add_line, speech, write_wav
 
-from amtts_core.data.prepare import prepare_corpus
-from amtts_core.data.prepare_report import PrepareReport
-from amtts_core.data.settings import PrepareSettings
+from amtts_core.corpus.prepare import prepare_corpus
+from amtts_core.corpus.prepare_report import PrepareReport
+from amtts_core.corpus.settings import PrepareSettings
 
 LENIENT = PrepareSettings(max_rejected=1.0)
 

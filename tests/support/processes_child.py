@@ -17,8 +17,8 @@ from typing import Any
 
 from torch import nn
 
-from amtts_core.backend import Batch
-from amtts_core.training.processes import Processes
+from amtts_core.contract.backend import Batch
+from amtts_core.training.distributed.processes import Processes
 from amtts_core.training.step import StepResult, StepRunner
 
 RANK = os.environ.get("RANK", "0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amtts_core.data.importers import Clip, Fault, choose_importer
+from amtts_core.corpus.importers import Clip, Fault, choose_importer
 
 
 def make_files(folder: Path, files: dict[str, str | bytes]) -> Path:

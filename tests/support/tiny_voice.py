@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from amtts_core.backend import Backend, Example
-from amtts_core.config import RunConfig, merged, resolve_config
-from amtts_core.data.manifest import Utterance, write_jsonl
-from amtts_core.registry import get_backend
-from amtts_core.text.tokenizer import TextTokenizer, train_tokenizer
-from amtts_core.training.callbacks import Callback
-from amtts_core.training.run import TrainingResult, train
+from amtts_core.config.run_config import RunConfig, resolve_config
+from amtts_core.contract.backend import Backend, Example
+from amtts_core.contract.registry import get_backend
+from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.corpus.manifest import Utterance
+from amtts_core.run.run import TrainingResult, train
+from amtts_core.settings import merged
+from amtts_core.storage.json_lines import write_jsonl
+from amtts_core.tokenizers.factory import train_tokenizer
+from amtts_core.training.callbacks.base import Callback
 
 RATE = 22050
 CODEC = Path(__file__).parents[2] / "examples" / "codecs" / "mel-codes-am"
@@ -191,7 +194,7 @@ def fit_statistics(backend: Backend, examples: Sequence[Example]) -> None:
 
 def overfit(backend: Backend, examples: Sequence[Example], steps: int, *, rate: float = 3e-3) -> list[float]:
     """Trains on one batch with the backend's own learner; returns the last phase's loss of every step."""
-    from amtts_core.config import OptimConfig
+    from amtts_core.config.sections import OptimConfig
     from amtts_core.training.optim import build_optimizer
     from amtts_core.training.statistics import statistics_of
 

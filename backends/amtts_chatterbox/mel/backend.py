@@ -16,7 +16,8 @@ from amtts_chatterbox.mel.network import ChatterboxMel, whole_durations
 from amtts_core.audio.griffin_lim import griffin_lim
 from amtts_core.audio.hifigan import load_hifigan
 from amtts_core.audio.mel import log_mel
-from amtts_core.backend import (
+from amtts_core.checkpoints.checkpoint import loaded
+from amtts_core.contract.backend import (
     BackendSpec,
     Batch,
     Example,
@@ -27,10 +28,9 @@ from amtts_core.backend import (
     required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import loaded
+from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
-from amtts_core.text.tokenizer import TextTokenizer
 
 NAME = "chatterbox-mel"
 

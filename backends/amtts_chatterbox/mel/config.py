@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from amtts_core.audio.mel import MelConfig
-from amtts_core.config import Settings
+from amtts_core.settings import Settings
 
 SAMPLE_RATE = 22050
 """Hz; fixed, because corpora are read at it."""

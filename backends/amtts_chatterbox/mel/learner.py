@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from amtts_chatterbox.mel.config import ChatterboxMelConfig
 from amtts_chatterbox.mel.network import ChatterboxMel
-from amtts_core.backend import Batch, PhaseLoss
+from amtts_core.contract.backend import Batch, PhaseLoss
 
 PHASE = "main"
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amtts_chatterbox.mel.config import ChatterboxMelConfig
-from amtts_core.training.alignment import monotonic_durations
+from amtts_core.nn.monotonic_alignment_search import monotonic_durations
 
 
 class ConvBlock(nn.Module):

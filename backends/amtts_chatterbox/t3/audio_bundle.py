@@ -14,8 +14,8 @@ from torch import Tensor
 
 from amtts_chatterbox.t3.front_ends import s3_log_mel, s3gen_mel_24k, voice_mel
 from amtts_chatterbox.t3.voice_encoder import voice_encoder_of
+from amtts_core.contract.reference_check import ReferenceCheck, read_tensors
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck, read_tensors
 
 WEIGHTS = "ve_tiny.safetensors"
 TOLERANCE = 1e-5

@@ -30,7 +30,9 @@ from amtts_chatterbox.t3.voice_encoder import VoiceEncoder, load_voice_encoder
 from amtts_chatterbox.t3.weights import LICENCE
 from amtts_core.audio.io import resample
 from amtts_core.audio.stretch import stretch
-from amtts_core.backend import (
+from amtts_core.checkpoints.checkpoint import loaded
+from amtts_core.codec.streaming import LocalDecoder, decode_pieces, frames_of_piece
+from amtts_core.contract.backend import (
     BackendSpec,
     Batch,
     Example,
@@ -41,15 +43,13 @@ from amtts_core.backend import (
     required_tokenizer,
     speaker_index,
 )
-from amtts_core.checkpoint import loaded
-from amtts_core.codec.protocol import CodecIdentity, SpeechCodec, code_vectors_of
-from amtts_core.codec.registry import open_codec
-from amtts_core.codec.streaming import LocalDecoder, decode_pieces, frames_of_piece
+from amtts_core.contract.codec import CodecIdentity, SpeechCodec, code_vectors_of
+from amtts_core.contract.codec_registry import open_codec
+from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.reference_check import ReferenceCheck
-from amtts_core.text.tokenizer import TextTokenizer
-from amtts_core.training.near_codes import near_targets, start_rows
-from amtts_core.training.start import PublishedStart
+from amtts_core.finetune.init_weights import PublishedStart
+from amtts_core.nn.soft_code_targets import near_targets, start_rows
 
 NAME = "chatterbox"
 SAMPLE_RATE = 24000
@@ -87,7 +87,7 @@ class ChatterboxT3Backend:
         weights_licence=LICENCE,
     )
     speech_term = "speech"
-    """See `amtts_core.evaluation.old_speech`."""
+    """See `amtts_core.forgetting.old_speech`."""
 
     def __init__(
         self, config: T3Config, tokenizer: TextTokenizer, speakers: Sequence[str], network: T3
@@ -236,7 +236,7 @@ class ChatterboxT3Backend:
         return T3Learner(self.network, self.config, shares)
 
     def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """See `amtts_core.evaluation.old_text`; with the first speaker's vector, no prompt and no speech behind."""
+        """See `amtts_core.forgetting.old_text`; with the first speaker's vector, no prompt and no speech behind."""
         network, config, device = self.network, self.config, device_of(self.network)
         assert network.voices is not None
         ids = torch.tensor([self._framed(list(tokens)[: config.text_positions - 2])], device=device)

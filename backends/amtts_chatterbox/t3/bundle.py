@@ -20,8 +20,8 @@ from torch import Tensor
 from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.weights import network_of, read_published
+from amtts_core.contract.reference_check import read_object, read_tensors
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import read_object, read_tensors
 
 _DECODE = re.compile(
     r"(?:(?P<starts>single|double)_bos|official_inference_argmax)_cfg(?P<cfg>[\d.]+)"

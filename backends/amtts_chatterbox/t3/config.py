@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from amtts_core.config import Settings
+from amtts_core.settings import Settings
 
 
 class RopeConfig(Settings):

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.rope import rotate
-from amtts_core.synthesis.products import MadeOnce, Product, Run
+from amtts_core.nn.weight_cache import MadeOnce, Product, Run
 
 
 class _Block(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Any
 from amtts_chatterbox.t3.names import to_published
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.tokenizer_export import stock_tokenizer
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
-from amtts_core.text.tokenizer import TextTokenizer
 
 logger = logging.getLogger(__name__)
 

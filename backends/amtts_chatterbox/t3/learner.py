@@ -16,9 +16,9 @@ from amtts_chatterbox.t3.alignment import alignment_layer, attention_map, text_l
 from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.losses import stream_losses
 from amtts_chatterbox.t3.network import T3
-from amtts_core.backend import Batch, PhaseLoss, Reduction
-from amtts_core.training.monotonic import forward_sum_loss
-from amtts_core.training.near_codes import noisy_codes
+from amtts_core.contract.backend import Batch, PhaseLoss, Reduction
+from amtts_core.nn.forward_sum_loss import forward_sum_loss
+from amtts_core.nn.soft_code_targets import noisy_codes
 
 PHASE = "main"
 _LEAST_PROMPT = 1 / 3

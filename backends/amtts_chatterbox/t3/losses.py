@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from amtts_chatterbox.t3.packing import Packing
-from amtts_core.training.near_codes import soft_cross_entropy
+from amtts_core.nn.soft_code_targets import soft_cross_entropy
 
 
 @dataclass(frozen=True)

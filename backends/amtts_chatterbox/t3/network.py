@@ -17,7 +17,7 @@ from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.packing import Lengths, Packing, Widths, plan_packing
 from amtts_chatterbox.t3.trunk import INITIAL_DEVIATION, Trunk
 from amtts_chatterbox.t3.voices import VoiceTable
-from amtts_core.training.monotonic import sine_rows
+from amtts_core.nn.forward_sum_loss import sine_rows
 
 
 class T3(nn.Module):

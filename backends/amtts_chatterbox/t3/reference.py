@@ -18,7 +18,7 @@ from amtts_chatterbox.t3.config import SamplingConfig
 from amtts_chatterbox.t3.generate import Utterance, Voice, token_steps
 from amtts_chatterbox.t3.losses import stream_losses
 from amtts_chatterbox.t3.names import to_published
-from amtts_core.reference_check import ReferenceCheck
+from amtts_core.contract.reference_check import ReferenceCheck
 
 LOGITS_TOLERANCE = 2e-5
 LOSS_TOLERANCE = 1e-5

@@ -14,21 +14,21 @@ from amtts_chatterbox.t3.config import PRESETS, T3Config
 from amtts_chatterbox.t3.names import from_published
 from amtts_chatterbox.t3.text_probe import config_of_shapes
 from amtts_chatterbox.t3.weights import LICENCE, PUBLISHED_FILES, read_published
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
-from amtts_core.training.start import PublishedStart
-from amtts_core.vocab.config_files import config_files, read_config
-from amtts_core.vocab.families import get_family
-from amtts_core.vocab.weights_file import find_weights
+from amtts_core.finetune.init_weights import PublishedStart
+from amtts_core.finetune.vocab.config_files import config_files, read_config
+from amtts_core.finetune.vocab.families import get_family
+from amtts_core.finetune.vocab.weights_file import find_weights
 
 if TYPE_CHECKING:
-    from amtts_core.backend import Backend
+    from amtts_core.contract.backend import Backend
 
 _VOICES = "voices."
 
 
 def published_start(path: Path) -> PublishedStart:
-    """See `amtts_core.training.start.ReadsPublished`."""
+    """See `amtts_core.finetune.init_weights.ReadsPublished`."""
     file = find_weights(path, get_family("chatterbox"))
     published = read_published(file)
     config = _sizes(file, published)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from amtts_chatterbox.t3.front_ends import VOICE_MEL, VOICE_RATE, voice_mel
 from amtts_chatterbox.t3.weights import read_published
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.units import Decibels
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amtts_chatterbox.t3.config import T3Config
-from amtts_core.backend import Reduction
+from amtts_core.contract.backend import Reduction
 
 
 def fixed_vectors(count: int, size: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from amtts_chatterbox.t3.config import OFFICIAL_TEXT_ROWS, PRESETS, T3Config
 from amtts_chatterbox.t3.names import from_published, refuse_gpt2, to_published
 from amtts_chatterbox.t3.network import T3
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
 
 LICENCE = "MIT (Chatterbox weights, Resemble AI)"

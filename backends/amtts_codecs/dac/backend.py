@@ -17,11 +17,19 @@ from amtts_codecs.dac.learner import DacLearner
 from amtts_codecs.dac.network import DacNetwork, dac_config, plain_codec, unfolded
 from amtts_codecs.requests import codes_of
 from amtts_core.audio.pcm import from_pcm16, to_pcm16
-from amtts_core.backend import BackendSpec, Batch, Example, Features, SynthesisRequest, TextRows, device_of
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
+from amtts_core.contract.backend import (
+    BackendSpec,
+    Batch,
+    Example,
+    Features,
+    SynthesisRequest,
+    TextRows,
+    device_of,
+)
+from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
-from amtts_core.text.tokenizer import TextTokenizer
 
 NAME = "dac"
 

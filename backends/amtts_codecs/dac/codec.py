@@ -13,12 +13,12 @@ from transformers import DacModel
 
 from amtts_codecs.dac.fast import FastDac
 from amtts_codecs.dac.weights import load_dac
-from amtts_core.checkpoint import read_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.codec.protocol import kept_codebooks, require_codes, sample_counts
+from amtts_core.contract.codec import kept_codebooks, require_codes, sample_counts
+from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import CheckpointError
-from amtts_core.low_precision import require_sound
-from amtts_core.reference_check import ReferenceCheck
+from amtts_core.nn.bf16_check import require_sound
 
 
 class DacCodec:

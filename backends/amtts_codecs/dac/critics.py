@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from amtts_codecs.dac.config import DacCriticsConfig
-from amtts_core.adversarial import SLOPE, Critique, PeriodCritic
+from amtts_core.nn.discriminators import SLOPE, Critique, PeriodCritic
 
 
 class BandCritic(nn.Module):

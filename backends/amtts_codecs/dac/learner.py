@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from amtts_codecs.dac.config import SAMPLE_RATE, DacSettings
 from amtts_codecs.dac.network import CodecPass, DacNetwork, Passed
-from amtts_core.adversarial import adversarial_loss, discriminator_loss, feature_loss, frozen
 from amtts_core.audio.mel import MelConfig, log_mel, mel_filters
-from amtts_core.backend import Batch, PhaseLoss, Reduction
+from amtts_core.contract.backend import Batch, PhaseLoss, Reduction
+from amtts_core.nn.discriminators import adversarial_loss, discriminator_loss, feature_loss, frozen
 
 EVALUATED_SEGMENTS = 4
 """Length of what validation judges of each utterance, from its middle, in training segments."""

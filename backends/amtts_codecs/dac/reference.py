@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from amtts_codecs.dac.codec import DacCodec
-from amtts_core.codec.protocol import SpeechCodec
+from amtts_core.contract.codec import SpeechCodec
+from amtts_core.contract.reference_check import AGAIN, ReferenceCheck, read_object, read_tensors
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import AGAIN, ReferenceCheck, read_object, read_tensors
 
 TOLERANCE = 1e-5
 

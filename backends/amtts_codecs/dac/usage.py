@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from amtts_codecs.restarts import Lottery, perplexity, uses_after_restart
-from amtts_core.backend import Reduction
+from amtts_core.contract.backend import Reduction
 
 
 @dataclass

@@ -19,9 +19,9 @@ from torch import Tensor
 from transformers import DacConfig, DacModel
 
 from amtts_codecs.dac.packaged import is_packaged, read_packaged
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
-from amtts_core.safe_load import load_torch_file, reading_safely
+from amtts_core.storage.torch_files import load_torch_file, reading_safely
 
 MEND = "Get the file again, or give other weights"
 SIZES = ("encoder_dim", "decoder_dim", "n_codebooks", "codebook_size", "codebook_dim", "sample_rate")

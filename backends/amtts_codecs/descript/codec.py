@@ -18,11 +18,11 @@ from torch import Tensor
 from amtts_codecs.dac.codec import DacCodec
 from amtts_codecs.dac.reference import compare
 from amtts_codecs.dac.weights import load_dac, read_published
-from amtts_core.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.codec.protocol import kept_codebooks, require_codes, sample_counts
+from amtts_core.contract.codec import kept_codebooks, require_codes, sample_counts
+from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
 
 
 class DescriptCodec:

@@ -16,11 +16,19 @@ from amtts_codecs.mel_codes.learner import MelCodesLearner
 from amtts_codecs.mel_codes.network import MelCodes
 from amtts_codecs.requests import codes_of
 from amtts_core.audio.mel import log_mel
-from amtts_core.backend import BackendSpec, Batch, Example, Features, SynthesisRequest, TextRows, device_of
-from amtts_core.checkpoint import loaded
+from amtts_core.checkpoints.checkpoint import loaded
+from amtts_core.contract.backend import (
+    BackendSpec,
+    Batch,
+    Example,
+    Features,
+    SynthesisRequest,
+    TextRows,
+    device_of,
+)
+from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
-from amtts_core.text.tokenizer import TextTokenizer
 
 
 class MelCodesBackend:

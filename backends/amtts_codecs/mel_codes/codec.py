@@ -14,11 +14,11 @@ from amtts_codecs.mel_codes.network import MelCodes
 from amtts_core.audio.griffin_lim import griffin_lim
 from amtts_core.audio.hifigan import load_hifigan
 from amtts_core.audio.mel import log_mel
-from amtts_core.checkpoint import read_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.codec.protocol import kept_codebooks, require_codes, sample_counts
+from amtts_core.contract.codec import kept_codebooks, require_codes, sample_counts
+from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.reference_check import ReferenceCheck
 
 NAME = "mel-codes"
 NOT_PART = ("quantizer.uses", "quantizer.totals")

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from amtts_codecs.mel_codes.config import MelCodesConfig
 from amtts_codecs.mel_codes.network import MelCodes
-from amtts_core.backend import Batch, PhaseLoss, Reduction
-from amtts_core.modes import evaluating
+from amtts_core.contract.backend import Batch, PhaseLoss, Reduction
+from amtts_core.nn.eval_mode import evaluating
 
 PHASE = "main"
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amtts_codecs.restarts import Lottery, perplexity, uses_after_restart
-from amtts_core.backend import Reduction
+from amtts_core.contract.backend import Reduction
 
 
 @dataclass(frozen=True)

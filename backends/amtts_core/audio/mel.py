@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from amtts_core.config import Settings
+from amtts_core.settings import Settings
 
 LOG_FLOOR = 1e-5
 

@@ -22,10 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from amtts_core.codec.protocol import CodecIdentity
-from amtts_core.data.features import FeatureStore
-from amtts_core.data.manifest import Utterance, read_json_lines
+from amtts_core.contract.codec import CodecIdentity
+from amtts_core.corpus.manifest import Utterance
 from amtts_core.errors import AmttsError
+from amtts_core.storage.feature_store import FeatureStore
+from amtts_core.storage.json_lines import read_json_lines
 
 FEATURE = "codes"
 SHARD = re.compile(r"shard-(\d{5})-of-(\d{5})")

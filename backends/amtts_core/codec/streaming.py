@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amtts_core.codec.protocol import SpeechCodec
+from amtts_core.contract.codec import SpeechCodec
 from amtts_core.units import Seconds
 
 PIECE: Seconds = 0.3

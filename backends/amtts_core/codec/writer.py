@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from amtts_core.codec.protocol import CodecIdentity
 from amtts_core.codec.store import FEATURE, read_identity
-from amtts_core.data.features import FORMAT
-from amtts_core.data.manifest import json_line
+from amtts_core.contract.codec import CodecIdentity
 from amtts_core.errors import AmttsError
-from amtts_core.files import replace_text, take_folder
+from amtts_core.storage.atomic import replace_text, take_folder
+from amtts_core.storage.feature_store import FORMAT
+from amtts_core.storage.json_lines import json_line
 
 
 @dataclass(frozen=True)

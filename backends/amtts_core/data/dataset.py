@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amtts_core.backend import Backend, Batch, Example
-from amtts_core.data.clips import Clips, HearsClips
-from amtts_core.data.features import FeatureSource, FeatureStore, Recipe, build_store
-from amtts_core.data.manifest import Utterance, read_manifest
-from amtts_core.data.stored_codes import StoredCodes
+from amtts_core.codec.stored_codes import StoredCodes
+from amtts_core.contract.backend import Backend, Batch, Example
+from amtts_core.corpus.manifest import Utterance, read_manifest
+from amtts_core.data.features import FeatureSource, Recipe, build_store
+from amtts_core.data.prompts import Clips, HearsClips
 from amtts_core.errors import AmttsError, ManifestError
+from amtts_core.storage.feature_store import FeatureStore
 
 logger = logging.getLogger(__name__)
 TOO_MANY_UNKNOWN = 0.01

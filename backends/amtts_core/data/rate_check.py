@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from amtts_core.data.manifest import Utterance
+from amtts_core.corpus.manifest import Utterance
 from amtts_core.units import Hertz
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amtts_core.backend import Backend, ShowsAttention, Streams, SynthesisRequest
-from amtts_core.checkpoint import read_checkpoint
-from amtts_core.codec.protocol import LearnsCodes
+from amtts_core.checkpoints.checkpoint import read_checkpoint
+from amtts_core.contract.backend import Backend, ShowsAttention, Streams, SynthesisRequest
+from amtts_core.contract.codec import LearnsCodes
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.synthesis.stitch import (
     CLAUSE_ENDS,

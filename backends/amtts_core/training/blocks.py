@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from amtts_core.backend import Backend, HasBlocks
-from amtts_core.config import TrainingConfig
+from amtts_core.config.sections import TrainingConfig
+from amtts_core.contract.backend import Backend, HasBlocks
 from amtts_core.errors import AmttsError
 
 

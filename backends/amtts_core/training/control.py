@@ -10,7 +10,7 @@ import logging
 import time
 from pathlib import Path
 
-from amtts_core.files import replace_text
+from amtts_core.storage.atomic import replace_text
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from amtts_core.checkpoint import checkpoints_of
-from amtts_core.data.manifest import json_line
+from amtts_core.checkpoints.checkpoint import checkpoints_of
 from amtts_core.errors import AmttsError
+from amtts_core.storage.json_lines import json_line
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from amtts_core.checkpoint import CheckpointInfo, write_checkpoint
-from amtts_core.checkpoint_folders import checkpoints_of, damage, write_pointer
-from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoints.folders import checkpoints_of, damage, write_pointer
+from amtts_core.contract.tokenizer import TextTokenizer
 
 
 def put_back(run: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from amtts_core.config import OptimConfig
+from amtts_core.config.sections import OptimConfig
 
 
 def build_optimizer(

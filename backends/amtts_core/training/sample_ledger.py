@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from amtts_core.data.manifest import json_line, read_json_lines
+from amtts_core.storage.json_lines import json_line, read_json_lines
 
 
 class SampleLedger:

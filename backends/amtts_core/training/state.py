@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from amtts_core.data.mixed_dataset import MixedDataset
 from amtts_core.errors import CheckpointError
-from amtts_core.training.replay import MixedDataset
-from amtts_core.training.shards import part_of, parts_of
+from amtts_core.training.distributed.shards import part_of, parts_of
 
 if TYPE_CHECKING:
     from amtts_core.training.trainer import Trainer

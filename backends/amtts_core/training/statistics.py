@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from amtts_core.backend import KeepsStatistics, Learner, Reduction
+from amtts_core.contract.backend import KeepsStatistics, Learner, Reduction
 
 
 class Alone:

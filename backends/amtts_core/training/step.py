@@ -13,17 +13,17 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from amtts_core.backend import Batch, Learner, PhaseLoss
+from amtts_core.contract.backend import Batch, Learner, PhaseLoss
 from amtts_core.errors import AmttsError
+from amtts_core.nn.step_rules import StepRule
+from amtts_core.training.distributed.processes import Processes
+from amtts_core.training.distributed.shards import Shards, number_of
 from amtts_core.training.guard import BadBatchError
-from amtts_core.training.processes import Processes
-from amtts_core.training.shards import Shards, number_of
 from amtts_core.training.statistics import statistics_of
 
 logger = logging.getLogger(__name__)
@@ -53,18 +53,6 @@ class StepResult:
     def add(self, name: str, value: float) -> None:
         """Adds to a metric."""
         self.metrics[name] = self.metrics.get(name, 0.0) + value
-
-
-class StepRule(Protocol):
-    """What must hold of some parameters at every step of their optimiser, such as that they stay."""
-
-    def before_step(self) -> None:
-        """Gradients are complete and not clipped yet."""
-        ...
-
-    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """The optimiser has moved its parameters."""
-        ...
 
 
 class StepRunner:

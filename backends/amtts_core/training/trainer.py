@@ -16,31 +16,31 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from amtts_core.backend import Backend, Batch
-from amtts_core.checkpoint import CheckpointInfo
-from amtts_core.config import DataConfig, TrainingConfig
+from amtts_core.checkpoints.checkpoint import CheckpointInfo
+from amtts_core.config.sections import DataConfig, TrainingConfig
+from amtts_core.contract.backend import Backend, Batch
 from amtts_core.data.dataset import SpeechDataset
+from amtts_core.data.mixed_dataset import MixedDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
-from amtts_core.low_precision import require_sound
+from amtts_core.finetune.trainable import frozen_names, parameter_kinds, put_back, step_rules
+from amtts_core.memory import keep_freed_memory
+from amtts_core.nn.bf16_check import require_sound
+from amtts_core.nn.ema import WeightAverage
 from amtts_core.training.blocks import prepare_blocks
-from amtts_core.training.callbacks import Callback, EpochReport, Outcome
+from amtts_core.training.callbacks.base import Callback, EpochReport, Outcome
 from amtts_core.training.clock import Clock
 from amtts_core.training.control import CHECK_EVERY, ControlFile
-from amtts_core.training.ema import WeightAverage
+from amtts_core.training.distributed.processes import Processes, on_cpus
+from amtts_core.training.distributed.shards import split, whole
 from amtts_core.training.feed import Feed, total_steps
 from amtts_core.training.guard import BadBatchError, LossGuard
 from amtts_core.training.keeper import CheckpointKeeper
-from amtts_core.training.memory import keep_freed_memory
 from amtts_core.training.optim import Schedule, build_optimizer
-from amtts_core.training.processes import Processes, on_cpus
-from amtts_core.training.replay import MixedDataset
 from amtts_core.training.sample_ledger import SampleLedger
-from amtts_core.training.shards import split, whole
 from amtts_core.training.state import capture, restore
 from amtts_core.training.step import StepRunner
 from amtts_core.training.stop import StopFlag
-from amtts_core.training.types import frozen_names, parameter_kinds, put_back, step_rules
 from amtts_core.training.validation import Judge, Validator
 from amtts_core.training.voice import Voice
 

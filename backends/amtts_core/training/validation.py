@@ -10,13 +10,13 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from amtts_core.backend import Learner
-from amtts_core.config import TrainingConfig
+from amtts_core.config.sections import TrainingConfig
+from amtts_core.contract.backend import Learner
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
-from amtts_core.training.processes import Processes
-from amtts_core.training.shards import Shards
+from amtts_core.training.distributed.processes import Processes
+from amtts_core.training.distributed.shards import Shards
 from amtts_core.training.step import StepRunner
 
 logger = logging.getLogger(__name__)

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from torch import Tensor
 
-from amtts_core.backend import Backend
-from amtts_core.modes import evaluating
-from amtts_core.training.ema import WeightAverage
-from amtts_core.training.shards import Shards
-from amtts_core.vocab.lora import merged
+from amtts_core.contract.backend import Backend
+from amtts_core.nn.ema import WeightAverage
+from amtts_core.nn.eval_mode import evaluating
+from amtts_core.nn.lora import merged
+from amtts_core.training.distributed.shards import Shards
 
 
 class Voice:

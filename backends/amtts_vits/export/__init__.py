@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_vits.export.hugging_face import write_hugging_face
 from amtts_vits.export.onnx_model import write_onnx
 from amtts_vits.export.piper import write_piper

@@ -6,9 +6,9 @@ the normaliser would have changed to a single other one (homophones, full stops)
 
 from __future__ import annotations
 
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
 from amtts_core.text.normalize import Normalizer
-from amtts_core.text.tokenizer import TextTokenizer
 from amtts_vits.export.hugging_face import characters
 
 _ASCII_MARKS = ".,?!;:-'\""

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from transformers import VitsModel
 from transformers.utils import logging as transformers_logging
 
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.text.tokenizer import TextTokenizer
 from amtts_vits.inference import Utterance, speak
 from amtts_vits.network import separate_copy
 from amtts_vits.weights import fold_norm, to_published

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.text.tokenizer import TextTokenizer
 from amtts_vits.duration import sampled_log_durations
 from amtts_vits.export.hugging_face import LARGEST_DIFFERENCE, check_utterance
 from amtts_vits.network import separate_copy

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_vits.export.characters import character_table
 from amtts_vits.export.onnx_model import Exported, write_model
 

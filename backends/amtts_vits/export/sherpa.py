@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_vits.export.characters import character_table
 from amtts_vits.export.onnx_model import INPUTS, write_model
 from amtts_vits.export.sherpa_check import check_with_sherpa

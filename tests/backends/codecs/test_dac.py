@@ -15,8 +15,8 @@ from transformers import DacConfig, DacModel
 from amtts_codecs.dac.codec import DacCodec
 from amtts_codecs.dac.packaged import is_packaged
 from amtts_codecs.dac.reference import reference_checks
-from amtts_core.codec.protocol import CodecClass, CodecIdentity, SpeechCodec
-from amtts_core.codec.registry import codec_names, get_codec, open_codec
+from amtts_core.contract.codec import CodecClass, CodecIdentity, SpeechCodec
+from amtts_core.contract.codec_registry import codec_names, get_codec, open_codec
 from amtts_core.errors import AmttsError, CheckpointError
 
 BUNDLES = Path(os.environ.get("AMTTS_REFERENCE_BUNDLES", "no-bundles"))

@@ -18,10 +18,11 @@ from amtts_codecs.dac.learner import mel_distance
 from amtts_codecs.dac.network import DacNetwork, plain_codec, quantize
 from amtts_codecs.dac.usage import CodebookUse
 from amtts_core.audio.mel import hz_to_mel, mel_to_hz
-from amtts_core.backend import SynthesisRequest
-from amtts_core.config import merged, resolve_config
+from amtts_core.config.run_config import resolve_config
+from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.errors import AmttsError, ConfigError
-from amtts_core.training.run import train
+from amtts_core.run.run import train
+from amtts_core.settings import merged
 from amtts_core.training.statistics import Alone
 
 SIZES = {

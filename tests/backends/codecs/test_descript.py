@@ -12,7 +12,7 @@ from tiny_codecs import tiny_dac, write_pth
 
 from amtts_codecs.dac.codec import DacCodec
 from amtts_codecs.descript.codec import DescriptCodec
-from amtts_core.codec.protocol import CodecClass, CodecIdentity, SpeechCodec
+from amtts_core.contract.codec import CodecClass, CodecIdentity, SpeechCodec
 from amtts_core.errors import AmttsError
 
 INSTALLED = importlib.util.find_spec("dac") is not None

@@ -16,16 +16,16 @@ from tiny_voice import make_corpus
 
 from amtts_cli.app import main
 from amtts_codecs.dac.codec import DacCodec
-from amtts_core.codec.encode import EncodeProgress, encode_manifest
-from amtts_core.codec.protocol import CodecIdentity
-from amtts_core.codec.registry import open_codec
 from amtts_core.codec.store import CodeStore
-from amtts_core.codec.verify import verify_codes
 from amtts_core.codec.writer import EncodedUtterance, ShardWriter
-from amtts_core.data.executors import choose_executor
+from amtts_core.contract.codec import CodecIdentity
+from amtts_core.contract.codec_registry import open_codec
+from amtts_core.corpus.executors import choose_executor
+from amtts_core.corpus.manifest import read_manifest
 from amtts_core.data.features import load_utterance
-from amtts_core.data.manifest import read_manifest
 from amtts_core.errors import AmttsError
+from amtts_core.run.encode_codes import EncodeProgress, encode_manifest
+from amtts_core.run.verify_codes import verify_codes
 
 
 @pytest.fixture(scope="module")

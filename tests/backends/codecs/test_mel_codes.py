@@ -23,11 +23,11 @@ from amtts_codecs.mel_codes.codec import MelCodesCodec
 from amtts_codecs.mel_codes.config import MelCodesConfig
 from amtts_codecs.mel_codes.network import MelCodes
 from amtts_codecs.mel_codes.quantizer import ResidualQuantizer
-from amtts_core.backend import SynthesisRequest
-from amtts_core.codec.protocol import SpeechCodec
-from amtts_core.codec.registry import open_codec
+from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.codec import SpeechCodec
+from amtts_core.contract.codec_registry import open_codec
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
-from amtts_core.training.run import train
+from amtts_core.run.run import train
 from amtts_core.training.statistics import Alone
 
 

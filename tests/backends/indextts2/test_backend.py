@@ -11,11 +11,11 @@ from tiny_codecs import write_pth
 from tiny_gpt import clips, memorise, small_network, tiny_gpt
 from tiny_voice import fidel_tokenizer, make_corpus, overfit, tiny_config, tiny_examples
 
-from amtts_core.backend import SynthesisRequest
-from amtts_core.checkpoint import read_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
+from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
-from amtts_core.training.run import train
-from amtts_core.training.start import open_start
+from amtts_core.finetune.init_weights import open_start
+from amtts_core.run.run import train
 from amtts_core.training.statistics import Alone
 from amtts_indextts2.backend import IndexTTS2Backend, codec_of
 from amtts_indextts2.config import IndexTTS2Config

@@ -14,10 +14,10 @@ from tiny_codecs import write_pth
 from tiny_voice import CODEC, fidel_tokenizer, make_corpus, tiny_config
 from vocabularies import write_gpt
 
-from amtts_core.checkpoint import read_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.errors import CheckpointError
-from amtts_core.training.run import train
-from amtts_core.training.start import open_start
+from amtts_core.finetune.init_weights import open_start
+from amtts_core.run.run import train
 from amtts_indextts2.backend import IndexTTS2Backend
 from amtts_indextts2.carried import resampled_rows
 from amtts_indextts2.codes import DelayedCodes

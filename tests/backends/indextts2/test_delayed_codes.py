@@ -10,7 +10,7 @@ from tiny_gpt import BOOKS, ENTRIES, Clip, clips, losses, memorise, prefix, tiny
 from torch import Tensor
 
 from amtts_core.errors import AmttsError, ConfigError
-from amtts_core.training.near_codes import near_targets
+from amtts_core.nn.soft_code_targets import near_targets
 from amtts_indextts2.config import DelayedHeadConfig, SemanticHeadConfig
 from amtts_indextts2.decoder import Decoder
 from amtts_indextts2.decoding import decode, stream

@@ -11,7 +11,7 @@ from tiny_codecs import write_pth
 from tiny_voice import fidel_tokenizer, overfit, tiny_config, tiny_examples
 
 import amtts_indextts2.speaking as module
-from amtts_core.backend import SynthesisRequest
+from amtts_core.contract.backend import SynthesisRequest
 from amtts_indextts2.backend import IndexTTS2Backend
 from amtts_indextts2.guards import Take, longest_silence
 from amtts_indextts2.speaking import RETRIES

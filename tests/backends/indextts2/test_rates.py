@@ -11,7 +11,7 @@ from command_line import call
 from recordings import SENTENCES, speech, write_wav
 from tiny_codecs import OFFICIAL, tiny_dac
 
-from amtts_core.checkpoint import read_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
 
 BOOKS = 9
 """Of the 32 of the 24 kHz model the first ones are learnt, as one should."""

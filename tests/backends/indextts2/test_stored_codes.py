@@ -9,11 +9,12 @@ import torch
 from tiny_codecs import write_pth
 from tiny_voice import make_corpus, tiny_backend
 
-from amtts_core.codec.encode import encode_manifest
-from amtts_core.codec.registry import open_codec
+from amtts_core.contract.codec_registry import open_codec
+from amtts_core.corpus.manifest import read_manifest
 from amtts_core.data.dataset import load_dataset
-from amtts_core.data.manifest import read_manifest, write_jsonl
 from amtts_core.errors import AmttsError
+from amtts_core.run.encode_codes import encode_manifest
+from amtts_core.storage.json_lines import write_jsonl
 from amtts_indextts2.backend import codec_of
 
 

@@ -18,15 +18,15 @@ from tiny_voice import fidel_tokenizer, make_corpus, tiny_config
 from tiny_w2v import LAYER, settings, write_w2v_bert
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertModel
 
-from amtts_core.backend import SynthesisRequest
-from amtts_core.checkpoint import find_checkpoint, read_checkpoint
-from amtts_core.config import merged
+from amtts_core.checkpoints.checkpoint import find_checkpoint, read_checkpoint
+from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.training.datasets import RunData, condense_clips, load_data
-from amtts_core.training.run import train
-from amtts_core.training.start import open_start
-from amtts_core.training.types import parameter_kinds
+from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.trainable import parameter_kinds
+from amtts_core.run.datasets import RunData, condense_clips, load_data
+from amtts_core.run.run import train
+from amtts_core.settings import merged
 from amtts_indextts2.backend import IndexTTS2Backend
 from amtts_indextts2.voices import CONDITIONERS, heard_voice
 from amtts_indextts2.w2v_bert import LEAST_SAMPLES, W2vBert, open_w2v_bert
@@ -258,7 +258,7 @@ def test_they_are_made_once_for_the_same_encoders(corpus: Path, model: dict[str,
 def test_stored_codes_go_with_clips_heard_from_the_audio(
     corpus: Path, model: dict[str, Any], tmp_path: Path
 ) -> None:
-    from amtts_core.codec.encode import encode_manifest
+    from amtts_core.run.encode_codes import encode_manifest
     from amtts_indextts2.codec import codec_of
 
     backend, manifest = build(model), corpus / "train.jsonl"

@@ -17,8 +17,8 @@ from torch import Tensor
 from amtts_chatterbox.mel.backend import ChatterboxMelBackend
 from amtts_chatterbox.mel.config import ChatterboxMelConfig
 from amtts_chatterbox.mel.network import length_mask, regulate, sinusoids, whole_durations
-from amtts_core.backend import Backend, Example, SynthesisRequest
-from amtts_core.config import parse_assignments
+from amtts_core.config.yaml_files import parse_assignments
+from amtts_core.contract.backend import Backend, Example, SynthesisRequest
 from amtts_core.errors import AmttsError, ConfigError
 
 NAME = "chatterbox-mel"

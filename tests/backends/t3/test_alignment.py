@@ -11,8 +11,8 @@ from tiny_voice import overfit, tiny_examples
 
 from amtts_chatterbox.t3 import backend as module
 from amtts_chatterbox.t3.alignment import alignment_layer, attention_map, text_log_shares
-from amtts_core.backend import SynthesisRequest
-from amtts_core.training.near_codes import noisy_codes
+from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.nn.soft_code_targets import noisy_codes
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from amtts_chatterbox.t3.names import DUMMY, to_published
 from amtts_chatterbox.t3.start import published_start
 from amtts_chatterbox.t3.voice_encoder import VoiceEncoder
 from amtts_chatterbox.t3.weights import load_published
-from amtts_core.backend import Backend, Example, SynthesisRequest
+from amtts_core.contract.backend import Backend, Example, SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.training.statistics import statistics_of
 

@@ -20,7 +20,7 @@ from amtts_chatterbox.t3.generate import Utterance, Voice, speak, stream, token_
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.sampling import choose, draws, keep_nucleus, keep_probable, penalise
 from amtts_core.errors import AmttsError
-from amtts_core.synthesis.products import PACKED_FROM
+from amtts_core.nn.weight_cache import PACKED_FROM
 
 SMALL = PRESETS["tiny"] | {"speech_codes": 60, "speech_rows": 70, "start_speech": 60, "stop_speech": 61}
 PLAIN = SamplingConfig(cfg_weight=0, repetition_penalty=1, only_codes=False)

@@ -12,8 +12,8 @@ from tiny_voice import make_corpus
 
 from amtts_chatterbox.t3 import backend as t3
 from amtts_chatterbox.t3.generate import Spoken, Utterance
-from amtts_core.checkpoint import read_checkpoint
-from amtts_core.data.manifest import read_manifest
+from amtts_core.checkpoints.checkpoint import read_checkpoint
+from amtts_core.corpus.manifest import read_manifest
 from amtts_core.synthesis.engine import Synthesizer
 
 

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from amtts_chatterbox.t3.reference import reference_checks
+from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "fixtures"

@@ -14,10 +14,11 @@ from command_line import Done, call
 from tiny_voice import make_corpus
 
 from amtts_chatterbox.s3 import CARDINALITY, S3Tokens
-from amtts_core.checkpoint import read_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.store import CodeStore
-from amtts_core.config import read_config_file, resolve_config
-from amtts_core.data.manifest import read_manifest
+from amtts_core.config.run_config import resolve_config
+from amtts_core.config.yaml_files import read_config_file
+from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -20,10 +20,10 @@ from amtts_chatterbox.t3.export import export_chatterbox
 from amtts_chatterbox.t3.generate import Utterance, Voice, token_steps
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.tokenizer_export import stock_tokenizer
-from amtts_core.text.fidel_alphabet import PLAIN, spellings
-from amtts_core.text.fidel_tokenizer import FidelTokenizer, default_symbols
-from amtts_core.text.foreign.hf_json import open_tokenizer
-from amtts_core.text.tokenizer import train_tokenizer
+from amtts_core.tokenizers.factory import train_tokenizer
+from amtts_core.tokenizers.fidel import FidelTokenizer, default_symbols
+from amtts_core.tokenizers.fidel_alphabet import PLAIN, spellings
+from amtts_core.tokenizers.published.hf_json import open_tokenizer
 
 STOCK = os.environ.get("AMTTS_STOCK_CHATTERBOX_PYTHON", "")
 SCRIPT = Path(__file__).parents[2] / "support" / "stock_t3.py"

@@ -11,12 +11,12 @@ from tiny_voice import make_corpus, tiny_backend, tiny_config, tiny_examples
 from torch.nn import functional
 from vits_critics import donor_file
 
-from amtts_core.adversarial import PeriodCritic, discriminator_loss
-from amtts_core.checkpoint import read_checkpoint
-from amtts_core.config import merged
+from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.errors import AmttsError
-from amtts_core.training.run import train
-from amtts_core.training.start import open_start
+from amtts_core.finetune.init_weights import open_start
+from amtts_core.nn.discriminators import PeriodCritic, discriminator_loss
+from amtts_core.run.run import train
+from amtts_core.settings import merged
 from amtts_vits.backend import VitsBackend
 from amtts_vits.discriminator import ResolutionCritic
 

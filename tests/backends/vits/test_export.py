@@ -11,9 +11,9 @@ import pytest
 import torch
 from tiny_voice import tiny_backend, tiny_config
 
-from amtts_core.backend import SynthesisRequest
+from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.text.tokenizer import train_tokenizer
+from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_vits.backend import VitsBackend
 from amtts_vits.export.characters import character_table
 from amtts_vits.export.sherpa_check import check_with_sherpa

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_voice import tiny_backend, tiny_config, tiny_examples
 
-from amtts_core.backend import SynthesisRequest
+from amtts_core.contract.backend import SynthesisRequest
 from amtts_vits.backend import VitsBackend
 from amtts_vits.inference import Utterance, decode, decode_in_chunks, latents, speak
 from amtts_vits.spline import spline

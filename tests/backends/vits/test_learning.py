@@ -10,7 +10,7 @@ import torch
 from tiny_voice import tiny_backend, tiny_config, tiny_examples
 from torch import Tensor
 
-from amtts_core.backend import Example
+from amtts_core.contract.backend import Example
 from amtts_vits.backend import VitsBackend
 from amtts_vits.generator import stretches
 from amtts_vits.learner import recording_of

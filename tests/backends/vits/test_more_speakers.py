@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tiny_voice import fidel_tokenizer, make_corpus, tiny_config, train_tiny
 
-from amtts_core.backend import SynthesisRequest
+from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.errors import CheckpointError
-from amtts_core.training.run import train
-from amtts_core.training.start import open_start
+from amtts_core.finetune.init_weights import open_start
+from amtts_core.run.run import train
 
 
 def test_every_speaker_begins_as_the_single_voice_and_learns(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import pytest
 from tiny_voice import make_corpus, tiny_config
 from transformers import VitsConfig
 
-from amtts_core.checkpoint import read_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError
+from amtts_core.run.run import train
 from amtts_core.synthesis.engine import Synthesizer
-from amtts_core.training.run import train
 from amtts_vits.backend import VitsBackend
 
 RATE = 22050

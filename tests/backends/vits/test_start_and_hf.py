@@ -14,9 +14,10 @@ from tiny_voice import tiny_backend, tiny_config
 from transformers import VitsConfig, VitsModel, VitsTokenizer
 from vits_critics import donor_file
 
-from amtts_core.backend import SynthesisRequest
+from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.text.tokenizer import TextTokenizer, train_tokenizer
+from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_vits.backend import EMBEDDING, VitsBackend
 from amtts_vits.batches import with_blanks
 from amtts_vits.network import model_config

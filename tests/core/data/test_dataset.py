@@ -11,10 +11,11 @@ import soundfile
 import torch
 from tiny_voice import make_corpus, tiny_backend
 
-from amtts_core.backend import Backend
+from amtts_core.contract.backend import Backend
+from amtts_core.corpus.manifest import Utterance, read_manifest
 from amtts_core.data.dataset import load_dataset, prefetch
-from amtts_core.data.manifest import Utterance, read_manifest, write_jsonl
 from amtts_core.errors import AmttsError
+from amtts_core.storage.json_lines import write_jsonl
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from amtts_core.backend import BackendSpec, Features
-from amtts_core.config import Settings
-from amtts_core.data.features import FeatureStore, Recipe, _remove_remains, build_store, load_utterance
-from amtts_core.data.manifest import Utterance
+from amtts_core.contract.backend import BackendSpec, Features
+from amtts_core.corpus.manifest import Utterance
+from amtts_core.data.features import Recipe, build_store, load_utterance
 from amtts_core.errors import AmttsError
+from amtts_core.settings import Settings
+from amtts_core.storage.feature_store import FeatureStore, _remove_remains
 
 
 class Probe:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from tiny_voice import fit_statistics, tiny_backend, tiny_config, tiny_examples, train_tiny
 
-from amtts_core.backend import HasBlocks
-from amtts_core.checkpoint import read_checkpoint
-from amtts_core.config import TrainingConfig
+from amtts_core.checkpoints.checkpoint import read_checkpoint
+from amtts_core.config.sections import TrainingConfig
+from amtts_core.contract.backend import HasBlocks
 from amtts_core.errors import AmttsError
 from amtts_core.training import blocks
 from amtts_core.training.blocks import prepare_blocks

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tiny_voice import train_tiny
 
-from amtts_core.checkpoint import checkpoints_of, read_checkpoint
-from amtts_core.registry import backend_names
+from amtts_core.checkpoints.checkpoint import checkpoints_of, read_checkpoint
+from amtts_core.contract.registry import backend_names
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -11,7 +11,7 @@ import pytest
 
 COUNT = """
 import resource
-from amtts_core.training.memory import keep_freed_memory
+from amtts_core.memory import keep_freed_memory
 
 keep_freed_memory()
 for _ in range(3):

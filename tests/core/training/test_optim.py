@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from amtts_core.config import OptimConfig
+from amtts_core.config.sections import OptimConfig
 from amtts_core.training.optim import Schedule, build_optimizer, rate_factor
 
 TOTAL = 1100

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amtts_core.backend import Batch, PhaseLoss
-from amtts_core.checkpoint import CheckpointInfo, read_checkpoint
-from amtts_core.config import DataConfig, OptimConfig, TrainingConfig
-from amtts_core.training.callbacks import Callback, StepReport
+from amtts_core.checkpoints.checkpoint import CheckpointInfo, read_checkpoint
+from amtts_core.config.sections import DataConfig, OptimConfig, TrainingConfig
+from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.training.callbacks.base import Callback, StepReport
 from amtts_core.training.optim import build_optimizer, rate_factor
 from amtts_core.training.trainer import Trainer
 

@@ -16,8 +16,8 @@ from command_line import call
 from tiny_voice import assignments
 
 from amtts_cli.app import main
-from amtts_core.checkpoint import read_checkpoint
-from amtts_core.registry import backend_names
+from amtts_core.checkpoints.checkpoint import read_checkpoint
+from amtts_core.contract.registry import backend_names
 from amtts_core.training.sample_ledger import read_ledger
 
 CHILD = str(Path(__file__).resolve().parents[2] / "support/processes_child.py")

@@ -14,11 +14,11 @@ from tiny_voice import train_tiny
 from torch import Tensor
 
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
-from amtts_core.backend import Batch, PhaseLoss
-from amtts_core.checkpoint import checkpoints_of, read_checkpoint
+from amtts_core.checkpoints.checkpoint import checkpoints_of, read_checkpoint
+from amtts_core.contract.backend import Batch, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.training import control
-from amtts_core.training.callbacks import Callback, EpochReport, StepReport
+from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport
 from amtts_core.training.guard import STILL, LossGuard
 from amtts_core.training.sample_ledger import read_ledger
 

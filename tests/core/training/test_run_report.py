@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_voice import train_tiny
 
-from amtts_core.training.loggers.report import ReportWriter
+from amtts_core.training.callbacks.report import ReportWriter
 from amtts_core.training.report.curves import chart
 from amtts_core.training.report.history import read_history
 from amtts_core.training.report.page import render

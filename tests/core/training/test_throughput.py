@@ -10,7 +10,7 @@ import torch
 from tiny_voice import train_tiny
 
 from amtts_core.training import throughput
-from amtts_core.training.callbacks import Callback, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport
 
 
 def test_speeds_are_logged_and_add_up(corpus: Path, tmp_path: Path) -> None:

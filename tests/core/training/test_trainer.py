@@ -19,14 +19,15 @@ from tiny_voice import fidel_tokenizer, tiny_config, train_tiny
 from torch import Tensor
 
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
-from amtts_core.backend import Batch, PhaseLoss
-from amtts_core.checkpoint import checkpoints_of, damage, find_checkpoint, read_checkpoint
-from amtts_core.data.manifest import read_manifest, write_jsonl
+from amtts_core.checkpoints.checkpoint import checkpoints_of, damage, find_checkpoint, read_checkpoint
+from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
-from amtts_core.text.fidel_tokenizer import FidelTokenizer
-from amtts_core.training.callbacks import Callback, Outcome, StepReport
-from amtts_core.training.folder import latest_sound_checkpoint, stored_config
-from amtts_core.training.run import train
+from amtts_core.run.folder import latest_sound_checkpoint, stored_config
+from amtts_core.run.run import train
+from amtts_core.storage.json_lines import write_jsonl
+from amtts_core.tokenizers.fidel import FidelTokenizer
+from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
 from amtts_core.training.trainer import Trainer
 
 

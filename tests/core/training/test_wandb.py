@@ -10,7 +10,7 @@ import pytest
 from tiny_voice import tiny_config, train_tiny
 
 from amtts_core.errors import AmttsError
-from amtts_core.training.loggers.wandb import WandbLogger
+from amtts_core.training.callbacks.wandb import WandbLogger
 
 
 def test_it_is_off_unless_asked_for() -> None:

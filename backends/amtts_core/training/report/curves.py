@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from html import escape
 
-from amtts_core.data.report.charts import number
+from amtts_core.corpus.report.charts import number
 from amtts_core.training.report.history import Points
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 190, 46, 8, 10, 24

@@ -7,8 +7,8 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from amtts_core.data.report.charts import bars, tiles_of
-from amtts_core.data.report.page import duration
+from amtts_core.corpus.report.charts import bars, tiles_of
+from amtts_core.corpus.report.page import duration
 from amtts_core.training.report.curves import chart
 from amtts_core.training.report.history import History, Points, read_history
 
@@ -30,7 +30,7 @@ def render(run: Path) -> str:
     history = read_history(run)
     style = "\n".join(
         (files(package) / "style.css").read_text(encoding="utf-8")
-        for package in ("amtts_core.data.report", "amtts_core.training.report")
+        for package in ("amtts_core.corpus.report", "amtts_core.training.report")
     )
     parts = [_tiles(history), _losses(history), _samples(history), _pictures(run)]
     parts += [_optimiser(history), _speed(history), _excluded(history), _epochs(history)]

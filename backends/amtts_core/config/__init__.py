@@ -1,0 +1,1 @@
+"""Settings of a run: sections, resolution over presets and defaults, YAML."""

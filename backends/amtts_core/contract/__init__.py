@@ -1,0 +1,1 @@
+"""What backends, codecs and tokenizers offer, and how they are found. Holds no implementation."""

@@ -1,0 +1,246 @@
+"""What a speech codec offers. Implementations live in their own packages and are found by entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from amtts_core.errors import AmttsError
+from amtts_core.units import Hertz
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from amtts_core.contract.reference_check import ReferenceCheck
+
+
+@runtime_checkable
+class SpeechCodec(Protocol):
+    """Waveform to discrete codes and back. B items, T samples, K codebooks, L frames."""
+
+    name: str
+    """The entry point it is found by."""
+    sample_rate: Hertz
+    frame_rate: float
+    """Frames per second."""
+    num_codebooks: int
+    """Codebooks that `encode` returns."""
+    cardinality: int
+    """Entries of one codebook."""
+    weights_hash: str
+    """sha256 in hex of the weights that make the codes; the same numbers have the same one, whatever their file."""
+    licence: str
+    """Licence of the weights as far as it is known."""
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames L of a waveform of `num_samples` samples."""
+        ...
+
+    def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T) float in [-1, 1] -> (B, K, L) int64.
+
+        Args:
+            waveform: padded at the end where the items differ in length.
+            lengths: (B,) samples of each item; None means T for all. An item's first `num_frames(lengths[b])`
+                frames are those it has when encoded alone; what follows them is arbitrary but valid.
+        """
+        ...
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """(B, K', L) int64 -> (B, T) float, K' at most the codebooks of the weights."""
+        ...
+
+    def to(self, device: torch.device | str) -> SpeechCodec:
+        """Moves the network; returns itself."""
+        ...
+
+
+@runtime_checkable
+class VectorCodec(Protocol):
+    """A codec whose codes are entries of codebooks that can be looked at."""
+
+    def code_vectors(self) -> Tensor:
+        """(K, V, D) float32 on the CPU: what each code of each codebook stands for; neighbours sound alike."""
+        ...
+
+
+@runtime_checkable
+class LowPrecisionCodec(Protocol):
+    """A codec whose encoder can compute in fewer bits: faster, and a few codes become their neighbours."""
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """From now on `encode` runs its layers in `dtype`; distances to codebook entries stay in float32."""
+        ...
+
+
+@runtime_checkable
+class CachedCodec(Protocol):
+    """A codec whose codes come from files that other programs wrote: its own network is not here."""
+
+    extras: ClassVar[Mapping[str, int]]
+    """Further arrays of an utterance: name -> channels of a float32 row."""
+
+    def read(self, key: str, audio: Path) -> dict[str, np.ndarray]:
+        """`codes` (L, K) uint16 of an utterance and, where the files have them, the `extras` (rows, C) float32.
+
+        Args:
+            key: the utterance's id.
+            audio: its audio file; the cache may be named after it.
+
+        Raises:
+            AmttsError: no file of it, or one that cannot be read or holds other codes.
+        """
+        ...
+
+
+@runtime_checkable
+class LearnsCodes(Protocol):
+    """A backend that learns the codes of a speech codec and takes them from a store as well."""
+
+    @classmethod
+    def codec_identity(cls, config: Any) -> CodecIdentity:
+        """The codec of a configuration.
+
+        Raises:
+            AmttsError: it names none, or one that cannot be opened.
+        """
+        ...
+
+
+@runtime_checkable
+class CodecClass(Protocol):
+    """What an entry point of the group `amtts.codecs` leads to."""
+
+    @classmethod
+    def open(cls, weights: Path, *, num_codebooks: int = 0) -> SpeechCodec:
+        """The codec of a weights file or folder, in evaluation mode on the CPU.
+
+        Args:
+            weights: a file or a folder of a format the codec knows.
+            num_codebooks: keep the first ones only; 0 keeps all.
+
+        Raises:
+            AmttsError: missing or damaged weights, or fewer codebooks than asked for.
+        """
+        ...
+
+    @classmethod
+    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
+        """Compares the codec with a bundle of stored numbers.
+
+        Raises:
+            AmttsError: the bundle cannot be read, or the codec defines none.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CodecIdentity:
+    """What decides whether two sets of codes mean the same. Written beside codes and into checkpoints."""
+
+    codec: str
+    weights_hash: str
+    sample_rate: Hertz
+    frame_rate: float
+    num_codebooks: int
+    cardinality: int
+
+    @classmethod
+    def of(cls, codec: SpeechCodec) -> CodecIdentity:
+        """The identity of an opened codec."""
+        return cls(
+            codec.name,
+            codec.weights_hash,
+            codec.sample_rate,
+            codec.frame_rate,
+            codec.num_codebooks,
+            codec.cardinality,
+        )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CodecIdentity:
+        """Inverse of `as_dict`; an unknown or missing key is a TypeError."""
+        return cls(**values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.codec}:{self.weights_hash[:12]} ({self.num_codebooks} x {self.cardinality})"
+
+    def require(self, other: CodecIdentity, *, what: str) -> None:
+        """Raises where `other` is not the same codec, naming both."""
+        if self == other:
+            return
+        again = "with the codec you use"
+        if replace(self, num_codebooks=other.num_codebooks) == other:
+            again = f"with --num-codebooks {other.num_codebooks}"
+        raise AmttsError(
+            f"{what} holds codes of {self}, expected {other}",
+            remedy=f"Encode again {again}: amtts encode-codes --force, or into another --out",
+        )
+
+
+def code_vectors_of(codec: SpeechCodec) -> Tensor:
+    """(K, V, D) entries of every codebook, see `VectorCodec`.
+
+    Raises:
+        AmttsError: the codec has no codebook to look at.
+    """
+    if not isinstance(codec, VectorCodec):
+        raise AmttsError(
+            f"codec '{codec.name}' does not show the entries of its codebooks, which model.codec_start and "
+            "model.code_smoothing need",
+            remedy="Give --set model.codec_start=false --set model.code_smoothing=0",
+        )
+    return codec.code_vectors()
+
+
+def sample_counts(waveform: Tensor, lengths: Tensor | None) -> list[int]:
+    """Samples of each item of `SpeechCodec.encode`'s arguments.
+
+    Raises:
+        ValueError: not a waveform (B, T) with samples.
+    """
+    if waveform.ndim != 2 or not waveform.shape[1]:
+        raise ValueError(f"expected a waveform (B, T) with samples, got {list(waveform.shape)}")
+    return [waveform.shape[1]] * len(waveform) if lengths is None else lengths.tolist()
+
+
+def kept_codebooks(asked: int, available: int, *, weights: Path) -> int:
+    """How many codebooks to use: `asked`, or all for 0.
+
+    Raises:
+        AmttsError: the weights have fewer.
+    """
+    if asked > available or asked < 0:
+        raise AmttsError(
+            f"{asked} codebooks were asked for, the codec {weights} has {available}",
+            remedy=f"Ask for 1 to {available}: --num-codebooks of amtts encode-codes, --set model.head.num_codebooks "
+            "of a network that learns them",
+        )
+    return asked or available
+
+
+def require_codes(codes: Tensor, *, books: int, cardinality: int) -> None:
+    """Refuses codes that a codec cannot decode.
+
+    Args:
+        codes: (B, K', L) int64.
+        books: K' at most.
+        cardinality: entries of a codebook.
+
+    Raises:
+        AmttsError: another shape, or a code out of range; names both.
+    """
+    if codes.ndim != 3 or not 1 <= codes.shape[1] <= books:
+        raise AmttsError(f"codes have shape {list(codes.shape)}, expected (B, 1 to {books}, L)")
+    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < cardinality:
+        raise AmttsError(
+            f"codes range from {int(codes.min())} to {int(codes.max())}, expected 0 to {cardinality - 1}"
+        )

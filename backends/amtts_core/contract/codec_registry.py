@@ -1,0 +1,77 @@
+"""Finds codecs by entry point (group `amtts.codecs`) and imports only the chosen one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+from amtts_core.contract.codec import CodecClass, LowPrecisionCodec, SpeechCodec
+from amtts_core.errors import AmttsError, nearest
+
+GROUP = "amtts.codecs"
+
+
+def _by_name() -> dict[str, importlib.metadata.EntryPoint]:
+    """Name -> registration; amtts' own win over others of the same name."""
+    points = sorted(importlib.metadata.entry_points(group=GROUP), key=_is_ours)
+    return {point.name: point for point in points}
+
+
+def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == "amtts"
+
+
+def codec_names() -> list[str]:
+    """Names of all registered codecs, without importing any."""
+    return sorted(_by_name())
+
+
+def get_codec(name: str) -> type[CodecClass]:
+    """The codec class called `name`.
+
+    Raises:
+        AmttsError: there is none of that name, or its import fails.
+    """
+    points = _by_name()
+    if name not in points:
+        installed = ", ".join(sorted(points)) or "none"
+        raise AmttsError(f"unknown codec '{name}'{nearest(name, points)}; installed: {installed}")
+    try:
+        loaded: type[CodecClass] = points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise AmttsError(f"codec '{name}' ({points[name].value}) cannot be imported: {error}") from error
+    return loaded
+
+
+def open_codec(name: str, weights: Path, *, num_codebooks: int = 0, precision: str = "fp32") -> SpeechCodec:
+    """The codec `name` with these weights, see `CodecClass.open`. Draws nothing from torch's random numbers.
+
+    Args:
+        name: of its entry point.
+        weights: a file or folder.
+        num_codebooks: keep the first ones only; 0 keeps all.
+        precision: `fp32`, or `bf16` for a `LowPrecisionCodec`.
+
+    Raises:
+        AmttsError: no such codec or weights, or the codec computes in fp32 only.
+    """
+    import torch
+
+    if not weights.exists():
+        raise AmttsError(
+            f"weights {weights} of codec '{name}' do not exist",
+            remedy="If they have moved, say where to: --set model.codec_weights=PATH, or --weights PATH of "
+            "amtts encode-codes",
+        )
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # networks draw weights on the CPU before the stored ones replace them
+        codec = get_codec(name).open(weights, num_codebooks=num_codebooks)
+    if precision != "fp32":
+        if not isinstance(codec, LowPrecisionCodec):
+            raise AmttsError(
+                f"codec '{name}' computes in fp32 only, got precision {precision}",
+                remedy="Leave out --precision",
+            )
+        codec.compute_in({"bf16": torch.bfloat16}[precision])
+    return codec

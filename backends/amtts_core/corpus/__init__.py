@@ -1,0 +1,1 @@
+"""From recordings as people have them to a prepared corpus on disk. Needs no torch."""

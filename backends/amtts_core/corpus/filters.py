@@ -1,0 +1,193 @@
+"""Why a clip is not kept: named rules, each a measured value against a threshold of the settings.
+
+A rule knows neither files nor importers. `FACTS` are rejections by other means than a
+measured waveform; they are found where the file is opened, the line is read or the text is normalised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from amtts_core.corpus.settings import PrepareSettings
+from amtts_core.units import Decibels, Seconds
+
+FACTS = {
+    "malformed-line": "the line of the source cannot be read",
+    "missing-file": "the audio file does not exist",
+    "outside-folder": "the audio file lies outside of the corpus folder",
+    "command": "the source names a command instead of a file, and commands are never run",
+    "ambiguous-file": "several audio files have the name",
+    "unreadable": "the audio file cannot be decoded",
+    "too-large": "the entry is too large to be read safely",
+    "empty-text": "there is no text",
+    "malformed-caption": "the caption's times cannot be used",
+    "not-speech": "the caption describes a sound, or is sung",
+    "two-speakers": "the caption holds the words of two speakers",
+    "overlapping-captions": "two captions stand at once with different words",
+    "repeated-caption": "the caption repeats the words of the one before",
+    "other-subtitles": "the subtitles are not the ones that are read for the recording",
+    "no-letters": "the text has no letter of the language",
+    "wrong-script": "most letters of the text are of another script",
+    "text-too-long": "the text is longer than any utterance's",
+    "duplicate-audio": "the same audio was kept before",
+    "duplicate-text": "the same speaker said the same text before",
+    "pace": "the text is much too long or short for its audio, by its speaker's habit",
+    "sentence-on-other-side": "the sentence stands in another split, said by another speaker",
+}
+
+
+class Finding(BaseModel):
+    """Why one clip is rejected."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: str
+    reason: str
+    value: float | str | None = None
+    threshold: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What the rules look at.
+
+    Attributes:
+        source_duration: of the clip before trimming.
+        duration: of the speech with its margins.
+        level: of the loud frames, dBFS.
+        clipped: share of the samples that are clipped, 0 to 1.
+        not_finite: number of samples that are NaN or infinite.
+        snr: estimate of the signal-to-noise ratio.
+        silence: share of the clip that is silence at its ends, 0 to 1.
+        bandwidth: frequency above which the clip holds nothing.
+        letters_per_second: letters of the normalised text per second of speech.
+    """
+
+    source_duration: Seconds
+    duration: Seconds
+    level: Decibels
+    clipped: float
+    not_finite: int
+    snr: Decibels
+    silence: float
+    bandwidth: float
+    letters_per_second: float
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason to reject: the measured value lies beyond the threshold."""
+
+    name: str
+    measure: Callable[[Measurements], float]
+    threshold: Callable[[PrepareSettings], float]
+    beyond: Literal["above", "below"]
+    reason: str
+    """Filled with `value` and `threshold`."""
+
+    def judge(self, measured: Measurements, settings: PrepareSettings) -> Finding | None:
+        """The finding, or None where the clip passes."""
+        value, threshold = self.measure(measured), self.threshold(settings)
+        bad = value > threshold if self.beyond == "above" else value < threshold
+        if not bad:
+            return None
+        reason = self.reason.format(value=value, threshold=threshold)
+        return Finding(rule=self.name, reason=reason, value=_rounded(value), threshold=_rounded(threshold))
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "not-finite",
+        lambda m: m.not_finite,
+        lambda s: 0,
+        "above",
+        "{value:.0f} samples are NaN or infinite",
+    ),
+    Rule(
+        "silent",
+        lambda m: m.level,
+        lambda s: s.silence,
+        "below",
+        "the loudest part is at {value:.1f} dBFS, speech is above {threshold:g}",
+    ),
+    Rule(
+        "clipped",
+        lambda m: m.clipped,
+        lambda s: s.max_clipped,
+        "above",
+        "{value:.2%} of the samples are clipped, at most {threshold:.2%} are accepted",
+    ),
+    Rule(
+        "too-short",
+        lambda m: m.duration,
+        lambda s: s.min_duration,
+        "below",
+        "{value:.2f} s of speech, at least {threshold:g} s are needed",
+    ),
+    Rule(
+        "too-long",
+        lambda m: m.duration,
+        lambda s: s.max_duration,
+        "above",
+        "{value:.2f} s of speech, at most {threshold:g} s are accepted",
+    ),
+    Rule(
+        "noisy",
+        lambda m: m.snr,
+        lambda s: s.min_snr,
+        "below",
+        "speech is {value:.1f} dB above the noise, at least {threshold:g} dB are needed",
+    ),
+    Rule(
+        "silent-ends",
+        lambda m: m.silence,
+        lambda s: s.max_silence,
+        "above",
+        "{value:.0%} of the clip is silence at its ends, at most {threshold:.0%} is accepted",
+    ),
+    Rule(
+        "narrow-band",
+        lambda m: m.bandwidth,
+        lambda s: s.min_bandwidth,
+        "below",
+        "there is nothing above {value:.0f} Hz, content up to {threshold:g} Hz is needed",
+    ),
+    Rule(
+        "too-slow",
+        lambda m: m.letters_per_second,
+        lambda s: s.min_letters_per_second,
+        "below",
+        "{value:.1f} letters a second, at least {threshold:g} are expected",
+    ),
+    Rule(
+        "too-fast",
+        lambda m: m.letters_per_second,
+        lambda s: s.max_letters_per_second,
+        "above",
+        "{value:.1f} letters a second, at most {threshold:g} can be said",
+    ),
+)
+"""In the order they are asked; the first that fires names the rejection."""
+
+
+def judge(measured: Measurements, settings: PrepareSettings) -> Finding | None:
+    """The first rule that rejects the clip, or None."""
+    for rule in RULES:
+        finding = rule.judge(measured, settings)
+        if finding is not None:
+            return finding
+    return None
+
+
+def rule_names() -> tuple[str, ...]:
+    """Every name that can stand in a ledger."""
+    return (*FACTS, *(rule.name for rule in RULES))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}") if math.isfinite(value) else 0.0

@@ -1,0 +1,109 @@
+"""The numbers at the end of a run: what came in, what was kept, why the rest was not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from amtts_core.corpus.ledger import MANIFEST, CorpusFiles
+from amtts_core.corpus.settings import PrepareSettings
+from amtts_core.corpus.split import SPLITS
+from amtts_core.units import Seconds
+
+
+class SplitReport(BaseModel):
+    """Size of one split."""
+
+    utterances: int
+    seconds: Seconds
+
+
+class PrepareReport(BaseModel):
+    """What a run did; `total == kept + dropped`."""
+
+    out: str
+    manifest: str
+    importer: str
+    total: int
+    kept: int
+    dropped: int
+    reused: int = Field(description="clips whose result an earlier run had left")
+    reasons: dict[str, int] = Field(description="rule -> rejected clips, most frequent first")
+    flags: dict[str, int] = Field(description="rule -> clips that are kept, but stand out")
+    seconds: Seconds = Field(description="speech that is kept")
+    splits: dict[str, SplitReport]
+    speakers: int
+    leftovers: dict[str, int] = Field(
+        description="characters the language has no symbol for, most frequent first"
+    )
+    suspicious_spaces: float = Field(
+        description="share of the spaces that stand beside a lone prefix or suffix, as in texts split into morphemes"
+    )
+    warnings: list[str]
+
+
+def make_report(
+    files: CorpusFiles,
+    out: Path,
+    settings: PrepareSettings,
+    *,
+    importer: str,
+    reused: int,
+    warnings: Sequence[str] = (),
+) -> PrepareReport:
+    """The report of a finished run.
+
+    Args:
+        files: what was written.
+        out: the corpus folder, as the user named it.
+        settings: of the run.
+        importer: name of the importer.
+        reused: clips whose result an earlier run had left.
+        warnings: of the importer.
+    """
+    shares = zip(SPLITS[1:], (settings.val, settings.test), strict=True)
+    told = [*warnings]
+    told += [
+        f"the {split} split is empty: {files.kept} utterances are too few for --{split} {share:g}"
+        for split, share in shares
+        if share and not files.splits[split]
+    ]
+    if split_words := files.spaces.warning():
+        told.append(split_words)
+    if files.flags["pace"]:
+        told.append(
+            f"{files.flags['pace']} clips are read much faster or slower than their speaker reads; "
+            "--set pace=reject leaves them out"
+        )
+    leftovers = dict(files.leftovers.most_common())
+    if leftovers:
+        shown = ", ".join(f"{character!r} {count}" for character, count in list(leftovers.items())[:10])
+        told.append(f"characters outside of the language's symbols are left in the text: {shown}")
+    if files.guesses:
+        words = ", ".join(f"{word} {count}" for word, count in files.guesses.most_common(10))
+        told.append(
+            f"{files.guesses.total()} words were read by guess ({words}); --lexicon FILE takes readings of "
+            "your own"
+        )
+    return PrepareReport(
+        out=str(out),
+        manifest=str(out / MANIFEST),
+        importer=importer,
+        total=files.kept + files.dropped,
+        kept=files.kept,
+        dropped=files.dropped,
+        reused=reused,
+        reasons=dict(files.reasons.most_common()),
+        flags=dict(files.flags.most_common()),
+        seconds=round(sum(files.seconds.values()), 3),
+        splits={
+            split: SplitReport(utterances=files.splits[split], seconds=round(files.seconds[split], 3))
+            for split in SPLITS
+        },
+        speakers=len(files.speakers),
+        leftovers=leftovers,
+        suspicious_spaces=round(files.spaces.share, 4),
+        warnings=told,
+    )

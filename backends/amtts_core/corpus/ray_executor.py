@@ -1,0 +1,214 @@
+"""The executor over Ray Data: on this machine, or on the cluster that RAY_ADDRESS names.
+
+The stream of tasks is laid out in windows of bounded size, a Ray dataset each, whose results come back in order. Only
+the function runs elsewhere; journal, duplicates and splits stay with the process that started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import ray
+import ray.data
+from ray.exceptions import RayError, RayTaskError
+
+from amtts_core.corpus.pool import cores, noted
+from amtts_core.errors import AmttsError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_WINDOW = 128  # tasks in a window for each worker
+_KNOWN = 8  # times as many results that are known already may wait in a window
+_BYTES = 128 << 20  # of pickled tasks in a window: some carry their audio
+_ANSWER = 10.0  # seconds that a cluster has to answer
+_STORE = 512 << 20  # bytes of Ray's shared memory, on this machine
+
+
+@dataclass(frozen=True)
+class RayExecutor:
+    """See `executors.Executor`.
+
+    Attributes:
+        gpus: GPUs that each task needs; with any, workers stay alive between tasks and keep what they loaded.
+        together: tasks that travel together; their results arrive when the last of them is done.
+    """
+
+    gpus: int = 0
+    together: int = 16
+
+    def __call__(
+        self, work: Callable[[T], R], tasks: Iterable[tuple[T, R | None]], *, jobs: int = 0
+    ) -> Generator[tuple[T, R], None, None]:
+        """Yields each task with its result, in order; starts Ray where it does not run yet, and stops it then."""
+        pickled = pickle.dumps(work)
+        with _connected(jobs), _quiet():
+            workers = jobs or self._workers()
+            limit = _WINDOW * workers
+            window: list[tuple[T, R | None]] = []
+            open_tasks: list[bytes] = []
+            size = 0
+            for task, known in tasks:
+                if known is not None and not open_tasks:
+                    yield task, known
+                    continue
+                window.append((task, known))
+                if known is None:
+                    open_tasks.append(pickle.dumps(task))
+                    size += len(open_tasks[-1])
+                if len(open_tasks) >= limit or len(window) >= _KNOWN * limit or size >= _BYTES:
+                    yield from _merged(window, self._results(pickled, open_tasks, workers))
+                    window, open_tasks, size = [], [], 0
+            if window:
+                yield from _merged(window, self._results(pickled, open_tasks, workers))
+
+    def _workers(self) -> int:
+        resources = ray.cluster_resources()
+        found = int(resources.get("GPU", 0) // self.gpus if self.gpus else resources.get("CPU", 0))
+        if not found:
+            raise AmttsError(
+                f"Ray has no free {'GPU' if self.gpus else 'CPU'} for the tasks",
+                remedy="Use --device cpu" if self.gpus else "Add a machine with `ray start`",
+            )
+        return found
+
+    def _results(self, work: bytes, tasks: list[bytes], workers: int) -> Iterator[Any]:
+        """What became of each task, in order."""
+        rows = [{"number": number, "task": task} for number, task in enumerate(tasks)]
+        blocks = max(1, min(len(rows), max(len(rows) // self.together, workers)))
+        data = ray.data.from_items(rows, override_num_blocks=blocks)
+        if self.gpus:
+            done = data.map(
+                cast(Any, _Worker),
+                fn_constructor_args=(work,),
+                num_gpus=self.gpus,
+                compute=ray.data.ActorPoolStrategy(size=workers),
+            )
+        else:
+            done = data.map(
+                functools.partial(_do, work=work),
+                num_cpus=1,
+                compute=ray.data.TaskPoolStrategy(size=workers),
+            )
+        with _told():
+            for expected, row in enumerate(done.iter_rows()):
+                assert row["number"] == expected, "Ray gave the results in another order"
+                result = pickle.loads(row["result"])
+                if isinstance(result, AmttsError):
+                    raise result
+                yield result
+
+
+class _Worker:
+    """`_do` for workers that live longer than a task."""
+
+    def __init__(self, work: bytes) -> None:
+        self._work = work
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return _do(row, work=self._work)
+
+
+def _do(row: dict[str, Any], *, work: bytes) -> dict[str, Any]:
+    """Runs in a process of Ray: a task's result, or the `AmttsError` that it ended with."""
+    result: Any
+    try:
+        result = noted(_loaded(work), pickle.loads(row["task"]))
+    except AmttsError as error:
+        result = error
+    return {"number": row["number"], "result": pickle.dumps(result)}
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(work: bytes) -> Callable[[Any], Any]:
+    """The function itself, unpickled once a process."""
+    function: Callable[[Any], Any] = pickle.loads(work)
+    return function
+
+
+def _merged(window: list[tuple[T, R | None]], results: Iterator[R]) -> Iterator[tuple[T, R]]:
+    for task, known in window:
+        yield task, next(results) if known is None else known
+
+
+@contextlib.contextmanager
+def _connected(jobs: int) -> Iterator[None]:
+    """A running Ray: the one this process is connected to, RAY_ADDRESS's, or one for the time being."""
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS", "")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report its use over the network
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address and address != "local":
+            _knock(address)
+            ray.init(address=address, **quiet)
+        else:
+            os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves on a machine with other work
+            ray.init(
+                address="local",
+                num_cpus=jobs or cores(),
+                include_dashboard=False,
+                object_store_memory=_STORE,
+                _node_ip_address="127.0.0.1",  # nobody else can connect
+                **quiet,
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        where = f"the cluster at RAY_ADDRESS={address} cannot be reached" if address else "Ray does not start"
+        remedy = "See `ray status --address ADDRESS`" if address else "Use --executor local"
+        raise AmttsError(f"{where}: {told}", remedy=remedy) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Finds out at once that nobody listens, where Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Results in order, and neither progress bars nor reports on the terminal, which is the caller's."""
+    context = ray.data.DataContext.get_current()
+    before = context.copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.raise_original_map_exception = True
+    context.execution_options.preserve_order = True
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        ray.data.DataContext._set_current(before)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turns the loss of a worker into one line; a bug in the work keeps its traceback."""
+    try:
+        yield
+    except RayTaskError:
+        raise
+    except RayError as error:
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise AmttsError(
+            f"Ray lost a worker ({type(error).__name__}: {told})",
+            remedy="What is done is kept; run the same command again, with fewer --jobs if memory was short",
+        ) from None

@@ -1,0 +1,175 @@
+"""The output folder of `prepare`: whose it is, with which settings it was made, and what may be written there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from amtts_core.corpus.settings import PrepareSettings, differences
+from amtts_core.errors import AmttsError
+
+STATE = "prepare.json"
+_MADE_BY = "amtts prepare"
+_FREE = ("max_rejected",)
+"""Fields that may change from run to run: they do not change the corpus."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a failure to write into one line that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise AmttsError(f"cannot write {error.filename or path}: {error.strerror}") from None
+
+
+class Workspace:
+    """An output folder that may be used; nothing is written before `claim`.
+
+    Args:
+        out: created where it does not exist.
+        sources: what is prepared: folders or files.
+        root: the corpus folder that holds the source's audio.
+        settings: of this run.
+        importer: name of the importer.
+        force: accept another source or other settings and do everything again.
+
+    Raises:
+        AmttsError: the folder cannot be used for this run.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        sources: Sequence[Path],
+        root: Path,
+        settings: PrepareSettings,
+        importer: str,
+        force: bool,
+    ) -> None:
+        self.out = Path(os.path.realpath(out))
+        self.name = out
+        self._root = root
+        names = [_relative(Path(os.path.realpath(source)), self.out) for source in sources]
+        self._head: dict[str, Any] = {
+            "made_by": _MADE_BY,
+            "importer": importer,
+            "source": names[0] if len(names) == 1 else names,
+            "settings": settings.model_dump(mode="json"),
+        }
+        self._parents: set[Path] = set()
+        self._refuse_source()
+        self.redo = self._check_existing(force) and force
+        if (self.out / "audio").is_symlink():
+            raise AmttsError(f"{out / 'audio'} is a symbolic link; nothing is written outside of {out}")
+
+    def claim(self) -> None:
+        """Makes the folder this run's; what says so is written first, so that a kill leaves no unknown folder.
+
+        Raises:
+            AmttsError: it cannot be written.
+        """
+        with writing(self.name):
+            self.out.mkdir(parents=True, exist_ok=True)
+            self.write_state("running")
+            (self.out / "audio").mkdir(exist_ok=True)
+
+    def _refuse_source(self) -> None:
+        if self.out == self._root or self.out in self._root.parents:
+            raise AmttsError(
+                f"--out {self.name} is the folder of the source, or holds it",
+                remedy="Choose a folder of its own",
+            )
+
+    def refuse_overlap(self, audio: Path) -> None:
+        """Refuses an output folder inside a folder that holds the source's audio.
+
+        Raises:
+            AmttsError: as said.
+        """
+        parent = audio.parent
+        if parent in self._parents:
+            return
+        self._parents.add(parent)
+        inside = parent != self._root and (parent == self.out or parent in self.out.parents)
+        if inside or self.out in audio.parents:
+            raise AmttsError(
+                f"--out {self.name} lies among the source's own audio ({parent})",
+                remedy="Choose another --out",
+            )
+
+    def _check_existing(self, force: bool) -> bool:
+        """True where the folder was made by an earlier run."""
+        if not self.out.exists():
+            return False
+        if not self.out.is_dir():
+            raise AmttsError(f"--out {self.name} is a file, expected a folder", remedy="Choose another --out")
+        with writing(self.name):
+            empty = not any(
+                not (path.name.startswith(STATE) and path.suffix == ".tmp") for path in self.out.iterdir()
+            )
+        if empty:
+            return False
+        try:
+            old = json.loads((self.out / STATE).read_text(encoding="utf-8"))
+            ours = old["made_by"] == _MADE_BY and isinstance(old["settings"], dict)
+        except (OSError, ValueError, KeyError, TypeError):
+            ours = False
+        if not ours:
+            raise AmttsError(
+                f"--out {self.name} is not empty and was not made by `amtts prepare`",
+                remedy="Choose another --out",
+            )
+        if not force:
+            self._refuse_changes(old)
+        return True
+
+    def _refuse_changes(self, old: dict[str, Any]) -> None:
+        new = self._head
+        changed = [d for d in differences(old["settings"], new["settings"]) if d[0] not in _FREE]
+        was, now = _listed(old.get("source")), _listed(new["source"])
+        if now[: len(was)] != was:  # more sources may be added
+            changed.append(("source", old.get("source"), new["source"]))
+        if now == was and old.get("importer") != new["importer"]:
+            changed.append(("importer", old.get("importer"), new["importer"]))
+        if changed:
+            told = "; ".join(
+                f"{name} is {_shown(was)} there and {_shown(now)} here" for name, was, now in changed
+            )
+            raise AmttsError(
+                f"{self.name} was made with other settings: {told}",
+                remedy="Choose another --out, or redo everything with --force",
+            )
+
+    def write_state(self, state: str, **more: Any) -> None:
+        """Records how far the run is: "running", "failed" or "complete"."""
+        path = self.out / STATE
+        with writing(path):
+            temporary = path.with_name(
+                f"{STATE}.{platform.node()}-{os.getpid()}.tmp"
+            )  # shards start together
+            text = json.dumps(self._head | {"state": state} | more, ensure_ascii=False, indent=2)
+            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.replace(path)
+
+
+def _relative(path: Path, start: Path) -> str:
+    """Relative, so that source and corpus can be moved together."""
+    try:
+        return Path(os.path.relpath(path, start)).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

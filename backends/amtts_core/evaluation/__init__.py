@@ -1,1 +1,0 @@
-"""Measuring: does a set-up work, does speech say what it should."""

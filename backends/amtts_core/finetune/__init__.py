@@ -1,0 +1,1 @@
+"""Weights to start from, what of them learns, growing the vocabulary."""

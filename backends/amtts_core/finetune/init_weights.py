@@ -1,0 +1,347 @@
+"""What a run starts from, besides nothing: a checkpoint of amtts, or what `amtts extend-vocab` made.
+
+Tokenizer, network sizes, new rows and the licence come along. A backend that reads published weights has the method
+`published_start`; everything else here is the same for all.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo, load_strict, read_checkpoint
+from amtts_core.contract.registry import get_backend
+from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.tokenizers.factory import load_tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from amtts_core.contract.backend import Backend
+
+logger = logging.getLogger(__name__)
+REPORT = "vocab_report.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedStart:
+    """How a backend begins with published weights.
+
+    Attributes:
+        model: network settings that the weights fix.
+        fill: puts the weights into a freshly built backend and says in the log what starts fresh; returns the names of
+            the parameters that began by lot, which learn with every training type. None where `build` does it by those
+            settings.
+        licence: of the weights.
+    """
+
+    model: dict[str, Any]
+    fill: Callable[[Backend], Sequence[str]] | None
+    licence: str
+
+
+@runtime_checkable
+class ReadsPublished(Protocol):
+    """A backend class that can begin with published weights."""
+
+    @classmethod
+    def published_start(cls, path: Path) -> PublishedStart:
+        """What the weights in a folder (or file) fix.
+
+        Raises:
+            AmttsError: there are none, or not of this family.
+        """
+        ...
+
+
+@runtime_checkable
+class AdaptsWeights(Protocol):
+    """A backend that can begin with weights of its own family and other settings."""
+
+    def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A checkpoint's tensors as its network names and shapes them, speakers still in the checkpoint's order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Weights to start from.
+
+    Attributes:
+        backend: name of the backend they are for.
+        source: where they are.
+        model: network settings that they fix.
+        tokenizer: what they read text with; None where they learn without text.
+        new_tokens: ids whose rows `amtts extend-vocab` made.
+        licence: of the weights below.
+        normalizer: how their text was normalised; empty where that is not known.
+        statistics: they bring the corpus statistics that `Backend.fit` would set.
+        fill: puts them into a freshly built backend; as of `PublishedStart`.
+    """
+
+    backend: str
+    source: Path
+    model: dict[str, Any]
+    tokenizer: TextTokenizer | None
+    new_tokens: tuple[int, ...]
+    licence: str
+    normalizer: dict[str, Any]
+    statistics: bool
+    fill: Callable[[Backend], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run inherits from the weights it started with, now or before it was interrupted."""
+
+    source: str = ""
+    new_tokens: tuple[int, ...] = ()
+    licence: str = ""
+    tokenizer: TextTokenizer | None = None
+    own_weights: bool = False
+    """The network gets all its weights from a checkpoint of amtts."""
+
+    @classmethod
+    def of(cls, start: Start | None, previous: Checkpoint | None) -> Origin:
+        if previous is not None:
+            info = previous.info
+            # Only what came with a start: data/tokenizer may have changed, which the contract has to notice.
+            kept = previous.tokenizer() if info.started_from else None
+            return cls(
+                info.started_from, tuple(info.new_tokens), info.base_weights_licence, kept, own_weights=True
+            )
+        if start is None:
+            return cls()
+        return cls(
+            str(start.source), start.new_tokens, start.licence, start.tokenizer, own_weights=start.statistics
+        )
+
+
+def open_start(path: Path, *, backend: str = "", tokenizer: Path | None = None) -> Start:
+    """What can be started from at `path`.
+
+    Args:
+        path: checkpoint or run folder of amtts, folder of `amtts extend-vocab`, or published weights.
+        backend: what the user wants to train; empty takes what the folder says.
+        tokenizer: what the user takes for its tokenizer; None takes the one beside the weights.
+
+    Raises:
+        AmttsError: nothing of the kind, damaged, of another backend, or with another tokenizer.
+    """
+    if not path.exists():
+        raise AmttsError(f"--from {path} does not exist", remedy="Give a run folder or a checkpoint")
+    if path.is_dir() and ((path / "checkpoint.json").is_file() or (path / "checkpoints").is_dir()):
+        return _own(read_checkpoint(path), backend, tokenizer)
+    return _published(path, backend, tokenizer)
+
+
+def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
+    info = checkpoint.info
+    _check_backend(checkpoint.folder, info.backend, backend)
+    stored = checkpoint.tokenizer()
+    if stored is not None:
+        _check_tokenizer(checkpoint.folder, stored, tokenizer)
+
+    def fill(target: Backend) -> Sequence[str]:
+        weights = _with_critics(target, _with_speakers(target, checkpoint), checkpoint.folder)
+        try:
+            load_strict(target.network, weights, backend=info.backend)
+        except CheckpointError as fault:
+            raise CheckpointError(fault.message, remedy=fault.remedy or _differing(target, info)) from None
+        return _new_voices(target, info.speakers)
+
+    return Start(
+        backend=info.backend,
+        source=checkpoint.folder,
+        model=info.backend_config,
+        tokenizer=stored,
+        new_tokens=tuple(info.new_tokens),
+        licence=info.base_weights_licence,
+        normalizer=info.normalizer,
+        statistics=True,
+        fill=fill,
+    )
+
+
+def _new_voices(target: Backend, before: Sequence[str]) -> tuple[str, ...]:
+    """The parameters through which speakers enter, where there are new ones: frozen they would all sound alike."""
+    spec = target.spec
+    if set(getattr(target, "speakers", [])) <= set(before):
+        return ()
+    return tuple(
+        name
+        for name, _ in target.network.named_parameters()
+        if name in spec.speaker_rows or any(part in name for part in spec.speaker_layers)
+    )
+
+
+def _differing(target: Backend, info: CheckpointInfo) -> str:
+    """What to leave out, where settings of the network are not those of the checkpoint."""
+    now = target.config.model_dump(mode="json")
+    names = [
+        f"model.{name}"
+        for name, before in info.backend_config.items()
+        if name in now and now[name] != before and name not in target.spec.adjustable
+    ]
+    return f"The weights were made with other settings: leave {', '.join(names)} out" if names else ""
+
+
+def _with_critics(target: Backend, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:
+    """The weights with fresh tensors for what only training needs and they lack, without what is wanted no more."""
+    prefixes = target.spec.only_for_training
+    if not prefixes:
+        return weights
+    own = target.network.state_dict()
+    fresh = [name for name in own if name not in weights and name.startswith(prefixes)]
+    left = [name for name in weights if name not in own and name.startswith(prefixes)]
+    for names, told in ((fresh, "has not; they start fresh"), (left, "has and this run does not use")):
+        if names:
+            logger.warning("%d tensors that %s %s: %s ...", len(names), source, told, names[0])
+    return {k: v for k, v in weights.items() if k not in left} | {name: own[name] for name in fresh}
+
+
+def _published(path: Path, backend: str, tokenizer: Path | None) -> Start:
+    report = _report(path)
+    name = str(report.get("backend") or backend)
+    _check_backend(path, name, backend)
+    if not name:
+        raise AmttsError(
+            f"--from {path} is no checkpoint of amtts and holds no {REPORT}",
+            remedy="Make it ready with `amtts extend-vocab`, or name its family with --backend",
+        )
+    kind = get_backend(name)
+    if not isinstance(kind, ReadsPublished):
+        raise AmttsError(
+            f"--from {path}: backend '{name}' cannot start from published weights",
+            remedy="Train from scratch",
+        )
+    beside = path / "tokenizer"
+    if report:
+        text = load_tokenizer(beside)
+        _check_tokenizer(path, text, tokenizer)
+        if text.fingerprint() != report.get("tokenizer_fingerprint", text.fingerprint()):
+            raise CheckpointError(
+                f"{beside} has hash {text.fingerprint()[:12]}, {REPORT} says "
+                f"{report['tokenizer_fingerprint'][:12]}",
+                remedy="Extend the vocabulary again",
+            )
+    elif tokenizer is not None:
+        from amtts_core.tokenizers.published.open import open_any_tokenizer
+
+        text = open_any_tokenizer(tokenizer)
+    else:
+        raise AmttsError(
+            f"--from {path}: published weights without their vocabulary",
+            remedy=f"Teach them Amharic letters first: amtts extend-vocab --backend {name} --checkpoint {path}",
+        )
+    start = kind.published_start(path)
+    return Start(
+        backend=name,
+        source=path,
+        model=start.model,
+        tokenizer=text,
+        new_tokens=tuple(sorted(report.get("new_tokens", {}).values())),
+        licence=start.licence,
+        normalizer={},
+        statistics=False,
+        fill=start.fill or (lambda target: ()),
+    )
+
+
+def _report(path: Path) -> dict[str, Any]:
+    file = path / REPORT
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError) as fault:
+        raise CheckpointError(f"{file} cannot be read ({fault})") from None
+
+
+def _check_backend(path: Path, found: str, wanted: str) -> None:
+    if wanted and found and wanted != found:
+        raise CheckpointError(
+            f"--from {path} is of backend '{found}', not '{wanted}'", remedy="Leave --backend out"
+        )
+
+
+def _check_tokenizer(path: Path, own: TextTokenizer, given: Path | None) -> None:
+    if given is None:
+        return
+    other = load_tokenizer(given)
+    if other.fingerprint() != own.fingerprint():
+        raise CheckpointError(
+            f"tokenizer {given} has {other.vocab_size} symbols and hash {other.fingerprint()[:12]}, the one of "
+            f"{path} {own.vocab_size} and {own.fingerprint()[:12]}",
+            remedy="Leave --tokenizer out, or change the vocabulary with `amtts extend-vocab`",
+        )
+
+
+def _with_speakers(target: Backend, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The checkpoint's tensors with the rows of the new corpus' speakers: by name, or the mean voice for a new one."""
+    weights = checkpoint.weights()
+    if isinstance(target, AdaptsWeights):
+        weights = target.adapted(weights)
+    before: Sequence[str] = checkpoint.info.speakers
+    now: Sequence[str] = list(getattr(target, "speakers", []))
+    if list(before) == list(now):
+        return weights
+    own = target.network.state_dict()
+    learnt = dict(target.network.named_parameters())
+    fresh = [name for name in now if name not in before]
+    _grow_single(weights, own, target, checkpoint)
+    for name in target.spec.speaker_rows:
+        old, new = weights.get(name), own.get(name)
+        if new is None:
+            weights.pop(name, None)  # a single voice has no table of speakers
+            continue
+        if old is None:
+            raise CheckpointError(
+                f"{checkpoint.folder} knows {len(before) or 1} speaker, the corpus has {len(now)}, and a "
+                f"'{target.spec.name}' of one voice has nowhere to put more",
+                remedy="Train on one speaker, or start from a checkpoint with several",
+            )
+        rows = new.clone()
+        for number, speaker in enumerate(now or [""]):
+            if speaker in before:
+                rows[number] = old[list(before).index(speaker)]
+            elif name in learnt:
+                rows[number] = old.mean(0).to(rows.dtype)
+        weights[name] = rows
+    if fresh:
+        logger.warning(
+            "%s does not know these speakers; they start as the mean of those it knows: %s",
+            checkpoint.folder,
+            ", ".join(fresh[:10]),
+        )
+    return weights
+
+
+def _grow_single(
+    weights: dict[str, Tensor], own: Mapping[str, Tensor], target: Backend, checkpoint: Checkpoint
+) -> None:
+    """Gives a network of one voice what a speaker enters through, at zero: at first everybody sounds like that voice.
+
+    Raises:
+        CheckpointError: it is the other way round, and the voice of one speaker would have to be cut out.
+    """
+    parts = target.spec.speaker_layers
+    left = [name for name in weights if name not in own and any(part in name for part in parts)]
+    if left:
+        raise CheckpointError(
+            f"{checkpoint.folder} knows {len(checkpoint.info.speakers)} speakers, and the corpus has one: what makes "
+            f"one voice of a '{target.spec.name}' cannot be taken out of it",
+            remedy="Train on two speakers or more, or start from a checkpoint of one voice",
+        )
+    missing = [name for name in own if name not in weights and any(part in name for part in parts)]
+    for name in missing:
+        direction = name.endswith(("original1", "weight_v"))  # of a normed weight; its length is what is zero
+        weights[name] = own[name].clone() if direction else own[name].new_zeros(own[name].shape)
+    if missing:
+        weights |= {name: own[name].clone() for name in target.spec.speaker_rows if name not in weights}

@@ -1,0 +1,221 @@
+"""Training types: which parameters learn, which rows stay to the bit, how fast each part learns.
+
+Decided once before the loop, from the settings, what the backend declares and which tokens are new. What has to happen
+at every step is a `StepRule`; the loop knows no training type.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from amtts_core.config.sections import TrainingConfig
+from amtts_core.contract.backend import Backend, Learner
+from amtts_core.errors import ConfigError
+from amtts_core.nn.freeze import (
+    FrozenRows,
+    LateStart,
+    freeze_modules,
+    freeze_original_rows,
+    original_rows,
+    parameters_below,
+)
+from amtts_core.nn.lora import add_lora, choose_trainable, describe_adapters
+from amtts_core.nn.scaled_rows import ScaledRows
+from amtts_core.nn.step_rules import StepRule
+
+logger = logging.getLogger(__name__)
+NEEDS_WEIGHTS = "training.type '{}' changes little and needs weights to start from"
+
+
+def choose_parameters(
+    backend: Backend,
+    training: TrainingConfig,
+    *,
+    new_tokens: Sequence[int],
+    pretrained: bool,
+    fresh: Collection[str] = (),
+) -> dict[str, Any]:
+    """Puts adapters into the network and switches gradients, as the settings say.
+
+    Phases without a text table (a discriminator) learn as always. What the network itself has frozen stays frozen.
+
+    Args:
+        backend: its network is changed in place; its weights are loaded already.
+        training: type, adapters, what is frozen.
+        new_tokens: ids that `amtts extend-vocab` added to the vocabulary it starts from.
+        pretrained: it starts from trained weights.
+        fresh: parameters that those did not give: frozen they would stay as they were drawn, so they learn.
+
+    Returns:
+        What a checkpoint has to know to merge the adapters; empty without such.
+
+    Raises:
+        ConfigError: a type or freeze that would train nothing, or has nothing to refer to.
+    """
+    if training.type != "full" and not pretrained:
+        raise ConfigError(
+            NEEDS_WEIGHTS.format(training.type), remedy="Name them with --from DIR, or use training.type=full"
+        )
+    _check_new_tokens(training, new_tokens)
+    adapters: dict[str, Any] = {}
+    if training.type != "full":
+        adapters = _restrict(backend, training, fresh)
+    if training.freeze.modules and training.freeze.until:
+        parameters_below(backend.network, training.freeze.modules)  # a wrong name is told now
+    elif training.freeze.modules:
+        freeze_modules(backend.network, training.freeze.modules)
+    learner = backend.learner()
+    for phase in learner.phases:
+        if not learner.parameters(phase):
+            raise ConfigError(
+                f"training.type '{training.type}' and training.freeze leave nothing to learn in phase '{phase}'",
+                remedy="Freeze fewer modules",
+            )
+    return adapters
+
+
+def _check_new_tokens(training: TrainingConfig, new_tokens: Sequence[int]) -> None:
+    if new_tokens:
+        return
+    wanted = [
+        name
+        for name, given in (
+            ("training.freeze.original_text_rows", training.freeze.original_text_rows),
+            ("training.type 'lora+new-rows'", training.type == "lora+new-rows"),
+        )
+        if given
+    ]
+    if wanted:
+        raise ConfigError(
+            f"{wanted[0]}: the weights this run starts from have no new text rows",
+            remedy="Make some with `amtts extend-vocab` and start with --from DIR",
+        )
+
+
+def _restrict(backend: Backend, training: TrainingConfig, fresh: Collection[str]) -> dict[str, Any]:
+    network, rows = backend.network, backend.text_rows()
+    if not rows:
+        raise ConfigError(
+            f"training.type '{training.type}': backend '{backend.spec.name}' learns without text"
+        )
+    before = {id(p): p.requires_grad for p in network.parameters()}
+    others = _without_text(backend.learner(), network, [row.tensor for row in rows])
+    others |= {id(parameter) for name, parameter in network.named_parameters() if name in fresh}
+    adapters: dict[str, Any] = {}
+    if training.type.startswith("lora"):
+        lora = training.lora
+        patterns = lora.targets or backend.spec.lora_targets
+        if not patterns:
+            raise ConfigError(
+                f"backend '{backend.spec.name}' names no layers for LoRA",
+                remedy="Name some with training.lora.targets",
+            )
+        # Opening a codec for the first time draws random numbers; adapters must not depend on whether that was now.
+        torch.manual_seed(training.seed)
+        targets = add_lora(network, patterns, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)
+        adapters = describe_adapters(network, targets, rank=lora.rank, alpha=lora.alpha)
+    choose_trainable(network, training.type, rows)
+    for parameter in network.parameters():
+        able = before.get(id(parameter), True)  # an adapter's is new
+        parameter.requires_grad_(able and (parameter.requires_grad or id(parameter) in others))
+    return adapters
+
+
+def _without_text(learner: Learner, network: nn.Module, tables: Sequence[str]) -> set[int]:
+    """The parameters of phases that have no text table."""
+    texts = {id(p) for name, p in network.named_parameters() if name in tables}
+    found: set[int] = set()
+    for phase in learner.phases:
+        members = {id(p) for p in learner.parameters(phase)}
+        if not members & texts and len(learner.phases) > 1:
+            found |= members
+    return found
+
+
+def step_rules(
+    backend: Backend,
+    learner: Learner,
+    training: TrainingConfig,
+    new_tokens: Sequence[int],
+    *,
+    step: Callable[[], int],
+) -> dict[str, list[StepRule]]:
+    """What holds at every step, by phase: parts that wait, frozen rows, slower rows.
+
+    Call it when the network is on its device and has its weights; `step` tells the step that is being made.
+    """
+    found: dict[str, list[StepRule]] = {phase: [] for phase in learner.phases}
+    if training.freeze.until:
+        waiting = {id(p): p for p in parameters_below(backend.network, training.freeze.modules).values()}
+        for phase in learner.phases:
+            late = [p for p in learner.parameters(phase) if id(p) in waiting]
+            if late:
+                found[phase].append(LateStart(late, begin=training.freeze.until, step=step))
+    if not new_tokens:
+        return found
+    rows, rates = backend.text_rows(), training.optim.rates
+    parameters = dict(backend.network.named_parameters())
+    frozen = training.freeze.original_text_rows or training.type == "lora+new-rows"
+    for phase in learner.phases:
+        own = {id(p) for p in learner.parameters(phase)}
+        tables = [row for row in rows if id(parameters[row.tensor]) in own]
+        if not tables:
+            continue
+        if frozen:
+            found[phase].append(freeze_original_rows(backend.network, tables, new_tokens))
+            continue
+        for kind in ("new_rows", "heads"):
+            whole = getattr(rates, kind)
+            members = [
+                (parameters[row.tensor], original_rows(parameters[row.tensor], new_tokens))
+                for row in tables
+                if (row.kind == "embedding") == (kind == "new_rows")
+            ]
+            if members and whole != rates.old_rows:
+                if not whole:
+                    raise ConfigError(
+                        f"training.optim.rates.{kind} is 0 and old_rows is not",
+                        remedy="Set old_rows to 0 too",
+                    )
+                found[phase].append(ScaledRows(members, factor=rates.old_rows / whole))
+    return found
+
+
+def parameter_kinds(backend: Backend, training: TrainingConfig) -> dict[int, str]:
+    """`id` of a parameter -> its field of `training.optim.rates`; empty where all parts learn alike."""
+    rates = training.optim.rates
+    if rates.new_rows == rates.heads == rates.conditioners == rates.trunk:
+        return {}
+    parameters = dict(backend.network.named_parameters())
+    hearing = [p for name, p in parameters.items() if name.startswith(backend.spec.conditioners)]
+    if rates.conditioners != 1 and not any(parameter.requires_grad for parameter in hearing):
+        logger.warning(
+            "training.optim.rates.conditioners is %g, and no encoder of clips learns", rates.conditioners
+        )
+    texts = {
+        id(parameters[row.tensor]): "new_rows" if row.kind == "embedding" else "heads"
+        for row in backend.text_rows()
+    }
+    return texts | {id(parameter): "conditioners" for parameter in hearing}
+
+
+def frozen_names(network: nn.Module) -> set[str]:
+    """Names of the parameters that do not learn."""
+    return {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+
+
+def put_back(
+    rules: Mapping[str, Iterable[StepRule]], network: nn.Module, copy: Mapping[str, torch.Tensor]
+) -> None:
+    """Writes frozen rows into a copy of the state dict (an average), where rounding may have touched them."""
+    frozen = [rule for members in rules.values() for rule in members if isinstance(rule, FrozenRows)]
+    if not frozen:
+        return
+    copies = {id(parameter): copy[name] for name, parameter in network.named_parameters() if name in copy}
+    for rule in frozen:
+        rule.write_into(copies)

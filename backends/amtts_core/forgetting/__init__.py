@@ -1,0 +1,1 @@
+"""What a training loses of old text and old speech."""

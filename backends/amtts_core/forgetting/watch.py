@@ -1,0 +1,149 @@
+"""Scores the old languages' text and speech at every validation, logs them, and stops the run when too much is lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from amtts_core.config.run_config import RunConfig
+from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.forgetting.old_speech import old_speech, speech_scores
+from amtts_core.forgetting.old_text import old_ids, original_size, read_texts, text_scores
+from amtts_core.forgetting.text_losses import ForgettingGuard, compare_scores
+from amtts_core.nn.text_loss import ScoresText
+from amtts_core.training.callbacks.base import Callback
+from amtts_core.training.validation import LOT
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from amtts_core.contract.backend import Backend
+    from amtts_core.data.dataset import SpeechDataset
+    from amtts_core.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+FILE = "forgetting.json"
+METRICS = {"text": ("forgetting/text", "forgetting/rise"),
+           "speech": ("forgetting/speech", "forgetting/speech_rise")}  # fmt: skip
+"""What is scored -> the score's name, in nats per token, and that of its rise since the start."""
+
+
+def open_watch(
+    run: Path, config: RunConfig, backend: Backend, *, new_tokens: list[int], jobs: int
+) -> ForgettingWatch | None:
+    """The watch that `training.guard` asks for; None where it asks for none.
+
+    Raises:
+        AmttsError: texts or recordings cannot be read, or the backend predicts none.
+    """
+    guard = config.training.guard
+    if not guard.old_text and not guard.old_data:
+        if guard.limit:
+            raise AmttsError(
+                f"training.guard.limit {guard.limit:g} has nothing to watch",
+                remedy="Give training.guard.old_text a file with a sentence a line, or guard.old_data a corpus",
+            )
+        return None
+    if guard.old_text and not isinstance(backend, ScoresText):
+        raise AmttsError(
+            f"training.guard.old_text: backend '{backend.spec.name}' predicts no text, so old texts have no score",
+            remedy="Leave it out, and keep old data in the training with data.replay",
+        )
+    texts = read_texts(Path(guard.old_text)) if guard.old_text else []
+    speech = None
+    if guard.old_data:
+        data = Path(guard.old_data)
+        speech = old_speech(backend, data, new_tokens=new_tokens, cache=config.data.cache, jobs=jobs)
+    return ForgettingWatch(run, limit=guard.limit, texts=texts, speech=speech)
+
+
+class ForgettingWatch(Callback):
+    """Adds the scores of old texts and old speech, and their rises, to each validation; see `METRICS`.
+
+    The scores at the start stand in `forgetting.json` of the run, so that a resumed one compares with the same start.
+
+    Args:
+        run: folder of the run.
+        limit: rise of a mean that stops the run; 0 only reports.
+        texts: of the old languages; may be empty.
+        speech: of the old languages; None scores none.
+    """
+
+    def __init__(self, run: Path, *, limit: float, texts: list[str], speech: SpeechDataset | None) -> None:
+        self._file = run / FILE
+        self._limit = limit
+        self._texts, self._speech = texts, speech
+        self._trainer: Trainer | None = None
+        self._before: dict[str, list[float]] = {}
+        self.lost: AmttsError | None = None
+        """Why the run was stopped; None where it was not."""
+
+    def started(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        if trainer.step:
+            self._before = self._stored()
+            return
+        with torch.random.fork_rng(), trainer.as_spoken():
+            self._before = self._scores()
+        stored = {**self._watched(), "before": self._before}
+        self._file.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
+
+    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+        assert self._trainer is not None
+        for what, after in self._scores().items():
+            found = compare_scores(self._before[what], after)
+            score, rise = METRICS[what]
+            metrics[score], metrics[rise] = found.after, found.rise
+            if not self._limit or self.lost is not None:
+                continue
+            try:
+                ForgettingGuard(self._before[what], limit=self._limit, what=what).check(after)
+            except AmttsError as fault:
+                self.lost = AmttsError(
+                    f"stopped at step {step}: {fault.message} (training.guard.limit)",
+                    remedy=f"{fault.remedy}; the checkpoint of this step is kept in {self._trainer.run}",
+                )
+                self._trainer.ask_stop("forgetting")
+
+    def _scores(self) -> dict[str, list[float]]:
+        trainer = self._trainer
+        assert trainer is not None
+        backend, new = trainer.backend, set(trainer.info.new_tokens)
+        found = {}
+        if self._texts:
+            tokenizer = backend.text_tokenizer
+            assert tokenizer is not None
+            texts = [old_ids(tokenizer, text, new) for text in self._texts]
+            found["text"] = text_scores(backend, texts, rows=original_size(tokenizer.vocab_size, new))
+        if self._speech is not None:
+            found["speech"] = speech_scores(
+                backend, self._speech, losses=lambda batch: trainer.steps.losses(batch, lot=LOT)
+            )
+        return found
+
+    def _watched(self) -> dict[str, Any]:
+        speech = [] if self._speech is None else [utterance.id for utterance in self._speech.utterances]
+        return {"texts": self._texts, "speech": speech}
+
+    def _stored(self) -> dict[str, list[float]]:
+        try:
+            stored = json.loads(self._file.read_text(encoding="utf-8"))
+            before = {what: [float(v) for v in values] for what, values in stored["before"].items()}
+            watched = {"texts": stored["texts"], "speech": stored["speech"]}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+            raise CheckpointError(
+                f"{self._file} does not tell the old languages' scores at the start ({fault})",
+                remedy="Resume without training.guard",
+            ) from None
+        for key, what, name in (("old_text", "texts", "text"), ("old_data", "speech", "speech")):
+            now = self._watched()[what]
+            if watched[what] != now or len(before.get(name, ())) != len(now):
+                raise CheckpointError(
+                    f"training.guard.{key} holds {len(now)} others than at the start ({len(watched[what])})",
+                    remedy="Resume with what it was started with",
+                )
+        return before

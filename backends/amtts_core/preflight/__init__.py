@@ -1,0 +1,1 @@
+"""The checks of `amtts validate-e2e`."""

@@ -1,0 +1,207 @@
+"""Which utterances a run learns from and which it is measured on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from amtts_core.config.run_config import RunConfig
+from amtts_core.contract.backend import Backend
+from amtts_core.corpus.manifest import Utterance
+from amtts_core.data.dataset import Excluded, SpeechDataset, clip_recipe, load_dataset
+from amtts_core.data.mixed_dataset import MixedDataset
+from amtts_core.data.prompts import HearsClips
+from amtts_core.errors import AmttsError
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[str, int, int], None]
+"""(what, done, total), e.g. ("features of train.jsonl", 12, 380)."""
+Select = Callable[[list[Utterance]], list[Utterance]]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The utterances of a run; `val` is None where the corpus has none to validate on."""
+
+    train: SpeechDataset
+    val: SpeechDataset | None
+
+    @property
+    def excluded(self) -> list[Excluded]:
+        """What was left out of both."""
+        sets = [self.train] if self.val in (None, self.train) else [self.train, self.val]
+        return [row for dataset in sets if dataset for row in dataset.excluded]
+
+    def training_parts(self) -> list[SpeechDataset]:
+        """The training set, or the new and the old part of a mixed one."""
+        return [self.train.new, self.train.old] if isinstance(self.train, MixedDataset) else [self.train]
+
+
+def training_manifest(data: Path) -> Path:
+    """`train.jsonl` of a corpus folder.
+
+    Raises:
+        AmttsError: the folder is no prepared corpus.
+    """
+    manifest = data / "train.jsonl"
+    if not manifest.is_file():
+        raise AmttsError(
+            f"{data} is not a prepared corpus: {manifest.name} is missing",
+            remedy="Make one with: amtts prepare SOURCE --out DIR",
+        )
+    if not manifest.stat().st_size:
+        raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
+    return manifest
+
+
+def load_data(
+    backend: Backend,
+    data: Path,
+    config: RunConfig,
+    *,
+    jobs: int,
+    select: Select | None = None,
+    on_progress: Progress | None = None,
+) -> RunData:
+    """Both sets, with their features.
+
+    Args:
+        backend: whose features and tokens are wanted.
+        data: corpus folder.
+        config: `data.max_samples` and `data.overfit` cut the training set, `data.replay` adds to it.
+        jobs: threads.
+        select: takes some utterances of a set; None takes all.
+        on_progress: told how far feature computation is.
+
+    Raises:
+        AmttsError: see `load_dataset`.
+    """
+
+    def load(name: str, most: int, folder: Path = data, codes: str = config.data.codes) -> SpeechDataset:
+        return load_set(
+            backend,
+            folder / name,
+            config,
+            codes=codes,
+            most=most,
+            jobs=jobs,
+            select=select,
+            on_progress=on_progress,
+        )
+
+    few = config.data.overfit
+    train = load("train.jsonl", few or config.data.max_samples)
+    if few:
+        logger.warning(
+            "data.overfit: %d utterances are learnt by heart and validated on themselves. The losses have to come "
+            "close to their floor; where they do not, data, text or network are at fault. This makes no voice",
+            len(train),
+        )
+        return RunData(train, train)
+    replay = config.data.replay
+    if replay.data and replay.ratio:
+        old = load(training_manifest(Path(replay.data)).name, 0, Path(replay.data), replay.codes)
+        train = MixedDataset.of(train, old, ratio=replay.ratio)
+    path = data / "val.jsonl"
+    if path.is_file() and path.stat().st_size:
+        sets = RunData(train, load(path.name, 0))
+        if sets.val and sets.val.clips:
+            sets.val.clips.elsewhere = sets.training_parts()[0].clips
+        return sets
+    logger.warning(
+        "%s holds no validation utterance: the last checkpoint counts as the best%s",
+        data,
+        ", and training.patience has nothing to watch" if config.training.patience else "",
+    )
+    return RunData(train, None)
+
+
+def load_set(
+    backend: Backend,
+    manifest: Path,
+    config: RunConfig,
+    *,
+    jobs: int,
+    codes: str = "",
+    most: int = 0,
+    select: Select | None = None,
+    on_progress: Progress | None = None,
+) -> SpeechDataset:
+    """One manifest with its features, which are stored beside it or in `data.cache`; see `load_data`."""
+    done = 0
+    with manifest.open("rb") as lines:
+        total = sum(1 for line in lines if line.strip())
+    total = min(total, most or total) * (2 if clip_recipe(backend) and not codes else 1)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress:
+            on_progress(f"features of {manifest.name}", done, total)
+
+    return load_dataset(
+        backend,
+        manifest,
+        Path(config.data.cache) if config.data.cache else manifest.parent / "features",
+        max_samples=most,
+        max_excluded=config.data.max_excluded,
+        select=select,
+        codes=Path(codes) if codes else None,
+        clips=config.training.seed,
+        jobs=jobs,
+        on_progress=advance,
+    )
+
+
+def condense_clips(backend: Backend, sets: RunData, *, on_progress: Progress | None = None) -> None:
+    """Where training leaves alone how clips are heard, what they come to is computed once, and remembered by speaker.
+
+    Call it when the network has its weights.
+
+    Args:
+        backend: any; one that hears no clips is left alone.
+        sets: their clips are replaced.
+        on_progress: told how far it is.
+
+    Raises:
+        AmttsError: see `HearsClips.condenser`.
+    """
+    if not isinstance(backend, HearsClips) or clip_recipe(backend) is None:
+        return
+    parts = sets.training_parts()
+    _tell_alone(parts)
+    condenser = backend.condenser()
+    if condenser is None:
+        return
+    done, total = 0, sum(len(d.clips.store) for d in (*parts, sets.val) if d and d.clips)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress:
+            on_progress("voices", done, total)
+
+    seen: list[SpeechDataset] = []
+    for dataset in (*parts, sets.val):
+        if dataset and dataset.clips and not any(dataset is other for other in seen):
+            seen.append(dataset)
+            dataset.clips.condense(condenser, advance)
+    backend.remember(
+        (clips.speakers[index], clips.clip(index))
+        for dataset in parts
+        if (clips := dataset.clips)
+        for index in range(len(dataset))
+    )
+
+
+def _tell_alone(parts: list[SpeechDataset]) -> None:
+    alone = [d.utterances[i].id for d in parts if d.clips for i in d.clips.alone()]
+    if alone:
+        logger.warning(
+            "%d of %d utterances are the only clip of their speaker and hear themselves, which teaches to copy: %s",
+            len(alone),
+            sum(len(dataset) for dataset in parts),
+            ", ".join(alone[:5]),
+        )

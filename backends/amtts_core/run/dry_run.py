@@ -1,0 +1,218 @@
+"""`--dry-run`: one of everything that a run does, on its heaviest utterances, in a folder that is gone afterwards."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from amtts_core.config.run_config import RunConfig
+from amtts_core.contract.backend import Backend
+from amtts_core.corpus.manifest import Utterance, read_manifest
+from amtts_core.errors import AmttsError, ManifestError
+from amtts_core.finetune.init_weights import Start
+from amtts_core.run.datasets import Progress, training_manifest
+from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from amtts_core.training.trainer import Trainer
+
+STEPS = 2
+"""The first one pays for what is allocated once; the second is the measure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """What one of everything took; times in seconds, `memory` in bytes.
+
+    Attributes:
+        utterances: how many were tried, the longest ones.
+        memory: peak of the process, or of the GPU where there is one.
+        on_gpu: which of the two.
+        total_steps: of the whole run.
+        estimate: seconds of the whole run, features aside.
+    """
+
+    utterances: int
+    memory: int
+    on_gpu: bool
+    step: float
+    validation: float
+    sample: float
+    checkpoint: float
+    checkpoint_bytes: int
+    total_steps: int
+    estimate: float
+    metrics: dict[str, float]
+
+
+def dry_run(
+    config: RunConfig,
+    backend_class: type[Backend],
+    *,
+    data: Path,
+    tokenizer: Path | None = None,
+    start: Start | None = None,
+    jobs: int = 2,
+    on_progress: Progress | None = None,
+) -> DryRun:
+    """Decodes, learns two steps, validates, speaks and saves; leaves nothing behind.
+
+    Args:
+        config: resolved settings of the run to be.
+        backend_class: what `config.backend` names.
+        data: corpus folder.
+        tokenizer: tokenizer folder; None takes that of `start`, or `data/tokenizer`.
+        start: weights to begin with.
+        jobs: threads for feature computation.
+        on_progress: told how far feature computation is.
+
+    Raises:
+        AmttsError: anything the user can mend, as the run itself would raise it.
+    """
+    from amtts_core.run.run import train  # which knows this module's neighbours
+
+    manifest = training_manifest(data)
+    most = config.data.max_utterances
+    watch = _Stopwatch()
+    with tempfile.TemporaryDirectory(prefix="amtts-dry-run-") as place:
+        try:
+            train(
+                _short(config, Path(place)),
+                backend_class,
+                data=data,
+                run=Path(place) / "run",
+                tokenizer=tokenizer,
+                start=start,
+                jobs=jobs,
+                select=lambda utterances: sorted(utterances, key=lambda u: -u.duration)[:most],
+                callbacks=[watch],
+                on_progress=on_progress,
+            )
+            written = sum(
+                p.stat().st_size for p in (Path(place) / "run/checkpoints").rglob("*") if p.is_file()
+            )
+        except AmttsError as fault:
+            raise type(fault)(f"dry run: {fault.message}", remedy=fault.remedy) from None
+    gpu = torch.cuda.is_available()
+    memory = torch.cuda.max_memory_allocated() if gpu else _peak_of_process()
+    steps = _total_steps(config, manifest, watch)
+    return DryRun(
+        utterances=watch.utterances,
+        memory=memory,
+        on_gpu=gpu,
+        step=watch.step,
+        validation=watch.validation,
+        sample=watch.sample,
+        checkpoint=watch.checkpoint,
+        checkpoint_bytes=written,
+        total_steps=steps,
+        estimate=_estimate(config, data, watch, steps),
+        metrics=watch.metrics,
+    )
+
+
+def _short(config: RunConfig, place: Path) -> RunConfig:
+    """The same run with two steps, and one validation, checkpoint and round of samples."""
+    training = config.training
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"cache": str(place / "features"), "max_samples": 0}),
+            "training": training.model_copy(
+                update={
+                    "max_steps": STEPS,
+                    "max_epochs": 0,
+                    "validate_every": STEPS,
+                    "save_every": STEPS,
+                    "log_every": 1,
+                    # beyond the end: then samples are spoken at the end, after the checkpoint
+                    "sample_every": STEPS + 1 if training.sample_every else 0,
+                    "patience": 0,
+                    "tensorboard": False,
+                }
+            ),
+        }
+    )
+
+
+class _Stopwatch(Callback):
+    """What each part took."""
+
+    def __init__(self) -> None:
+        self.step = self.validation = self.sample = self.checkpoint = 0.0
+        self.utterances, self.frames_per_second, self.val_seconds = 0, 0.0, 0.0
+        self.metrics: dict[str, float] = {}
+        self._trainer: Trainer | None = None
+        self._at = 0.0
+
+    def _lap(self) -> float:
+        now = time.monotonic()
+        took, self._at = now - self._at, now
+        return took
+
+    def started(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self.utterances = len(trainer.train_data)
+        self.frames_per_second = int(trainer.sampler.lengths.sum()) / max(1e-9, trainer.train_data.seconds())
+        self.val_seconds = trainer.val_data.seconds() if trainer.val_data else 0.0
+        self._lap()
+
+    def stepped(self, report: StepReport) -> None:
+        assert self._trainer is not None
+        feed = self._trainer.feed  # of few utterances there are fewer batches than a whole step has
+        self.step = self._lap() * feed.per_step / max(1, len(feed.handed))
+
+    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+        self.sample += self._lap()
+
+    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+        self.validation, self.metrics = self._lap(), metrics
+
+    def saved(self, step: int, folder: Path) -> None:
+        self.checkpoint = self._lap()
+
+    def finished(self, outcome: Outcome) -> None:
+        """Nothing more is measured."""
+
+
+def _seconds(manifest: Path, most: int) -> float:
+    faults: list[ManifestError] = []
+    rows: list[Utterance] = list(read_manifest(manifest, bad_lines=faults))
+    return sum(row.duration for row in rows[: most or None])
+
+
+def _total_steps(config: RunConfig, manifest: Path, watch: _Stopwatch) -> int:
+    """Steps of the whole run; those of an epoch follow from the frames of a second of speech."""
+    training, data = config.training, config.data
+    if not training.max_epochs:
+        return training.max_steps
+    frames = _seconds(manifest, data.overfit or data.max_samples) * watch.frames_per_second
+    epoch = math.ceil(math.ceil(frames / data.batch_frames) / training.accumulate)
+    return min(training.max_steps or sys.maxsize, training.max_epochs * epoch)
+
+
+def _estimate(config: RunConfig, data: Path, watch: _Stopwatch, steps: int) -> float:
+    """Seconds of the whole run. A step counts as a full batch, so this is rather too much than too little."""
+    training = config.training
+    seconds = steps * watch.step + watch.checkpoint * math.ceil(steps / training.save_every)
+    if watch.val_seconds:
+        whole = watch.val_seconds if config.data.overfit else _seconds(data / "val.jsonl", 0)
+        seconds += watch.validation * whole / watch.val_seconds * math.ceil(steps / training.validate_every)
+    if training.sample_every:
+        seconds += watch.sample * math.ceil(steps / training.sample_every)
+    return seconds
+
+
+def _peak_of_process() -> int:
+    """Bytes that this process held at most."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

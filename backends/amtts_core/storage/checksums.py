@@ -1,0 +1,78 @@
+"""Folders that know their own files: `files.json` lists size and sha256 of each, so that damage is seen before use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from amtts_core.storage.atomic import open_to_umask
+
+LIST = "files.json"
+
+
+def seal(folder: Path) -> None:
+    """Lists the files of a folder in `files.json` and brings all of them to the disk.
+
+    Raises:
+        OSError: one cannot be read or written.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        open_to_umask(path)
+    sums = {str(path.relative_to(folder)): described(path) for path in files}
+    (folder / LIST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+    for path in [*files, folder / LIST, *{path.parent for path in files}]:
+        flush(path)
+
+
+def described(path: Path) -> dict[str, Any]:
+    """What `files.json` says of a file."""
+    with path.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def flush(path: Path) -> None:
+    """Brings a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def broken_seal(folder: Path, *, needed: str) -> str:
+    """What differs from the list, or an empty string: a missing, truncated, altered or unlisted file.
+
+    Args:
+        folder: as `seal` left it; hidden files do not count.
+        needed: a file that has to be in the list.
+    """
+    try:
+        sums = json.loads((folder / LIST).read_text(encoding="utf-8"))
+        for name, expected in sums.items():
+            path = folder / name
+            if not path.is_file():
+                return f"{name} is missing"
+            size = path.stat().st_size
+            if size != expected["bytes"]:
+                return f"{name} has {size} bytes, expected {expected['bytes']}"
+            found = described(path)["sha256"]
+            if found != expected["sha256"]:
+                return (
+                    f"{name} does not match its checksum ({found[:12]}, expected {expected['sha256'][:12]})"
+                )
+        if needed not in sums:
+            return f"{LIST} does not list {needed}"
+        extra = {str(p.relative_to(folder)) for p in folder.rglob("[!.]*") if not p.is_dir()} - {
+            *sums,
+            LIST,
+        }
+        if extra:
+            return f"{min(extra)} is not listed in {LIST}"
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return f"{LIST} cannot be read ({type(error).__name__})"
+    return ""

@@ -1,0 +1,1 @@
+"""Text tokenizers: kinds, training, loading, and the files of published ones."""

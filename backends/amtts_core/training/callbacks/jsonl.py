@@ -1,0 +1,63 @@
+"""`metrics.jsonl`: one JSON object a line, appended, for machines and for later."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from amtts_core.training.callbacks.base import Callback, EpochReport, Outcome, StepReport
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from amtts_core.training.trainer import Trainer
+
+
+class JsonlLogger(Callback):
+    """Writes every log line, validation, checkpoint and the outcome."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: IO[str] | None = None
+
+    def _write(self, kind: str, **values: Any) -> None:
+        if self._handle is None:
+            cut_half_line(self._path)
+            self._handle = self._path.open("a", encoding="utf-8")
+        row = {"kind": kind, "time": round(time.time(), 3), **values}
+        self._handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._handle.flush()
+
+    def started(self, trainer: Trainer) -> None:
+        self._write("start", step=trainer.step, epoch=trainer.epoch)
+
+    def stepped(self, report: StepReport) -> None:
+        if report.log_due:
+            self._write("step", step=report.step, epoch=report.epoch, **report.metrics, **report.speed)
+
+    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+        self._write("validation", step=step, **metrics)
+
+    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+        self._write("sample", step=step, index=index, text=text, path=path.name)
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        self._write("epoch", **report.__dict__)
+
+    def saved(self, step: int, folder: Path) -> None:
+        self._write("checkpoint", step=step, folder=folder.name)
+
+    def finished(self, outcome: Outcome) -> None:
+        self._write("end", **outcome.__dict__)
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
+
+def cut_half_line(path: Path) -> None:
+    """Removes a last line that a kill left without its end."""
+    if path.exists() and path.stat().st_size and not (text := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, text.rfind(b"\n") + 1)

@@ -1,0 +1,84 @@
+"""Weights & Biases, as an option: the numbers, pictures and samples that TensorBoard gets.
+
+`training.wandb=offline` writes into the run folder and sends nothing; `wandb sync` uploads it when somebody wants to.
+Only `online` sends.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from amtts_core.errors import AmttsError
+from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.pictures import to_image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from amtts_core.training.trainer import Trainer
+
+
+class WandbLogger(Callback):
+    """One run of the project `amtts` (or `WANDB_PROJECT`); a resumed training goes on in the same.
+
+    Args:
+        folder: of the training run.
+        mode: "online" sends, "offline" only writes.
+
+    Raises:
+        AmttsError: wandb is not installed.
+    """
+
+    def __init__(self, folder: Path, mode: Literal["offline", "online"]) -> None:
+        try:
+            self._wandb: Any = importlib.import_module("wandb")
+        except ImportError as missing:
+            raise AmttsError(
+                f"training.wandb={mode} needs the package wandb ({missing})",
+                remedy="pip install 'amtts[wandb]'",
+            ) from None
+        self._folder, self._mode = folder, mode
+        self._run: Any = None
+
+    def started(self, trainer: Trainer) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._run = self._wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "amtts"),
+            name=self._folder.resolve().name,
+            dir=str(self._folder),
+            mode=self._mode,
+            id=self._id(),
+            resume="allow",
+            config={"backend": trainer.info.backend, "model": trainer.info.backend_config}
+            | {"training": trainer.config.model_dump(mode="json")},
+            settings=self._wandb.Settings(silent=True),
+        )
+
+    def _id(self) -> str:
+        """The same for every start of this run."""
+        path = self._folder / "wandb-id"
+        if not path.is_file():
+            path.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+        return path.read_text(encoding="utf-8").strip()
+
+    def stepped(self, report: StepReport) -> None:
+        if report.log_due:
+            self._run.log({**report.metrics, **report.speed, "epoch": report.epoch}, step=report.step)
+
+    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+        shown = {name: self._wandb.Image(to_image(picture)) for name, picture in pictures.items()}
+        self._run.log({**metrics, **shown}, step=step)
+
+    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+        name = f"sample/{index}"
+        shown = {f"{name}/{k}": self._wandb.Image(to_image(picture)) for k, picture in pictures.items()}
+        self._run.log({name: self._wandb.Audio(str(path), caption=text), **shown}, step=step)
+
+    def finished(self, outcome: Outcome) -> None:
+        if self._run is not None:
+            self._run.summary.update({"reason": outcome.reason, "best_step": outcome.best_step})
+            self._run.finish()

@@ -1,0 +1,1 @@
+"""Several processes: what they share and how a network is split over them."""

@@ -1,0 +1,211 @@
+"""`training.shard`: one network split over all processes (FSDP2), for one that does not fit into each of them.
+
+Every process keeps a part of every weight, gradient and moment; the weights of a block are gathered while it computes
+(Zhao et al. 2023). Gradients are summed and split after the last backward pass of a step. Checkpoints hold whole
+tensors: a run may be resumed split or not, on any number of processes.
+
+Gathering needs all processes at once. So where one has fewer batches than another it makes passes that count nothing,
+a batch with a loss that is not finite is passed through before the step is skipped, and memory that runs out ends the
+run instead of cutting batches.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from amtts_core.config.sections import TrainingConfig
+from amtts_core.contract.backend import Backend, Batch, Learner, ReadsBlocks
+from amtts_core.errors import AmttsError
+from amtts_core.training.blocks import blocks_of
+from amtts_core.training.distributed.processes import Processes
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
+    from typing_extensions import TypeIs
+
+logger = logging.getLogger(__name__)
+SETTING = "training.shard"
+
+
+def refuse_shards(training: TrainingConfig, *, auto_batch: bool = False) -> None:
+    """Says which settings do not go together with `training.shard`.
+
+    Raises:
+        AmttsError: names one.
+    """
+    if not training.shard:
+        return
+    others = {
+        "--auto-batch": auto_batch,
+        "training.precision fp16": training.precision == "fp16",
+        f"training.type {training.type}": training.type != "full",
+        f"training.compile {training.compile}": training.compile != "off",
+    }
+    for name, given in others.items():
+        if given:
+            raise AmttsError(
+                f"{SETTING} and {name} exclude each other",
+                remedy=f"Leave one out, e.g. --set {SETTING}=false",
+            )
+
+
+class Shards:
+    """A learner's modules, split over the processes; `voice` is what samples are spoken with.
+
+    Args:
+        backend: declares the blocks; its weights are loaded, and the same on every process.
+        learner: has one phase.
+        device: of the network.
+        count: processes.
+        spare: makes the small batch of a pass that counts nothing.
+
+    Raises:
+        AmttsError: the backend declares no blocks, or learns in several phases.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        learner: Learner,
+        *,
+        device: torch.device,
+        count: int,
+        spare: Callable[[], Batch],
+    ) -> None:
+        self.spare = spare
+        self.voice: Backend | None = None
+        if len(learner.phases) != 1:
+            raise AmttsError(
+                f"{SETTING} cannot be used with backend '{backend.spec.name}': it learns in "
+                f"{len(learner.phases)} phases ({', '.join(learner.phases)})",
+                remedy=f"Use --set {SETTING}=false",
+            )
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        self._device = device
+        mesh = init_device_mesh(device.type, (count,))
+        read = {id(block) for block in backend.read_blocks()} if isinstance(backend, ReadsBlocks) else set()
+        for block in blocks_of(backend, SETTING):
+            if (
+                id(block) not in read
+            ):  # one whose weights are read from outside stays gathered, as the rest does
+                fully_shard(block, mesh=mesh)
+        self._modules: list[FSDPModule] = [
+            fully_shard(module, mesh=mesh) for module in learner.modules.values()
+        ]
+        tensors = list(backend.network.parameters())
+        mine = sum(t.to_local().numel() if _is_split(t) else t.numel() for t in tensors)
+        self.summary = (
+            f"the network is split over {count} processes: {mine} of {sum(t.numel() for t in tensors)} weights "
+            "are in the first"
+        )
+        # Said of learners that return a part of a larger tensor; it matters to callers that write into it in place.
+        warnings.filterwarnings(
+            "ignore", message="FSDP2-wrapped module .* returned a view", category=UserWarning
+        )
+
+    def settle(self) -> None:
+        """Only parts are held from here on: what the last pass gathered is let go."""
+        for module in self._modules:
+            module.reshard()
+
+    def send(self, last: bool) -> None:
+        """Whether the next backward pass is the last of a step, after which gradients are put together."""
+        for module in self._modules:
+            module.set_requires_gradient_sync(last)
+
+    def gather_voice(
+        self, backend: Backend, weights: Mapping[str, Tensor], *, speakers: Sequence[str], main: bool
+    ) -> None:
+        """Makes `voice`, a whole copy with these weights, on the main process; every process has to call it."""
+        full = whole(weights, keep=main)
+        if not main:
+            return
+        with torch.random.fork_rng():
+            self.voice = type(backend).load(
+                backend.config, full, tokenizer=backend.text_tokenizer, speakers=speakers
+            )
+        self.voice.network.to(self._device).eval()
+
+
+def split(
+    backend: Backend,
+    learner: Learner,
+    training: TrainingConfig,
+    *,
+    new_tokens: Sequence[int],
+    processes: Processes,
+    device: torch.device,
+    spare: Callable[[], Batch],
+) -> Shards | None:
+    """Splits what is to be split; None where `training.shard` is off or there is one process.
+
+    Raises:
+        AmttsError: see `Shards`; or single text rows are to learn otherwise than the rest.
+    """
+    if not training.shard or processes.count == 1:
+        return None
+    rates = training.optim.rates
+    if new_tokens and (
+        training.freeze.original_text_rows or not rates.new_rows == rates.heads == rates.old_rows
+    ):
+        raise AmttsError(
+            f"{SETTING} cannot hold single text rows back",
+            remedy="Use equal training.optim.rates and no training.freeze.original_text_rows",
+        )
+    shards = Shards(backend, learner, device=device, count=processes.count, spare=spare)
+    if processes.main:
+        logger.info(shards.summary)
+    return shards
+
+
+def _is_split(value: object) -> TypeIs[DTensor]:
+    """Whether `value` is a tensor in parts; where nobody has loaded their module, which takes time, there is none."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(value, module.DTensor)
+
+
+def whole(value: Any, *, keep: bool) -> Any:
+    """Nested dicts and lists with every split tensor put together, on the CPU. Every process has to call it.
+
+    Args:
+        value: what a checkpoint is made of.
+        keep: False lets what was put together go at once: another process writes it.
+    """
+    if _is_split(value):
+        full = value.full_tensor()
+        return full.detach().cpu() if keep else None
+    if isinstance(value, Mapping):
+        return {name: whole(part, keep=keep) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole(part, keep=keep) for part in value]
+    return value
+
+
+def part_of(tensor: Tensor, like: Tensor) -> Tensor:
+    """This process's part of a whole tensor, where `like` is a split one of the same shape; otherwise the tensor."""
+    if not _is_split(like) or tensor.shape != like.shape:
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    moved = tensor.to(like.to_local().device)
+    return distribute_tensor(moved, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def parts_of(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`part_of` for every tensor of a state dict."""
+    return {name: part_of(tensor, like[name]) for name, tensor in tensors.items()}
+
+
+def number_of(norm: Tensor) -> Tensor:
+    """A plain scalar of one that may be split."""
+    return norm.full_tensor() if _is_split(norm) else norm

@@ -1,0 +1,90 @@
+"""Backends are found by entry point, and a broken package breaks nothing but itself."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from amtts_core.contract.registry import backend_names, get_backend, list_backends
+from amtts_core.errors import AmttsError
+
+BROKEN = {
+    "no-module": ("nowhere_at_all:Backend", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+    "no-class": ("broken_plugin:Missing", "AttributeError"),
+    "no-spec": ("broken_plugin:NoSpec", "has no `spec` of type BackendSpec"),
+    "raises": ("raising_plugin:Backend", "RuntimeError: two lines"),
+    "exits": ("exiting_plugin:Backend", "SystemExit: 3"),
+    "not-a-target": ("not a target", ""),
+}
+MODULES = {
+    "broken_plugin": "class NoSpec: pass\n",
+    "raising_plugin": "raise RuntimeError('two\\nlines')\n",
+    "exiting_plugin": "raise SystemExit(3)\n",
+}
+
+
+@pytest.fixture
+def broken(make_package, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package whose every backend fails in its own way."""
+    site = make_package("broken", backends={k: target for k, (target, _) in BROKEN.items()}, modules=MODULES)
+    monkeypatch.syspath_prepend(str(site))
+    for module in MODULES:
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+def test_a_third_party_backend_is_found_by_name(toy: str) -> None:
+    assert toy in backend_names()
+    assert get_backend(toy).spec.sample_rate == 16000
+    entry = next(entry for entry in list_backends() if entry.name == toy)
+    assert (entry.distribution, entry.target, entry.problem) == ("amtts-toy", "amtts_toy:ToyBackend", "")
+
+
+def test_names_are_listed_without_importing_the_backend(toy: str) -> None:
+    assert toy in backend_names()
+    assert "amtts_toy" not in sys.modules
+
+
+def test_broken_backends_are_listed_with_their_reasons(broken: None, toy: str) -> None:
+    entries = {entry.name: entry for entry in list_backends()}
+    for name, (_, reason) in BROKEN.items():
+        assert entries[name].spec is None
+        assert entries[name].problem, name
+        assert reason in entries[name].problem
+        assert "\n" not in entries[name].problem
+    assert entries[toy].problem == ""
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_choosing_a_broken_backend_is_one_line(broken: None, name: str) -> None:
+    with pytest.raises(
+        AmttsError, match=f"backend '{name}' .* cannot be imported: .*amtts backends"
+    ) as caught:
+        get_backend(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_gets_the_nearest_and_the_list(toy: str) -> None:
+    with pytest.raises(AmttsError, match=r"unknown backend 'toi' \(did you mean 'toy'\?\); installed: .*toy"):
+        get_backend("toi")
+
+
+def test_a_package_without_metadata_hides_nobody(
+    make_package, monkeypatch: pytest.MonkeyPatch, toy: str
+) -> None:
+    site = make_package("bare", backends={"bare": "bare_plugin:Backend"}, modules={}, metadata=False)
+    monkeypatch.syspath_prepend(str(site))
+    entries = {entry.name: entry for entry in list_backends()}
+    assert "ModuleNotFoundError" in entries["bare"].problem
+    assert entries[toy].problem == ""
+
+
+def test_a_name_taken_twice_keeps_its_first_owner(make_package, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = sorted(entry.name for entry in list_backends() if entry.distribution == "amtts")[0]
+    site = make_package("thief", backends={own: "thief_plugin:Backend"}, modules={})
+    monkeypatch.syspath_prepend(str(site))
+    first, second = (entry for entry in list_backends() if entry.name == own)
+    assert first.distribution == "amtts"
+    assert second.distribution == "thief"
+    assert second.problem.startswith("the name is taken by ")
+    assert second.spec is None
