@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from amtts_core.audio.pcm import from_pcm16
-from amtts_core.backend import BackendSpec, Batch, Example, Features, SynthesisRequest, TextRows
-from amtts_core.checkpoint import loaded
+from amtts_core.contract.backend import BackendSpec, Batch, Example, Features, SynthesisRequest, TextRows
+from amtts_core.checkpoints.checkpoint import loaded
 from amtts_core.errors import AmttsError
-from amtts_core.reference_check import ReferenceCheck
-from amtts_core.text.tokenizer import TextTokenizer
+from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_vocoders.neural.config import PRESETS, VocoderConfig
 from amtts_vocoders.neural.features import UNITS_PER_HERTZ, vocoder_features
 from amtts_vocoders.neural.learner import TrainableVocoder, VocoderLearner

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from amtts_core.audio.mel import MelConfig
-from amtts_core.config import Settings
+from amtts_core.settings import Settings
 
 
 class PitchConfig(Settings):
@@ -30,7 +30,7 @@ class VocoderLossConfig(Settings):
     """Weights of the loss terms."""
 
     windows: tuple[int, ...] = Field(
-        (2048, 1024, 512, 256, 128), description="windows of the spectral distance, samples"
+        (2048, 768, 256), description="windows of the spectral distance, samples"
     )
     repulsion: float = Field(
         1.0, ge=0, le=1, description="of the distance between two outputs with other noise; 0 does without"

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from amtts_core.adversarial import Critic, Critique, PeriodCritic
+from amtts_core.nn.discriminators import Critic, Critique, PeriodCritic
 from amtts_vocoders.neural.config import DiscriminatorConfig
+from amtts_vocoders.neural.spectrum import power_of, real_fft
 
 
 class WindowDiscriminator(Critic):
@@ -26,10 +27,8 @@ class WindowDiscriminator(Critic):
     def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(B, 1, T) -> scores (B, S) and feature maps."""
         shape = torch.hann_window(self.window, device=waveform.device)
-        spectrum = torch.stft(
-            waveform[:, 0], self.window, self.window // 4, self.window, shape, return_complex=True
-        )
-        power = torch.view_as_real(spectrum).square().sum(-1) / shape.square().sum()
+        frames = waveform[:, 0].unfold(1, self.window, self.window // 4) * shape
+        power = power_of(real_fft(frames)) / shape.square().sum()
         return self.judge(((power + 1e-8).log() / 2 + 4)[:, None] / 3)
 
 

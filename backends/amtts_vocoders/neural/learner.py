@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from amtts_core.adversarial import adversarial_loss, discriminator_loss, feature_loss, frozen
+from amtts_core.nn.discriminators import adversarial_loss, discriminator_loss, feature_loss, frozen
 from amtts_core.audio.mel import log_mel
-from amtts_core.backend import Batch, PhaseLoss
+from amtts_core.contract.backend import Batch, PhaseLoss
 from amtts_vocoders.neural.config import VocoderConfig
 from amtts_vocoders.neural.discriminators import Discriminators
 from amtts_vocoders.neural.losses import phase_error, pitch_loss, spectral_energy_distance
 from amtts_vocoders.neural.network import Pitch, VocoderNetwork
+from amtts_vocoders.neural.spectrum import scaled
 from amtts_vocoders.neural.source import NOISE_SAMPLES, cycles_of, upsampled
 
 EVALUATED_SEGMENTS = 3
@@ -79,7 +80,7 @@ class VocoderPass(nn.Module):
         waves = speaker.render(
             torch.cat([mel] * len(hiss)),
             torch.cat([harmonic] * len(hiss)),
-            torch.cat([one * filters.noise for one in hiss]),
+            torch.cat([scaled(one, filters.noise) for one in hiss]),
             projections=config.training_projections,
         ).chunk(len(hiss))
         return Made(waves[0], waves[1] if twice else None, harmonic, pitch)

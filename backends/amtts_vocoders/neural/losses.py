@@ -6,19 +6,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from amtts_vocoders.neural.spectrum import power_of, real_fft
+
 FLOOR = 1e-4
-EXPONENT, EMPHASIS = 0.3, 5.0
-"""Of the compressed magnitudes, about as loudness is, and the weight of their distance beside the logarithms'."""
+EMPHASIS = 2.0
+"""Weight of the distance of square roots of magnitudes, which follows loudness, beside that of logarithms."""
 
 
-def magnitudes(waveforms: Tensor, window: int) -> Tensor:
-    """(B, T) -> (B, K, L) at a hop of a quarter window; white noise of unit variance has a mean square of 1."""
+def spectra(waveforms: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """(B, T) -> logarithms and square roots of magnitudes, (B, L, K) each, at a hop of a quarter window.
+
+    White noise of unit variance has magnitudes with a mean square of 1.
+    """
     shape = torch.hann_window(window, device=waveforms.device)
-    spectrum = torch.stft(
-        waveforms, window, window // 4, window, shape, center=True, pad_mode="reflect", return_complex=True
-    )
-    power = torch.view_as_real(spectrum).square().sum(-1) / shape.square().sum()
-    return (power + FLOOR**2).sqrt()
+    shape = shape / shape.square().sum().sqrt()
+    padded = functional.pad(waveforms[:, None], (window // 2, window // 2), mode="reflect")[:, 0]
+    power = power_of(real_fft(padded.unfold(1, window, window // 4) * shape)) + FLOOR**2
+    return power.log() * 0.5, power.sqrt().sqrt()
 
 
 def spectral_energy_distance(
@@ -38,20 +42,19 @@ def spectral_energy_distance(
     """
     total = real.new_zeros(())
     for window in windows:
-        waves = [real, first] if second is None else [real, first, second]
-        spectra = magnitudes(torch.cat(waves), window)
-        logs, powers = spectra.log().chunk(len(waves)), spectra.pow(EXPONENT).chunk(len(waves))
-
-        def apart(one: int, other: int, logs=logs, powers=powers) -> Tensor:  # type: ignore[no-untyped-def]
-            return (logs[one] - logs[other]).abs().mean() + EMPHASIS * (
-                powers[one] - powers[other]
-            ).abs().mean()
-
+        with torch.no_grad():
+            known = spectra(real, window)
+        made = [spectra(wave, window) for wave in (first, second) if wave is not None]
         if second is None:
-            total = total + apart(0, 1)
+            total = total + _apart(known, made[0])
         else:
-            total = total + (apart(0, 1) + apart(0, 2) - repulsion * apart(1, 2)) / 2
+            near = _apart(known, made[0]) + _apart(known, made[1])
+            total = total + (near - repulsion * _apart(made[0], made[1])) / 2
     return total / len(windows)
+
+
+def _apart(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Tensor:
+    return functional.l1_loss(one[0], other[0]) + EMPHASIS * functional.l1_loss(one[1], other[1])
 
 
 def phase_error(real: Tensor, harmonic: Tensor, voiced: Tensor) -> Tensor:

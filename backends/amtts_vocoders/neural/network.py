@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from amtts_vocoders.neural.config import VocoderConfig
 from amtts_vocoders.neural.source import cycles_of, noise, pulses
-from amtts_vocoders.neural.spectrum import FrameSpectrum
+from amtts_vocoders.neural.spectrum import FrameSpectrum, scaled
 
 MEAN, DEVIATION = -5.0, 2.5
 """Of natural-log mels of speech, roughly: what the network's inputs are shifted and scaled by."""
@@ -185,22 +185,45 @@ class VocoderNetwork(nn.Module):
             spectrum = self.spectrum(after)
             missing = (log_mel - self.spectrum.log_mel(spectrum)).clamp(-STEP, STEP)
             gain = (missing @ self.spectrum.spread.T).exp() * self.spectrum.audible
-            moved = self.spectrum.inverse(spectrum * gain)
+            moved = self.spectrum.inverse(scaled(spectrum, gain))
             after, before = moved + self.config.momentum * (moved - before), moved
         return before
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """Natural-log mel (B, L, M) -> waveform (B, T)."""
-        hertz, voicing = self.pitch.decode(self.pitch(self.normalized(log_mel)))
+        hertz, voicing = self.read_pitch(log_mel)
         mel = self.config.mel
         cycles = cycles_of(hertz, hop=mel.hop, rate=mel.sample_rate)
-        pulse = self.pulse_spectrum(hertz, voicing, cycles)
         begin = torch.zeros(len(log_mel), dtype=torch.long, device=log_mel.device)
-        hiss = self.noise_spectrum(begin, log_mel.shape[1])
+        return self.speak(log_mel, hertz, voicing, cycles, begin)
+
+    def read_pitch(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Natural-log mel (B, L, M) -> Hz and amplitude of voicing, (B, L) each."""
+        return self.pitch.decode(self.pitch(self.normalized(log_mel)))
+
+    def speak(
+        self, log_mel: Tensor, hertz: Tensor, voicing: Tensor, cycles: Tensor, noise_start: Tensor
+    ) -> Tensor:
+        """Waveform (B, T) of a mel (B, L, M) whose pitch is known.
+
+        Args:
+            log_mel: natural log.
+            hertz, voicing: (B, L), see `read_pitch`.
+            cycles: (B, T) float64 periods passed at each sample.
+            noise_start: (B,) place in the noise of the first sample.
+        """
+        pulse = self.pulse_spectrum(hertz, voicing, cycles)
+        hiss = self.noise_spectrum(noise_start, log_mel.shape[1])
         filters = self.filters(log_mel, pulse)
         return self.render(
             log_mel,
             pulse * filters.harmonic,
-            hiss * filters.noise,
+            scaled(hiss, filters.noise),
             projections=self.config.projections,
         )
+
+    @property
+    def context(self) -> int:
+        """Frames on both sides that a sample depends on when the pitch is known."""
+        parts = self.spectrum.parts
+        return parts * (self.config.projections + 1) + self.body.context + 3

@@ -39,8 +39,13 @@ def upsampled(values: Tensor, hop: int) -> Tensor:
     return (values[..., None] + slope * place).flatten(1)
 
 
+def cycles_within(pitch: Tensor, *, hop: int, rate: int) -> Tensor:
+    """Periods passed since the beginning of each frame: (B, L) Hz -> (B, L, hop) float64."""
+    return (upsampled(pitch.double(), hop) / rate).unflatten(1, (-1, hop)).cumsum(2)
+
+
 def cycles_of(pitch: Tensor, *, hop: int, rate: int, start: Tensor | None = None) -> Tensor:
-    """Periods passed since the beginning, (B, L * hop) float64.
+    """Periods passed since the first sample, (B, L * hop) float64.
 
     Args:
         pitch: (B, L) Hz.
@@ -48,8 +53,11 @@ def cycles_of(pitch: Tensor, *, hop: int, rate: int, start: Tensor | None = None
         rate: samples per second.
         start: (B,) periods before the first sample.
     """
-    passed = (upsampled(pitch.double(), hop) / rate).cumsum(1)
-    return passed if start is None else passed + start[:, None]
+    within = cycles_within(pitch, hop=hop, rate=rate)
+    passed = within[..., -1].cumsum(1) - within[..., -1]
+    if start is not None:
+        passed = passed + start[:, None]
+    return (within + passed[..., None]).flatten(1)
 
 
 def pulses(cycles: Tensor, pitch: Tensor, voicing: Tensor, *, hop: int, rate: int, highest: float) -> Tensor:
