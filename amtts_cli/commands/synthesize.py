@@ -44,6 +44,12 @@ def synthesize(
         Path | None,
         typer.Option("--attention", help="Folder for pictures of where the speech looks in its text (T3)."),
     ] = None,
+    vocoder: Annotated[
+        str | None,
+        typer.Option(
+            "--vocoder", help="What turns its mels into sound: griffin-lim, or a file or folder of weights."
+        ),
+    ] = None,
     assignments: Assignments = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
@@ -64,7 +70,7 @@ def synthesize(
     elif out.exists() and not out.is_dir():
         raise AmttsError(f"{out} is a file without an audio ending; known endings: {' '.join(FORMATS)}")
     words = _read_text(text or [], file)
-    synthesizer = _open(checkpoint, device, assignments)
+    synthesizer = _open(checkpoint, device, assignments, vocoder)
     if not (one_file or streamed):
         _check_lines(synthesizer, words)
     if attention is not None:
@@ -114,7 +120,7 @@ def _check_lines(synthesizer: Synthesizer, words: str) -> None:
             raise AmttsError(f"line {number}: {fault.message}", remedy=fault.remedy) from None
 
 
-def _open(checkpoint: Path, device: str, assignments: list[str] | None) -> Synthesizer:
+def _open(checkpoint: Path, device: str, assignments: list[str] | None, vocoder: str | None) -> Synthesizer:
     from amtts_core.config.yaml_files import parse_assignments
     from amtts_core.synthesis.engine import Synthesizer
 
@@ -126,7 +132,9 @@ def _open(checkpoint: Path, device: str, assignments: list[str] | None) -> Synth
             f"--set {strange[0] if strange else 'model'}: speaking has only settings of the network",
             remedy="Example: --set model.sampling.temperature=0",
         )
-    return Synthesizer.from_checkpoint(checkpoint, device=device, settings=values.get("model"))
+    return Synthesizer.from_checkpoint(
+        checkpoint, device=device, settings=values.get("model"), vocoder=vocoder
+    )
 
 
 def _speak_all(

@@ -26,6 +26,7 @@ from amtts_core.contract.backend import (
 from amtts_core.contract.codec import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.vocoder import choose_vocoder_of
 from amtts_core.data.features import Recipe
 from amtts_core.data.prompts import Clip, Condenser
 from amtts_core.errors import AmttsError
@@ -144,6 +145,10 @@ class IndexTTS2Backend:
             TextRows("text.head.weight", "head", extra=1),
             TextRows("text.head.bias", "bias", extra=1),
         )
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Has the codec's mels spoken through another vocoder from now on."""
+        choose_vocoder_of(self.speech_codec(), choice)
 
     def speech_codec(self) -> SpeechCodec:
         """The codec of `config.codec`, where the network is.

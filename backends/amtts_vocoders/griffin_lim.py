@@ -59,3 +59,6 @@ class GriffinLim:
     def to(self, device: torch.device | str) -> GriffinLim:
         """Stays on the CPU."""
         return self
+
+    def save(self, folder: Path) -> None:
+        """Nothing: it has no weights."""

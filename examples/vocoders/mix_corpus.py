@@ -33,7 +33,9 @@ def rows_of(folder: Path) -> Iterator[tuple[Path, str, str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--source", action="append", required=True, metavar="NAME=FOLDER[:COUNT]")
     parser.add_argument("--leave-out", default="", help="speakers that are not taken, separated by commas")
     parser.add_argument("--paces", default="1", help="factors of the pace, separated by commas")

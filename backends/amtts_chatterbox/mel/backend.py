@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from amtts_chatterbox.mel.config import PRESETS, SAMPLE_RATE, ChatterboxMelConfig
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_chatterbox.mel.network import ChatterboxMel, whole_durations
-from amtts_core.audio.griffin_lim import griffin_lim
-from amtts_core.audio.hifigan import load_hifigan
 from amtts_core.audio.mel import log_mel
+from amtts_core.audio.mel_vocoder import MelVocoder
 from amtts_core.checkpoints.checkpoint import loaded
 from amtts_core.contract.backend import (
     BackendSpec,
@@ -36,7 +35,7 @@ NAME = "chatterbox-mel"
 
 
 class ChatterboxMelBackend:
-    """Small, fast, trains on a CPU in minutes; speaks through Griffin-Lim or a HiFi-GAN given by path."""
+    """Small, fast, trains on a CPU in minutes; speaks through Griffin-Lim or any vocoder for its mels."""
 
     spec: ClassVar[BackendSpec] = BackendSpec(
         name=NAME,
@@ -65,7 +64,12 @@ class ChatterboxMelBackend:
         self.text_tokenizer = tokenizer
         self.speakers = list(speakers)
         self.network = network
-        self._vocoder: Any = None
+        self.vocoder = MelVocoder(
+            config.vocoder,
+            config.mel,
+            iterations=config.griffin_lim_iterations,
+            maker="this voice",
+        )
 
     @classmethod
     def build(
@@ -143,8 +147,22 @@ class ChatterboxMelBackend:
         stacks = self.network.encoder, self.network.duration, self.network.decoder
         return [block for stack in stacks for block in stack.blocks]
 
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks through another vocoder from now on."""
+        self.vocoder.choose(choice)
+
+    def write_files(self, checkpoint: Path) -> None:
+        """A copy of the vocoder's weights."""
+        self.vocoder.write_copy(checkpoint)
+
+    def read_files(self, checkpoint: Path, *, changed: Collection[str]) -> None:
+        """Speaks through the checkpoint's copy of the vocoder."""
+        if "vocoder" not in changed:
+            self.vocoder.use_copy(checkpoint)
+
     def learner(self) -> ChatterboxMelLearner:
-        """The training view."""
+        """The training view. A vocoder that is missing or made for other mels is told before training begins."""
+        self.vocoder.opened()
         return ChatterboxMelLearner(self.network, self.config)
 
     @torch.inference_mode()
@@ -162,7 +180,7 @@ class ChatterboxMelBackend:
         mels = self.network.denormalize(self.network.decode(encoded, durations)[1])
         totals = durations.sum(1).tolist()
         return [
-            self._to_waveform(mel[:frames].T.cpu(), request.seed)
+            self.vocoder.vocode(mel[:frames].T.cpu(), seed=request.seed).numpy()
             for mel, frames, request in zip(mels, totals, requests, strict=True)
         ]
 
@@ -178,16 +196,6 @@ class ChatterboxMelBackend:
     def _framed(self, tokens: Sequence[int]) -> list[int]:
         """Tokens between start and end, which take the silence at the edges."""
         return [self.text_tokenizer.bos_id, *tokens, self.text_tokenizer.eos_id]
-
-    def _to_waveform(self, mel: Tensor, seed: int) -> np.ndarray:
-        if self.config.vocoder:
-            if self._vocoder is None:
-                self._vocoder = load_hifigan(self.config.vocoder, self.config.mel)
-            waveform = self._vocoder(mel)
-        else:
-            iterations = self.config.griffin_lim_iterations
-            waveform = griffin_lim(mel, self.config.mel, iterations=iterations, seed=seed)
-        return waveform.clamp(-1, 1).numpy()
 
 
 def _padded_tokens(tokens: Sequence[Sequence[int]], pad: int) -> Tensor:

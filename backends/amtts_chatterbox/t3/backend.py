@@ -31,7 +31,7 @@ from amtts_chatterbox.t3.weights import LICENCE
 from amtts_core.audio.io import resample
 from amtts_core.audio.stretch import stretch
 from amtts_core.checkpoints.checkpoint import loaded
-from amtts_core.codec.streaming import LocalDecoder, decode_pieces, frames_of_piece
+from amtts_core.codec.streaming import LocalDecoder, StreamingDecoder, decode_pieces, frames_of_piece
 from amtts_core.contract.backend import (
     BackendSpec,
     Batch,
@@ -47,6 +47,7 @@ from amtts_core.contract.codec import CodecIdentity, SpeechCodec, code_vectors_o
 from amtts_core.contract.codec_registry import open_codec
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.vocoder import choose_vocoder_of
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.init_weights import PublishedStart
 from amtts_core.nn.soft_code_targets import near_targets, start_rows
@@ -124,6 +125,10 @@ class ChatterboxT3Backend:
     def text_rows(self) -> tuple[TextRows, ...]:
         """Embedding and head; neither has a bias."""
         return TextRows("text_embedding.weight", "embedding"), TextRows("text_head.weight", "head")
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Has the codec's mels spoken through another vocoder from now on."""
+        choose_vocoder_of(self.speech_codec(), choice)
 
     def speech_codec(self) -> SpeechCodec:
         """The codec that the settings name."""
@@ -278,7 +283,11 @@ class ChatterboxT3Backend:
         Whole sentences where the codec decodes only those, has another rate, or the request another speed.
         """
         codec = self.speech_codec()
-        if request.speed != 1 or codec.sample_rate != SAMPLE_RATE or not isinstance(codec, LocalDecoder):
+        if (
+            request.speed != 1
+            or codec.sample_rate != SAMPLE_RATE
+            or not isinstance(codec, LocalDecoder | StreamingDecoder)
+        ):
             yield from self.synthesize([request])
             return
         utterance = self._utterance(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amtts_codecs.mel_codes.codec import NAME, MelCodesCodec
+from amtts_codecs.mel_codes.codec import NAME, MelCodesCodec, vocoder_of
 from amtts_codecs.mel_codes.config import PRESETS, SAMPLE_RATE, MelCodesConfig
 from amtts_codecs.mel_codes.learner import MelCodesLearner
 from amtts_codecs.mel_codes.network import MelCodes
@@ -64,6 +64,7 @@ class MelCodesBackend:
         self.config = config
         self.network = network
         self.text_tokenizer: TextTokenizer | None = None
+        self.vocoder = vocoder_of(config)
 
     @classmethod
     def build(
@@ -90,7 +91,22 @@ class MelCodesBackend:
 
     def speech_codec(self) -> MelCodesCodec:
         """Itself as a codec, in whatever mode its network is."""
-        return MelCodesCodec(self.config, self.network, num_codebooks=self.config.num_codebooks)
+        return MelCodesCodec(
+            self.config, self.network, num_codebooks=self.config.num_codebooks, vocoder=self.vocoder
+        )
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks through another vocoder from now on."""
+        self.vocoder.choose(choice)
+
+    def write_files(self, checkpoint: Path) -> None:
+        """A copy of the vocoder's weights."""
+        self.vocoder.write_copy(checkpoint)
+
+    def read_files(self, checkpoint: Path, *, changed: Collection[str]) -> None:
+        """Speaks through the checkpoint's copy of the vocoder."""
+        if "vocoder" not in changed:
+            self.vocoder.use_copy(checkpoint)
 
     @classmethod
     def features(cls, config: Any, waveform: np.ndarray) -> Features:
@@ -130,7 +146,8 @@ class MelCodesBackend:
         }
 
     def learner(self) -> MelCodesLearner:
-        """The training view."""
+        """The training view. A vocoder that is missing or made for other mels is told before training begins."""
+        self.vocoder.opened()
         return MelCodesLearner(self.network, self.config)
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,9 +11,8 @@ from torch.nn import functional
 
 from amtts_codecs.mel_codes.config import MelCodesConfig
 from amtts_codecs.mel_codes.network import MelCodes
-from amtts_core.audio.griffin_lim import griffin_lim
-from amtts_core.audio.hifigan import load_hifigan
 from amtts_core.audio.mel import log_mel
+from amtts_core.audio.mel_vocoder import MelVocoder
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
 from amtts_core.contract.codec import kept_codebooks, require_codes, sample_counts
@@ -32,12 +31,20 @@ class MelCodesCodec:
         config: of the network.
         network: in evaluation mode.
         num_codebooks: codebooks that `encode` returns.
+        vocoder: what the mels are spoken through; None opens the settings' own.
     """
 
     name = NAME
     licence = "as its training data; weights trained with amtts from scratch carry no other"
 
-    def __init__(self, config: MelCodesConfig, network: MelCodes, *, num_codebooks: int) -> None:
+    def __init__(
+        self,
+        config: MelCodesConfig,
+        network: MelCodes,
+        *,
+        num_codebooks: int,
+        vocoder: MelVocoder | None = None,
+    ) -> None:
         self.config = config
         self.network = network
         self.num_codebooks = num_codebooks
@@ -46,7 +53,7 @@ class MelCodesCodec:
         self.cardinality = config.cardinality
         state = {k: v for k, v in network.state_dict().items() if k not in NOT_PART}
         self.weights_hash = weights_fingerprint(state)
-        self._vocoder: Any = None
+        self.vocoder = vocoder or vocoder_of(config)
 
     @classmethod
     def open(cls, weights: Path, *, num_codebooks: int = 0) -> MelCodesCodec:
@@ -60,7 +67,8 @@ class MelCodesCodec:
         kept = kept_codebooks(num_codebooks, backend.config.num_codebooks, weights=weights)
         network = backend.network
         assert isinstance(network, MelCodes)
-        return cls(backend.config, network, num_codebooks=kept)
+        vocoder: MelVocoder = backend.vocoder  # type: ignore[attr-defined]
+        return cls(backend.config, network, num_codebooks=kept, vocoder=vocoder)
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
@@ -114,11 +122,36 @@ class MelCodesCodec:
 
     def speak(self, mel: Tensor, *, seed: int = 0) -> Tensor:
         """Natural-log mel (L, M) -> waveform (T,) in [-1, 1] on the CPU."""
-        if self.config.vocoder:
-            if self._vocoder is None:
-                self._vocoder = load_hifigan(self.config.vocoder, self.config.mel)
-            waveform: Tensor = self._vocoder(mel.T.cpu())
-        else:
-            iterations = self.config.griffin_lim_iterations
-            waveform = griffin_lim(mel.T.cpu(), self.config.mel, iterations=iterations, seed=seed)
-        return waveform.clamp(-1, 1)
+        return self.vocoder.vocode(mel.T.cpu(), seed=seed)
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks through another vocoder from now on."""
+        self.vocoder.choose(choice)
+
+    @torch.inference_mode()
+    def decode_stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Codes (K', l) as they come -> waveforms (t,) on the CPU, whose join is `decode` of all together."""
+        return self.vocoder.stream(self._mel_pieces(pieces))
+
+    def _mel_pieces(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Mels (M, l) of codes, each when the codes around it are there."""
+        context, stride = self.network.decoder_context, self.config.stride
+        kept: Tensor | None = None
+        first = given = 0  # frame that `kept` begins with, frame that comes next
+        for piece in pieces:
+            kept = piece if kept is None else torch.cat([kept, piece], dim=1)
+            ready = first + kept.shape[1] - context
+            if ready > given:
+                mel = self.decode_mel(kept[None])[0].T.cpu()
+                yield mel[:, (given - first) * stride : (ready - first) * stride]
+                given = ready
+                kept, first = kept[:, max(0, given - context - first) :], max(first, given - context)
+        if kept is not None and kept.shape[1]:
+            yield self.decode_mel(kept[None])[0].T.cpu()[:, (given - first) * stride :]
+
+
+def vocoder_of(config: MelCodesConfig) -> MelVocoder:
+    """What the mels of a codec with these settings are spoken through."""
+    return MelVocoder(
+        config.vocoder, config.mel, iterations=config.griffin_lim_iterations, maker="this codec"
+    )

@@ -1,8 +1,9 @@
 """Codes to sound piece by piece, without a joint that can be heard.
 
 A codec whose decoder looks only a bounded number of frames around (`LocalDecoder`) decodes each piece with that many
-frames on both sides and cuts them off again: the samples are those of decoding everything at once. Any other codec
-decodes when all codes are there.
+frames on both sides and cuts them off again: the samples are those of decoding everything at once. One that knows
+more than that about its decoder streams by itself (`StreamingDecoder`). Any other codec decodes when all codes are
+there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,15 @@ class LocalDecoder(Protocol):
     """Frames on either side that a frame's samples depend on."""
 
 
+@runtime_checkable
+class StreamingDecoder(Protocol):
+    """A codec that decodes codes as they come by itself."""
+
+    def decode_stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Codes (K', l) each -> waveforms (t,) on the CPU, whose join is `decode` of all together."""
+        ...
+
+
 def frames_of_piece(codec: SpeechCodec) -> int:
     """Frames of one piece of a stream."""
     return max(1, round(PIECE * codec.frame_rate))
@@ -46,6 +56,10 @@ def decode_pieces(codec: SpeechCodec, pieces: Iterable[Tensor]) -> Iterator[np.n
     Yields:
         (samples,) float32 in [-1, 1]; joined they are `codec.decode` of all pieces together.
     """
+    if isinstance(codec, StreamingDecoder):
+        for wave in codec.decode_stream(piece.T for piece in pieces):
+            yield wave.clamp(-1, 1).float().numpy()
+        return
     if not isinstance(codec, LocalDecoder):
         whole = list(pieces)
         if whole:

@@ -10,7 +10,7 @@ Shapes: B utterances, T samples, N text tokens, L frames, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -326,6 +326,24 @@ class HasBlocks(Protocol):
 
         Each is a function of its inputs and weights alone (dropout aside): it changes no buffer, and whether a
         parameter needs a gradient is the same in the forward and in the backward pass.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsFiles(Protocol):
+    """A backend that needs further files to speak, such as a vocoder's weights; its checkpoints hold copies."""
+
+    def write_files(self, checkpoint: Path) -> None:
+        """Puts copies into a checkpoint's folder that is being written."""
+        ...
+
+    def read_files(self, checkpoint: Path, *, changed: Collection[str]) -> None:
+        """Uses the copies of a checkpoint's folder, where it has some.
+
+        Args:
+            checkpoint: the folder.
+            changed: settings of the network that the caller has replaced: what they name is not the checkpoint's.
         """
         ...
 

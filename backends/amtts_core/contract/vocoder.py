@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from amtts_core.contract.codec import SpeechCodec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,30 @@ class Vocoder(Protocol):
         """Moves the network; returns itself."""
         ...
 
+    def save(self, folder: Path) -> None:
+        """Writes into a new folder all that `open` needs; nothing where there are no weights."""
+        ...
+
+
+@runtime_checkable
+class Iterates(Protocol):
+    """A vocoder whose quality grows with its iterations."""
+
+    iterations: int
+
+
+@runtime_checkable
+class SpeaksThroughVocoder(Protocol):
+    """A backend or codec whose mels any vocoder can turn into waveforms."""
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks through another vocoder from now on.
+
+        Raises:
+            AmttsError: as `open_vocoder`, or its codec makes waveforms without mels.
+        """
+        ...
+
 
 @runtime_checkable
 class VocoderClass(Protocol):
@@ -123,6 +148,20 @@ class VocoderClass(Protocol):
         ...
 
 
+def choose_vocoder_of(codec: SpeechCodec, choice: str) -> None:
+    """Has a codec speak its mels through another vocoder.
+
+    Raises:
+        AmttsError: as `open_vocoder`, or the codec makes waveforms without mels.
+    """
+    if not isinstance(codec, SpeaksThroughVocoder):
+        raise AmttsError(
+            f"codec '{codec.name}' makes waveforms without mels, so no vocoder fits it",
+            remedy="Leave --vocoder out",
+        )
+    codec.choose_vocoder(choice)
+
+
 def require_mel(vocoder: Vocoder, mel: MelFormat, *, path: Path | str, maker: str) -> None:
     """Refuses a vocoder for other mels than those it will be given.
 
@@ -137,7 +176,9 @@ def require_mel(vocoder: Vocoder, mel: MelFormat, *, path: Path | str, maker: st
     """
     wrong = vocoder.mel.differences(mel)
     if wrong:
-        told = "; ".join(f"{what} {_shown(theirs)}, {maker} makes {_shown(ours)}" for what, theirs, ours in wrong)
+        told = "; ".join(
+            f"{what} {_shown(theirs)}, {maker} makes {_shown(ours)}" for what, theirs, ours in wrong
+        )
         raise AmttsError(
             f"vocoder {path} has {told}",
             remedy="Use a vocoder for these mels (amtts train --backend vocoder makes one), or --vocoder griffin-lim",

@@ -16,6 +16,7 @@ import numpy as np
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.backend import Backend, ShowsAttention, Streams, SynthesisRequest
 from amtts_core.contract.codec import LearnsCodes
+from amtts_core.contract.vocoder import SpeaksThroughVocoder
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.synthesis.stitch import (
     CLAUSE_ENDS,
@@ -95,7 +96,12 @@ class Synthesizer:
 
     @classmethod
     def from_checkpoint(
-        cls, path: Path, *, device: str = "cpu", settings: Mapping[str, Any] | None = None
+        cls,
+        path: Path,
+        *,
+        device: str = "cpu",
+        settings: Mapping[str, Any] | None = None,
+        vocoder: str | None = None,
     ) -> Synthesizer:
         """Loads a checkpoint folder or the best checkpoint of a run folder; needs nothing else but the codec it names.
 
@@ -103,6 +109,7 @@ class Synthesizer:
             path: of the folder.
             device: where the network speaks.
             settings: of the network, see `Checkpoint.load_backend`.
+            vocoder: speaks its mels in place of its own one, see `open_vocoder`; None keeps its own.
 
         Raises:
             AmttsError: the checkpoint cannot be used, or its codec is not the one whose codes it has learnt.
@@ -118,6 +125,13 @@ class Synthesizer:
                     remedy="Name the codec's own weights: --set model.codec_weights=PATH",
                 )
         backend.network.to(device)
+        if vocoder is not None:
+            if not isinstance(backend, SpeaksThroughVocoder):
+                raise AmttsError(
+                    f"backend '{backend.spec.name}' makes waveforms without mels, so no vocoder fits it",
+                    remedy="Leave --vocoder out",
+                )
+            backend.choose_vocoder(vocoder)
         return cls(backend, checkpoint.normalizer(), untrained=checkpoint.info.untrained_tokens)
 
     @property

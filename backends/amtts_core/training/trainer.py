@@ -18,7 +18,7 @@ from accelerate import Accelerator
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
 from amtts_core.config.sections import DataConfig, TrainingConfig
-from amtts_core.contract.backend import Backend, Batch
+from amtts_core.contract.backend import Backend, Batch, KeepsFiles
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.mixed_dataset import MixedDataset
 from amtts_core.data.sampler import BucketSampler
@@ -369,6 +369,7 @@ class Trainer:
             state=state,
             best_step=best,
             is_best=best == self.step or (best is None and self.val_data is None),
+            files=self.backend.write_files if isinstance(self.backend, KeepsFiles) else None,
         )
         self._call("saved", self.step, folder)
 

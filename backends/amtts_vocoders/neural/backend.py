@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from amtts_core.audio.pcm import from_pcm16
-from amtts_core.contract.backend import BackendSpec, Batch, Example, Features, SynthesisRequest, TextRows
 from amtts_core.checkpoints.checkpoint import loaded
-from amtts_core.errors import AmttsError
+from amtts_core.contract.backend import BackendSpec, Batch, Example, Features, SynthesisRequest, TextRows
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.errors import AmttsError
 from amtts_vocoders.neural.config import PRESETS, VocoderConfig
 from amtts_vocoders.neural.features import UNITS_PER_HERTZ, vocoder_features
 from amtts_vocoders.neural.learner import TrainableVocoder, VocoderLearner
@@ -34,7 +34,15 @@ class VocoderBackend:
         learns_from="waveform",
         config=VocoderConfig,
         rate=lambda config: config.mel.sample_rate,
-        adjustable=("projections", "training_projections", "momentum", "segment", "predicted_pitch", "gain", "loss"),
+        adjustable=(
+            "projections",
+            "training_projections",
+            "momentum",
+            "segment",
+            "predicted_pitch",
+            "gain",
+            "loss",
+        ),
         presets=PRESETS,
         tokenizers=(),
         only_for_training=("discriminators.",),

@@ -47,7 +47,9 @@ class DiscriminatorConfig(Settings):
 
     periods: tuple[int, ...] = Field((2, 3, 5, 7), description="of the multi-period discriminators, samples")
     period_channels: tuple[int, ...] = Field((8, 16, 32, 64), description="of their layers")
-    windows: tuple[int, ...] = Field((1024, 512, 256), description="of the spectrogram discriminators, samples")
+    windows: tuple[int, ...] = Field(
+        (1024, 512, 256), description="of the spectrogram discriminators, samples"
+    )
     window_channels: int = Field(12, gt=0, description="of all their layers")
 
 
@@ -72,7 +74,9 @@ class VocoderConfig(Settings):
     discriminators: DiscriminatorConfig = Field(
         default_factory=DiscriminatorConfig, description="their sizes"
     )
-    loss: VocoderLossConfig = Field(default_factory=VocoderLossConfig, description="weights of the loss terms")
+    loss: VocoderLossConfig = Field(
+        default_factory=VocoderLossConfig, description="weights of the loss terms"
+    )
 
     @model_validator(mode="after")
     def _plausible(self) -> VocoderConfig:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from amtts_core.nn.discriminators import adversarial_loss, discriminator_loss, feature_loss, frozen
 from amtts_core.audio.mel import log_mel
 from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.nn.discriminators import adversarial_loss, discriminator_loss, feature_loss, frozen
 from amtts_vocoders.neural.config import VocoderConfig
 from amtts_vocoders.neural.discriminators import Discriminators
 from amtts_vocoders.neural.losses import phase_error, pitch_loss, spectral_energy_distance
 from amtts_vocoders.neural.network import Pitch, VocoderNetwork
-from amtts_vocoders.neural.spectrum import scaled
 from amtts_vocoders.neural.source import NOISE_SAMPLES, cycles_of, upsampled
+from amtts_vocoders.neural.spectrum import scaled
 
 EVALUATED_SEGMENTS = 3
 """Length of what validation judges of each utterance, in training segments."""

@@ -141,7 +141,9 @@ class VocoderNetwork(nn.Module):
         with torch.no_grad():
             start = self.head.bias.view(3, mel.n_mels)
             start.zero_()
-            start[0] = torch.linspace(0.0, -1.5, mel.n_mels)  # harmonics weaken, noise strengthens with frequency
+            start[0] = torch.linspace(
+                0.0, -1.5, mel.n_mels
+            )  # harmonics weaken, noise strengthens with frequency
             start[1] = torch.linspace(-2.0, 0.0, mel.n_mels)
         white = torch.full((mel.n_fft // 2 + 1,), math.sqrt(math.pi / 4 * 0.375 * mel.n_fft))
         level = (self.spectrum.filters @ white).clamp(min=1e-5).log()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from amtts_core.audio.mel import LOG_FLOOR
-from amtts_core.checkpoints.checkpoint import read_checkpoint
+from amtts_core.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from amtts_core.contract.vocoder import MelFormat
 from amtts_core.errors import CheckpointError
 from amtts_vocoders.neural.learner import TrainableVocoder
@@ -32,8 +32,11 @@ class NeuralVocoder:
     name = "vocoder"
     needs_weights = True
 
-    def __init__(self, network: VocoderNetwork, *, licence: str = "") -> None:
+    def __init__(
+        self, network: VocoderNetwork, *, licence: str = "", checkpoint: Checkpoint | None = None
+    ) -> None:
         self.network = network.eval()
+        self._checkpoint = checkpoint
         self.mel = network.config.mel.format
         self.licence = licence or "as its training data"
 
@@ -60,12 +63,20 @@ class NeuralVocoder:
             )
         network = checkpoint.load_backend().network
         assert isinstance(network, TrainableVocoder)
-        return cls(network.speaker, licence=checkpoint.info.base_weights_licence)
+        return cls(network.speaker, licence=checkpoint.info.base_weights_licence, checkpoint=checkpoint)
 
     def to(self, device: torch.device | str) -> NeuralVocoder:
         """Moves the network."""
         self.network.to(device)
         return self
+
+    def save(self, folder: Path) -> None:
+        """A checkpoint without training state and discriminators.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        save_slim(self._checkpoint, folder)
 
     @torch.inference_mode()
     def vocode(self, mel: Tensor, *, seed: int = 0) -> Tensor:
@@ -114,7 +125,29 @@ class NeuralVocoder:
 
     def _noise_start(self, seed: int, frame: int) -> Tensor:
         device = next(self.network.parameters()).device
-        return torch.tensor([(seed * 40503 + frame * self.network.config.mel.hop) % NOISE_SAMPLES], device=device)
+        return torch.tensor(
+            [(seed * 40503 + frame * self.network.config.mel.hop) % NOISE_SAMPLES], device=device
+        )
+
+
+def save_slim(checkpoint: Checkpoint | None, folder: Path, *, dtype: torch.dtype | None = None) -> None:
+    """What speaking needs of a vocoder's checkpoint, as a checkpoint.
+
+    Args:
+        checkpoint: with or without training state.
+        folder: new.
+        dtype: of the stored tensors; None keeps them.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    assert checkpoint is not None, "a network that was never stored cannot be copied"
+    weights = {k: v for k, v in checkpoint.weights().items() if not k.startswith("discriminators.")}
+    if dtype is not None:
+        weights = {k: v.to(dtype) for k, v in weights.items()}
+    config = {**checkpoint.info.backend_config, "adversarial": False}
+    info = checkpoint.info.model_copy(update={"backend_config": config, "lora": {}})
+    write_checkpoint(folder, info, weights, tokenizer=None)
 
 
 class _Stream:
@@ -186,7 +219,7 @@ class _Stream:
             ends = self._starts[:, -1:] + new.cumsum(1)
             self._starts = torch.cat([self._starts, ends], dim=1)
         before = max(0, first - 1)
-        within = cycles_within(
-            self._hertz[:, before : last + 1], hop=config.hop, rate=config.sample_rate
-        )[:, first - before :][:, : last - first]
+        within = cycles_within(self._hertz[:, before : last + 1], hop=config.hop, rate=config.sample_rate)[
+            :, first - before :
+        ][:, : last - first]
         return (within + self._starts[:, first:last, None]).flatten(1)

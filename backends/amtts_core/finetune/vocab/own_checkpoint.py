@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from amtts_core.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from amtts_core.contract.backend import TextRows
+from amtts_core.contract.backend import KeepsFiles, TextRows
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
@@ -136,7 +136,8 @@ def extend_own(
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
-        write_checkpoint(temporary, info, resized, tokenizer=new, documents={REPORT: text})
+        files = voice.write_files if isinstance(voice, KeepsFiles) else None
+        write_checkpoint(temporary, info, resized, tokenizer=new, documents={REPORT: text}, files=files)
         read_checkpoint(temporary).load_backend()  # strictly, at the new size
         if target.exists():
             target.rmdir()
