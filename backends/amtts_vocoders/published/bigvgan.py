@@ -195,7 +195,7 @@ class BigVgan:
     def vocode(self, mel: Tensor, *, seed: int = 0) -> Tensor:
         """(M, L) -> (T,)."""
         device = self.network.conv_pre.weight.device
-        return self.network(mel.float().to(device)[None])[0].cpu()
+        return self.network(mel.float().to(device)[None])[0, : mel.shape[1] * self._sizes.hop].cpu()
 
     def stream(self, pieces: Iterable[Tensor], *, seed: int = 0) -> Iterator[Tensor]:
         """Windows with all frames that a sample depends on."""

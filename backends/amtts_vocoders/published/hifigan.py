@@ -2,7 +2,7 @@
 
 | written by | settings | weights |
 |---|---|---|
-| jik876/hifi-gan and its forks | `config.json` with `upsample_rates` | `g_*`, `generator*`, `.pth`, `.pt` with `generator` |
+| jik876/hifi-gan, forks | `config.json` with `upsample_rates` | `g_*`, `generator*`, `.pth`, `.pt`: key `generator` |
 | Hugging Face transformers | `config.json` with `model_type: hifigan` | `model.safetensors`, `pytorch_model.bin` |
 | Coqui TTS | `config.json` with `generator_model_params` | `.pth` with `model`, names `model_g.*` |
 """
@@ -139,7 +139,7 @@ class HifiGan:
         frames = mel.float().to(device)
         if self._mean is not None and self._scale is not None:
             frames = (frames - self._mean.to(device)[:, None]) / self._scale.to(device)[:, None]
-        return self.network(frames[None])[0].cpu()
+        return self.network(frames[None])[0, : mel.shape[1] * self._sizes.hop].cpu()
 
     def stream(self, pieces: Iterable[Tensor], *, seed: int = 0) -> Iterator[Tensor]:
         """Windows with all frames that a sample depends on."""
@@ -193,7 +193,7 @@ def _original(path: Path, settings: Mapping[str, Any]) -> HifiGan:
         n_mels=sizes.num_mels,
         fmin=settings.get("fmin"),
         fmax=settings["fmax"] or rate / 2 if "fmax" in settings else None,
-        log=str(settings.get("log", "e")),  # type: ignore[arg-type]
+        log=settings.get("log", None if "normalize" in settings else "e"),
     )
     weights = files.read_weights(file, keys=("generator", "model", "state_dict"), prefixes=("generator.", ""))
     return _built(sizes, mel, files.as_float(weights), file, settings)
@@ -271,8 +271,8 @@ def _coqui(path: Path, settings: Mapping[str, Any]) -> HifiGan:
 
 
 def _as_original(sizes: UpsamplingSizes, mel: MelFormat) -> dict[str, Any]:
-    """Settings in the layout of jik876/hifi-gan."""
-    return {
+    """Settings in the layout of jik876/hifi-gan; what is unknown is left out."""
+    known: dict[str, Any] = {
         "resblock": sizes.block,
         "num_mels": sizes.num_mels,
         "sampling_rate": mel.sample_rate,
@@ -288,6 +288,7 @@ def _as_original(sizes: UpsamplingSizes, mel: MelFormat) -> dict[str, Any]:
         "resblock_kernel_sizes": list(sizes.block_kernels),
         "resblock_dilation_sizes": [list(d) for d in sizes.block_dilations],
     }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _built(

@@ -51,12 +51,10 @@ class UpsamplingSizes:
             raise AmttsError(
                 f"vocoder {source} has residual blocks of kind '{self.block}', expected '1' or '2'"
             )
-        if any(
-            (kernel - rate) % 2 or kernel < rate
-            for rate, kernel in zip(self.rates, self.kernels, strict=True)
-        ):
+        if any(kernel < rate for rate, kernel in zip(self.rates, self.kernels, strict=True)):
+            kernels, rates = list(self.kernels), list(self.rates)
             raise AmttsError(
-                f"vocoder {source} has upsampling kernels {list(self.kernels)} that do not fit its rates {list(self.rates)}"
+                f"vocoder {source} has upsampling kernels {kernels} shorter than its rates {rates}"
             )
 
     def context(self, *, activation: int = 0) -> int:
