@@ -35,9 +35,7 @@ class VocoderBackend:
         config=VocoderConfig,
         rate=lambda config: config.mel.sample_rate,
         adjustable=(
-            "projections",
             "training_projections",
-            "momentum",
             "segment",
             "predicted_pitch",
             "gain",
@@ -100,7 +98,7 @@ class VocoderBackend:
     @classmethod
     def feature_key(cls, config: Any) -> str:
         """Rate, hop and the range of the pitch."""
-        return f"int16-{config.mel.sample_rate}-{config.mel.hop}-{config.pitch.low:g}-{config.pitch.high:g}"
+        return f"2-int16-{config.mel.sample_rate}-{config.mel.hop}-{config.pitch.low:g}-{config.pitch.high:g}"
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """At least a window of samples."""

@@ -30,7 +30,7 @@ class VocoderLossConfig(Settings):
     """Weights of the loss terms."""
 
     windows: tuple[int, ...] = Field(
-        (2048, 768, 256), description="windows of the spectral distance, samples"
+        (1536, 512, 160), description="windows of the spectral distance, samples"
     )
     repulsion: float = Field(
         1.0, ge=0, le=1, description="of the distance between two outputs with other noise; 0 does without"
@@ -62,12 +62,12 @@ class VocoderConfig(Settings):
     layers: int = Field(6, gt=0, description="ConvNeXt blocks")
     kernel: int = Field(7, gt=0, description="frames a block sees, odd")
     pitch: PitchConfig = Field(default_factory=PitchConfig, description="the pitch predictor")
-    projections: int = Field(6, ge=0, description="corrections towards the given mel when it speaks")
-    training_projections: int = Field(3, ge=0, description="corrections in training")
-    momentum: float = Field(0.8, ge=0, lt=1, description="of the corrections")
+    places: int = Field(8, gt=0, description="gains of an excitation within one frame")
+    projections: int = Field(10, ge=0, description="corrections towards the given mel")
+    training_projections: int = Field(3, ge=0, description="how many of them in training")
     segment: int = Field(64, gt=8, description="mel frames cut from an utterance for a training step")
     predicted_pitch: float = Field(
-        0.5, ge=0, le=1, description="share of training items that speak with the predicted pitch"
+        0.6, ge=0, le=1, description="share of training items that speak with the predicted pitch"
     )
     gain: float = Field(6.0, ge=0, description="random level of training items, dB up or down")
     adversarial: bool = Field(False, description="train discriminators too")
@@ -82,6 +82,12 @@ class VocoderConfig(Settings):
     def _plausible(self) -> VocoderConfig:
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel {self.kernel} is even; an odd one keeps the length")
+        if self.mel.hop % self.places:
+            raise ValueError(f"places {self.places} does not divide mel.hop {self.mel.hop}")
+        if self.training_projections > self.projections:
+            raise ValueError(
+                f"training_projections {self.training_projections} is more than projections {self.projections}"
+            )
         if self.mel.n_fft % self.mel.hop or self.mel.n_fft < 2 * self.mel.hop:
             raise ValueError(
                 f"mel.hop {self.mel.hop} must divide mel.n_fft {self.mel.n_fft} into 2 parts or more"

@@ -15,7 +15,8 @@ from amtts_vocoders.neural.config import VocoderConfig
 
 UNITS_PER_HERTZ = 100
 """The stored pitch is a whole number of hundredths of a hertz, up to 655 Hz."""
-CONFIDENT = 0.5
+CONFIDENT = 0.05
+"""Confidence above which a frame's own pitch is stored; others are interpolated."""
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,6 @@ from amtts_vocoders.neural.discriminators import Discriminators
 from amtts_vocoders.neural.losses import phase_error, pitch_loss, spectral_energy_distance
 from amtts_vocoders.neural.network import Pitch, VocoderNetwork
 from amtts_vocoders.neural.source import NOISE_SAMPLES, cycles_of, upsampled
-from amtts_vocoders.neural.spectrum import scaled
 
 EVALUATED_SEGMENTS = 3
 """Length of what validation judges of each utterance, in training segments."""
@@ -57,7 +56,7 @@ class VocoderPass(nn.Module):
             mel: (B, L, M) natural log.
             waveform: (B, T) recording, whose fundamental gives the phase where the pitch is given.
             hertz: (B, L) measured pitch.
-            voicing: (B, L) its amplitude.
+            voicing: (B, L) confidence.
             given: (B,) True where the measured pitch is used, False where the predicted one is.
             twice: make a second output with other noise.
         """
@@ -72,18 +71,16 @@ class VocoderPass(nn.Module):
             cycles = cycles_of(hertz, hop=hop, rate=rate, start=begin)
             locked = cycles + upsampled(self._fundamental_phase(waveform, cycles), hop) / (2 * torch.pi)
             cycles = torch.where(given[:, None], locked, cycles)
-            pulse = speaker.pulse_spectrum(hertz, voicing, cycles)
+            train = speaker.pulses(hertz, cycles)
             starts = torch.randint(NOISE_SAMPLES, (1 + twice, len(mel)), device=mel.device)
-            hiss = speaker.noise_spectrum(starts.flatten(), mel.shape[1]).chunk(1 + twice)
-        filters = speaker.filters(mel, pulse)
-        harmonic = pulse * filters.harmonic
-        waves = speaker.render(
-            torch.cat([mel] * len(hiss)),
-            torch.cat([harmonic] * len(hiss)),
-            torch.cat([scaled(one, filters.noise) for one in hiss]),
-            projections=config.training_projections,
-        ).chunk(len(hiss))
-        return Made(waves[0], waves[1] if twice else None, harmonic, pitch)
+            noises = [speaker.noise(start, mel.shape[1]) for start in starts]
+        filters = speaker.filters(mel, hertz, voicing, train)
+        harmonic = speaker.harmonics(train, filters)
+        waves = speaker.spectrum.inverse(torch.cat([harmonic + speaker.hiss(one, filters) for one in noises]))
+        mels = torch.cat([mel] * len(noises))
+        waves = speaker.project(waves, mels, times=config.training_projections)
+        first, *others = waves.chunk(len(noises))
+        return Made(first, others[0] if others else None, harmonic, pitch)
 
     def _fundamental_phase(self, waveform: Tensor, cycles: Tensor) -> Tensor:
         """Phase (B, L) of the recording's fundamental against `cycles` (B, T), radians, without jumps."""
@@ -119,14 +116,13 @@ class VocoderLearner:
         config, weights = self._config, self._config.loss
         real, hertz, confidence = self._stretches(batch)
         voiced = (confidence > 0.5).float()
-        amplitude = ((confidence - 0.3) / 0.4).clamp(0, 1)
         if "mel" in batch:
             raise NotImplementedError
         mel = log_mel(real, config.mel).mT
         share = config.predicted_pitch if self._network.training else 1.0
         given = torch.rand(len(real), device=real.device) >= share
         twice = weights.repulsion > 0
-        made: Made = self.modules["generator"](mel, real, hertz, amplitude, given, twice=twice)
+        made: Made = self.modules["generator"](mel, real, hertz, confidence, given, twice=twice)
         terms: dict[str, Tensor] = {}
         total = real.new_zeros(())
         critics = self._network.discriminators
@@ -148,7 +144,7 @@ class VocoderLearner:
         )
         terms["mel"] = (log_mel(made.first, config.mel).mT - mel).abs().mean()
         terms["pitch"] = pitch_loss(
-            made.pitch.logits, self._network.speaker.pitch.target(hertz), made.pitch.voicing, voiced
+            made.pitch.logits, self._network.speaker.pitch.target(hertz), made.pitch.voicing, confidence
         )
         total = total + terms["spectrum"] + weights.mel * terms["mel"] + weights.pitch * terms["pitch"]
         if weights.phase and bool(given.any()):

@@ -9,6 +9,8 @@ from torch.nn import functional
 from amtts_vocoders.neural.spectrum import power_of, real_fft
 
 FLOOR = 1e-4
+DOUBTFUL = 0.05
+"""Confidence below which a measured pitch says nothing."""
 EMPHASIS = 2.0
 """Weight of the distance of square roots of magnitudes, which follows loudness, beside that of logarithms."""
 
@@ -72,15 +74,16 @@ def phase_error(real: Tensor, harmonic: Tensor, voiced: Tensor) -> Tensor:
     return ((1 - agree) * weight).sum() / (weight.sum() + 1e-6)
 
 
-def pitch_loss(logits: Tensor, target: Tensor, voicing: Tensor, voiced: Tensor) -> Tensor:
-    """Cross entropy of the classes on voiced frames plus that of voicing, ().
+def pitch_loss(logits: Tensor, target: Tensor, voicing: Tensor, confidence: Tensor) -> Tensor:
+    """Cross entropy of the classes, weighted by confidence, plus that of voicing, ().
 
     Args:
         logits: (B, L, bins).
         target: (B, L, bins) soft classes.
         voicing: (B, L) logits.
-        voiced: (B, L) 0 or 1.
+        confidence: (B, L) in [0, 1] of the measured pitch.
     """
     entropy = -(target * logits.log_softmax(-1)).sum(-1)
-    classes = (entropy * voiced).sum() / voiced.sum().clamp(min=1)
-    return classes + functional.binary_cross_entropy_with_logits(voicing, voiced)
+    weight = confidence * (confidence > DOUBTFUL)
+    classes = (entropy * weight).sum() / weight.sum().clamp(min=1)
+    return classes + functional.binary_cross_entropy_with_logits(voicing, confidence)

@@ -18,11 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amtts_vocoders.neural.config import VocoderConfig
-from amtts_vocoders.neural.source import cycles_of, noise, pulses
+from amtts_vocoders.neural.source import BAND_EDGES, cycles_of, fine_gain, noise, pulses
 from amtts_vocoders.neural.spectrum import FrameSpectrum, scaled
 
 MEAN, DEVIATION = -5.0, 2.5
 """Of natural-log mels of speech, roughly: what the network's inputs are shifted and scaled by."""
+STEP_SIZE = (5, 3)
+"""Frames and bands of the kernel of a projection."""
+MOMENTUM = 0.8
 STEP = 3.0
 """Largest correction of one projection, nepers."""
 
@@ -96,12 +99,12 @@ class PitchPredictor(nn.Module):
         return Pitch(out[..., :-1], out[..., -1])
 
     def decode(self, pitch: Pitch) -> tuple[Tensor, Tensor]:
-        """Hz (B, L): the mean of the classes next to the likeliest, and the amplitude of voicing (B, L) in [0, 1]."""
+        """Hz (B, L): the mean of the classes next to the likeliest, and the probability of voicing (B, L)."""
         best = pitch.logits.argmax(-1, keepdim=True)
         near = (best + torch.arange(-3, 4, device=best.device)).clamp(0, len(self.centers) - 1)
         weight = pitch.logits.gather(-1, near).softmax(-1)
         hertz = (weight * self.centers[near]).sum(-1).exp()
-        return hertz, ((pitch.voicing.sigmoid() - 0.3) / 0.4).clamp(0, 1)
+        return hertz, pitch.voicing.sigmoid()
 
     def target(self, hertz: Tensor) -> Tensor:
         """Hz (B, L) -> soft classes (B, L, bins), a Gaussian one class wide."""
@@ -112,10 +115,17 @@ class PitchPredictor(nn.Module):
 
 @dataclass(frozen=True)
 class Filters:
-    """What the excitations' spectra are multiplied with: `harmonic` complex, `noise` real, (B, L, K)."""
+    """What the excitations pass through.
+
+    Attributes:
+        harmonic: complex (B, L, K), what the pulse train's spectrum is multiplied with.
+        noise: (B, L, K), the same of the noise.
+        envelopes: (B, 1 + bands, T), gains of the pulse train and of the bands of the noise within a frame.
+    """
 
     harmonic: Tensor
     noise: Tensor
+    envelopes: Tensor
 
 
 class VocoderNetwork(nn.Module):
@@ -130,21 +140,28 @@ class VocoderNetwork(nn.Module):
         self.spectrum = FrameSpectrum(mel)
         self.pitch = PitchPredictor(config)
         self.body = ConvNeXt(
-            2 * mel.n_mels,
+            2 * mel.n_mels + 2,
             config.hidden,
             layers=config.layers,
             kernel=config.kernel,
             expansion=config.expansion,
         )
-        self.head = nn.Linear(config.hidden, 3 * mel.n_mels)
+        self.tracks = 2 + len(BAND_EDGES)
+        self.sizes = [mel.n_mels] * 3 + [self.tracks * config.places]
+        self.head = nn.Linear(config.hidden, sum(self.sizes))
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
-            start = self.head.bias.view(3, mel.n_mels)
-            start.zero_()
-            start[0] = torch.linspace(
-                0.0, -1.5, mel.n_mels
-            )  # harmonics weaken, noise strengthens with frequency
-            start[1] = torch.linspace(-2.0, 0.0, mel.n_mels)
+            loud, soft, angle, places = self.head.bias.split(self.sizes)
+            loud.copy_(
+                torch.linspace(0.0, -1.5, mel.n_mels)
+            )  # harmonics weaken with frequency, noise strengthens
+            soft.copy_(torch.linspace(-2.0, 0.0, mel.n_mels))
+            angle.zero_()
+            places.zero_()
+        steps = torch.zeros(config.projections, 1, 1, *STEP_SIZE)
+        steps[..., STEP_SIZE[0] // 2, STEP_SIZE[1] // 2] = 1.0
+        self.steps = nn.Parameter(steps)
+        self.momentum = nn.Parameter(torch.full((config.projections,), MOMENTUM))
         white = torch.full((mel.n_fft // 2 + 1,), math.sqrt(math.pi / 4 * 0.375 * mel.n_fft))
         level = (self.spectrum.filters @ white).clamp(min=1e-5).log()
         self.register_buffer("level", level, persistent=False)
@@ -154,41 +171,62 @@ class VocoderNetwork(nn.Module):
         """Natural-log mel, shifted and scaled."""
         return (log_mel - MEAN) / DEVIATION
 
-    def pulse_spectrum(self, hertz: Tensor, voicing: Tensor, cycles: Tensor) -> Tensor:
-        """Pitch (B, L) Hz, its amplitude (B, L) and phase (B, T) in periods -> complex (B, L, K)."""
+    def pulses(self, hertz: Tensor, cycles: Tensor) -> Tensor:
+        """Pitch (B, L) Hz and its phase (B, T) in periods -> pulse train (B, T)."""
         mel = self.config.mel
-        return self.spectrum(
-            pulses(cycles, hertz, voicing, hop=mel.hop, rate=mel.sample_rate, highest=self.highest)
-        )
+        return pulses(cycles, hertz, hop=mel.hop, rate=mel.sample_rate, highest=self.highest)
 
-    def noise_spectrum(self, start: Tensor, frames: int) -> Tensor:
-        """Noise from the samples `start` (B,) on -> complex (B, L, K)."""
-        return self.spectrum(noise(start, frames * self.config.mel.hop))
+    def noise(self, start: Tensor, frames: int) -> Tensor:
+        """Noise in bands (B, bands, T) from the samples `start` (B,) on."""
+        mel = self.config.mel
+        return noise(start, frames * mel.hop, rate=mel.sample_rate)
 
-    def filters(self, log_mel: Tensor, harmonic: Tensor) -> Filters:
-        """Natural-log mel (B, L, M) and the pulse train's spectrum (B, L, K) -> what both excitations pass through."""
-        level = (self.spectrum.log_mel(harmonic) - self.level).clamp(min=-6)
-        hidden = self.body(torch.cat([self.normalized(log_mel), level], dim=-1))
-        loud, soft, angle = self.head(hidden).chunk(3, dim=-1)
+    def filters(self, log_mel: Tensor, hertz: Tensor, voicing: Tensor, train: Tensor) -> Filters:
+        """What the excitations of a mel pass through.
+
+        Args:
+            log_mel: (B, L, M) natural log.
+            hertz, voicing: (B, L), see `read_pitch`.
+            train: (B, T) the pulse train.
+        """
+        level = (self.spectrum.log_mel(self.spectrum(train)) - self.level).clamp(min=-6)
+        pitch = torch.stack([hertz.log() - math.log(200.0), 2 * voicing - 1], dim=-1)
+        hidden = self.body(torch.cat([self.normalized(log_mel), level, pitch], dim=-1))
+        loud, soft, angle, places = self.head(hidden).split(self.sizes, dim=-1)
         base = log_mel - self.level
         bands = torch.cat([base + loud, base + soft, angle])
         gain, hiss, phase = (bands @ self.spectrum.spread.T).clamp(-16, 8).chunk(3)
         audible = self.spectrum.audible
-        return Filters(torch.polar(gain.exp() * audible, phase), hiss.exp() * audible)
+        logs = places.clamp(-4, 4).unflatten(-1, (self.tracks, self.config.places))
+        return Filters(
+            torch.polar(gain.exp() * audible, phase),
+            hiss.exp() * audible,
+            fine_gain(logs, self.config.mel.hop),
+        )
 
-    def render(self, log_mel: Tensor, harmonic: Tensor, hiss: Tensor, *, projections: int) -> Tensor:
-        """Filtered spectra (B, L, K) of both excitations -> waveform (B, T) with about the mel (B, L, M)."""
-        return self.project(self.spectrum.inverse(harmonic + hiss), log_mel, times=projections)
+    def harmonics(self, train: Tensor, filters: Filters) -> Tensor:
+        """Pulse train (B, T) -> its filtered spectrum (B, L, K)."""
+        return self.spectrum(train * filters.envelopes[:, 0]) * filters.harmonic
+
+    def hiss(self, bands: Tensor, filters: Filters) -> Tensor:
+        """Noise in bands (B, bands, T) -> its filtered spectrum (B, L, K)."""
+        return scaled(self.spectrum((bands * filters.envelopes[:, 1:]).sum(1)), filters.noise)
 
     def project(self, waveform: Tensor, log_mel: Tensor, *, times: int) -> Tensor:
-        """Scales the bands of (B, T) so that its mel comes near `log_mel` (B, L, M), `times` times with momentum."""
+        """Scales the bands of (B, T) so that its mel comes near `log_mel` (B, L, M), `times` times.
+
+        Overlapping frames undo a part of what each band gets, so what is missing is sharpened over frames and bands by
+        a small learned kernel, with momentum.
+        """
         before = after = waveform
-        for _ in range(times):
+        padding = (STEP_SIZE[0] // 2, STEP_SIZE[1] // 2)
+        for number in range(times):
             spectrum = self.spectrum(after)
             missing = (log_mel - self.spectrum.log_mel(spectrum)).clamp(-STEP, STEP)
-            gain = (missing @ self.spectrum.spread.T).exp() * self.spectrum.audible
+            missing = functional.conv2d(missing[:, None], self.steps[number], padding=padding)[:, 0]
+            gain = (missing.clamp(-STEP, STEP) @ self.spectrum.spread.T).exp() * self.spectrum.audible
             moved = self.spectrum.inverse(scaled(spectrum, gain))
-            after, before = moved + self.config.momentum * (moved - before), moved
+            after, before = moved + self.momentum[number] * (moved - before), moved
         return before
 
     def forward(self, log_mel: Tensor) -> Tensor:
@@ -214,18 +252,14 @@ class VocoderNetwork(nn.Module):
             cycles: (B, T) float64 periods passed at each sample.
             noise_start: (B,) place in the noise of the first sample.
         """
-        pulse = self.pulse_spectrum(hertz, voicing, cycles)
-        hiss = self.noise_spectrum(noise_start, log_mel.shape[1])
-        filters = self.filters(log_mel, pulse)
-        return self.render(
-            log_mel,
-            pulse * filters.harmonic,
-            scaled(hiss, filters.noise),
-            projections=self.config.projections,
-        )
+        train = self.pulses(hertz, cycles)
+        filters = self.filters(log_mel, hertz, voicing, train)
+        total = self.harmonics(train, filters)
+        total = total + self.hiss(self.noise(noise_start, log_mel.shape[1]), filters)
+        return self.project(self.spectrum.inverse(total), log_mel, times=self.config.projections)
 
     @property
     def context(self) -> int:
         """Frames on both sides that a sample depends on when the pitch is known."""
         parts = self.spectrum.parts
-        return parts * (self.config.projections + 1) + self.body.context + 3
+        return (parts + STEP_SIZE[0] // 2) * self.config.projections + 2 * parts + self.body.context + 3

@@ -9,25 +9,43 @@ import torch
 from torch import Tensor
 
 NOISE_SAMPLES = 1 << 16
+BAND_EDGES = (1200.0, 3000.0, 5000.0)
+"""Edges of the noise's bands, Hz."""
 
 
-@lru_cache(maxsize=1)
-def noise_table() -> Tensor:
-    """Unit-variance Gaussian noise, (65536,): the same on every machine (splitmix64 and Box-Muller)."""
+@lru_cache(maxsize=4)
+def noise_table(rate: int) -> Tensor:
+    """Gaussian noise in bands that add up to unit variance, (bands, 65536); it repeats, and every machine has the same.
+
+    Random numbers are of splitmix64 and Box-Muller; the bands are cut around `BAND_EDGES` with soft edges.
+    """
     state = np.arange(1, 2 * NOISE_SAMPLES + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     uniform = ((state ^ (state >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
     first, second = uniform.reshape(2, NOISE_SAMPLES)
-    noise = np.sqrt(-2 * np.log(1 - first)) * np.cos(2 * np.pi * second)
+    white = np.sqrt(-2 * np.log(1 - first)) * np.cos(2 * np.pi * second)
+    spectrum, hertz = np.fft.rfft(white), np.fft.rfftfreq(NOISE_SAMPLES, 1 / rate)
+    steps = [1 / (1 + np.exp(-(hertz - edge) / (edge / 16))) for edge in BAND_EDGES]
+    shares = np.diff(np.stack([np.ones_like(hertz), *steps, np.zeros_like(hertz)]), axis=0)
     with torch.inference_mode(False):
-        return torch.from_numpy(noise.astype(np.float32))
+        return torch.from_numpy(np.fft.irfft(-shares * spectrum, NOISE_SAMPLES).astype(np.float32))
 
 
-def noise(start: Tensor, length: int) -> Tensor:
-    """Noise (B, length) from the samples `start` (B,) on."""
+def noise(start: Tensor, length: int, *, rate: int) -> Tensor:
+    """Noise in bands (B, bands, length) from the samples `start` (B,) on."""
     index = (start[:, None] + torch.arange(length, device=start.device)) % NOISE_SAMPLES
-    return noise_table().to(start.device)[index]
+    return noise_table(rate).to(start.device)[:, index].transpose(0, 1)
+
+
+def fine_gain(logs: Tensor, hop: int) -> Tensor:
+    """Logarithms (B, L, C, P) of a gain at P places of each frame -> the gain at every sample, (B, C, L * hop).
+
+    Linear in between; the gain is a function of its own frame and the next places alone.
+    """
+    items, frames, channels, places = logs.shape
+    track = logs.permute(0, 2, 1, 3).reshape(items * channels, frames * places)
+    return upsampled(track, hop // places).exp().view(items, channels, frames * hop)
 
 
 def upsampled(values: Tensor, hop: int) -> Tensor:
@@ -60,7 +78,7 @@ def cycles_of(pitch: Tensor, *, hop: int, rate: int, start: Tensor | None = None
     return (within + passed[..., None]).flatten(1)
 
 
-def pulses(cycles: Tensor, pitch: Tensor, voicing: Tensor, *, hop: int, rate: int, highest: float) -> Tensor:
+def pulses(cycles: Tensor, pitch: Tensor, *, hop: int, rate: int, highest: float) -> Tensor:
     """Cosines of all harmonics below `highest` Hz with the mean spectral density of unit-variance noise, (B, T).
 
     The sum of K cosines in closed form (Dirichlet kernel), faded between K and K + 1 so that a moving pitch does not
@@ -69,7 +87,6 @@ def pulses(cycles: Tensor, pitch: Tensor, voicing: Tensor, *, hop: int, rate: in
     Args:
         cycles: (B, T) float64 of `cycles_of`.
         pitch: (B, L) Hz.
-        voicing: (B, L) amplitude in [0, 1].
         hop: samples between frames.
         rate: samples per second.
         highest: frequency of the highest harmonic, Hz.
@@ -88,4 +105,4 @@ def pulses(cycles: Tensor, pitch: Tensor, voicing: Tensor, *, hop: int, rate: in
 
     low, high = kernel(whole), kernel(whole + 1)
     total = low + (high - low) * (count - whole)
-    return total * (4 * frequency / rate).sqrt() * upsampled(voicing, hop)
+    return total * (4 * frequency / rate).sqrt()
