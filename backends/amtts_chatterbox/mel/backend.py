@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from amtts_chatterbox.mel.config import PRESETS, SAMPLE_RATE, ChatterboxMelConfig
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
-from amtts_chatterbox.mel.network import ChatterboxMel, whole_durations
+from amtts_chatterbox.mel.network import ChatterboxMel, at_pace, whole_durations
 from amtts_core.audio.mel import log_mel
 from amtts_core.audio.mel_vocoder import MelVocoder
 from amtts_core.checkpoints.checkpoint import loaded
@@ -175,12 +175,11 @@ class ChatterboxMelBackend:
         speakers = torch.tensor(indices, device=device) if len(self.speakers) > 1 else None
         padded = _padded_tokens(tokens, self.text_tokenizer.pad_id).to(device)
         encoded = self.network.encode(padded, lengths, speakers)
-        speed = torch.tensor([request.speed for request in requests], device=device)[:, None]
-        durations = whole_durations(encoded.log_duration, encoded.mask, speed=speed)
+        durations = whole_durations(encoded.log_duration, encoded.mask)
         mels = self.network.denormalize(self.network.decode(encoded, durations)[1])
         totals = durations.sum(1).tolist()
         return [
-            self.vocoder.vocode(mel[:frames].T.cpu(), seed=request.seed).numpy()
+            self.vocoder.vocode(at_pace(mel[:frames], request.speed).T.cpu(), seed=request.seed).numpy()
             for mel, frames, request in zip(mels, totals, requests, strict=True)
         ]
 

@@ -174,7 +174,7 @@ class Synthesizer:
 
         Args:
             text: as a person writes it.
-            speed: 1.0 is the voice's own pace; 0.25 to 4.
+            speed: 1.0 is the voice's own pace, of its pauses too; 0.25 to 4.
             seed: makes it reproducible.
             speaker: a speaker of the checkpoint, empty for its first.
             on_progress: called with (stretches done, stretches in all).
@@ -188,7 +188,7 @@ class Synthesizer:
             waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
             if on_progress:
                 on_progress(len(waveforms), len(requests))
-        waveform = join(waveforms, [s.pause for s in spoken], self.sample_rate)
+        waveform = join(waveforms, [s.pause / speed for s in spoken], self.sample_rate)
         return Speech(waveform, self.sample_rate, spoken, unread)
 
     def stream(self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "") -> SpeechStream:
@@ -199,7 +199,7 @@ class Synthesizer:
 
         Args:
             text: as a person writes it.
-            speed: 1.0 is the voice's own pace; 0.25 to 4.
+            speed: 1.0 is the voice's own pace, of its pauses too; 0.25 to 4.
             seed: makes it reproducible.
             speaker: a speaker of the checkpoint, empty for its first.
 
@@ -217,7 +217,7 @@ class Synthesizer:
             )
             yield from faded_stream(spoken, self.sample_rate)
             if number < len(kept):
-                yield np.zeros(round(stretch.pause * self.sample_rate), dtype=np.float32)
+                yield np.zeros(round(stretch.pause / request.speed * self.sample_rate), dtype=np.float32)
 
     def _requests(
         self, text: str, *, speed: float, seed: int, speaker: str

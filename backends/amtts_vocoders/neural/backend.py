@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from amtts_core.audio.pcm import from_pcm16
 from amtts_core.checkpoints.checkpoint import loaded
-from amtts_core.contract.backend import BackendSpec, Batch, Example, Features, SynthesisRequest, TextRows
+from amtts_core.contract.backend import (
+    BackendSpec,
+    Batch,
+    Example,
+    Features,
+    SynthesisRequest,
+    TextRows,
+    speaker_index,
+)
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
@@ -137,6 +145,8 @@ class VocoderBackend:
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """Always an error: it speaks mels, not text."""
+        for request in requests:
+            speaker_index(request.speaker, ())
         raise AmttsError(
             f"backend '{NAME}' turns mels into waveforms and reads no text",
             remedy="Speak with a checkpoint of a voice and --vocoder DIR",

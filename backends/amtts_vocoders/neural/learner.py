@@ -67,12 +67,17 @@ class VocoderPass(nn.Module):
             own_hertz, own_voicing = speaker.pitch.decode(pitch)
             hertz = torch.where(given[:, None], hertz, own_hertz)
             voicing = torch.where(given[:, None], voicing, own_voicing)
-            begin = torch.rand(len(mel), device=mel.device, dtype=torch.float64)
+            begin = torch.zeros(len(mel), device=mel.device, dtype=torch.float64)
+            if speaker.training:
+                begin = torch.rand_like(begin)
             cycles = cycles_of(hertz, hop=hop, rate=rate, start=begin)
             locked = cycles + upsampled(self._fundamental_phase(waveform, cycles), hop) / (2 * torch.pi)
             cycles = torch.where(given[:, None], locked, cycles)
             train = speaker.pulses(hertz, cycles)
-            starts = torch.randint(NOISE_SAMPLES, (1 + twice, len(mel)), device=mel.device)
+            starts = torch.arange(1 + twice, device=mel.device)[:, None] * (NOISE_SAMPLES // 2)
+            starts = starts.expand(-1, len(mel))
+            if speaker.training:
+                starts = torch.randint(NOISE_SAMPLES, starts.shape, device=mel.device)
             noises = [speaker.noise(start, mel.shape[1]) for start in starts]
         filters = speaker.filters(mel, hertz, voicing, train)
         harmonic = speaker.harmonics(train, filters)
@@ -185,4 +190,5 @@ class VocoderLearner:
             level = (torch.rand(len(cut), 1, device=cut.device) * 2 - 1) * self._config.gain
             level = 10 ** (level / 20) / (cut.abs().amax(1, keepdim=True) * 10 ** (level / 20)).clamp(min=1.0)
             cut = cut * level
-        return cut, batch["pitch"].gather(1, last), batch["voicing"].gather(1, last) * inside
+        hertz = batch["pitch"].gather(1, last).clamp(min=self._config.pitch.low)
+        return cut, hertz, batch["voicing"].gather(1, last) * inside

@@ -71,11 +71,11 @@ def phase_error(real: Tensor, harmonic: Tensor, voiced: Tensor) -> Tensor:
     loud = real.abs()
     agree = (harmonic * real.conj()).real / (strength * loud + 1e-6)
     weight = (strength.detach() * loud).sqrt() * voiced[..., None]
-    return ((1 - agree) * weight).sum() / (weight.sum() + 1e-6)
+    return (((1 - agree) * weight).sum((1, 2)) / (weight.sum((1, 2)) + 1e-6)).mean()
 
 
 def pitch_loss(logits: Tensor, target: Tensor, voicing: Tensor, confidence: Tensor) -> Tensor:
-    """Cross entropy of the classes, weighted by confidence, plus that of voicing, ().
+    """Divergence of the classes (Kullback-Leibler), weighted by confidence, plus that of voicing, ().
 
     Args:
         logits: (B, L, bins).
@@ -83,7 +83,9 @@ def pitch_loss(logits: Tensor, target: Tensor, voicing: Tensor, confidence: Tens
         voicing: (B, L) logits.
         confidence: (B, L) in [0, 1] of the measured pitch.
     """
-    entropy = -(target * logits.log_softmax(-1)).sum(-1)
+    apart = functional.kl_div(logits.log_softmax(-1), target, reduction="none").sum(-1)
     weight = confidence * (confidence > DOUBTFUL)
-    classes = (entropy * weight).sum() / weight.sum().clamp(min=1)
-    return classes + functional.binary_cross_entropy_with_logits(voicing, confidence)
+    classes = (apart * weight).sum(1) / weight.sum(1).clamp(min=1)
+    entropy = torch.special.entr(confidence) + torch.special.entr(1 - confidence)
+    given = functional.binary_cross_entropy_with_logits(voicing, confidence, reduction="none")
+    return classes.mean() + (given - entropy).mean()

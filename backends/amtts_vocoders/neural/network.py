@@ -149,7 +149,7 @@ class VocoderNetwork(nn.Module):
         self.tracks = 2 + len(BAND_EDGES)
         self.sizes = [mel.n_mels] * 3 + [self.tracks * config.places]
         self.head = nn.Linear(config.hidden, sum(self.sizes))
-        nn.init.zeros_(self.head.weight)
+        nn.init.normal_(self.head.weight, std=1e-3)
         with torch.no_grad():
             loud, soft, angle, places = self.head.bias.split(self.sizes)
             loud.copy_(
