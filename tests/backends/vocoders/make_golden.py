@@ -215,7 +215,6 @@ def main() -> None:
 
         golden[name] = {"config": settings} | checked(name, Network(body, head), mel_by_rule(100))
     FILE.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
-    print(f"{FILE}: {', '.join(golden)}")
 
 
 if __name__ == "__main__":

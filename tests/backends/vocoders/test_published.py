@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE / "golden.json").read_text())
 MAKER = "this voice"
 spec = importlib.util.spec_from_file_location("make_vocoder_golden", HERE / "make_golden.py")
-assert spec and spec.loader
+assert spec
+assert spec.loader
 rule = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(rule)
 
