@@ -189,8 +189,13 @@ class ChatterboxMelBackend:
         raise AmttsError(f"backend '{NAME}' defines no reference bundle, so {folder} cannot be compared")
 
     def export(self, folder: Path, *, format: str) -> None:
-        """No foreign format reads this network."""
-        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
+        """`onnx`, `sherpa-onnx` or `piper`, each with the vocoder; the real engine speaks what was written."""
+        from amtts_chatterbox.mel.export import FORMATS
+
+        if format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: {known}")
+        FORMATS[format](self, folder)
 
     def _framed(self, tokens: Sequence[int]) -> list[int]:
         """Tokens between start and end, which take the silence at the edges."""

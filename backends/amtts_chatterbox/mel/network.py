@@ -214,5 +214,5 @@ def whole_durations(log_duration: Tensor, mask: Tensor) -> Tensor:
     """
     wanted = log_duration.exp().clamp(min=1.0, max=200.0) * mask[..., 0]
     ends = wanted.cumsum(1).round()
-    whole = torch.diff(ends, dim=1, prepend=torch.zeros_like(ends[:, :1]))
+    whole = ends - functional.pad(ends[:, :-1], (1, 0))  # torch.diff has no ONNX operation
     return (whole.clamp(min=1) * mask[..., 0]).long()

@@ -12,8 +12,9 @@ from amtts_core.units import Hertz
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
+    from amtts_core.contract.backend import Backend
     from amtts_core.contract.codec import SpeechCodec
 
 
@@ -110,6 +111,15 @@ class Iterates(Protocol):
 
 
 @runtime_checkable
+class HasModule(Protocol):
+    """A vocoder that can be written into an ONNX file."""
+
+    def module(self) -> nn.Module:
+        """Mel (1, M, L) -> waveform (1, T), of operations that ONNX has; lengths are no constants in it."""
+        ...
+
+
+@runtime_checkable
 class SpeaksThroughVocoder(Protocol):
     """A backend or codec whose mels any vocoder can turn into waveforms."""
 
@@ -160,6 +170,20 @@ def choose_vocoder_of(codec: SpeechCodec, choice: str) -> None:
             remedy="Leave --vocoder out",
         )
     codec.choose_vocoder(choice)
+
+
+def choose_vocoder(backend: Backend, choice: str) -> None:
+    """Has a backend speak its mels through another vocoder.
+
+    Raises:
+        AmttsError: as `open_vocoder`, or the backend makes waveforms without mels.
+    """
+    if not isinstance(backend, SpeaksThroughVocoder):
+        raise AmttsError(
+            f"backend '{backend.spec.name}' makes waveforms without mels, so no vocoder fits it",
+            remedy="Leave --vocoder out",
+        )
+    backend.choose_vocoder(choice)
 
 
 def require_mel(vocoder: Vocoder, mel: MelFormat, *, path: Path | str, maker: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.backend import Backend, ShowsAttention, Streams, SynthesisRequest
 from amtts_core.contract.codec import LearnsCodes
-from amtts_core.contract.vocoder import SpeaksThroughVocoder
+from amtts_core.contract.vocoder import choose_vocoder
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.synthesis.stitch import (
     CLAUSE_ENDS,
@@ -126,12 +126,7 @@ class Synthesizer:
                 )
         backend.network.to(device)
         if vocoder is not None:
-            if not isinstance(backend, SpeaksThroughVocoder):
-                raise AmttsError(
-                    f"backend '{backend.spec.name}' makes waveforms without mels, so no vocoder fits it",
-                    remedy="Leave --vocoder out",
-                )
-            backend.choose_vocoder(vocoder)
+            choose_vocoder(backend, vocoder)
         return cls(backend, checkpoint.normalizer(), untrained=checkpoint.info.untrained_tokens)
 
     @property

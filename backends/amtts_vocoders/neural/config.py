@@ -63,7 +63,7 @@ class VocoderConfig(Settings):
     kernel: int = Field(7, gt=0, description="frames a block sees, odd")
     pitch: PitchConfig = Field(default_factory=PitchConfig, description="the pitch predictor")
     places: int = Field(8, gt=0, description="gains of an excitation within one frame")
-    projections: int = Field(10, ge=0, description="corrections towards the given mel")
+    projections: int = Field(16, ge=0, description="corrections towards the given mel")
     training_projections: int = Field(3, ge=0, description="how many of them in training")
     segment: int = Field(64, gt=8, description="mel frames cut from an utterance for a training step")
     predicted_pitch: float = Field(

@@ -190,8 +190,7 @@ class VocoderNetwork(nn.Module):
             train: (B, T) the pulse train.
         """
         level = (self.spectrum.log_mel(self.spectrum(train)) - self.level).clamp(min=-6)
-        pitch = torch.stack([hertz.log() - math.log(200.0), 2 * voicing - 1], dim=-1)
-        hidden = self.body(torch.cat([self.normalized(log_mel), level, pitch], dim=-1))
+        hidden = self.hidden(log_mel, level, hertz, voicing)
         loud, soft, angle, places = self.head(hidden).split(self.sizes, dim=-1)
         base = log_mel - self.level
         bands = torch.cat([base + loud, base + soft, angle])
@@ -203,6 +202,12 @@ class VocoderNetwork(nn.Module):
             hiss.exp() * audible,
             fine_gain(logs, self.config.mel.hop),
         )
+
+    def hidden(self, log_mel: Tensor, level: Tensor, hertz: Tensor, voicing: Tensor) -> Tensor:
+        """Mel and the pulse train's mel (B, L, M), pitch and voicing (B, L) -> what the head reads, (B, L, H)."""
+        pitch = torch.stack([hertz.log() - math.log(200.0), 2 * voicing - 1], dim=-1)
+        hidden: Tensor = self.body(torch.cat([self.normalized(log_mel), level, pitch], dim=-1))
+        return hidden
 
     def harmonics(self, train: Tensor, filters: Filters) -> Tensor:
         """Pulse train (B, T) -> its filtered spectrum (B, L, K)."""

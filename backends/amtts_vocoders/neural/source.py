@@ -43,9 +43,9 @@ def fine_gain(logs: Tensor, hop: int) -> Tensor:
 
     Linear in between; the gain is a function of its own frame and the next places alone.
     """
-    items, frames, channels, places = logs.shape
-    track = logs.permute(0, 2, 1, 3).reshape(items * channels, frames * places)
-    return upsampled(track, hop // places).exp().view(items, channels, frames * hop)
+    channels, places = logs.shape[2:]
+    track = logs.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+    return upsampled(track, hop // places).exp().unflatten(0, (-1, channels))
 
 
 def upsampled(values: Tensor, hop: int) -> Tensor:
@@ -97,7 +97,7 @@ def pulses(cycles: Tensor, pitch: Tensor, *, hop: int, rate: int, highest: float
     whole = count.floor()
     sine = half.sin()
     small = sine.abs() < 1e-5
-    safe = torch.where(small, torch.ones_like(sine), sine)
+    safe = sine.masked_fill(small, 1.0)
 
     def kernel(harmonics: Tensor) -> Tensor:
         order = 2 * harmonics + 1

@@ -40,7 +40,9 @@ def power_of(spectrum: Tensor) -> Tensor:
 
 
 def scaled(spectrum: Tensor, gain: Tensor) -> Tensor:
-    """Complex times real of one shape, without making the real factor complex."""
+    """Complex times real of one shape; where gradients flow, without making the real factor complex."""
+    if not torch.is_grad_enabled():
+        return spectrum * gain
     return torch.view_as_complex(torch.view_as_real(spectrum) * gain[..., None])
 
 

@@ -17,6 +17,7 @@ from amtts_core.contract.vocoder import MelFormat
 from amtts_core.errors import CheckpointError
 from amtts_vocoders.neural.learner import TrainableVocoder
 from amtts_vocoders.neural.network import VocoderNetwork
+from amtts_vocoders.neural.plain import PlainVocoder
 from amtts_vocoders.neural.source import NOISE_SAMPLES, cycles_of, cycles_within
 
 BACKEND = "vocoder"
@@ -69,6 +70,10 @@ class NeuralVocoder:
         """Moves the network."""
         self.network.to(device)
         return self
+
+    def module(self) -> PlainVocoder:
+        """The network in real arithmetic."""
+        return PlainVocoder(self.network)
 
     def save(self, folder: Path) -> None:
         """A checkpoint without training state and discriminators.

@@ -197,6 +197,10 @@ class BigVgan:
         device = self.network.conv_pre.weight.device
         return self.network(mel.float().to(device)[None])[0, : mel.shape[1] * self._sizes.hop].cpu()
 
+    def module(self) -> BigVganGenerator:
+        """The generator."""
+        return self.network
+
     def stream(self, pieces: Iterable[Tensor], *, seed: int = 0) -> Iterator[Tensor]:
         """Windows with all frames that a sample depends on."""
         context = self._sizes.context(activation=REACH)

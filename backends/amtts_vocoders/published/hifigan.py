@@ -58,9 +58,14 @@ class ResidualBlock(nn.Module):
 class HifiGanGenerator(nn.Module):
     """Mel (B, M, L) -> waveform (B, T)."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, sizes: UpsamplingSizes, *, slope: float = SLOPE) -> None:
         super().__init__()
         self._slope = slope
+        self.register_buffer("mean", torch.zeros(sizes.num_mels))
+        self.register_buffer("scale", torch.ones(sizes.num_mels))
         self.conv_pre = nn.Conv1d(sizes.num_mels, sizes.channels, 7, padding=3)
         self.ups = nn.ModuleList(upsamplers(sizes))
         self.resblocks = nn.ModuleList(
@@ -74,7 +79,7 @@ class HifiGanGenerator(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """(B, M, L) -> (B, T)."""
-        hidden = self.conv_pre(mel)
+        hidden = self.conv_pre((mel - self.mean[:, None]) / self.scale[:, None])
         each = len(self.resblocks) // len(self.ups)
         for place, up in enumerate(self.ups):
             hidden = up(functional.leaky_relu(hidden, self._slope))
@@ -97,12 +102,9 @@ class HifiGan:
         mel: MelFormat,
         *,
         settings: Mapping[str, Any],
-        mean: Tensor | None = None,
-        scale: Tensor | None = None,
     ) -> None:
         self.network, self.mel = network.eval(), mel
         self._sizes, self._settings = sizes, settings
-        self._mean, self._scale = mean, scale
 
     @classmethod
     def recognizes(cls, path: Path) -> bool:
@@ -135,11 +137,12 @@ class HifiGan:
     @torch.inference_mode()
     def vocode(self, mel: Tensor, *, seed: int = 0) -> Tensor:
         """(M, L) -> (T,)."""
-        device = self.network.conv_pre.weight.device
-        frames = mel.float().to(device)
-        if self._mean is not None and self._scale is not None:
-            frames = (frames - self._mean.to(device)[:, None]) / self._scale.to(device)[:, None]
+        frames = mel.float().to(self.network.conv_pre.weight.device)
         return self.network(frames[None])[0, : mel.shape[1] * self._sizes.hop].cpu()
+
+    def module(self) -> HifiGanGenerator:
+        """The generator."""
+        return self.network
 
     def stream(self, pieces: Iterable[Tensor], *, seed: int = 0) -> Iterator[Tensor]:
         """Windows with all frames that a sample depends on."""
@@ -152,10 +155,7 @@ class HifiGan:
 
     def save(self, folder: Path) -> None:
         """Settings in the layout of jik876/hifi-gan, weights as safetensors."""
-        weights = self.network.state_dict()
-        if self._mean is not None and self._scale is not None:
-            weights |= {"mean": self._mean, "scale": self._scale}
-        files.write_copy(folder, self._settings, weights, name="config.json")
+        files.write_copy(folder, self._settings, self.network.state_dict(), name="config.json")
 
 
 def _is_hugging_face(settings: Mapping[str, Any]) -> bool:
@@ -193,7 +193,7 @@ def _original(path: Path, settings: Mapping[str, Any]) -> HifiGan:
         n_mels=sizes.num_mels,
         fmin=settings.get("fmin"),
         fmax=settings["fmax"] or rate / 2 if "fmax" in settings else None,
-        log=settings.get("log", None if "normalize" in settings else "e"),
+        log=settings.get("log", "e"),
     )
     weights = files.read_weights(file, keys=("generator", "model", "state_dict"), prefixes=("generator.", ""))
     return _built(sizes, mel, files.as_float(weights), file, settings)
@@ -303,7 +303,8 @@ def _built(
     slope: float | None = None,
 ) -> HifiGan:
     weights = files.without_weight_norm(weights)
-    mean, scale = weights.pop("mean", mean), weights.pop("scale", scale)
     network = HifiGanGenerator(sizes, slope=slope or float(settings.get("leaky_relu_slope", SLOPE)))
+    for name, given in (("mean", mean), ("scale", scale)):  # the inputs' scaling, which most writers have not
+        weights.setdefault(name, getattr(network, name) if given is None else given)
     files.fill(network, weights, file)
-    return HifiGan(network, sizes, mel, settings=settings, mean=mean, scale=scale)
+    return HifiGan(network, sizes, mel, settings=settings)

@@ -19,6 +19,7 @@ from amtts_vocoders.neural.backend import VocoderBackend
 from amtts_vocoders.neural.config import PRESETS, VocoderConfig
 from amtts_vocoders.neural.losses import spectral_energy_distance
 from amtts_vocoders.neural.network import VocoderNetwork
+from amtts_vocoders.neural.plain import PlainVocoder
 from amtts_vocoders.neural.source import cycles_of, fine_gain, noise, noise_table, pulses, upsampled
 from amtts_vocoders.neural.spectrum import FrameSpectrum, real_fft, scaled
 from amtts_vocoders.neural.vocoder import NeuralVocoder
@@ -186,6 +187,13 @@ def test_the_seed_chooses_the_noise(network: VocoderNetwork) -> None:
     vocoder, mel = NeuralVocoder(network), mel_of(voice(40))
     assert torch.equal(vocoder.vocode(mel, seed=1), vocoder.vocode(mel, seed=1))
     assert not torch.equal(vocoder.vocode(mel, seed=1), vocoder.vocode(mel, seed=2))
+
+
+def test_the_plain_module_for_onnx_computes_the_same(network: VocoderNetwork) -> None:
+    mel = mel_of(voice(60))
+    with torch.no_grad():
+        expected, plain = network(mel.T[None]), PlainVocoder(network)(mel[None])
+    torch.testing.assert_close(plain, expected, rtol=0, atol=1e-4)
 
 
 # ---- losses ----
