@@ -29,6 +29,7 @@ from amtts_core.contract.backend import (
 )
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.vocoder import MelFormat
 from amtts_core.errors import AmttsError
 
 NAME = "chatterbox-mel"
@@ -182,6 +183,25 @@ class ChatterboxMelBackend:
             self.vocoder.vocode(at_pace(mel[:frames], request.speed).T.cpu(), seed=request.seed).numpy()
             for mel, frames, request in zip(mels, totals, requests, strict=True)
         ]
+
+    @property
+    def mel_format(self) -> MelFormat:
+        """Of its mels."""
+        return self.config.mel.format
+
+    @torch.inference_mode()
+    def predict_mel(self, tokens: Sequence[int], waveform: np.ndarray, *, speaker: str) -> np.ndarray:
+        """The mel (L, M) that a text gets with the durations of its recording (T,)."""
+        target = self.features(self.config, waveform).arrays["mel"]
+        fault = self.check_example(len(tokens), {"mel": len(target)})
+        if fault:
+            raise AmttsError(fault)
+        framed = torch.tensor([self._framed(tokens)])
+        speakers = torch.tensor([speaker_index(speaker, self.speakers)]) if len(self.speakers) > 1 else None
+        mel = self.network.normalize(torch.from_numpy(target)[None])
+        lengths = torch.tensor([framed.shape[1]]), torch.tensor([len(target)])
+        predicted = self.network(framed, lengths[0], mel, lengths[1], speakers)[3]
+        return self.network.denormalize(predicted)[0].numpy()
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:

@@ -20,6 +20,8 @@ from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError, CheckpointError
 
 NAME = "mel-codes"
+BLOCK = 16
+"""Frames of codes that become a mel together where it is spoken."""
 NOT_PART = ("quantizer.uses", "quantizer.totals")
 """Training state that changes no code."""
 
@@ -117,7 +119,9 @@ class MelCodesCodec:
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
         """(B, K', L) int64 -> (B, L * hop) in [-1, 1]."""
-        waves = [self.speak(mel) for mel in self.decode_mel(codes)]
+        books = self.config.num_codebooks
+        require_codes(codes, books=books, cardinality=self.cardinality)
+        waves = [self.speak(torch.cat(list(self._mel_pieces([item])), dim=1).T) for item in codes]
         return torch.stack(waves).to(codes.device)
 
     def speak(self, mel: Tensor, *, seed: int = 0) -> Tensor:
@@ -134,20 +138,28 @@ class MelCodesCodec:
         return self.vocoder.stream(self._mel_pieces(pieces))
 
     def _mel_pieces(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Mels (M, l) of codes, each when the codes around it are there."""
+        """Mels (M, l) of codes (K', l'), block by block, each when the codes around it are there.
+
+        The blocks do not depend on how the codes arrive, so a stream has the bits of the whole: a vocoder may add up
+        rounding errors over a whole utterance.
+        """
         context, stride = self.network.decoder_context, self.config.stride
-        kept: Tensor | None = None
-        first = given = 0  # frame that `kept` begins with, frame that comes next
+        kept, begin = torch.zeros(0, 0, dtype=torch.long), 0
+
+        def mel(end: int) -> Tensor:
+            first = max(0, begin - context)
+            window = self.decode_mel(kept[None, :, first : end + context])[0].T.cpu()
+            return window[:, (begin - first) * stride : (end - first) * stride]
+
         for piece in pieces:
-            kept = piece if kept is None else torch.cat([kept, piece], dim=1)
-            ready = first + kept.shape[1] - context
-            if ready > given:
-                mel = self.decode_mel(kept[None])[0].T.cpu()
-                yield mel[:, (given - first) * stride : (ready - first) * stride]
-                given = ready
-                kept, first = kept[:, max(0, given - context - first) :], max(first, given - context)
-        if kept is not None and kept.shape[1]:
-            yield self.decode_mel(kept[None])[0].T.cpu()[:, (given - first) * stride :]
+            kept = torch.cat([kept, piece], dim=1) if kept.numel() else piece
+            while begin + BLOCK + context <= kept.shape[1]:
+                yield mel(begin + BLOCK)
+                begin += BLOCK
+        while kept.numel() and begin < kept.shape[1]:
+            end = min(begin + BLOCK, kept.shape[1])
+            yield mel(end)
+            begin = end
 
 
 def vocoder_of(config: MelCodesConfig) -> MelVocoder:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from amtts_core.contract.codec import SpeechCodec
     from amtts_core.contract.reference_check import ReferenceCheck
     from amtts_core.contract.tokenizer import TextTokenizer
+    from amtts_core.contract.vocoder import MelFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,6 +346,36 @@ class KeepsFiles(Protocol):
             checkpoint: the folder.
             changed: settings of the network that the caller has replaced: what they name is not the checkpoint's.
         """
+        ...
+
+
+@runtime_checkable
+class PredictsMels(Protocol):
+    """A voice that predicts the mel of a recording whose text it knows."""
+
+    @property
+    def mel_format(self) -> MelFormat:
+        """Of the mels."""
+        ...
+
+    def predict_mel(self, tokens: Sequence[int], waveform: np.ndarray, *, speaker: str) -> np.ndarray:
+        """Natural-log mel (L, M) predicted for a waveform (T,), aligned with it.
+
+        Raises:
+            AmttsError: the recording is too short for its text.
+        """
+        ...
+
+
+@runtime_checkable
+class LearnsFromMels(Protocol):
+    """A vocoder in training: its batches may hold `mel`, predicted, in place of the recordings' own."""
+
+    takes_predicted_mels: ClassVar[Literal[True]]
+
+    @property
+    def mel_format(self) -> MelFormat:
+        """Of the mels that it reads."""
         ...
 
 

@@ -13,6 +13,7 @@ from amtts_core.codec.stored_codes import StoredCodes
 from amtts_core.contract.backend import Backend, Batch, Example
 from amtts_core.corpus.manifest import Utterance, read_manifest
 from amtts_core.data.features import FeatureSource, Recipe, build_store
+from amtts_core.data.predicted_mels import with_predicted_mels
 from amtts_core.data.prompts import Clips, HearsClips
 from amtts_core.errors import AmttsError, ManifestError
 from amtts_core.storage.feature_store import FeatureStore
@@ -90,6 +91,7 @@ def load_dataset(
     max_excluded: float = 0.0,
     select: Callable[[list[Utterance]], list[Utterance]] | None = None,
     codes: Path | None = None,
+    mels_from: Path | None = None,
     clips: int | None = None,
     jobs: int = 2,
     on_progress: Callable[[int], None] | None = None,
@@ -105,6 +107,7 @@ def load_dataset(
             fails.
         select: takes some of them; None takes all.
         codes: store of `amtts encode-codes` to read from in place of the audio.
+        mels_from: checkpoint whose predicted mels a vocoder learns from; None takes the recordings' own.
         clips: seed of which other clip an utterance hears, where the backend hears such; None hears none.
         jobs: threads.
         on_progress: called with 1 after each utterance, and once more where clips are heard.
@@ -126,8 +129,11 @@ def load_dataset(
     if codes:
         store = StoredCodes.open(codes, type(backend), backend.config, utterances)
     else:
+        own = Recipe.of(type(backend), backend.config)
+        if mels_from:
+            own = with_predicted_mels(own, backend, mels_from)
         store = build_store(
-            Recipe.of(type(backend), backend.config),
+            own,
             manifest,
             utterances,
             cache,

@@ -42,6 +42,7 @@ class Recipe:
         rate: of the waveforms, Hz.
         make: (T,) float32 in [-1, 1] -> features.
         rate_is_chosen: settings could give another rate, so recordings of a lower one are told.
+        more: further arrays that depend on the utterance's text as well.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Recipe:
     rate: Hertz
     make: Callable[[np.ndarray], Features]
     rate_is_chosen: bool = False
+    more: Callable[[Utterance, np.ndarray], dict[str, np.ndarray]] | None = None
 
     @classmethod
     def of(cls, backend: type[Backend], config: Any) -> Recipe:
@@ -144,7 +146,10 @@ def _all_features(
     def one(utterance: Utterance) -> Computed:
         try:
             waveform = load_utterance(utterance, manifest, recipe.rate)
-            return Computed(utterance.id, as_stored(recipe.make(waveform).arrays))
+            arrays = recipe.make(waveform).arrays
+            if recipe.more is not None:
+                arrays = arrays | recipe.more(utterance, waveform)
+            return Computed(utterance.id, as_stored(arrays))
         except AmttsError as fault:
             return Computed(utterance.id, {}, str(fault))
 

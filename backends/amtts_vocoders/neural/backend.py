@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amtts_core.audio.mel import LOG_FLOOR
 from amtts_core.audio.pcm import from_pcm16
 from amtts_core.checkpoints.checkpoint import loaded
 from amtts_core.contract.backend import (
@@ -23,6 +25,7 @@ from amtts_core.contract.backend import (
 )
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.vocoder import MelFormat
 from amtts_core.errors import AmttsError
 from amtts_vocoders.neural.config import PRESETS, VocoderConfig
 from amtts_vocoders.neural.features import UNITS_PER_HERTZ, vocoder_features
@@ -121,11 +124,14 @@ class VocoderBackend:
         return lengths["waveform"] // int(self.config.mel.hop)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """`waveform` (B, T) in [-1, 1], `lengths` (B,) samples, `pitch` (B, L) Hz, `voicing` (B, L), `frames` (B,)."""
+        """`waveform` (B, T) in [-1, 1], `lengths` (B,) samples, `pitch` (B, L) Hz, `voicing` (B, L), `frames` (B,).
+
+        With predicted mels also `mel` (B, L, M), natural log.
+        """
         waves = [from_pcm16(np.asarray(example.features["waveform"]).reshape(-1)) for example in examples]
         pitches = [example.features["pitch"].reshape(-1) / UNITS_PER_HERTZ for example in examples]
         voicings = [example.features["voicing"].reshape(-1) / 255 for example in examples]
-        return {
+        batch: Batch = {
             "ids": [example.id for example in examples],
             "waveform": _padded(waves),
             "lengths": torch.tensor([len(wave) for wave in waves]),
@@ -133,6 +139,21 @@ class VocoderBackend:
             "voicing": _padded(voicings),
             "frames": torch.tensor([len(pitch) for pitch in pitches]),
         }
+        if all("mel" in example.features for example in examples):
+            longest = int(batch["frames"].max())
+            mels = torch.full((len(examples), longest, self.config.mel.n_mels), math.log(LOG_FLOOR))
+            for row, example in enumerate(examples):
+                mel = torch.from_numpy(example.features["mel"])[:longest]
+                mels[row, : len(mel)] = mel
+            batch["mel"] = mels
+        return batch
+
+    takes_predicted_mels: ClassVar[Literal[True]] = True
+
+    @property
+    def mel_format(self) -> MelFormat:
+        """Of the mels that it reads."""
+        return self.config.mel.format
 
     def blocks(self) -> Sequence[nn.Module]:
         """ConvNeXt blocks."""

@@ -119,11 +119,10 @@ class VocoderLearner:
     def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
         """Yields the discriminators' loss on detached outputs, then, after their step, the generator's."""
         config, weights = self._config, self._config.loss
-        real, hertz, confidence = self._stretches(batch)
+        real, hertz, confidence, predicted = self._stretches(batch)
         voiced = (confidence > 0.5).float()
-        if "mel" in batch:
-            raise NotImplementedError
-        mel = log_mel(real, config.mel).mT
+        own = log_mel(real, config.mel).mT
+        mel = own if predicted is None else predicted
         share = config.predicted_pitch if self._network.training else 1.0
         given = torch.rand(len(real), device=real.device) >= share
         twice = weights.repulsion > 0
@@ -147,7 +146,7 @@ class VocoderLearner:
         terms["spectrum"] = spectral_energy_distance(
             real, made.first, made.second, windows=weights.windows, repulsion=weights.repulsion
         )
-        terms["mel"] = (log_mel(made.first, config.mel).mT - mel).abs().mean()
+        terms["mel"] = (log_mel(made.first, config.mel).mT - own).abs().mean()
         terms["pitch"] = pitch_loss(
             made.pitch.logits, self._network.speaker.pitch.target(hertz), made.pitch.voicing, confidence
         )
@@ -167,11 +166,15 @@ class VocoderLearner:
         hop, config = self._config.mel.hop, self._config
         length = int(batch["lengths"][0]) // hop * hop
         mel = log_mel(batch["waveform"][:1, :length], config.mel)
-        made = self._network.speaker(mel.mT)
+        given = batch["mel"][:1, : length // hop] if "mel" in batch else mel.mT
+        made = self._network.speaker(given)
         return {"mel/recorded": mel[0], "mel/vocoded": log_mel(made, config.mel)[0]}
 
-    def _stretches(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Samples (B, S), pitch (B, F) and confidence (B, F): random stretches in training, else from the middle."""
+    def _stretches(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Samples (B, S), pitch (B, F), confidence (B, F) and a predicted mel (B, F, M) or none.
+
+        Random stretches in training, else from the middle.
+        """
         training, hop = self._network.training, self._config.mel.hop
         waveform, frames = batch["waveform"], batch["frames"]
         size = self._config.segment * (1 if training else EVALUATED_SEGMENTS)
@@ -186,9 +189,13 @@ class VocoderLearner:
         samples = (starts * hop)[:, None] + torch.arange(size * hop, device=frames.device)
         cut = waveform.gather(1, samples.clamp(max=waveform.shape[1] - 1))
         cut = cut * inside.repeat_interleave(hop, dim=1)
+        mel: Tensor | None = batch.get("mel")
+        if mel is not None:
+            mel = mel.gather(1, last[..., None].expand(-1, -1, mel.shape[2]))
         if training and self._config.gain:
             level = (torch.rand(len(cut), 1, device=cut.device) * 2 - 1) * self._config.gain
             level = 10 ** (level / 20) / (cut.abs().amax(1, keepdim=True) * 10 ** (level / 20)).clamp(min=1.0)
             cut = cut * level
+            mel = None if mel is None else mel + level.log()[..., None]
         hertz = batch["pitch"].gather(1, last).clamp(min=self._config.pitch.low)
-        return cut, hertz, batch["voicing"].gather(1, last) * inside
+        return cut, hertz, batch["voicing"].gather(1, last) * inside, mel
