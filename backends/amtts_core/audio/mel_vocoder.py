@@ -73,7 +73,7 @@ class MelVocoder:
         """Takes the copy of a checkpoint's folder in place of where the weights once were, if there is one."""
         if self.has_weights and (checkpoint / FOLDER).is_dir():
             self._choice, self._opened = str(checkpoint / FOLDER), None
-        elif self.has_weights and not Path(self._choice).is_absolute() and (checkpoint / self._choice).exists():
+        elif (
+            self.has_weights and not Path(self._choice).is_absolute() and (checkpoint / self._choice).exists()
+        ):
             self._choice, self._opened = str(checkpoint / self._choice), None
-
-

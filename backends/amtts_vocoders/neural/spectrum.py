@@ -15,12 +15,12 @@ class _RealFFT(torch.autograd.Function):
     """`torch.fft.rfft` over the last axis whose gradient is an inverse real FFT, half the work of torch's own."""
 
     @staticmethod
-    def forward(context: Any, frames: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, frames: Tensor) -> Tensor:
         context.size = frames.shape[-1]
         return torch.fft.rfft(frames)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         doubled = gradient.clone()
         doubled[..., 1 : (context.size + 1) // 2] *= 0.5
         return torch.fft.irfft(doubled, n=context.size, norm="forward")
@@ -29,7 +29,7 @@ class _RealFFT(torch.autograd.Function):
 def real_fft(frames: Tensor) -> Tensor:
     """(..., N) -> complex (..., N / 2 + 1)."""
     if torch.is_grad_enabled() and frames.requires_grad:
-        spectrum: Tensor = _RealFFT.apply(frames)  # type: ignore[no-untyped-call]
+        spectrum: Tensor = _RealFFT.apply(frames)
         return spectrum
     return torch.fft.rfft(frames)
 

@@ -49,8 +49,8 @@ class Snake(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T)."""
-        alpha = self.alpha
-        beta = alpha if self.beta is None else self.beta
+        alpha: Tensor = self.alpha
+        beta: Tensor = alpha if self.beta is None else self.beta
         if self._logarithms:
             alpha, beta = alpha.exp(), beta.exp()
         wave = (hidden * alpha[:, None]).sin().square()
