@@ -74,7 +74,7 @@ class TrainingProgress(Callback):
                 )
         self._display.update(self._task, completed=report.step)
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
         self._line(f"step {step}: " + " ".join(f"{n} {v:.4f}" for n, v in metrics.items()))
 
     def epoch_ended(self, report: EpochReport) -> None:

@@ -8,7 +8,7 @@ import time
 import torch
 from support import SENTENCES, backend_of
 
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 
 RUNS = 5
 FRAMES_A_SYMBOL = 6.5

@@ -18,7 +18,7 @@ from torch import Tensor
 from amtts_chatterbox.t3.backend import ChatterboxT3Backend
 from amtts_core.config.run_config import RunConfig, resolve_config
 from amtts_core.config.yaml_files import read_config_file
-from amtts_core.contract.backend import Batch, Example
+from amtts_core.contract.types import Batch, Example
 from amtts_core.finetune.trainable import choose_parameters
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_core.training.blocks import prepare_blocks
@@ -46,7 +46,6 @@ def batch_of(backend: ChatterboxT3Backend, codes: int) -> Batch:
             id=str(row),
             tokens=random.integers(5, 60, TEXT).tolist(),
             features={"codes": random.integers(0, 6561, (CODES_PER_UTTERANCE, 1))},
-            speaker="",
         )
         for row in range(max(1, codes // CODES_PER_UTTERANCE))
     ]
@@ -57,7 +56,7 @@ def measured(name: str, layers: int, *, recompute: bool | None = None) -> tuple[
     """Bytes of weights, of what training adds to them, and of what a forward pass keeps."""
     config = config_of(name, layers, recompute=recompute)
     settings = config.model_config_of(ChatterboxT3Backend.spec)
-    backend = ChatterboxT3Backend.build(settings, tokenizer=train_tokenizer("fidel", []), speakers=())
+    backend = ChatterboxT3Backend(settings, tokenizer=train_tokenizer("fidel", []), speakers=())
     choose_parameters(backend, config.training, new_tokens=[5], pretrained=True)
     prepare_blocks(backend, config.training)
     weights = sum(p.numel() * 4 for p in backend.network.parameters())

@@ -25,7 +25,7 @@ def main() -> None:
             folder, utterances=UTTERANCES, seconds=SECONDS, sample_rate=backend.spec.sample_rate
         )
         dataset = load_dataset(backend, manifest, folder / "features")
-        backend.fit(dataset.statistics())
+        backend.initialize(dataset)
         learner = backend.learner()
         optimizers = {
             phase: build_optimizer(learner.parameters(phase), config.training.optim)

@@ -15,7 +15,7 @@ import torch
 from support import SENTENCES, backend_of
 from vits_published import published_step
 
-from amtts_core.contract.backend import Example, SynthesisRequest
+from amtts_core.contract.types import Example, SynthesisRequest
 from amtts_core.nn.discriminators import discriminator_loss
 from amtts_core.training.optim import build_optimizer
 from amtts_vits.config import DiscriminatorSettings
@@ -91,7 +91,7 @@ def training(preset: str, *, critics: bool = False) -> None:
     backend, config, tokenizer = backend_of("vits", preset)
     if critics:
         settings = backend.config.model_copy(update={"discriminator": DiscriminatorSettings()})
-        backend = type(backend).build(settings, tokenizer=tokenizer)
+        backend = type(backend)(settings, tokenizer=tokenizer)
         preset += " with the published discriminator (46.7 M)"
     random = np.random.default_rng(0)
     examples = []

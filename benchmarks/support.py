@@ -28,7 +28,7 @@ def backend_of(name: str, preset: str = "") -> tuple[Backend, RunConfig, TextTok
     """A fresh backend with the consonant + vowel tokenizer."""
     config, kind = resolve_config({"backend": name, "preset": preset} if preset else {"backend": name})
     tokenizer = train_tokenizer("fidel", SENTENCES)
-    return kind.build(config.model_config_of(kind.spec), tokenizer=tokenizer), config, tokenizer
+    return kind(config.model_config_of(kind.spec), tokenizer=tokenizer), config, tokenizer
 
 
 def write_corpus(folder: Path, *, utterances: int, seconds: float, sample_rate: int) -> Path:

@@ -21,7 +21,7 @@ MakePackage = Callable[..., Path]
 
 TOY_BACKEND = '''
 from pydantic import Field
-from amtts_core.contract.backend import BackendSpec
+from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.settings import Settings
 
 
@@ -32,7 +32,7 @@ class ToyConfig(Settings):
     dropout: float = Field(0.1, ge=0, lt=1, description="share of zeroed activations")
 
 
-class ToyBackend:
+class ToyBackend(Backend[ToyConfig]):
     """Declares itself and does nothing."""
 
     spec = BackendSpec(
@@ -47,6 +47,11 @@ class ToyBackend:
             "data": {"batch_frames": 11},
         },
     )
+
+    def build_network(self):
+        raise NotImplementedError
+
+    features = collate = learner = synthesize = build_network
 '''
 
 

@@ -18,11 +18,11 @@ def backends(json: Json = False) -> None:
         return out | {
             "ok": True,
             "summary": spec.summary,
-            "sample_rate": spec.sample_rate,
+            "sample_rate": spec.default_sample_rate(),
             "learns_from": spec.learns_from,
             "presets": list(spec.presets),
-            "tokenizers": list(spec.tokenizers),
-            "weights_licence": spec.weights_licence,
+            "tokenizers": list(spec.text.tokenizers) if spec.text else [],
+            "weights_license": spec.weights_license,
         }
 
     def cells(entry: BackendEntry) -> tuple[object, ...]:
@@ -30,7 +30,14 @@ def backends(json: Json = False) -> None:
             return (entry.name, "-", "-", "-", entry.distribution, f"cannot be used: {entry.problem}")
         spec = entry.spec
         presets = ", ".join(spec.presets)
-        return (entry.name, spec.learns_from, spec.sample_rate, presets, entry.distribution, spec.summary)
+        return (
+            entry.name,
+            spec.learns_from,
+            spec.default_sample_rate() or "the codec's",
+            presets,
+            entry.distribution,
+            spec.summary,
+        )
 
     entries = list_backends()
     console.result({"backends": [row(entry) for entry in entries]})

@@ -42,7 +42,7 @@ def synthesize(
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
     attention: Annotated[
         Path | None,
-        typer.Option("--attention", help="Folder for pictures of where the speech looks in its text (T3)."),
+        typer.Option("--attention", help="Folder for figures of where the speech looks in its text (T3)."),
     ] = None,
     vocoder: Annotated[
         str | None,
@@ -183,18 +183,18 @@ def _speak_all(
     )
 
 
-def _show(pictures: list[tuple[str, Tensor]], folder: Path) -> None:
+def _show(figures: list[tuple[str, Tensor]], folder: Path) -> None:
     """Writes one picture a stretch of speech: time to the right, text upwards."""
-    from amtts_core.training.pictures import save_picture
+    from amtts_core.training.figures import save_picture
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number, (said, picture) in enumerate(pictures, 1):
+        for number, (said, picture) in enumerate(figures, 1):
             path = folder / f"{number:04d}.png"
             save_picture(path, picture, scale=4)
             console.log(f"{path}: {said}")
     except OSError as error:
-        raise AmttsError(f"pictures cannot be written into {folder}: {error.strerror or error}") from None
+        raise AmttsError(f"figures cannot be written into {folder}: {error.strerror or error}") from None
 
 
 def _check_listener() -> None:

@@ -128,11 +128,11 @@ def _layout(backend: str) -> Layout:
     from amtts_core.contract.registry import get_backend
 
     spec = get_backend(backend).spec
-    if not spec.tokenizers:
+    if spec.text is None:
         raise AmttsError(
             f"backend '{backend}' learns without text and has no tokenizer", remedy="Leave --backend out"
         )
-    return spec.tokenizer_layout
+    return spec.text.layout
 
 
 def _write_encoded(

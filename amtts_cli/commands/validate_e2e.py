@@ -9,6 +9,7 @@ import typer
 
 from amtts_cli import console
 from amtts_cli.options import Assignments, ConfigFile, Json
+from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
@@ -133,7 +134,9 @@ def _fresh(
 
     from amtts_core.config.run_config import resolve_config
     from amtts_core.config.yaml_files import parse_assignments, read_config_file
+    from amtts_core.contract.speakers import SpeakerTable
     from amtts_core.corpus.corpus import corpus_normalizer, corpus_speakers
+    from amtts_core.finetune.speakers import speaker_table
     from amtts_core.preflight.end_to_end import Setup
     from amtts_core.tokenizers.factory import load_tokenizer
 
@@ -143,10 +146,11 @@ def _fresh(
     values = read_config_file(config) if config else {}
     resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
     torch.manual_seed(resolved.training.seed)
-    text = load_tokenizer(tokenizer or data / "tokenizer") if chosen.spec.tokenizers else None
+    text = load_tokenizer(tokenizer or data / "tokenizer") if chosen.spec.text else None
     settings = resolved.model_config_of(chosen.spec)
     speakers = corpus_speakers(manifest, bad_lines=[])  # the first check tells of bad lines
-    built = chosen.build(settings, tokenizer=text, speakers=speakers)
+    table = speaker_table(speakers, chosen.spec, SpeakerTable())
+    built = chosen(settings, tokenizer=text, speakers=table)
     return Setup(built, resolved, manifest, data / "features", corpus_normalizer(data), trained=False)
 
 
@@ -201,16 +205,35 @@ def _old_languages(
         raise typer.Exit(1)
 
 
+def _codec_checks(name: str, reference: Path) -> list[ReferenceCheck]:
+    from amtts_core.contract.codec_registry import get_codec
+
+    codec = get_codec(name)
+    if not codec.has_reference_checks:
+        raise AmttsError(f"codec '{name}' defines no reference bundle, so {reference} cannot be compared")
+    return codec.reference_checks(reference)
+
+
+def _backend_checks(name: str, reference: Path) -> list[ReferenceCheck]:
+    from amtts_core.contract.registry import get_backend
+
+    kind = get_backend(name)
+    declared = kind.spec.reference_checks
+    if declared is None:
+        raise AmttsError(f"backend '{name}' defines no reference bundle, so {reference} cannot be compared")
+    return declared.of(kind).reference_checks(reference)
+
+
 def _compare(backend: str, reference: Path) -> None:
-    from amtts_core.contract.codec_registry import codec_names, get_codec
-    from amtts_core.contract.registry import backend_names, get_backend
+    from amtts_core.contract.codec_registry import codec_names
+    from amtts_core.contract.registry import backend_names
 
     if not backend:
         raise AmttsError("--reference needs --backend NAME, the name of a backend or of a codec")
     if not reference.is_dir():
         raise AmttsError(f"reference bundle {reference} is not a folder")
     is_codec = backend in codec_names() and backend not in backend_names()
-    checks = (get_codec if is_codec else get_backend)(backend).reference_checks(reference)
+    checks = _codec_checks(backend, reference) if is_codec else _backend_checks(backend, reference)
     ok = all(check.ok for check in checks)
     rows = [{**check.__dict__, "ok": check.ok} for check in checks]
     console.result({"backend": backend, "ok": ok, "checks": rows})

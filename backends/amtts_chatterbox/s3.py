@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.contract.codec import SpeechCodec
 from amtts_core.errors import AmttsError
 from amtts_core.storage.torch_files import load_torch_file
 
@@ -30,8 +30,8 @@ SPEAKERS = ("speaker_emb", "t3_cond_speaker_emb", "speaker_embedding", "speaker"
 """Names that the caches of known tools use."""
 
 
-class S3Tokens:
-    """A `CachedCodec`: reads tokens, makes none. `weights` of `open` is the folder of the caches."""
+class S3Tokens(SpeechCodec):
+    """Reads tokens from a `CodeCache`, computes none. `weights` of `open` is the folder of the caches."""
 
     name = "s3"
     sample_rate = 16000
@@ -40,11 +40,12 @@ class S3Tokens:
     cardinality = CARDINALITY
     weights_hash = hashlib.sha256(b"speech_tokenizer_v2_25hz").hexdigest()
     """Of its published name: all releases share the tokenizer, and caches do not say which file made them."""
-    licence = "Apache-2.0 (S3 tokenizer), MIT (Chatterbox)"
+    license = "Apache-2.0 (S3 tokenizer), MIT (Chatterbox)"
     extras: ClassVar[Mapping[str, int]] = {"speaker": VECTOR}
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.cache = self
 
     @classmethod
     def open(cls, weights: Path, *, num_codebooks: int = 0) -> S3Tokens:
@@ -63,7 +64,7 @@ class S3Tokens:
         return cls(weights)
 
     def read(self, key: str, audio: Path) -> dict[str, np.ndarray]:
-        """`codes` (L, 1) uint16 and, where the file has one, `speaker` (1, 256) float32; see `CachedCodec.read`."""
+        """`codes` (L, 1) uint16 and, where the file has one, `speaker` (1, 256) float32; see `CodeCache.read`."""
         path = self._file(key, audio)
         values = _values(path)
         tokens = _named(values, TOKENS)
@@ -117,15 +118,6 @@ class S3Tokens:
     def to(self, device: torch.device | str) -> S3Tokens:
         """Has nothing to move; returns itself."""
         return self
-
-    @classmethod
-    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Refused: there is no network to compare.
-
-        Raises:
-            AmttsError: always.
-        """
-        raise AmttsError("codec 's3' only reads tokens; there is nothing to compare with a reference")
 
 
 def _values(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from amtts_core.contract.backend import Reduction
+from amtts_core.contract.learner import AllReduce
 
 
 class Lottery:
@@ -32,13 +32,13 @@ class Lottery:
         self._lots[book] = torch.where(better, lots, self._lots[book])
         self._candidates[book] = torch.where(better[:, None], picked, self._candidates[book])
 
-    def winners(self, entries: Tensor, reduction: Reduction) -> Tensor:
+    def winners(self, entries: Tensor, all_reduce: AllReduce) -> Tensor:
         """(n, D) vectors for the n entries that are True in (K, V); every process calls it and gets the same."""
         own = self._lots[entries]
         highest = own.clone()
-        reduction.maximum(highest)
+        all_reduce.maximum(highest)
         picked = torch.where((own == highest)[:, None], self._candidates[entries], 0.0)
-        reduction.sum(picked)
+        all_reduce.sum(picked)
         return picked
 
 

@@ -42,7 +42,7 @@ class ManifestError(AmttsError):
     """A manifest or ledger line that cannot be read; names file and line."""
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """`" (did you mean 'x'?)"` for the closest of `choices`, or an empty string."""
-    found = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+def nearest(name: str, choices: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """`" (did you mean 'x'?)"` for the closest of `choices`, or an empty string; `cutoff` 1 accepts only equal ones."""
+    found = difflib.get_close_matches(name, list(choices), n=1, cutoff=cutoff)
     return f" (did you mean '{found[0]}'?)" if found else ""

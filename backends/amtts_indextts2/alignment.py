@@ -21,7 +21,7 @@ def alignment_layer(trunk: Trunk) -> int:
 
 
 def text_log_shares(
-    trunk: Trunk, hidden: Tensor, text_begin: int, text_rows: Tensor, code_rows: int, *, head: int = 0
+    trunk: Trunk, hidden: Tensor, text_begin: int, text_tensors: Tensor, code_rows: int, *, head: int = 0
 ) -> Tensor:
     """What one head of the alignment layer looks at, with gradients.
 
@@ -29,7 +29,7 @@ def text_log_shares(
         trunk: the trunk.
         hidden: (B, L, D), what enters that layer; each item's rows stand together.
         text_begin: rows before the text, P.
-        text_rows: (B,) rows of each text with its marks; the codes follow.
+        text_tensors: (B,) rows of each text with its marks; the codes follow.
         code_rows: code rows S.
         head: which head.
 
@@ -46,8 +46,8 @@ def text_log_shares(
     order = torch.arange(hidden.shape[1], device=hidden.device)
     shares = scores.masked_fill(order > order[:, None], -torch.inf).log_softmax(-1)
     items = torch.arange(len(hidden), device=hidden.device)[:, None, None]
-    speaks = text_begin + text_rows[:, None, None] + torch.arange(code_rows, device=hidden.device)[:, None]
-    reads = text_begin + torch.arange(int(text_rows.max()), device=hidden.device)
+    speaks = text_begin + text_tensors[:, None, None] + torch.arange(code_rows, device=hidden.device)[:, None]
+    reads = text_begin + torch.arange(int(text_tensors.max()), device=hidden.device)
     return shares[items, speaks.clamp(max=len(order) - 1), reads.clamp(max=len(order) - 1)]
 
 

@@ -5,32 +5,37 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from amtts_core.checkpoints.checkpoint import loaded
 from amtts_core.contract.backend import (
+    Backend,
     BackendSpec,
-    Batch,
-    Example,
-    Features,
-    SynthesisRequest,
-    TextRows,
-    device_of,
-    required_tokenizer,
-    speaker_index,
+    TextInput,
+)
+from amtts_core.contract.capabilities import (
+    BatchStatistics,
+    Blocks,
+    BlocksReadOutside,
+    FineTuning,
+    ReferenceAudio,
+    ReferenceChecks,
+    SpeakerConditioning,
+    SpeechCodes,
+    SpeechScoring,
+    Streaming,
+    TextScoring,
+    VocoderChoice,
+    WeightConversion,
 )
 from amtts_core.contract.codec import CodecIdentity, SpeechCodec, code_vectors_of
+from amtts_core.contract.reference_audio import FeatureExtractor, PromptEncoder, PromptFeatures
 from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.contract.vocoder import choose_vocoder_of
-from amtts_core.data.features import Recipe
-from amtts_core.data.prompts import Clip, Condenser
+from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TextTensor, TrainingExamples
 from amtts_core.errors import AmttsError
-from amtts_core.finetune.init_weights import PublishedStart
 from amtts_core.nn.soft_code_targets import near_targets, start_rows
 from amtts_indextts2.alignment import alignment_layer
 from amtts_indextts2.codec import NAME, codec_of
@@ -39,31 +44,31 @@ from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
 from amtts_indextts2.speaking import Speaking
+from amtts_indextts2.start import IndexTTS2Format
 from amtts_indextts2.trunk import INITIAL_DEVIATION
 from amtts_indextts2.voices import (
     CONDITIONERS,
     adapted_to,
-    clip_recipe,
     condenser_of,
+    prompt_extractor,
     prompts_of,
 )
-from amtts_indextts2.weights import LICENCE
+from amtts_indextts2.weights import LICENSE
 
 logger = logging.getLogger(__name__)
 
 
-class IndexTTS2Backend:
+class IndexTTS2Backend(Backend[IndexTTS2Config]):
     """Autoregressive speech in a codec's codes; speakers from a learnt table, or from what is heard of other clips."""
 
-    spec: ClassVar[BackendSpec] = BackendSpec(
+    spec: ClassVar[BackendSpec[IndexTTS2Config]] = BackendSpec(
         name=NAME,
         summary="IndexTTS2's GPT over the codes of a speech codec (DAC, mel-codes)",
-        sample_rate=16000,
-        rate=lambda config: codec_of(config).sample_rate,
+        sample_rate=lambda config: codec_of(config).sample_rate,
         learns_from="codes",
-        tokenizer_layout="sentencepiece",
+        text=TextInput(layout="sentencepiece"),
         config=IndexTTS2Config,
-        adjustable=(
+        mutable_settings=(
             "dropout",
             "text_weight",
             "text_drop",
@@ -86,69 +91,51 @@ class IndexTTS2Backend:
                 "optim": {"learning_rate": 5e-4, "warmup_steps": 300, "weight_decay": 0.01},
             },
         },
-        lora_targets=(r"trunk\.blocks\.\d+\.(attention\.qkv|attention\.out|up|down)",),
-        speaker_rows=("speaker_table.weight", "voices.latents", "voices.emotion"),
-        conditioners=CONDITIONERS,
-        weights_licence=f"{LICENCE} when started from published weights; none from scratch",
+        speakers=SpeakerConditioning(tables=("speaker_table.weight", "voices.latents", "voices.emotion")),
+        speech_codes=SpeechCodes(),
+        reference_audio=ReferenceAudio(encoder_prefixes=CONDITIONERS),
+        streaming=Streaming(),
+        vocoder=VocoderChoice(),
+        blocks=Blocks(),
+        blocks_read_outside=BlocksReadOutside(),
+        batch_statistics=BatchStatistics(),
+        text_scoring=TextScoring(),
+        speech_scoring=SpeechScoring(term="codes"),
+        fine_tuning=FineTuning(
+            lora_targets=(r"trunk\.blocks\.\d+\.(attention\.qkv|attention\.out|up|down)",)
+        ),
+        weight_conversion=WeightConversion(),
+        published=IndexTTS2Format(),
+        reference_checks=ReferenceChecks(),
+        weights_license=f"{LICENSE} when started from published weights; none from scratch",
     )
-    speech_term = "codes"
-    """See `amtts_core.forgetting.old_speech`."""
+    network: IndexTTS2Gpt
+    code_deviation = INITIAL_DEVIATION
+    carried_encoders = False
+    """The encoders of clips came with the weights it starts from."""
 
-    def __init__(
-        self,
-        config: IndexTTS2Config,
-        tokenizer: TextTokenizer,
-        speakers: Sequence[str],
-        network: IndexTTS2Gpt,
-    ) -> None:
-        self.config = config
-        self.text_tokenizer = tokenizer
-        self.speakers = list(speakers)
-        self.network = network
-        self.code_deviation = INITIAL_DEVIATION
-        self.carried_encoders = False
-        """The encoders of clips came with the weights it starts from."""
-        self._fresh = True
-
-    @classmethod
-    def build(
-        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
-    ) -> IndexTTS2Backend:
-        """A fresh network; its text tables have one row per token of `tokenizer` and one more."""
-        tokenizer = required_tokenizer(tokenizer, backend=NAME)
+    def build_network(self) -> IndexTTS2Gpt:
+        """Its text tables have one row per token and one more."""
+        tokenizer, config = self.tokenizer, self.config
         marks = TextIds(tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_id)
-        network = IndexTTS2Gpt(config, marks, num_speakers=max(1, len(speakers)))
+        network = IndexTTS2Gpt(config, marks, num_speakers=max(1, self.speakers.num_embeddings))
         network.initialize()
         if config.conditioner_training == "frozen":
             for parameter in network.conditioners():
                 parameter.requires_grad_(False)
-        return cls(config, tokenizer, speakers, network)
+        return network
 
-    @classmethod
-    def load(
-        cls,
-        config: Any,
-        weights: Mapping[str, Tensor],
-        *,
-        tokenizer: TextTokenizer | None,
-        speakers: Sequence[str] = (),
-    ) -> IndexTTS2Backend:
-        """The network with `weights` loaded strictly."""
-        backend = loaded(cls.build(config, tokenizer=tokenizer, speakers=speakers), weights)
-        backend._fresh = False
-        return backend
-
-    def text_rows(self) -> tuple[TextRows, ...]:
+    def text_tensors(self) -> tuple[TextTensor, ...]:
         """Embedding, head and its bias; each has one row more than tokens."""
         return (
-            TextRows("text.embedding.weight", "embedding", extra=1),
-            TextRows("text.head.weight", "head", extra=1),
-            TextRows("text.head.bias", "bias", extra=1),
+            TextTensor("text.embedding.weight", "embedding", num_extra_rows=1),
+            TextTensor("text.head.weight", "head", num_extra_rows=1),
+            TextTensor("text.head.bias", "bias", num_extra_rows=1),
         )
 
     def choose_vocoder(self, choice: str) -> None:
         """Has the codec's mels spoken through another vocoder from now on."""
-        choose_vocoder_of(self.speech_codec(), choice)
+        self.speech_codec().choose_vocoder(choice)
 
     def speech_codec(self) -> SpeechCodec:
         """The codec of `config.codec`, where the network is.
@@ -156,7 +143,7 @@ class IndexTTS2Backend:
         Raises:
             AmttsError: it is not the one whose codes the network has learnt.
         """
-        codec = codec_of(self.config, device=str(device_of(self.network)))
+        codec = codec_of(self.config, device=str(self.device))
         learnt = bytes(self.network.codec_hash.tolist()).hex()
         if any(self.network.codec_hash.tolist()) and learnt != codec.weights_hash:
             raise AmttsError(
@@ -166,41 +153,37 @@ class IndexTTS2Backend:
             )
         return codec
 
-    @classmethod
-    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+    def features(self, waveform: np.ndarray) -> Features:
         """`codes`: (L, K) int32 of a waveform (T,)."""
-        codec = codec_of(config)
+        codec = codec_of(self.config)
         samples = waveform if len(waveform) else np.zeros(1, np.float32)
         codes = codec.encode(torch.from_numpy(np.ascontiguousarray(samples))[None])[0]
         return Features(arrays={"codes": codes.T.to(torch.int32).contiguous().cpu().numpy()})
 
-    @classmethod
-    def feature_key(cls, config: Any) -> str:
+    def feature_key(self) -> str:
         """The codec, its weights and its codebooks."""
-        codec = codec_of(config)
+        codec = codec_of(self.config)
         return f"{codec.name}:{codec.weights_hash}:{codec.num_codebooks}"
 
-    @classmethod
-    def clip_recipe(cls, config: Any) -> Recipe | None:
+    def prompt_extractor(self) -> FeatureExtractor | None:
         """`frames` (L, 1024) float32 of w2v-bert; nothing with a table of speakers."""
-        return clip_recipe(config)
+        return prompt_extractor(self.config)
 
-    def condenser(self) -> Condenser | None:
+    def prompt_encoder(self) -> PromptEncoder | None:
         """`latents` (N, D) and `emotion` (1, D) of a clip, where the encoders do not learn."""
         return condenser_of(self.network)
 
-    def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def convert_weights(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `voices.adapted_to`."""
         return adapted_to(self.config, weights)
 
-    def remember(self, clips: Iterable[tuple[str, Clip]]) -> None:
-        """Speakers sound like the mean of their clips where no clip is heard."""
-        self.network.voices.remember((speaker_index(name, self.speakers), clip) for name, clip in clips)
+    def set_speaker_embeddings(self, prompts: Iterable[tuple[int, PromptFeatures]]) -> None:
+        """Speakers sound like the mean of their recordings where no reference audio is given."""
+        self.network.voices.remember(prompts)
 
-    @classmethod
-    def codec_identity(cls, config: Any) -> CodecIdentity:
+    def codec_identity(self) -> CodecIdentity:
         """The codec of the settings, with the codebooks that the head reads."""
-        return CodecIdentity.of(codec_of(config))
+        return CodecIdentity.of(codec_of(self.config))
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """Text and codes have to fit the position tables."""
@@ -210,7 +193,7 @@ class IndexTTS2Backend:
             return f"{lengths['codes']} code frames are more than {self.config.most_frames}"
         return ""
 
-    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
+    def initialize(self, examples: TrainingExamples) -> None:
         """Remembers which codec's codes it learns; with `codec_start` new code rows begin as its entries."""
         config = self.config
         learns = config.conditioner_training == "trained"
@@ -221,7 +204,7 @@ class IndexTTS2Backend:
             )
         digest = bytes.fromhex(self.speech_codec().weights_hash)
         self.network.codec_hash.copy_(torch.tensor(list(digest), dtype=torch.uint8))
-        if not self.config.codec_start or not self._fresh:
+        if not self.config.codec_start:
             return
         books = zip(self.network.speech.book_tables(), code_vectors_of(codec_of(self.config)), strict=True)
         for (embedding, head), vectors in books:
@@ -243,14 +226,14 @@ class IndexTTS2Backend:
         return {
             "ids": [example.id for example in examples],
             "tokens": torch.nn.utils.rnn.pad_sequence(
-                tokens, batch_first=True, padding_value=self.text_tokenizer.pad_id
+                tokens, batch_first=True, padding_value=self.tokenizer.pad_id
             ),
             "token_lengths": torch.tensor([len(t) for t in tokens]),
             "frames": torch.tensor([len(c) for c in codes]),
             "inputs": rows.inputs,
             "targets": rows.targets,
             "row_lengths": rows.lengths,
-            "speakers": torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples]),
+            "speakers": torch.tensor([example.speaker for example in examples]),
             **prompts_of([e.prompt for e in examples]),
         }
 
@@ -258,7 +241,7 @@ class IndexTTS2Backend:
         """The trunk's blocks."""
         return list(self.network.trunk.blocks)
 
-    def read_blocks(self) -> Sequence[nn.Module]:
+    def blocks_read_outside(self) -> Sequence[nn.Module]:
         """The one whose attention the alignment's loss looks at."""
         number = alignment_layer(self.network.trunk)
         return self.blocks()[number : number + 1] if self.config.alignment_weight else []
@@ -274,7 +257,7 @@ class IndexTTS2Backend:
 
     def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
         """See `amtts_core.forgetting.old_text`; with the first speaker and no codes behind."""
-        network, device = self.network, device_of(self.network)
+        network, device = self.network, self.device
         text = torch.tensor([list(tokens)[: self.config.max_text_tokens]], dtype=torch.int64, device=device)
         lengths = torch.tensor([text.shape[1]], device=device)
         prefix = network.prefix(network.latents_of(torch.zeros(1, dtype=torch.int64, device=device)))
@@ -293,14 +276,7 @@ class IndexTTS2Backend:
         return self._speaking().stream(request)
 
     def _speaking(self) -> Speaking:
-        return Speaking(self.network, self.config, self.speakers, self.speech_codec())
-
-    @classmethod
-    def published_start(cls, path: Path) -> PublishedStart:
-        """Published GPT weights, such as `amtts extend-vocab` writes; see `start`."""
-        from amtts_indextts2.start import published_start
-
-        return published_start(path)
+        return Speaking(self.network, self.config, self.speech_codec())
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
@@ -308,7 +284,3 @@ class IndexTTS2Backend:
         from amtts_indextts2.reference import reference_checks
 
         return reference_checks(folder)
-
-    def export(self, folder: Path, *, format: str) -> None:
-        """No foreign format reads this network."""
-        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from amtts_core.contract.backend import Batch, PhaseLoss, Reduction
+from amtts_core.contract.learner import AllReduce
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.nn.soft_code_targets import noisy_codes
 from amtts_indextts2.alignment import alignment_layer, alignment_loss
 from amtts_indextts2.config import DelayedHeadConfig
@@ -146,14 +147,14 @@ class IndexTTS2Learner:
         for part in self._watching():
             part.begin_step()
 
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """They take in what they saw."""
         for part in self._watching():
-            part.end_step(reduction)
+            part.end_step(all_reduce)
 
     def _watching(self) -> list[Pace | VoiceTable]:
         return [part for part in self._network.children() if isinstance(part, Pace | VoiceTable)]
 
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         """None: codes are no picture."""
         return {}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amtts_core.contract.backend import Reduction
+from amtts_core.contract.learner import AllReduce
 from amtts_core.nn.forward_sum_loss import sine_rows
 from amtts_indextts2.codes import DelayedCodes, SemanticCodes
 from amtts_indextts2.config import EMOTION_SIZE, ConformerConfig, IndexTTS2Config, SemanticHeadConfig
@@ -107,9 +107,9 @@ class Pace(nn.Module):
         self._seen += torch.cat([means, means.new_ones(1)]).to(self._seen)
 
     @torch.no_grad()
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """Takes in the mean of the step's batches."""
-        reduction.sum(self._seen)
+        all_reduce.sum(self._seen)
         if bool(self._seen[5]):
             mean = self._seen[:5] / self._seen[5]
             self.sums.lerp_(mean, 1.0 if not bool(self.sums[0]) else self.FORGET)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from amtts_core.codec.streaming import decode_pieces, frames_of_piece
-from amtts_core.contract.backend import SynthesisRequest, device_of, speaker_index
 from amtts_core.contract.codec import SpeechCodec
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError
 from amtts_indextts2.codec import NAME
 from amtts_indextts2.config import IndexTTS2Config
@@ -38,13 +38,11 @@ class Speaking:
     Attributes:
         network: in evaluation mode.
         config: how it speaks.
-        speakers: names of its voices.
         codec: where the network is.
     """
 
     network: IndexTTS2Gpt
     config: IndexTTS2Config
-    speakers: Sequence[str]
     codec: SpeechCodec
 
     @torch.inference_mode()
@@ -74,8 +72,8 @@ class Speaking:
 
     def _prompt(self, request: SynthesisRequest, *, wanted: int = 0) -> Prompt:
         """A request with its length in frames: `wanted` closely, or about what its text usually lasts."""
-        device = device_of(self.network)
-        speaker = torch.tensor([speaker_index(request.speaker, self.speakers)], device=device)
+        device = next(self.network.parameters()).device
+        speaker = torch.tensor([request.speaker], device=device)
         if not request.tokens:
             raise AmttsError("there is no token to speak")
         shortest, longest = FIXED if wanted else FREE
@@ -103,7 +101,7 @@ class Speaking:
         return {
             "sampling": config.sampling,
             "position_skip": config.position_skip,
-            "int8": config.int8 and device_of(self.network).type == "cpu",
+            "int8": config.int8 and next(self.network.parameters()).device.type == "cpu",
             "dtype": torch.bfloat16 if config.bf16 else None,
             "draft": config.draft and drafting_pays(self.network),
         }

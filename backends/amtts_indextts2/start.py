@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from amtts_core.checkpoints.checkpoint import load_strict
+from amtts_core.contract.published import PublishedWeights
 from amtts_core.errors import CheckpointError
-from amtts_core.finetune.init_weights import PublishedStart
 from amtts_core.finetune.vocab.config_files import config_files, read_config
 from amtts_core.finetune.vocab.families import get_family
 from amtts_core.finetune.vocab.weights_file import find_weights
@@ -23,13 +23,11 @@ from amtts_indextts2.codec import codec_of
 from amtts_indextts2.config import SemanticHeadConfig
 from amtts_indextts2.text_probe import config_of_shapes
 from amtts_indextts2.w2v_bert import NO_STATISTICS
-from amtts_indextts2.weights import LICENCE, from_published, read_published
+from amtts_indextts2.weights import LICENSE, from_published, read_published
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from amtts_core.contract.backend import Backend
-    from amtts_indextts2.backend import IndexTTS2Backend
 
 logger = logging.getLogger(__name__)
 LEFT_BEHIND = ("conditioning_encoder.", "perceiver_encoder.", "emo", "speaker.", "emotion.")
@@ -40,33 +38,36 @@ STATISTICS = "wav2vec2bert_stats.pt"
 """Of w2v-bert's features, published beside the weights."""
 
 
-def published_start(path: Path) -> PublishedStart:
-    """See `amtts_core.finetune.init_weights.ReadsPublished`."""
-    file = find_weights(path, get_family("indextts2"))
-    published = read_published(file)
-    settings = read_config(config_files(file))
-    told = settings.get("gpt") or settings
-    try:
-        config, _ = config_of_shapes(published, heads=int(told.get("heads") or 0))
-    except KeyError as missing:
-        raise CheckpointError(f"weights {file} lack the tensor {missing}") from None
-    head = _published_head(config.head, told, file)
-    model = {
-        "model_dim": config.model_dim,
-        "layers": config.layers,
-        "heads": config.heads,
-        "max_text_tokens": config.max_text_tokens,
-        "max_mel_tokens": config.max_mel_tokens,
-        "num_latents": config.num_latents,
-        "conditioning": "table",
-        "speaker": config.speaker.model_dump(mode="json"),
-        "emotion": config.emotion.model_dump(mode="json"),
-    }
-    if (file.parent / STATISTICS).is_file():
-        model["voice_statistics"] = str(file.parent / STATISTICS)
-    return PublishedStart(
-        model=model, fill=lambda target: _fill(target, published, file, head, model), licence=LICENCE
-    )
+class IndexTTS2Format:
+    """Published GPT weights, such as `amtts extend-vocab` writes; see `PublishedFormat`."""
+
+    def open_weights(self, path: Path) -> PublishedWeights:
+        """The weights in a folder or file; speakers stay new."""
+        file = find_weights(path, get_family("indextts2"))
+        published = read_published(file)
+        settings = read_config(config_files(file))
+        told = settings.get("gpt") or settings
+        try:
+            config, _ = config_of_shapes(published, heads=int(told.get("heads") or 0))
+        except KeyError as missing:
+            raise CheckpointError(f"weights {file} lack the tensor {missing}") from None
+        head = _published_head(config.head, told, file)
+        model = {
+            "model_dim": config.model_dim,
+            "layers": config.layers,
+            "heads": config.heads,
+            "max_text_tokens": config.max_text_tokens,
+            "max_mel_tokens": config.max_mel_tokens,
+            "num_latents": config.num_latents,
+            "conditioning": "table",
+            "speaker": config.speaker.model_dump(mode="json"),
+            "emotion": config.emotion.model_dump(mode="json"),
+        }
+        if (file.parent / STATISTICS).is_file():
+            model["voice_statistics"] = str(file.parent / STATISTICS)
+        return PublishedWeights(
+            model=model, load_into=lambda target: _fill(target, published, file, head, model), license=LICENSE
+        )
 
 
 def _published_head(by_shape: object, told: Mapping[str, Any], file: Path) -> SemanticHeadConfig:
@@ -84,13 +85,12 @@ def _published_head(by_shape: object, told: Mapping[str, Any], file: Path) -> Se
 
 
 def _fill(
-    target: Backend,
+    backend: Any,
     published: Mapping[str, Tensor],
     file: Path,
     head: SemanticHeadConfig,
     sizes: Mapping[str, Any],
 ) -> tuple[str, ...]:
-    backend = cast("IndexTTS2Backend", target)
     for name in ("model_dim", "layers", "max_text_tokens"):
         if getattr(backend.config, name) != sizes[name]:
             raise CheckpointError(

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from amtts_core.audio.io import read_audio
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.contract.backend import Features, Reduction
-from amtts_core.data.features import Recipe
-from amtts_core.data.prompts import Clip, Condenser
+from amtts_core.contract.learner import AllReduce
+from amtts_core.contract.reference_audio import FeatureExtractor, PromptEncoder
+from amtts_core.contract.reference_audio import PromptFeatures as Clip
+from amtts_core.contract.types import Features
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_indextts2.codec import NAME
 from amtts_indextts2.config import IndexTTS2Config
@@ -57,12 +58,12 @@ def _listener(config: IndexTTS2Config) -> W2vBert:
     return open_w2v_bert(config.voice_model, config.voice_statistics, config.voice_layer)
 
 
-def clip_recipe(config: IndexTTS2Config) -> Recipe | None:
+def prompt_extractor(config: IndexTTS2Config) -> FeatureExtractor | None:
     """`frames` (T, 1024) float32 of a clip; None with a table of speakers."""
     if config.conditioning == "table":
         return None
     listener = _listener(config)
-    return Recipe(
+    return FeatureExtractor(
         f"{NAME}-voice", listener.key, RATE, lambda waveform: Features(arrays={"frames": listener(waveform)})
     )
 
@@ -99,7 +100,7 @@ def heard_voice(network: IndexTTS2Gpt, config: IndexTTS2Config) -> Tensor:
     return known[1].to(network.voices.latents.device)
 
 
-def condenser_of(network: IndexTTS2Gpt) -> Condenser | None:
+def condenser_of(network: IndexTTS2Gpt) -> PromptEncoder | None:
     """What the encoders make of a clip: `latents` (N, D) and `emotion` (1, D); None where they learn.
 
     Raises:
@@ -119,7 +120,7 @@ def condenser_of(network: IndexTTS2Gpt) -> Condenser | None:
         latents, emotion = network.hear(frames, torch.tensor([frames.shape[1]], device=device))
         return {"latents": latents[0].cpu().numpy(), "emotion": emotion.cpu().numpy()}
 
-    return Condenser(weights_fingerprint(own), make)
+    return PromptEncoder(weights_fingerprint(own), make)
 
 
 def adapted_to(config: IndexTTS2Config, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -198,10 +199,10 @@ class VoiceTable(nn.Module):
         self._met = self._met.to(rows.device, torch.float32).index_add(0, speakers, rows.float())
 
     @torch.no_grad()
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """Voices move towards the mean of the step's clips; a new one becomes it."""
         met = self._met.to(self.latents.device)
-        reduction.sum(met)
+        all_reduce.sum(met)
         heard = met[:, 0] > 0
         if bool(heard.any()):
             mean = met[heard, 1:] / met[heard, :1]

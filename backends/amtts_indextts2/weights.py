@@ -19,7 +19,7 @@ from amtts_core.storage.torch_files import load_torch_file, reading_safely
 from amtts_indextts2.conformer import sinusoids
 from amtts_indextts2.network import IndexTTS2Gpt
 
-LICENCE = "bilibili Model Use License (IndexTTS2)"
+LICENSE = "bilibili Model Use License (IndexTTS2)"
 WHAT = "IndexTTS2 weights"
 
 TOP = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,42 +13,41 @@ from torch import Tensor, nn
 from transformers import VitsModel
 
 from amtts_core.audio.pcm import to_pcm16
-from amtts_core.checkpoints.checkpoint import loaded
-from amtts_core.contract.backend import (
-    BackendSpec,
-    Batch,
-    Example,
-    Features,
-    SynthesisRequest,
-    TextRows,
-    required_tokenizer,
-    speaker_index,
+from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.contract.capabilities import (
+    Blocks,
+    Export,
+    FineTuning,
+    ReferenceChecks,
+    SpeakerConditioning,
+    SpeakerFolding,
+    Streaming,
 )
 from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.errors import AmttsError
-from amtts_core.finetune.init_weights import PublishedStart
+from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TextTensor, TrainingExamples
 from amtts_vits.batches import collate, with_blanks
-from amtts_vits.config import PRESETS, SAMPLE_RATE, VitsSettings
+from amtts_vits.config import PRESETS, VitsSettings
 from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak
 from amtts_vits.learner import VitsLearner
 from amtts_vits.network import VitsNetwork, separate_copy
+from amtts_vits.start import VitsFormat
+from amtts_vits.start_speakers import TABLE, folded
 from amtts_vits.weights import fold_norm
 
 NAME = "vits"
 EMBEDDING = "generator.text_encoder.embed_tokens.weight"
 
 
-class VitsBackend:
+class VitsBackend(Backend[VitsSettings]):
     """End to end; speaks in real time on one CPU core in its small size; starts from MMS-TTS or from scratch."""
 
-    spec: ClassVar[BackendSpec] = BackendSpec(
+    spec: ClassVar[BackendSpec[VitsSettings]] = BackendSpec(
         name=NAME,
         summary="text to waveform in one network (VITS); fine-tunes MMS-TTS and any Hugging Face VITS",
-        sample_rate=SAMPLE_RATE,
+        sample_rate=attrgetter("mel.sample_rate"),
         learns_from="waveform",
         config=VitsSettings,
-        adjustable=(
+        mutable_settings=(
             "hidden_dropout",
             "duration_predictor_dropout",
             "loss",
@@ -74,85 +73,57 @@ class VitsBackend:
                 },
             },
         },
-        lora_targets=(r"generator\.text_encoder\..*\.(q_proj|k_proj|v_proj|out_proj)",),
-        speaker_rows=("generator.embed_speaker.weight",),
-        speaker_layers=(".cond.", ".cond_layer."),
-        only_for_training=("discriminator.",),
-        rate=attrgetter("mel.sample_rate"),
-        without_start={"start": "", "start_discriminator": ""},
-        weights_licence="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",
+        speakers=SpeakerConditioning(
+            tables=("generator.embed_speaker.weight",), layers=(".cond.", ".cond_layer.")
+        ),
+        speaker_folding=SpeakerFolding(),
+        streaming=Streaming(),
+        blocks=Blocks(),
+        fine_tuning=FineTuning(
+            lora_targets=(r"generator\.text_encoder\..*\.(q_proj|k_proj|v_proj|out_proj)",),
+            training_only_prefixes=("discriminator.",),
+            init_weight_settings={"start": "", "start_discriminator": ""},
+        ),
+        published=VitsFormat(),
+        export=Export(formats=("hf", "onnx", "piper", "sherpa-onnx")),
+        reference_checks=ReferenceChecks(),
+        weights_license="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",
     )
 
-    def __init__(
-        self, config: VitsSettings, tokenizer: TextTokenizer, speakers: Sequence[str], network: VitsNetwork
-    ) -> None:
-        self.config = config
-        self.text_tokenizer = tokenizer
-        self.speakers = list(speakers)
-        self.network = network
-        self._folded: tuple[tuple[int, int, torch.device], VitsModel] | None = None
+    network: VitsNetwork
+    _folded: tuple[tuple[int, int, torch.device], VitsModel] | None = None
 
-    @classmethod
-    def build(
-        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
-    ) -> VitsBackend:
-        """A network with the weights that `config.start` names, or fresh ones."""
-        backend = cls._fresh(config, tokenizer=tokenizer, speakers=speakers)
-        if config.start:
-            from amtts_vits.start import start_generator
+    def build_network(self) -> VitsNetwork:
+        """Randomly initialized, as published."""
+        return VitsNetwork(
+            self.config, vocab_size=self.tokenizer.vocab_size, num_speakers=self.speakers.num_embeddings
+        )
 
-            start_generator(backend.network, config, backend.text_tokenizer)
-        if config.start_discriminator and backend.network.discriminator is not None:
-            from amtts_vits.start import start_discriminator
+    def initialize(self, examples: TrainingExamples) -> None:
+        """Loads the weights that `config.start` and `config.start_discriminator` name."""
+        from amtts_vits.start import start_discriminator, start_generator
 
-            start_discriminator(backend.network.discriminator, config.start_discriminator, config)
-        return backend
+        if self.config.start:
+            start_generator(self.network, self.config, self.tokenizer)
+        if self.config.start_discriminator and self.network.discriminator is not None:
+            start_discriminator(self.network.discriminator, self.config.start_discriminator, self.config)
 
-    @classmethod
-    def _fresh(
-        cls, config: VitsSettings, *, tokenizer: TextTokenizer | None, speakers: Sequence[str]
-    ) -> VitsBackend:
-        tokenizer = required_tokenizer(tokenizer, backend=NAME)
-        network = VitsNetwork(config, vocab_size=tokenizer.vocab_size, num_speakers=len(speakers))
-        return cls(config, tokenizer, speakers, network)
-
-    @classmethod
-    def load(
-        cls,
-        config: Any,
-        weights: Mapping[str, Tensor],
-        *,
-        tokenizer: TextTokenizer | None,
-        speakers: Sequence[str] = (),
-    ) -> VitsBackend:
-        """The network with `weights` loaded strictly."""
-        return loaded(cls._fresh(config, tokenizer=tokenizer, speakers=speakers), weights)
-
-    def text_rows(self) -> tuple[TextRows, ...]:
+    def text_tensors(self) -> tuple[TextTensor, ...]:
         """The text embedding; there is no head."""
-        return (TextRows(EMBEDDING, "embedding"),)
+        return (TextTensor(EMBEDDING, "embedding"),)
 
-    def speech_codec(self) -> None:
-        """None: it learns waveforms."""
-        return None
-
-    @classmethod
-    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+    def features(self, waveform: np.ndarray) -> Features:
         """`waveform`: 16-bit samples (T,). Spectrograms are made with the batch; storing them costs 4 x the space."""
         return Features(arrays={"waveform": to_pcm16(waveform)})
 
-    @classmethod
-    def feature_key(cls, config: Any) -> str:
+    def feature_key(self) -> str:
         """Of all settings only the rate changes the stored samples."""
-        return f"int16-{config.mel.sample_rate}"
+        return f"int16-{self.config.mel.sample_rate}"
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """The alignment gives every symbol and every blank a frame, so there must be enough of them."""
         needed, frames = 2 * num_tokens + 1, self.num_frames(lengths)
         return "" if frames >= needed else f"{frames} frames are too few for {needed} symbols and blanks"
-
-    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Nothing: waveforms are taken as they are."""
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Spectrogram frames."""
@@ -161,14 +132,23 @@ class VitsBackend:
     def collate(self, examples: Sequence[Example]) -> Batch:
         """See `batches.collate`; with several speakers also `speakers` (B,)."""
         batch = collate(examples, self.config)
-        if len(self.speakers) > 1:
-            batch["speakers"] = torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples])
+        if self.speakers.num_embeddings:
+            batch["speakers"] = torch.tensor([example.speaker for example in examples])
         return batch
 
     def blocks(self) -> Sequence[nn.Module]:
         """The wide parts of the generator."""
         model = self.network.generator  # not the critics: whether they learn differs within a step
         return [model.posterior_encoder.wavenet, *model.flow.flows, *model.decoder.resblocks]
+
+    def fold_speaker(self, weights: Mapping[str, Tensor], *, speaker: int | None) -> dict[str, Tensor]:
+        """What the embedding of a speaker adds goes into biases, so that speech is the same."""
+        prefix = "generator."
+        generator = {name.removeprefix(prefix): t for name, t in weights.items() if name.startswith(prefix)}
+        table = generator[TABLE].float()
+        single = folded(generator, table.mean(0) if speaker is None else table[speaker])
+        rest = {name: tensor for name, tensor in weights.items() if not name.startswith(prefix)}
+        return {f"{prefix}{name}": tensor for name, tensor in single.items()} | rest
 
     def learner(self) -> VitsLearner:
         """The training view."""
@@ -192,7 +172,7 @@ class VitsBackend:
             tokens=with_blanks(request.tokens),
             speed=request.speed,
             seed=request.seed,
-            speaker=speaker_index(request.speaker, self.speakers),
+            speaker=request.speaker,
             noise_scale=self.config.noise_scale,
             noise_scale_duration=self.config.noise_scale_duration,
         )
@@ -209,13 +189,6 @@ class VitsBackend:
         return self._folded[1]
 
     @classmethod
-    def published_start(cls, path: Path) -> PublishedStart:
-        """A Hugging Face VITS folder; see `start`."""
-        from amtts_vits.start import published_start
-
-        return published_start(path)
-
-    @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
         """Compares tensors, losses, gradients, optimiser steps and waveforms with a bundle."""
         from amtts_vits.reference import compare
@@ -226,8 +199,4 @@ class VitsBackend:
         """Writes the generator in a foreign format, and checks what was written by running it."""
         from amtts_vits.export import FORMATS
 
-        if format not in FORMATS:
-            raise AmttsError(
-                f"backend '{NAME}' cannot be exported as '{format}'; known formats: {', '.join(FORMATS)}"
-            )
-        FORMATS[format](self.network.generator, self.text_tokenizer, folder, self.speakers)
+        FORMATS[format](self.network.generator, self.tokenizer, folder, list(self.speakers.names))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from amtts_core.audio.pcm import from_pcm16
-from amtts_core.contract.backend import Batch, Example
+from amtts_core.contract.types import Batch, Example
 from amtts_vits.config import VitsSettings
 from amtts_vits.spectrogram import linear_spectrogram
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.nn.discriminators import discriminator_loss, frozen
 from amtts_vits.alignment import path_picture
 from amtts_vits.config import VitsSettings
@@ -59,7 +59,7 @@ class VitsLearner:
         yield PhaseLoss(phase="generator", total=total, terms={k: v.detach() for k, v in terms.items()})
 
     @torch.no_grad()
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         """Alignment, recorded and remade mel of the batch's first utterance, each (H, W), low rows first."""
         whole = recording_of(batch)
         symbols, frames = int(whole.token_lengths[0]), int(whole.frame_lengths[0])

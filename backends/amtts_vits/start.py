@@ -17,9 +17,9 @@ from torch import Tensor
 from transformers import VitsConfig
 
 from amtts_core.checkpoints.checkpoint import load_strict
+from amtts_core.contract.published import PublishedWeights
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import CheckpointError
-from amtts_core.finetune.init_weights import PublishedStart
 from amtts_vits.config import VitsSettings
 from amtts_vits.discriminator import Discriminator
 from amtts_vits.network import SIZES, VitsNetwork, model_config
@@ -34,7 +34,7 @@ from amtts_vits.weights import (
 
 logger = logging.getLogger(__name__)
 
-LICENCE = "that of the weights it started from; MMS-TTS (facebook/mms-tts-*): CC-BY-NC 4.0"
+LICENSE = "that of the weights it started from; MMS-TTS (facebook/mms-tts-*): CC-BY-NC 4.0"
 VOCODER = ("decoder.", "posterior_encoder.", "flow.")
 """What knows sound and no text; starts a voice of another language or script."""
 EMBEDDING = "text_encoder.embed_tokens.weight"
@@ -52,17 +52,20 @@ _FIXED = (
 """What every published checkpoint has alike, so that no setting is needed for it."""
 
 
-def published_start(path: Path) -> PublishedStart:
-    """See `amtts_core.finetune.init_weights.ReadsPublished`: the settings that fit, `model.start` among them."""
-    theirs = _config(path)
-    mel = VitsSettings().mel.model_dump(mode="json")
-    mel |= {"n_fft": 2 * (theirs.spectrogram_bins - 1), "hop": math.prod(theirs.upsample_rates)}
-    mel |= {"sample_rate": theirs.sampling_rate, "fmax": theirs.sampling_rate / 2}
-    model: dict[str, Any] = {"start": str(path), "mel": mel}
-    model |= {name: _plain(getattr(theirs, name)) for name in SIZES}
-    if theirs.num_speakers > 1:
-        model["speaker_embedding_size"] = theirs.speaker_embedding_size
-    return PublishedStart(model=model, fill=None, licence=LICENCE)
+class VitsFormat:
+    """Hugging Face VITS folders (MMS-TTS) and hub ids; see `PublishedFormat`."""
+
+    def open_weights(self, path: Path) -> PublishedWeights:
+        """The settings that fit the weights, `model.start` among them: `Backend.initialize` loads what it names."""
+        theirs = _config(path)
+        mel = VitsSettings().mel.model_dump(mode="json")
+        mel |= {"n_fft": 2 * (theirs.spectrogram_bins - 1), "hop": math.prod(theirs.upsample_rates)}
+        mel |= {"sample_rate": theirs.sampling_rate, "fmax": theirs.sampling_rate / 2}
+        model: dict[str, Any] = {"start": str(path), "mel": mel}
+        model |= {name: _plain(getattr(theirs, name)) for name in SIZES}
+        if theirs.num_speakers > 1:
+            model["speaker_embedding_size"] = theirs.speaker_embedding_size
+        return PublishedWeights(model=model, load_into=lambda backend: (), license=LICENSE)
 
 
 def start_generator(network: VitsNetwork, settings: VitsSettings, tokenizer: TextTokenizer) -> None:

@@ -37,10 +37,10 @@ def fit_speakers(found: Mapping[str, Tensor], speakers: int, folder: Path) -> di
         )
         return {**found, TABLE: torch.stack(rows)}
     logger.warning("%s has %d speakers, the voice one: it starts as speaker 0 of them", folder, len(table))
-    return _folded(found, table[0].float())
+    return folded(found, table[0].float())
 
 
-def _folded(found: dict[str, Tensor], speaker: Tensor) -> dict[str, Tensor]:
+def folded(found: Mapping[str, Tensor], speaker: Tensor) -> dict[str, Tensor]:
     """Without the speaker layers, their output for `speaker` (S,) in the biases of the layers that it was added to."""
     out = {name: tensor for name, tensor in found.items() if name != TABLE}
     for part, layer in _CONDITIONED.items():

@@ -20,7 +20,7 @@ class GriffinLim:
 
     name = "griffin-lim"
     needs_weights = False
-    licence = "no weights"
+    license = "no weights"
 
     def __init__(self, mel: MelFormat, *, iterations: int = ITERATIONS) -> None:
         self.mel = mel

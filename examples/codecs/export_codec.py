@@ -25,7 +25,7 @@ def main(run: Path, out: Path) -> None:
         if not torch.isfinite(tensor.float()).all():
             sys.exit(f"tensor {name} does not fit half precision")
     info = checkpoint.info.model_copy(
-        update={"base_weights_licence": "Apache-2.0; trained on the synthetic corpus of examples/corpus"}
+        update={"base_weights_license": "Apache-2.0; trained on the synthetic corpus of examples/corpus"}
     )
     write_checkpoint(out, info, weights, tokenizer=None)
     print(f"{out}: step {info.step}, {sum(t.numel() for t in weights.values()) / 1e6:.2f} M numbers")

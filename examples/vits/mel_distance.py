@@ -17,8 +17,9 @@ import torch
 
 from amtts_core.audio.mel import MelConfig
 from amtts_core.checkpoints.checkpoint import Checkpoint, read_checkpoint
-from amtts_core.contract.backend import Backend, SynthesisRequest
+from amtts_core.contract.backend import Backend
 from amtts_core.contract.registry import get_backend
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.data.dataset import load_dataset
 from amtts_vits.spectrogram import log_mel
 
@@ -45,7 +46,7 @@ def untrained(checkpoint: Checkpoint) -> Backend:
     torch.manual_seed(1234)
     kind = get_backend(checkpoint.info.backend)
     settings = kind.spec.config.model_validate(checkpoint.info.backend_config)
-    backend = kind.build(settings, tokenizer=checkpoint.tokenizer(), speakers=checkpoint.info.speakers)
+    backend = kind(settings, tokenizer=checkpoint.tokenizer(), speakers=checkpoint.info.speakers)
     backend.network.eval()
     return backend
 

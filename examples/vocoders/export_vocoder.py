@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--license", default="", help="of the weights, kept in the checkpoint")
     options = parser.parse_args()
     checkpoint = read_checkpoint(options.run)
-    checkpoint.info.base_weights_licence = options.license
+    checkpoint.info.base_weights_license = options.license
     save_slim(checkpoint, options.out, dtype=torch.float16)
     size = (options.out / "model.safetensors").stat().st_size
     print(f"{options.out}: step {checkpoint.info.step}, {size / 1e6:.2f} MB")

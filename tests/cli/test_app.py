@@ -225,11 +225,13 @@ def test_backends_lists_ours_theirs_and_the_broken(amtts, make_package, flag: li
         backends={"theirs": "their_plugin:Backend", "broken": "their_broken_plugin:Backend"},
         modules={
             "their_plugin": (
-                "from pydantic import BaseModel\n"
-                "from amtts_core.contract.backend import BackendSpec\n"
-                "class Backend:\n"
+                "from amtts_core.settings import Settings\n"
+                "from amtts_core.contract.backend import Backend as Base, BackendSpec\n"
+                "class Backend(Base):\n"
                 "    spec = BackendSpec(name='theirs', summary='[x] theirs', sample_rate=8000,\n"
-                "                       learns_from='mel', config=BaseModel, presets={'only': {}})\n"
+                "                       learns_from='mel', config=Settings, presets={'only': {}})\n"
+                "    def build_network(self): ...\n"
+                "    features = collate = learner = synthesize = build_network\n"
             ),
             "their_broken_plugin": "raise ImportError('libnothing.so.1: cannot open shared object file')\n",
         },

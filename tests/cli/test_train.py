@@ -217,7 +217,7 @@ def test_another_preset_or_backend_or_network_on_resume(corpus: Path, tmp_path: 
 
 def test_a_loss_that_is_not_finite(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from amtts_chatterbox.mel.learner import ChatterboxMelLearner
-    from amtts_core.contract.backend import PhaseLoss
+    from amtts_core.contract.types import PhaseLoss
 
     plain = ChatterboxMelLearner.losses
 

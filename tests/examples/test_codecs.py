@@ -1,4 +1,4 @@
-"""The codecs that come along: speech goes in and the same speech comes out, under a licence of its own."""
+"""The codecs that come along: speech goes in and the same speech comes out, under a license of its own."""
 
 from __future__ import annotations
 

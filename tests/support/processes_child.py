@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from amtts_core.contract.backend import Batch
+from amtts_core.contract.types import Batch
 from amtts_core.training.distributed.processes import Processes
 from amtts_core.training.step import StepResult, StepRunner
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from tiny_voice import fidel_tokenizer
 from torch import Tensor
 
 from amtts_chatterbox.t3.backend import ChatterboxT3Backend
 from amtts_chatterbox.t3.config import PRESETS, T3Config
+from amtts_core.contract.codec import SpeechCodec
 
 CODES = 24
 
 
-class ToneCodec:
+class ToneCodec(SpeechCodec):
     """16 kHz, 25 frames a second: the code is the band of the strongest frequency; decoding plays its tone."""
 
-    name, licence, weights_hash = "tones", "", "0" * 64
+    name, license, weights_hash = "tones", "", "0" * 64
     sample_rate, frame_rate, num_codebooks, cardinality = 16000, 25.0, 1, CODES
     _hop = 640
+
+    @classmethod
+    def open(cls, weights: Path, *, num_codebooks: int = 0) -> ToneCodec:
+        return cls()
 
     def num_frames(self, num_samples: int) -> int:
         return -(-num_samples // self._hop)
@@ -44,4 +51,4 @@ def config(**changes: object) -> T3Config:
 
 def build(speakers: tuple[str, ...] = (), **changes: object) -> ChatterboxT3Backend:
     torch.manual_seed(7)
-    return ChatterboxT3Backend.build(config(**changes), tokenizer=fidel_tokenizer(), speakers=speakers)
+    return ChatterboxT3Backend(config(**changes), tokenizer=fidel_tokenizer(), speakers=speakers)

@@ -24,7 +24,7 @@ def tiny_vocoder(folder: Path, **changes: Any) -> Path:
     """Writes the checkpoint; `changes` are settings."""
     config = VocoderConfig.model_validate({**SIZES, **changes})
     torch.manual_seed(0)
-    network = VocoderBackend.build(config).network
+    network = VocoderBackend(config).network
     info = CheckpointInfo(
         backend="vocoder",
         backend_config=config.model_dump(mode="json"),

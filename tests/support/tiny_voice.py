@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import soundfile
 
 from amtts_core.config.run_config import RunConfig, resolve_config
-from amtts_core.contract.backend import Backend, Example
+from amtts_core.contract.backend import Backend
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.types import Example
 from amtts_core.corpus.manifest import Utterance
 from amtts_core.run.run import TrainingResult, train
 from amtts_core.settings import merged
@@ -132,8 +134,8 @@ def tiny_backend(name: str, *, speakers: Sequence[str] = ()) -> Backend:
 
     torch.manual_seed(7)
     config, kind = tiny_config(name)
-    tokenizer = fidel_tokenizer() if kind.spec.tokenizers else None
-    return kind.build(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=speakers)
+    tokenizer = fidel_tokenizer() if kind.spec.text else None
+    return kind(config.model_config_of(kind.spec), tokenizer=tokenizer, speakers=speakers)
 
 
 def train_tiny(
@@ -170,13 +172,13 @@ def tiny_examples(
     out = []
     for number in range(count):
         text = tiny_text(random, letters[number] if letters else int(random.integers(5, 10)))
-        wave = tiny_speech(text, random, rate=backend.spec.sample_rate)
+        wave = tiny_speech(text, random, rate=backend.sample_rate)
         tokenizer = backend.text_tokenizer
         out.append(
             Example(
                 id=f"e{number}",
                 tokens=tokenizer.encode(text) if tokenizer else [],
-                features=dict(backend.features(backend.config, wave).arrays),
+                features=dict(backend.features(wave).arrays),
             )
         )
     return out
@@ -184,12 +186,31 @@ def tiny_examples(
 
 def fit_statistics(backend: Backend, examples: Sequence[Example]) -> None:
     """Gives a fresh backend the statistics of these examples, as training does."""
-    statistics: dict[str, np.ndarray] = {}
-    for name in examples[0].features:
-        rows = np.concatenate([e.features[name].reshape(len(e.features[name]), -1) for e in examples])
-        statistics[f"{name}_mean"] = rows.mean(0).astype(np.float32)
-        statistics[f"{name}_std"] = rows.std(0).clip(1e-4).astype(np.float32)
-    backend.fit(statistics)
+    backend.initialize(ExampleList(list(examples)))
+
+
+@dataclass(frozen=True)
+class ExampleList:
+    """Examples as `TrainingExamples`."""
+
+    examples: list[Example]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def example(self, index: int) -> Example:
+        """One of them."""
+        return self.examples[index]
+
+    def statistics(self) -> dict[str, np.ndarray]:
+        """Mean and standard deviation of every feature."""
+        found: dict[str, np.ndarray] = {}
+        for name in self.examples[0].features:
+            arrays = [example.features[name] for example in self.examples]
+            rows = np.concatenate([array.reshape(len(array), -1) for array in arrays])
+            found[f"{name}_mean"] = rows.mean(0).astype(np.float32)
+            found[f"{name}_std"] = rows.std(0).clip(1e-4).astype(np.float32)
+        return found
 
 
 def overfit(backend: Backend, examples: Sequence[Example], steps: int, *, rate: float = 3e-3) -> list[float]:
@@ -204,7 +225,7 @@ def overfit(backend: Backend, examples: Sequence[Example], steps: int, *, rate: 
     batch, history = backend.collate(examples), []
     backend.network.train()
     for _ in range(steps):
-        with statistics_of(learner):
+        with statistics_of(learner, backend.spec):
             for loss in learner.losses(batch):
                 optimizers[loss.phase].zero_grad(set_to_none=True)
                 loss.total.backward(inputs=learner.parameters(loss.phase))

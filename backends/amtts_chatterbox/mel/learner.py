@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from amtts_chatterbox.mel.config import ChatterboxMelConfig
 from amtts_chatterbox.mel.network import ChatterboxMel
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 
 PHASE = "main"
 
@@ -48,7 +48,7 @@ class ChatterboxMelLearner:
         yield PhaseLoss(phase=PHASE, total=total, terms={k: v.detach() for k, v in terms.items()})
 
     @torch.no_grad()
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         """Target mel, predicted mel and alignment of the batch's first utterance, each (H, W), low rows first."""
         symbols, frames = int(batch["token_lengths"][0]), int(batch["mel_lengths"][0])
         target = self._network.normalize(batch["mel"][:1, :frames])

@@ -78,7 +78,7 @@ class ChatterboxMel(nn.Module):
     Args:
         config: sizes.
         num_tokens: rows of the text embedding.
-        num_speakers: rows of the speaker table; 0 or 1 builds none.
+        num_speakers: rows of the speaker table; 0 builds none.
     """
 
     mel_mean: Tensor
@@ -89,7 +89,7 @@ class ChatterboxMel(nn.Module):
         hidden, channels = config.hidden, config.mel.n_mels
         shared: dict[str, Any] = {"expansion": config.expansion, "dropout": config.dropout}
         self.text_embedding = nn.Embedding(num_tokens, hidden)
-        self.speaker_embedding = nn.Embedding(num_speakers, hidden) if num_speakers > 1 else None
+        self.speaker_embedding = nn.Embedding(num_speakers, hidden) if num_speakers else None
         self.position_scale = nn.Parameter(torch.tensor(0.1))
         self.encoder = ConvStack(
             hidden,

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,32 +24,38 @@ from amtts_chatterbox.t3.generate import Utterance, Voice, speak, stream
 from amtts_chatterbox.t3.learner import T3Learner, padded_ids
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.reference import reference_checks
-from amtts_chatterbox.t3.start import published_start
+from amtts_chatterbox.t3.start import T3Format
 from amtts_chatterbox.t3.trunk import INITIAL_DEVIATION
 from amtts_chatterbox.t3.voice_encoder import VoiceEncoder, load_voice_encoder
-from amtts_chatterbox.t3.weights import LICENCE
+from amtts_chatterbox.t3.weights import LICENSE
 from amtts_core.audio.io import resample
 from amtts_core.audio.stretch import stretch
-from amtts_core.checkpoints.checkpoint import loaded
-from amtts_core.codec.streaming import LocalDecoder, StreamingDecoder, decode_pieces, frames_of_piece
+from amtts_core.codec.streaming import decode_pieces, frames_of_piece
 from amtts_core.contract.backend import (
+    Backend,
     BackendSpec,
-    Batch,
-    Example,
-    Features,
-    SynthesisRequest,
-    TextRows,
-    device_of,
-    required_tokenizer,
-    speaker_index,
+    TextInput,
+)
+from amtts_core.contract.capabilities import (
+    BatchStatistics,
+    Blocks,
+    BlocksReadOutside,
+    Export,
+    FineTuning,
+    ReferenceChecks,
+    SpeakerConditioning,
+    SpeechCodes,
+    SpeechScoring,
+    Streaming,
+    TextAttention,
+    TextScoring,
+    VocoderChoice,
 )
 from amtts_core.contract.codec import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.contract.codec_registry import open_codec
 from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.contract.vocoder import choose_vocoder_of
+from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TextTensor, TrainingExamples
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.finetune.init_weights import PublishedStart
 from amtts_core.nn.soft_code_targets import near_targets, start_rows
 
 NAME = "chatterbox"
@@ -58,17 +64,17 @@ PACE_SLACK = 1.1
 """How far speech may leave the codes per token that training saw, as a factor both ways."""
 
 
-class ChatterboxT3Backend:
+class ChatterboxT3Backend(Backend[T3Config]):
     """A Llama over speech codes; reads the published T3 weights."""
 
-    spec: ClassVar[BackendSpec] = BackendSpec(
+    spec: ClassVar[BackendSpec[T3Config]] = BackendSpec(
         name=NAME,
         summary="T3: a Llama from text to speech codes; reads and writes the published weights",
         sample_rate=SAMPLE_RATE,
         learns_from="codes",
-        tokenizer_layout="hf-json",
+        text=TextInput(layout="hf-json"),
         config=T3Config,
-        adjustable=(
+        mutable_settings=(
             "text_weight",
             "text_dropout",
             "voice_dropout",
@@ -83,60 +89,47 @@ class ChatterboxT3Backend:
             "data": {"batch_frames": 4000},
             "training": {"optim": {"learning_rate": 3e-4, "betas": (0.9, 0.95), "weight_decay": 0.05}},
         },
-        lora_targets=("attention.qkv", "attention.out", "feed.gate_up", "feed.down"),
-        speaker_rows=("voices.vectors", "voices.prompts", "voices.prompt_lengths"),
-        weights_licence=LICENCE,
+        speakers=SpeakerConditioning(tables=("voices.vectors", "voices.prompts", "voices.prompt_lengths")),
+        speech_codes=SpeechCodes(),
+        streaming=Streaming(),
+        vocoder=VocoderChoice(),
+        attention=TextAttention(),
+        blocks=Blocks(),
+        blocks_read_outside=BlocksReadOutside(),
+        batch_statistics=BatchStatistics(),
+        text_scoring=TextScoring(),
+        speech_scoring=SpeechScoring(term="speech"),
+        fine_tuning=FineTuning(lora_targets=("attention.qkv", "attention.out", "feed.gate_up", "feed.down")),
+        published=T3Format(),
+        export=Export(formats=("chatterbox",)),
+        reference_checks=ReferenceChecks(),
+        weights_license=LICENSE,
     )
-    speech_term = "speech"
-    """See `amtts_core.forgetting.old_speech`."""
+    network: T3
 
-    def __init__(
-        self, config: T3Config, tokenizer: TextTokenizer, speakers: Sequence[str], network: T3
-    ) -> None:
-        self.config = config
-        self.text_tokenizer = tokenizer
-        self.speakers = list(speakers)
-        self.network = network
-        self._fresh = True
+    def build_network(self) -> T3:
+        """Text embedding and head have one row per token."""
+        return T3(
+            self.config,
+            num_text_tokens=self.tokenizer.vocab_size,
+            num_voices=max(1, self.speakers.num_embeddings),
+        )
 
-    @classmethod
-    def build(
-        cls, config: Any, *, tokenizer: TextTokenizer | None, speakers: Sequence[str] = ()
-    ) -> ChatterboxT3Backend:
-        """A fresh network; text embedding and head have one row per token of `tokenizer`."""
-        tokenizer = required_tokenizer(tokenizer, backend=NAME)
-        network = T3(config, num_text_tokens=tokenizer.vocab_size, num_voices=max(1, len(speakers)))
-        return cls(config, tokenizer, speakers, network)
-
-    @classmethod
-    def load(
-        cls,
-        config: Any,
-        weights: Mapping[str, Tensor],
-        *,
-        tokenizer: TextTokenizer | None,
-        speakers: Sequence[str] = (),
-    ) -> ChatterboxT3Backend:
-        """The network with `weights` loaded strictly."""
-        backend = loaded(cls.build(config, tokenizer=tokenizer, speakers=speakers), weights)
-        backend._fresh = False
-        return backend
-
-    def text_rows(self) -> tuple[TextRows, ...]:
+    def text_tensors(self) -> tuple[TextTensor, ...]:
         """Embedding and head; neither has a bias."""
-        return TextRows("text_embedding.weight", "embedding"), TextRows("text_head.weight", "head")
+        return TextTensor("text_embedding.weight", "embedding"), TextTensor("text_head.weight", "head")
 
     def choose_vocoder(self, choice: str) -> None:
         """Has the codec's mels spoken through another vocoder from now on."""
-        choose_vocoder_of(self.speech_codec(), choice)
+        self.speech_codec().choose_vocoder(choice)
 
     def speech_codec(self) -> SpeechCodec:
         """The codec that the settings name."""
         return codec_of(self.config)
 
-    @classmethod
-    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+    def features(self, waveform: np.ndarray) -> Features:
         """`codes` (L,) int32, and with a voice encoder `speaker` (1, E) float32."""
+        config = self.config
         codec = codec_of(config)
         samples = resample(waveform, SAMPLE_RATE, codec.sample_rate)
         codes = codec.encode(torch.from_numpy(np.ascontiguousarray(samples))[None])[0, 0]
@@ -146,14 +139,14 @@ class ChatterboxT3Backend:
             arrays["speaker"] = _encoder(config.voice_encoder).embed(heard)[None].cpu().numpy()
         return Features(arrays=arrays)
 
-    @classmethod
-    def feature_key(cls, config: Any) -> str:
+    def feature_key(self) -> str:
         """Which codec and which voice encoder.
 
         Raises:
             CheckpointError: the voice encoder cannot be read, or its vectors have another size.
         """
-        codec = cls.codec_identity(config).as_dict()
+        config = self.config
+        codec = self.codec_identity().as_dict()
         if not config.voice_encoder:
             return f"{codec} "
         made = len(_encoder(config.voice_encoder).state_dict()["proj.weight"])
@@ -166,10 +159,9 @@ class ChatterboxT3Backend:
         with Path(config.voice_encoder).open("rb") as handle:
             return f"{codec} {hashlib.file_digest(handle, 'sha256').hexdigest()}"
 
-    @classmethod
-    def codec_identity(cls, config: Any) -> CodecIdentity:
+    def codec_identity(self) -> CodecIdentity:
         """The codec of the settings."""
-        return CodecIdentity.of(codec_of(config))
+        return CodecIdentity.of(codec_of(self.config))
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """Both position tables have an end."""
@@ -182,9 +174,9 @@ class ChatterboxT3Backend:
             )
         return "" if lengths["codes"] else "no speech code"
 
-    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Codes have no mean; with `codec_start` a new network's speech rows begin as the codec's entries."""
-        if not self.config.codec_start or not self._fresh:
+    def initialize(self, examples: TrainingExamples) -> None:
+        """With `codec_start` the speech rows begin as the codec's entries."""
+        if not self.config.codec_start:
             return
         tables = self.network.speech_embedding.weight, self.network.speech_head.weight
         start_rows(tables, code_vectors_of(codec_of(self.config))[0], deviation=INITIAL_DEVIATION)
@@ -202,11 +194,9 @@ class ChatterboxT3Backend:
         config = self.config
         starts = [config.start_speech] * config.start_tokens
         codes = [[*starts, *e.features["codes"].reshape(-1).tolist(), config.stop_speech] for e in examples]
-        tokens, token_lengths = padded_ids(
-            [self._framed(e.tokens) for e in examples], self.text_tokenizer.pad_id
-        )
+        tokens, token_lengths = padded_ids([self._framed(e.tokens) for e in examples], self.tokenizer.pad_id)
         speech, code_lengths = padded_ids(codes, config.stop_speech)
-        speakers = torch.tensor([speaker_index(e.speaker, self.speakers) for e in examples])
+        speakers = torch.tensor([example.speaker for example in examples])
         assert self.network.voices is not None
         vectors = self.network.voices.vectors.cpu()[speakers]
         for row, example in enumerate(examples):
@@ -227,7 +217,7 @@ class ChatterboxT3Backend:
         """The trunk's blocks."""
         return self.network.trunk.layers
 
-    def read_blocks(self) -> Sequence[nn.Module]:
+    def blocks_read_outside(self) -> Sequence[nn.Module]:
         """The one whose attention the alignment's loss looks at."""
         number = alignment_layer(self.config.layers)
         return [self.network.trunk.layers[number]] if self.config.alignment_weight else []
@@ -242,7 +232,7 @@ class ChatterboxT3Backend:
 
     def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
         """See `amtts_core.forgetting.old_text`; with the first speaker's vector, no prompt and no speech behind."""
-        network, config, device = self.network, self.config, device_of(self.network)
+        network, config, device = self.network, self.config, self.device
         assert network.voices is not None
         ids = torch.tensor([self._framed(list(tokens)[: config.text_positions - 2])], device=device)
         starts = torch.full((1, config.start_tokens), config.start_speech, device=device)
@@ -283,16 +273,12 @@ class ChatterboxT3Backend:
         Whole sentences where the codec decodes only those, has another rate, or the request another speed.
         """
         codec = self.speech_codec()
-        if (
-            request.speed != 1
-            or codec.sample_rate != SAMPLE_RATE
-            or not isinstance(codec, LocalDecoder | StreamingDecoder)
-        ):
+        if request.speed != 1 or codec.sample_rate != SAMPLE_RATE or not _streams(codec):
             yield from self.synthesize([request])
             return
         utterance = self._utterance(request)
         self.network.eval()
-        device, every = device_of(self.network), frames_of_piece(codec)
+        device, every = self.device, frames_of_piece(codec)
         spoken = stream(self.network, utterance, every=every, sampling=self._sampling(), dtype=self._dtype())
         yield from decode_pieces(codec, (torch.tensor(codes, device=device)[:, None] for codes in spoken))
 
@@ -302,15 +288,10 @@ class ChatterboxT3Backend:
         utterance = self._utterance(request)
         self.network.eval()
         (spoken,) = speak(self.network, [utterance], sampling=self._sampling(), dtype=self._dtype())
-        config, device = self.config, device_of(self.network)
+        config, device = self.config, self.device
         speech = [*[config.start_speech] * config.start_tokens, *spoken.codes, config.stop_speech]
         rows = (torch.tensor(utterance.text, device=device), torch.tensor(speech, device=device))
         return attention_map(self.network, *rows, utterance.voice.speaker, utterance.voice.prompt).T
-
-    @classmethod
-    def published_start(cls, path: Path) -> PublishedStart:
-        """Published T3 weights, such as `amtts extend-vocab` writes; see `start`."""
-        return published_start(path)
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
@@ -319,15 +300,11 @@ class ChatterboxT3Backend:
 
     def export(self, folder: Path, *, format: str) -> None:
         """`chatterbox`: a folder that stock Chatterbox can read."""
-        if format != "chatterbox":
-            raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: chatterbox")
-        start, stop = self.text_tokenizer.bos_id, self.text_tokenizer.eos_id
-        export_chatterbox(
-            self.network, folder, start_text=start, stop_text=stop, tokenizer=self.text_tokenizer
-        )
+        start, stop = self.tokenizer.bos_id, self.tokenizer.eos_id
+        export_chatterbox(self.network, folder, start_text=start, stop_text=stop, tokenizer=self.tokenizer)
 
     def _framed(self, tokens: Sequence[int]) -> list[int]:
-        return [self.text_tokenizer.bos_id, *tokens, self.text_tokenizer.eos_id]
+        return [self.tokenizer.bos_id, *tokens, self.tokenizer.eos_id]
 
     def _sampling(self) -> SamplingConfig:
         """The settings, with the bounds of the length drawn in to what training saw, and a little beyond."""
@@ -350,8 +327,8 @@ class ChatterboxT3Backend:
             text=self._framed(request.tokens), voice=self._voice(request.speaker), seed=request.seed
         )
 
-    def _voice(self, speaker: str) -> Voice:
-        voices, index = self.network.voices, speaker_index(speaker, self.speakers)
+    def _voice(self, index: int) -> Voice:
+        voices = self.network.voices
         assert voices is not None
         prompt = voices.prompts[index, : int(voices.prompt_lengths[index])].tolist()
         return Voice(speaker=voices.vectors[index], prompt=prompt, emotion=self.config.emotion)
@@ -359,9 +336,14 @@ class ChatterboxT3Backend:
     def _to_waveform(self, codes: list[int], codec: SpeechCodec) -> np.ndarray:
         if not codes:
             return np.zeros(0, np.float32)
-        wave = codec.decode(torch.tensor(codes, device=device_of(self.network))[None, None])[0]
+        wave = codec.decode(torch.tensor(codes, device=self.device)[None, None])[0]
         samples = resample(wave.cpu().numpy(), codec.sample_rate, SAMPLE_RATE)
         return np.clip(samples, -1, 1).astype(np.float32)
+
+
+def _streams(codec: SpeechCodec) -> bool:
+    """Whether it decodes codes while more of them come."""
+    return codec.decodes_streams or codec.decoder_context is not None
 
 
 def codec_of(config: T3Config) -> SpeechCodec:

@@ -33,7 +33,7 @@ _README = """# T3 for Chatterbox
 
 {tokenizer}
 
-Text tokens: {text}. Speech codes: {codes}, start {start}, end {stop}. {starts} {licence}
+Text tokens: {text}. Speech codes: {codes}, start {start}, end {stop}. {starts} {license}
 """
 
 _STARTS = {
@@ -77,7 +77,7 @@ def export_chatterbox(
     *,
     start_text: int = 255,
     stop_text: int = 0,
-    licence: str = "",
+    license: str = "",
     tokenizer: TextTokenizer | None = None,
 ) -> Path:
     """Writes weights, tokenizer, config.json and README.md.
@@ -87,7 +87,7 @@ def export_chatterbox(
         folder: made if it is missing; files of the same names are replaced.
         start_text: id before the text.
         stop_text: id after it.
-        licence: of the weights it was trained from.
+        license: of the weights it was trained from.
         tokenizer: its text tokenizer, written where Chatterbox' format can express it; otherwise the README says so.
 
     Returns:
@@ -138,7 +138,7 @@ def export_chatterbox(
         start=config.start_speech,
         stop=config.stop_speech,
         starts=_STARTS[config.start_tokens == 2].format(starts=config.start_tokens),
-        licence=f"Licence of the weights: {licence}." if licence else "",
+        license=f"License of the weights: {license}." if license else "",
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)

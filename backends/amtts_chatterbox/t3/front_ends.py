@@ -1,7 +1,7 @@
 """The spectrograms of Chatterbox's frozen parts: voice encoder (16 kHz), S3 tokenizer (16 kHz), S3Gen (24 kHz).
 
 All three use the Slaney filter bank of `amtts_core.audio.mel`; they differ in framing, power and logarithm. The maths
-is that of Chatterbox (Resemble AI, MIT licence). T samples, M mel channels, L frames.
+is that of Chatterbox (Resemble AI, MIT license). T samples, M mel channels, L frames.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from amtts_chatterbox.t3.alignment import alignment_layer, attention_map, text_l
 from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.losses import stream_losses
 from amtts_chatterbox.t3.network import T3
-from amtts_core.contract.backend import Batch, PhaseLoss, Reduction
+from amtts_core.contract.learner import AllReduce
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.nn.forward_sum_loss import forward_sum_loss
 from amtts_core.nn.soft_code_targets import noisy_codes
 
@@ -130,7 +131,7 @@ class T3Learner:
             terms["alignment"] = aligned.detach()
         yield PhaseLoss(phase=PHASE, total=total, terms=terms)
 
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         """Where the speech of the first utterance looks in its text, (text, speech), low rows first."""
         prompt, lengths = self._remembered(batch)
         heard = prompt[0, : int(lengths[0])].tolist()
@@ -148,10 +149,10 @@ class T3Learner:
         if self._network.voices is not None:
             self._network.voices.begin_step()
 
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """The speakers' prompts are kept."""
         if self._network.voices is not None:
-            self._network.voices.end_step(reduction)
+            self._network.voices.end_step(all_reduce)
 
     def _meet(self, batch: Batch) -> None:
         if self._network.voices is None:

@@ -1,7 +1,7 @@
 """T3: embeddings, conditioning, trunk and heads, joined as published.
 
 Knows token ids and tensors: no text, no audio, no losses, no sampling. The maths is that of Chatterbox (Resemble AI,
-MIT licence); the code is this project's own. B utterances, C conditioning vectors, N text tokens, S speech tokens,
+MIT license); the code is this project's own. B utterances, C conditioning vectors, N text tokens, S speech tokens,
 P prompt tokens, D channels.
 """
 

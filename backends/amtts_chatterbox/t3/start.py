@@ -13,34 +13,37 @@ from amtts_chatterbox.t3.bundle import bundle_config
 from amtts_chatterbox.t3.config import PRESETS, T3Config
 from amtts_chatterbox.t3.names import from_published
 from amtts_chatterbox.t3.text_probe import config_of_shapes
-from amtts_chatterbox.t3.weights import LICENCE, PUBLISHED_FILES, read_published
+from amtts_chatterbox.t3.weights import LICENSE, PUBLISHED_FILES, read_published
 from amtts_core.checkpoints.checkpoint import load_strict
+from amtts_core.contract.published import PublishedWeights
 from amtts_core.errors import CheckpointError
-from amtts_core.finetune.init_weights import PublishedStart
 from amtts_core.finetune.vocab.config_files import config_files, read_config
 from amtts_core.finetune.vocab.families import get_family
 from amtts_core.finetune.vocab.weights_file import find_weights
 
 if TYPE_CHECKING:
-    from amtts_core.contract.backend import Backend
+    pass
 
 _VOICES = "voices."
 
 
-def published_start(path: Path) -> PublishedStart:
-    """See `amtts_core.finetune.init_weights.ReadsPublished`."""
-    file = find_weights(path, get_family("chatterbox"))
-    published = read_published(file)
-    config = _sizes(file, published)
+class T3Format:
+    """Published T3 weights, such as `amtts extend-vocab` writes; see `PublishedFormat`."""
 
-    def fill(target: Backend) -> tuple[str, ...]:
-        weights = from_published(published, layers=target.config.layers, source=str(file))
-        own = target.network.state_dict()
-        voices = {name: tensor for name, tensor in own.items() if name.startswith(_VOICES)}
-        load_strict(target.network, {**weights, **voices}, backend="chatterbox")
-        return ()
+    def open_weights(self, path: Path) -> PublishedWeights:
+        """The weights in a folder or file; the voices stay new."""
+        file = find_weights(path, get_family("chatterbox"))
+        published = read_published(file)
+        config = _sizes(file, published)
 
-    return PublishedStart(model=config.model_dump(mode="json"), fill=fill, licence=LICENCE)
+        def load_into(target: Any) -> tuple[str, ...]:
+            weights = from_published(published, layers=target.config.layers, source=str(file))
+            own = target.network.state_dict()
+            voices = {name: tensor for name, tensor in own.items() if name.startswith(_VOICES)}
+            load_strict(target.network, {**weights, **voices}, backend="chatterbox")
+            return ()
+
+        return PublishedWeights(model=config.model_dump(mode="json"), load_into=load_into, license=LICENSE)
 
 
 def _sizes(file: Path, published: dict[str, Any]) -> T3Config:

@@ -1,6 +1,6 @@
 """The voice encoder: a recording to a speaker vector. An LSTM over windows of power mels, averaged.
 
-Reads the published `ve.safetensors` or `ve.pt` (Chatterbox, Resemble AI, MIT licence), whose names it keeps, so there
+Reads the published `ve.safetensors` or `ve.pt` (Chatterbox, Resemble AI, MIT license), whose names it keeps, so there
 is nothing to map. N windows, L frames, M mel channels, E channels of the vector.
 """
 

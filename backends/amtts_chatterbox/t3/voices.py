@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amtts_chatterbox.t3.config import T3Config
-from amtts_core.contract.backend import Reduction
+from amtts_core.contract.learner import AllReduce
 
 
 def fixed_vectors(count: int, size: int) -> Tensor:
@@ -61,13 +61,13 @@ class VoiceTable(nn.Module):
         self._paces += [(int(ratios.min()), int(ratios.max()))]
 
     @torch.no_grad()
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """Keeps the longest clip of each speaker, and that clip's vector."""
         ranks = torch.zeros_like(self.prompt_lengths)
         for speaker, (rank, _, _) in self._met.items():
             ranks[speaker] = rank
         own = ranks.clone()
-        reduction.maximum(ranks)
+        all_reduce.maximum(ranks)
         changed = ranks > 0
         if bool(changed.any()):
             prompts, vectors = torch.zeros_like(self.prompts), torch.zeros_like(self.vectors)
@@ -77,22 +77,22 @@ class VoiceTable(nn.Module):
                     vectors[speaker] = vector.to(vectors)
             holders = (changed & (own == ranks)).long()  # a clip that two processes met counts once
             for tensor in (holders, prompts, vectors):
-                reduction.sum(tensor)
+                all_reduce.sum(tensor)
             holders = holders.clamp(min=1)[:, None]
             self.prompts[changed] = torch.div(prompts, holders, rounding_mode="floor")[changed]
             self.vectors[changed] = (vectors / holders)[changed]
             self.prompt_lengths[changed] = ranks[changed] >> 32
         self._met = {}
-        self._keep_pace(reduction)
+        self._keep_pace(all_reduce)
 
-    def _keep_pace(self, reduction: Reduction) -> None:
+    def _keep_pace(self, all_reduce: AllReduce) -> None:
         seen = torch.zeros_like(self.pace)
         if self._paces:  # the least as its negative, so that one maximum serves both
             seen[0] = -min(least for least, _ in self._paces)
             seen[1] = max(most for _, most in self._paces)
         else:
             seen[0] = torch.iinfo(torch.long).min + 1
-        reduction.maximum(seen)
+        all_reduce.maximum(seen)
         if bool(seen[1]):
             known = bool(self.pace[1])
             self.pace[0] = torch.minimum(self.pace[0], -seen[0]) if known else -seen[0]

@@ -1,6 +1,6 @@
 """Published T3 files, read strictly: safetensors, or `.pt` without executing code.
 
-The published weights of Chatterbox are under the MIT licence (Resemble AI). A file with a top-level "model" holds
+The published weights of Chatterbox are under the MIT license (Resemble AI). A file with a top-level "model" holds
 the tensors in the first entry of that list.
 """
 
@@ -20,7 +20,7 @@ from amtts_chatterbox.t3.network import T3
 from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
 
-LICENCE = "MIT (Chatterbox weights, Resemble AI)"
+LICENSE = "MIT (Chatterbox weights, Resemble AI)"
 
 PUBLISHED_FILES = {
     "t3_mtl23ls_v3": "official",

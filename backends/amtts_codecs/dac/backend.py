@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from amtts_codecs.dac.codec import DacCodec
@@ -18,33 +17,29 @@ from amtts_codecs.dac.network import DacNetwork, dac_config, plain_codec, unfold
 from amtts_codecs.requests import codes_of
 from amtts_core.audio.pcm import from_pcm16, to_pcm16
 from amtts_core.checkpoints.checkpoint import load_strict
-from amtts_core.contract.backend import (
-    BackendSpec,
-    Batch,
-    Example,
-    Features,
-    SynthesisRequest,
-    TextRows,
-    device_of,
-)
+from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.contract.capabilities import BatchStatistics, Export, FineTuning, ReferenceChecks
 from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TrainingExamples
 from amtts_core.errors import AmttsError
 
 NAME = "dac"
 
 
-class DacBackend:
+class DacBackend(Backend[DacSettings]):
     """Learns codes of waveforms. What it speaks is codes: a request's tokens are the codes, frame by frame."""
 
-    spec: ClassVar[BackendSpec] = BackendSpec(
+    spec: ClassVar[BackendSpec[DacSettings]] = BackendSpec(
         name=NAME,
         summary="speech codec: DAC at 16 kHz, from scratch or from the published weights",
         sample_rate=SAMPLE_RATE,
         learns_from="waveform",
         config=DacSettings,
         presets=PRESETS,
-        tokenizers=(),
+        text=None,
+        batch_statistics=BatchStatistics(),
+        export=Export(formats=("hf",)),
+        reference_checks=ReferenceChecks(),
         training_defaults={
             "data": {"batch_frames": 20_000, "max_utterances": 16},
             "training": {
@@ -62,54 +57,30 @@ class DacBackend:
                 },
             },
         },
-        without_start={"start": ""},
-        weights_licence="MIT when started from the published weights of descript-audio-codec; none from scratch",
+        fine_tuning=FineTuning(init_weight_settings={"start": ""}),
+        weights_license="MIT when started from the published weights of descript-audio-codec; none from scratch",
     )
 
-    def __init__(self, config: DacSettings, network: DacNetwork) -> None:
-        self.config = config
-        self.network = network
-        self.text_tokenizer: TextTokenizer | None = None
+    network: DacNetwork
 
-    @classmethod
-    def build(
-        cls, config: Any, *, tokenizer: TextTokenizer | None = None, speakers: Sequence[str] = ()
-    ) -> DacBackend:
-        """A network with the weights that `config.start` names, or fresh ones; tokenizer and speakers do not matter."""
-        backend = cls(config, DacNetwork(config))
-        if config.start:
-            _start(backend.network, config)
-        return backend
+    def build_network(self) -> DacNetwork:
+        """Tokenizer and speakers do not matter to it."""
+        return DacNetwork(self.config)
 
-    @classmethod
-    def load(
-        cls,
-        config: Any,
-        weights: Mapping[str, Tensor],
-        *,
-        tokenizer: TextTokenizer | None = None,
-        speakers: Sequence[str] = (),
-    ) -> DacBackend:
-        """The network with `weights` loaded strictly."""
-        backend = cls(config, DacNetwork(config))
-        load_strict(backend.network, weights, backend=NAME)
-        return backend
+    def initialize(self, examples: TrainingExamples) -> None:
+        """Loads the weights that `config.start` names."""
+        if self.config.start:
+            _start(self.network, self.config)
 
-    def text_rows(self) -> tuple[TextRows, ...]:
-        """None: it reads no text."""
-        return ()
-
-    def speech_codec(self) -> DacCodec:
+    def as_codec(self) -> DacCodec:
         """Itself as a codec: a copy of its present weights."""
         return DacCodec(plain_codec(self.network), num_codebooks=self.config.num_codebooks)
 
-    @classmethod
-    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+    def features(self, waveform: np.ndarray) -> Features:
         """`waveform`: 16-bit samples (T,)."""
         return Features(arrays={"waveform": to_pcm16(waveform)})
 
-    @classmethod
-    def feature_key(cls, config: Any) -> str:
+    def feature_key(self) -> str:
         """No setting changes the stored samples."""
         return f"int16-{SAMPLE_RATE}"
 
@@ -117,9 +88,6 @@ class DacBackend:
         """At least one code frame."""
         needed, samples = self.config.hop, lengths["waveform"]
         return "" if samples >= needed else f"{samples} samples are too few for one code frame ({needed})"
-
-    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Nothing: waveforms are in [-1, 1]."""
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Code frames."""
@@ -144,7 +112,7 @@ class DacBackend:
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """Codes to waveforms: tokens are K codes a frame, frame after frame."""
         codes = [codes_of(request, self.config.num_codebooks) for request in requests]
-        codec, device = self.speech_codec(), device_of(self.network)
+        codec, device = self.as_codec(), self.device
         return [codec.decode(one.to(device))[0].float().cpu().numpy() for one in codes]
 
     @classmethod
@@ -154,8 +122,6 @@ class DacBackend:
 
     def export(self, folder: Path, *, format: str) -> None:
         """`hf`: a folder that `transformers.DacModel.from_pretrained` reads."""
-        if format != "hf":
-            raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: hf")
         shown = transformers_logging.is_progress_bar_enabled()
         transformers_logging.disable_progress_bar()
         try:

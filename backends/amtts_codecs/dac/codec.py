@@ -15,13 +15,15 @@ from amtts_codecs.dac.fast import FastDac
 from amtts_codecs.dac.weights import load_dac
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.contract.codec import kept_codebooks, require_codes, sample_counts
+from amtts_core.contract.codec import SpeechCodec, kept_codebooks, require_codes, sample_counts
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import CheckpointError
 from amtts_core.nn.bf16_check import require_sound
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
-class DacCodec:
+
+class DacCodec(SpeechCodec):
     """Descript's audio codec. B items, T samples, K codebooks, L = ceil(T / hop) frames.
 
     Args:
@@ -31,7 +33,9 @@ class DacCodec:
     """
 
     name = "dac"
-    licence = "MIT (published weights of descript-audio-codec)"
+    precisions = tuple(DTYPES)
+    has_reference_checks = True
+    license = "MIT (published weights of descript-audio-codec)"
 
     def __init__(self, network: DacModel, *, num_codebooks: int) -> None:
         self.network = network
@@ -68,14 +72,15 @@ class DacCodec:
         self._fast = None
         return self
 
-    def compute_in(self, dtype: torch.dtype) -> None:
-        """The encoder's convolutions run in `dtype`; see `LowPrecisionCodec`.
+    def set_precision(self, precision: str) -> None:
+        """The encoder's convolutions run in `precision`.
 
         Raises:
             AmttsError: this processor gets one of them wrong.
         """
+        dtype = DTYPES[precision]
         encoder = {"encoder": self.network.encoder}
-        require_sound(encoder, dtype, asked=f"encoding in {dtype}", remedy="Leave out --precision")
+        require_sound(encoder, dtype, asked=f"encoding in {precision}", remedy="Leave out --precision")
         self._dtype, self._fast = dtype, None
 
     @torch.inference_mode()
@@ -94,8 +99,8 @@ class DacCodec:
         return codes, latents
 
     @property
-    def context(self) -> int:
-        """Frames on either side that a frame's samples depend on, see `LocalDecoder`."""
+    def decoder_context(self) -> int:  # type: ignore[override]
+        """Frames on either side that a frame's samples depend on."""
         rate, reach = 1.0, 3.0  # samples a frame, frames; the first convolution has 7 taps
         for stride in self.network.config.upsampling_ratios:
             reach += 1 / rate  # two neighbours of a transposed convolution

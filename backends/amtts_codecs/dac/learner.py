@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from amtts_codecs.dac.config import SAMPLE_RATE, DacSettings
 from amtts_codecs.dac.network import CodecPass, DacNetwork, Passed
 from amtts_core.audio.mel import MelConfig, log_mel, mel_filters
-from amtts_core.contract.backend import Batch, PhaseLoss, Reduction
+from amtts_core.contract.learner import AllReduce
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.nn.discriminators import adversarial_loss, discriminator_loss, feature_loss, frozen
 
 EVALUATED_SEGMENTS = 4
@@ -40,10 +41,10 @@ class DacLearner:
         """The codebooks' use is watched from nothing."""
         self._network.usage.begin_step()
 
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """Entries out of use restart."""
         books: Any = self._network.codec.quantizer.quantizers
-        self._network.usage.end_step(reduction, [book.codebook.weight for book in books])
+        self._network.usage.end_step(all_reduce, [book.codebook.weight for book in books])
 
     def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
         """Yields the critics' loss on detached audio, then, after their step, the codec's."""
@@ -73,7 +74,7 @@ class DacLearner:
         yield PhaseLoss(phase="generator", total=total, terms={k: v.detach() for k, v in terms.items()})
 
     @torch.no_grad()
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         """Mel of the batch's first utterance and of what the codec makes of it, each (M, L), low rows first."""
         hop = self._settings.hop
         length = max(hop, int(batch["lengths"][0]) // hop * hop)

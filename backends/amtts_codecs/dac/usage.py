@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from amtts_codecs.restarts import Lottery, perplexity, uses_after_restart
-from amtts_core.contract.backend import Reduction
+from amtts_core.contract.learner import AllReduce
 
 
 @dataclass
@@ -74,20 +74,20 @@ class CodebookUse(nn.Module):
         into.lottery.draw(book, values)
 
     @torch.no_grad()
-    def end_step(self, reduction: Reduction, books: Sequence[nn.Parameter]) -> None:
+    def end_step(self, all_reduce: AllReduce, books: Sequence[nn.Parameter]) -> None:
         """Moves the averages and turns entries that are out of use towards latents of this step.
 
         Entries are looked up by direction alone, so they keep the codebook's usual length: values of a young
         encoder are tiny, and entries as small let it grow without bound.
 
         Args:
-            reduction: over all processes.
+            all_reduce: over all processes.
             books: the entries (V, D) of each codebook.
         """
         if self._gathered is None:
             return
         seen, self._gathered = self._gathered, None
-        reduction.sum(seen.uses)
+        all_reduce.sum(seen.uses)
         if not bool(seen.uses.any()):
             return
         fresh = not bool(self.uses.any())
@@ -98,7 +98,7 @@ class CodebookUse(nn.Module):
         if not bool(unused.any()):
             return
         turned = torch.zeros(*self.uses.shape, self.dim, device=self.uses.device)
-        turned[unused] = nn.functional.normalize(seen.lottery.winners(unused, reduction))
+        turned[unused] = nn.functional.normalize(seen.lottery.winners(unused, all_reduce))
         for entries, rows, values in zip(books, unused, turned, strict=True):
             usual = entries.data.norm(dim=1).median()
             entries.data[rows] = (values[rows] * usual).to(entries.dtype)

@@ -3,7 +3,7 @@
 A released `.pth` file holds {"state_dict": ..., "metadata": {"kwargs": constructor arguments}}; what the original
 package saves in training is a `torch.package` archive of the same (`packaged.py`). Every convolution is stored as a
 direction `weight_v` and a length `weight_g` per output row. The released models (16, 24 and 44.1 kHz) are under the
-MIT licence. Loading never executes code from a file.
+MIT license. Loading never executes code from a file.
 """
 
 from __future__ import annotations

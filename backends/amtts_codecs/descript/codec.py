@@ -20,12 +20,12 @@ from amtts_codecs.dac.reference import compare
 from amtts_codecs.dac.weights import load_dac, read_published
 from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.contract.codec import kept_codebooks, require_codes, sample_counts
+from amtts_core.contract.codec import SpeechCodec, kept_codebooks, require_codes, sample_counts
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError
 
 
-class DescriptCodec:
+class DescriptCodec(SpeechCodec):
     """`dac.DAC` as a `SpeechCodec`. B items, T samples, K codebooks, L = ceil(T / hop) frames.
 
     Args:
@@ -35,7 +35,8 @@ class DescriptCodec:
     """
 
     name = DacCodec.name
-    licence = DacCodec.licence
+    has_reference_checks = True
+    license = DacCodec.license
 
     def __init__(self, network: Any, *, weights_hash: str, num_codebooks: int) -> None:
         self.network = network

@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from amtts_codecs.mel_codes.codec import NAME, MelCodesCodec, vocoder_of
 from amtts_codecs.mel_codes.config import PRESETS, SAMPLE_RATE, MelCodesConfig
 from amtts_codecs.mel_codes.learner import MelCodesLearner
 from amtts_codecs.mel_codes.network import MelCodes
 from amtts_codecs.requests import codes_of
-from amtts_core.audio.mel import log_mel
-from amtts_core.checkpoints.checkpoint import loaded
-from amtts_core.contract.backend import (
-    BackendSpec,
-    Batch,
-    Example,
-    Features,
-    SynthesisRequest,
-    TextRows,
-    device_of,
-)
-from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.errors import AmttsError
+from amtts_core.audio.mel import mel_features
+from amtts_core.audio.mel_vocoder import MelVocoder
+from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.contract.capabilities import BatchStatistics, CheckpointFiles, VocoderChoice
+from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TrainingExamples
 
 
-class MelCodesBackend:
+class MelCodesBackend(Backend[MelCodesConfig]):
     """Learns codes of log-mels. What it speaks is codes: a request's tokens are the codes, frame by frame."""
 
-    spec: ClassVar[BackendSpec] = BackendSpec(
+    spec: ClassVar[BackendSpec[MelCodesConfig]] = BackendSpec(
         name=NAME,
         summary="speech codec: vector-quantised log-mels; trains on a CPU in minutes",
         sample_rate=SAMPLE_RATE,
         learns_from="mel",
         config=MelCodesConfig,
-        adjustable=(
+        mutable_settings=(
             "segment",
             "commitment_weight",
             "codebook_decay",
@@ -49,7 +40,10 @@ class MelCodesBackend:
             "vocoder",
         ),
         presets=PRESETS,
-        tokenizers=(),
+        text=None,
+        batch_statistics=BatchStatistics(),
+        vocoder=VocoderChoice(),
+        checkpoint_files=CheckpointFiles(),
         training_defaults={
             "data": {"batch_frames": 8000, "max_utterances": 16},
             "training": {
@@ -60,40 +54,22 @@ class MelCodesBackend:
         },
     )
 
-    def __init__(self, config: MelCodesConfig, network: MelCodes) -> None:
-        self.config = config
-        self.network = network
-        self.text_tokenizer: TextTokenizer | None = None
-        self.vocoder = vocoder_of(config)
+    network: MelCodes
 
-    @classmethod
-    def build(
-        cls, config: Any, *, tokenizer: TextTokenizer | None = None, speakers: Sequence[str] = ()
-    ) -> MelCodesBackend:
-        """A fresh network; tokenizer and speakers do not matter to it."""
-        return cls(config, MelCodes(config))
+    def build_network(self) -> MelCodes:
+        """Tokenizer and speakers do not matter to it."""
+        return MelCodes(self.config)
 
-    @classmethod
-    def load(
-        cls,
-        config: Any,
-        weights: Mapping[str, Tensor],
-        *,
-        tokenizer: TextTokenizer | None = None,
-        speakers: Sequence[str] = (),
-    ) -> MelCodesBackend:
-        """The network with `weights` loaded strictly."""
-        return loaded(cls.build(config), weights)
-
-    def text_rows(self) -> tuple[TextRows, ...]:
-        """None: it reads no text."""
-        return ()
-
-    def speech_codec(self) -> MelCodesCodec:
+    def as_codec(self) -> MelCodesCodec:
         """Itself as a codec, in whatever mode its network is."""
         return MelCodesCodec(
             self.config, self.network, num_codebooks=self.config.num_codebooks, vocoder=self.vocoder
         )
+
+    @cached_property
+    def vocoder(self) -> MelVocoder:
+        """What its mels are spoken through."""
+        return vocoder_of(self.config)
 
     def choose_vocoder(self, choice: str) -> None:
         """Speaks through another vocoder from now on."""
@@ -108,30 +84,24 @@ class MelCodesBackend:
         if "vocoder" not in changed:
             self.vocoder.use_copy(checkpoint)
 
-    @classmethod
-    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+    def features(self, waveform: np.ndarray) -> Features:
         """`mel`: natural-log mels (L, M) of a waveform (T,)."""
-        mel = log_mel(torch.from_numpy(np.ascontiguousarray(waveform))[None], config.mel)[0]
-        return Features(arrays={"mel": mel.T.contiguous().numpy()})
+        return Features(arrays={"mel": mel_features(waveform, self.config.mel)})
 
-    @classmethod
-    def feature_key(cls, config: Any) -> str:
+    def feature_key(self) -> str:
         """The mel settings."""
-        return str(config.mel.model_dump_json())
+        return self.config.mel.model_dump_json()
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """At least one code frame."""
         needed, frames = self.config.stride, lengths["mel"]
         return "" if frames >= needed else f"{frames} mel frames are too few for one code ({needed})"
 
-    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Takes the corpus' mean and deviation per mel channel."""
+    def initialize(self, examples: TrainingExamples) -> None:
+        """Sets the mean and standard deviation of each mel channel."""
+        statistics = examples.statistics()
         self.network.mel_mean.copy_(torch.from_numpy(statistics["mel_mean"]))
         self.network.mel_std.copy_(torch.from_numpy(statistics["mel_std"]))
-
-    def num_frames(self, lengths: Mapping[str, int]) -> int:
-        """Mel frames."""
-        return lengths["mel"]
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """`mel` (B, L, M) natural log, `mel_lengths` (B,)."""
@@ -152,19 +122,10 @@ class MelCodesBackend:
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """Codes to waveforms: tokens are K codes a frame, frame after frame. Speed is the voice's business."""
-        codec, books = self.speech_codec(), self.config.num_codebooks
+        codec, books = self.as_codec(), self.config.num_codebooks
         waves = []
         for request in requests:
-            codes = codes_of(request, books).to(device_of(self.network))
+            codes = codes_of(request, books).to(self.device)
             mel = codec.decode_mel(codes)[0]
             waves.append(codec.speak(mel, seed=request.seed).numpy())
         return waves
-
-    @classmethod
-    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Always an error: nobody else's numbers exist."""
-        return MelCodesCodec.reference_checks(folder)
-
-    def export(self, folder: Path, *, format: str) -> None:
-        """No foreign format reads this network."""
-        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,9 +16,8 @@ from amtts_core.audio.mel import log_mel
 from amtts_core.audio.mel_vocoder import MelVocoder
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
-from amtts_core.contract.codec import kept_codebooks, require_codes, sample_counts
-from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.contract.codec import SpeechCodec, kept_codebooks, require_codes, sample_counts
+from amtts_core.errors import CheckpointError
 
 NAME = "mel-codes"
 BLOCK = 16
@@ -26,7 +26,7 @@ NOT_PART = ("quantizer.uses", "quantizer.totals")
 """Training state that changes no code."""
 
 
-class MelCodesCodec:
+class MelCodesCodec(SpeechCodec):
     """Codes of log-mels. B items, T samples, K codebooks, L = ceil(T / hop) frames.
 
     Args:
@@ -37,7 +37,9 @@ class MelCodesCodec:
     """
 
     name = NAME
-    licence = "as its training data; weights trained with amtts from scratch carry no other"
+    license = "as its training data; weights trained with amtts from scratch carry no other"
+
+    decodes_streams: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -71,11 +73,6 @@ class MelCodesCodec:
         assert isinstance(network, MelCodes)
         vocoder: MelVocoder = backend.vocoder  # type: ignore[attr-defined]
         return cls(backend.config, network, num_codebooks=kept, vocoder=vocoder)
-
-    @classmethod
-    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Always an error: nobody else's numbers exist."""
-        raise AmttsError(f"codec '{NAME}' defines no reference bundle, so {folder} cannot be compared")
 
     def code_vectors(self) -> Tensor:
         """(K, V, D) entries of the codebooks that `encode` uses."""

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from amtts_codecs.mel_codes.config import MelCodesConfig
 from amtts_codecs.mel_codes.network import MelCodes
-from amtts_core.contract.backend import Batch, PhaseLoss, Reduction
+from amtts_core.contract.learner import AllReduce
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.nn.eval_mode import evaluating
 
 PHASE = "main"
@@ -51,9 +52,9 @@ class MelCodesLearner:
         """The codebooks gather from nothing."""
         self._network.quantizer.begin_step()
 
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """The codebooks move."""
-        self._network.quantizer.end_step(reduction)
+        self._network.quantizer.end_step(all_reduce)
 
     def _stretches(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mel (B, L, M) and code frames (B,) of one random stretch of each item."""
@@ -65,7 +66,7 @@ class MelCodesLearner:
         cut = mel.gather(1, index[..., None].expand(-1, -1, mel.shape[2]))
         return cut, frames.clamp(max=wanted)
 
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         """Target mel and rebuilt mel of the batch's first utterance, each (M, L), low rows first."""
         frames = batch["mel_lengths"][:1] // self._config.stride
         with evaluating(self._network):

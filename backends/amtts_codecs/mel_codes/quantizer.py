@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amtts_codecs.restarts import Lottery, perplexity, uses_after_restart
-from amtts_core.contract.backend import Reduction
+from amtts_core.contract.learner import AllReduce
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,13 @@ class ResidualQuantizer(nn.Module):
         into.lottery.draw(book, vectors)
 
     @torch.no_grad()
-    def end_step(self, reduction: Reduction) -> None:
+    def end_step(self, all_reduce: AllReduce) -> None:
         """Draws each entry towards the mean of the vectors that chose it; restarts those that nobody chooses."""
         if self._gathered is None:
             return
         seen, self._gathered = self._gathered, None
-        reduction.sum(seen.uses)
-        reduction.sum(seen.totals)
+        all_reduce.sum(seen.uses)
+        all_reduce.sum(seen.totals)
         if not bool(seen.uses.any()):
             return
         fresh = not bool(self.uses.any())
@@ -130,11 +130,11 @@ class ResidualQuantizer(nn.Module):
         self.codebook.copy_(self.totals / self.uses.clamp(min=1e-6)[..., None])
         dead = torch.ones_like(self.uses, dtype=torch.bool) if fresh else self.uses < self.restart_below
         if bool(dead.any()):
-            self._restart(dead, seen, reduction)
+            self._restart(dead, seen, all_reduce)
 
-    def _restart(self, dead: Tensor, seen: _Gathered, reduction: Reduction) -> None:
+    def _restart(self, dead: Tensor, seen: _Gathered, all_reduce: AllReduce) -> None:
         """Each dead entry (K, V) restarts at the vector that drew the highest lot of all."""
-        picked = seen.lottery.winners(dead, reduction)
+        picked = seen.lottery.winners(dead, all_reduce)
         new_uses = uses_after_restart(self.restart_below)
         self.codebook[dead] = picked
         self.uses[dead] = new_uses

@@ -101,3 +101,9 @@ def log_mel(waveform: Tensor, config: MelConfig) -> Tensor:
     """(B, T) in [-1, 1] -> (B, n_mels, L), natural log of mel magnitudes clamped at 1e-5."""
     mel = mel_filters(config).to(waveform.device) @ linear_spectrogram(waveform, config)
     return mel.clamp(min=LOG_FLOOR).log()
+
+
+def mel_features(waveform: np.ndarray, config: MelConfig) -> np.ndarray:
+    """Log mel of one waveform as a backend stores it: (T,) float32 in [-1, 1] -> (L, n_mels) float32."""
+    mel = log_mel(torch.from_numpy(np.ascontiguousarray(waveform))[None], config)[0]
+    return mel.T.contiguous().numpy()

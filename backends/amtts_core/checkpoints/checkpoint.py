@@ -18,13 +18,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from amtts_core.checkpoints.folders import checkpoints_of as checkpoints_of
 from amtts_core.checkpoints.folders import damage, find_checkpoint, unwritten
 from amtts_core.checkpoints.folders import write_pointer as write_pointer
+from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.errors import CheckpointError, ConfigError
 from amtts_core.storage.checksums import flush, seal
 from amtts_core.storage.state_tree import flatten, unflatten
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from amtts_core.text.normalize import Normalizer
 
 FORMAT = 1
-Built = TypeVar("Built")
 
 
 class CheckpointInfo(BaseModel):
@@ -70,10 +70,12 @@ class CheckpointInfo(BaseModel):
     untrained_tokens: list[int] = Field(default_factory=list)
     """Token ids that occurred nowhere in the training text: their rows are still random."""
     speakers: list[str] = Field(default_factory=list)
+    speaker_embedding: bool = False
+    """A single voice has a row in the network's speaker tables, see `SpeakerTable.has_embedding`."""
     codec: str = ""
     """The codec whose codes the network has learnt, see `CodecIdentity`; empty where it learns none."""
     dataset_hash: str = ""
-    base_weights_licence: str = ""
+    base_weights_license: str = ""
     git_revision: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
 
@@ -136,13 +138,12 @@ class Checkpoint:
         """The backend with these weights, in evaluation mode on the CPU.
 
         Args:
-            settings: of the network, in place of stored ones; `BackendSpec.adjustable` names those that may change.
+            settings: of the network, in place of stored ones; see `BackendSpec.mutable_settings`.
 
         Raises:
             CheckpointError: the stored settings or weights do not fit.
             ConfigError: one of `settings` may not change, or its value is wrong.
         """
-        from amtts_core.contract.backend import KeepsFiles
         from amtts_core.contract.registry import get_backend
 
         kind = get_backend(self.info.backend)
@@ -156,10 +157,12 @@ class Checkpoint:
             ) from None
         if settings:
             config = _adjusted(config, settings, kind)
-        backend = kind.load(config, self.weights(), tokenizer=self.tokenizer(), speakers=self.info.speakers)
+        speakers = SpeakerTable.of(self.info.speakers, has_embedding=self.info.speaker_embedding)
+        backend = kind(config, tokenizer=self.tokenizer(), speakers=speakers)
+        load_strict(backend.network, self.weights(), backend=kind.spec.name)
         backend.network.eval()
-        if isinstance(backend, KeepsFiles):
-            backend.read_files(self.folder, changed=settings or ())
+        if (files := kind.spec.checkpoint_files) is not None:
+            files.of(backend).read_files(self.folder, changed=settings or ())
         return backend
 
     def training_state(self) -> Any:
@@ -200,7 +203,7 @@ def _adjusted(config: Any, settings: Mapping[str, Any], kind: type[Backend]) -> 
     """The settings of a network with some of them changed that its weights do not depend on."""
     from amtts_core.settings import faults_of, merged
 
-    allowed = kind.spec.adjustable
+    allowed = kind.spec.mutable_settings
     for name in settings:
         if name not in allowed and name in kind.spec.config.model_fields:
             raise ConfigError(
@@ -302,17 +305,6 @@ def read_checkpoint(path: Path, *, prefer: str = "best") -> Checkpoint:
         raise CheckpointError(f"checkpoint {folder}: checkpoint.json: {where}: {fault['msg']}") from None
     except ValueError as error:
         raise CheckpointError(f"checkpoint {folder}: checkpoint.json is not JSON ({error})") from None
-
-
-def loaded(backend: Built, weights: Mapping[str, Tensor]) -> Built:
-    """A backend that was built, with weights loaded strictly.
-
-    Raises:
-        CheckpointError: as `load_strict`.
-    """
-    built: Any = backend  # a `Backend`; its own type is what the caller gets back
-    load_strict(built.network, weights, backend=built.spec.name)
-    return backend
 
 
 def load_strict(network: Any, weights: Mapping[str, Tensor], *, backend: str) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 
 from amtts_core.codec.store import CodeStore, stretch_of
 from amtts_core.contract.backend import Backend
-from amtts_core.contract.codec import LearnsCodes
 from amtts_core.corpus.manifest import Utterance
 from amtts_core.errors import AmttsError
 
@@ -31,26 +30,23 @@ class StoredCodes:
     problems: dict[int, str]
 
     @classmethod
-    def open(
-        cls, folder: Path, backend: type[Backend], config: Any, utterances: Sequence[Utterance]
-    ) -> StoredCodes:
+    def open(cls, folder: Path, backend: Backend[Any], utterances: Sequence[Utterance]) -> StoredCodes:
         """The codes of these utterances; their audio is not opened.
 
         Args:
             folder: as `amtts encode-codes --out` was given it.
-            backend: that learns them.
-            config: the backend's configuration; it names the codec.
+            backend: that learns them; its settings name the codec.
             utterances: of a manifest.
 
         Raises:
             AmttsError: the backend learns no codes, or the store is not finished or of another codec.
         """
-        if not issubclass(backend, LearnsCodes):
+        if backend.spec.speech_codes is None:
             raise AmttsError(
                 f"data.codes is {folder}, but backend '{backend.spec.name}' learns from {backend.spec.learns_from}",
                 remedy="Leave --codes out",
             )
-        store = CodeStore.open(folder, expect=backend.codec_identity(config))
+        store = CodeStore.open(folder, expect=backend.spec.speech_codes.of(backend).codec_identity())
         stamps = store.stamps()
         problems = {}
         for index, utterance in enumerate(utterances):

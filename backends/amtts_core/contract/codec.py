@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz
@@ -18,71 +19,13 @@ if TYPE_CHECKING:
     from amtts_core.contract.reference_check import ReferenceCheck
 
 
-@runtime_checkable
-class SpeechCodec(Protocol):
-    """Waveform to discrete codes and back. B items, T samples, K codebooks, L frames."""
+class CodeCache(Protocol):
+    """Codes that other programs wrote into files."""
 
-    name: str
-    """The entry point it is found by."""
-    sample_rate: Hertz
-    frame_rate: float
-    """Frames per second."""
-    num_codebooks: int
-    """Codebooks that `encode` returns."""
-    cardinality: int
-    """Entries of one codebook."""
-    weights_hash: str
-    """sha256 in hex of the weights that make the codes; the same numbers have the same one, whatever their file."""
-    licence: str
-    """Licence of the weights as far as it is known."""
-
-    def num_frames(self, num_samples: int) -> int:
-        """Frames L of a waveform of `num_samples` samples."""
+    @property
+    def extras(self) -> Mapping[str, int]:
+        """Further arrays of an utterance: name -> channels of a float32 row."""
         ...
-
-    def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, T) float in [-1, 1] -> (B, K, L) int64.
-
-        Args:
-            waveform: padded at the end where the items differ in length.
-            lengths: (B,) samples of each item; None means T for all. An item's first `num_frames(lengths[b])`
-                frames are those it has when encoded alone; what follows them is arbitrary but valid.
-        """
-        ...
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """(B, K', L) int64 -> (B, T) float, K' at most the codebooks of the weights."""
-        ...
-
-    def to(self, device: torch.device | str) -> SpeechCodec:
-        """Moves the network; returns itself."""
-        ...
-
-
-@runtime_checkable
-class VectorCodec(Protocol):
-    """A codec whose codes are entries of codebooks that can be looked at."""
-
-    def code_vectors(self) -> Tensor:
-        """(K, V, D) float32 on the CPU: what each code of each codebook stands for; neighbours sound alike."""
-        ...
-
-
-@runtime_checkable
-class LowPrecisionCodec(Protocol):
-    """A codec whose encoder can compute in fewer bits: faster, and a few codes become their neighbours."""
-
-    def compute_in(self, dtype: torch.dtype) -> None:
-        """From now on `encode` runs its layers in `dtype`; distances to codebook entries stay in float32."""
-        ...
-
-
-@runtime_checkable
-class CachedCodec(Protocol):
-    """A codec whose codes come from files that other programs wrote: its own network is not here."""
-
-    extras: ClassVar[Mapping[str, int]]
-    """Further arrays of an utterance: name -> channels of a float32 row."""
 
     def read(self, key: str, audio: Path) -> dict[str, np.ndarray]:
         """`codes` (L, K) uint16 of an utterance and, where the files have them, the `extras` (rows, C) float32.
@@ -97,25 +40,38 @@ class CachedCodec(Protocol):
         ...
 
 
-@runtime_checkable
-class LearnsCodes(Protocol):
-    """A backend that learns the codes of a speech codec and takes them from a store as well."""
+class SpeechCodec(ABC):
+    """Waveform to discrete codes and back. B items, T samples, K codebooks, L frames.
+
+    A subclass is what an entry point of the group `amtts.codecs` leads to. Required: the attributes, `open`,
+    `num_frames`, `encode`, `decode`, `to`.
+    """
+
+    name: str
+    """The entry point it is found by."""
+    sample_rate: Hertz
+    frame_rate: float
+    """Frames per second."""
+    num_codebooks: int
+    """Codebooks that `encode` returns."""
+    cardinality: int
+    """Entries of one codebook."""
+    weights_hash: str
+    """sha256 in hex of the weights that make the codes; the same numbers have the same one, whatever their file."""
+    license: str
+    """License of the weights as far as it is known."""
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    """What `set_precision` accepts; with fewer bits the encoder is faster, and a few codes become their neighbors."""
+    decoder_context: int | None = None
+    """Frames on either side that a frame's samples depend on; None where decoding needs all frames."""
+    decodes_streams: ClassVar[bool] = False
+    """It decodes codes as they come by itself, with `decode_stream`."""
+    cache: CodeCache | None = None
+    """Where its codes come from files and its own network is not here."""
+    has_reference_checks: ClassVar[bool] = False
 
     @classmethod
-    def codec_identity(cls, config: Any) -> CodecIdentity:
-        """The codec of a configuration.
-
-        Raises:
-            AmttsError: it names none, or one that cannot be opened.
-        """
-        ...
-
-
-@runtime_checkable
-class CodecClass(Protocol):
-    """What an entry point of the group `amtts.codecs` leads to."""
-
-    @classmethod
+    @abstractmethod
     def open(cls, weights: Path, *, num_codebooks: int = 0) -> SpeechCodec:
         """The codec of a weights file or folder, in evaluation mode on the CPU.
 
@@ -126,16 +82,65 @@ class CodecClass(Protocol):
         Raises:
             AmttsError: missing or damaged weights, or fewer codebooks than asked for.
         """
-        ...
+
+    @abstractmethod
+    def num_frames(self, num_samples: int) -> int:
+        """Frames L of a waveform of `num_samples` samples."""
+
+    @abstractmethod
+    def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T) float in [-1, 1] -> (B, K, L) int64.
+
+        Args:
+            waveform: padded at the end where the items differ in length.
+            lengths: (B,) samples of each item; None means T for all. An item's first `num_frames(lengths[b])`
+                frames are those it has when encoded alone; what follows them is arbitrary but valid.
+        """
+
+    @abstractmethod
+    def decode(self, codes: Tensor) -> Tensor:
+        """(B, K', L) int64 -> (B, T) float, K' at most the codebooks of the weights."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> SpeechCodec:
+        """Moves the network; returns itself."""
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Samples of a frame."""
+        return round(self.sample_rate / self.frame_rate)
+
+    def code_vectors(self) -> Tensor | None:
+        """(K, V, D) float32 on the CPU: the codebook entries, neighbors sound alike; None where there are none."""
+        return None
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks its mels through another vocoder from now on.
+
+        Raises:
+            AmttsError: as `open_vocoder`, or it makes waveforms without mels.
+        """
+        raise AmttsError(
+            f"codec '{self.name}' makes waveforms without mels, so no vocoder fits it",
+            remedy="Leave --vocoder out",
+        )
+
+    def decode_stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Codes (K', l) each -> waveforms (t,) on the CPU whose join is `decode` of all, where `decodes_streams`."""
+        raise NotImplementedError
+
+    def set_precision(self, precision: str) -> None:
+        """From now on `encode` runs its layers in `precision`; distances to codebook entries stay in float32."""
+        assert precision in self.precisions
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Compares the codec with a bundle of stored numbers.
+        """Compares the codec with a bundle of stored numbers, where `has_reference_checks`.
 
         Raises:
-            AmttsError: the bundle cannot be read, or the codec defines none.
+            AmttsError: the bundle cannot be read.
         """
-        ...
+        return []
 
 
 @dataclass(frozen=True)
@@ -187,18 +192,19 @@ class CodecIdentity:
 
 
 def code_vectors_of(codec: SpeechCodec) -> Tensor:
-    """(K, V, D) entries of every codebook, see `VectorCodec`.
+    """(K, V, D) entries of every codebook, see `SpeechCodec.code_vectors`.
 
     Raises:
-        AmttsError: the codec has no codebook to look at.
+        AmttsError: the codec has no codebook entries.
     """
-    if not isinstance(codec, VectorCodec):
+    vectors = codec.code_vectors()
+    if vectors is None:
         raise AmttsError(
             f"codec '{codec.name}' does not show the entries of its codebooks, which model.codec_start and "
             "model.code_smoothing need",
             remedy="Give --set model.codec_start=false --set model.code_smoothing=0",
         )
-    return codec.code_vectors()
+    return vectors
 
 
 def sample_counts(waveform: Tensor, lengths: Tensor | None) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from pathlib import Path
 
-from amtts_core.contract.codec import CodecClass, LowPrecisionCodec, SpeechCodec
+from amtts_core.contract.codec import SpeechCodec
 from amtts_core.errors import AmttsError, nearest
 
 GROUP = "amtts.codecs"
@@ -26,7 +26,7 @@ def codec_names() -> list[str]:
     return sorted(_by_name())
 
 
-def get_codec(name: str) -> type[CodecClass]:
+def get_codec(name: str) -> type[SpeechCodec]:
     """The codec class called `name`.
 
     Raises:
@@ -37,23 +37,23 @@ def get_codec(name: str) -> type[CodecClass]:
         installed = ", ".join(sorted(points)) or "none"
         raise AmttsError(f"unknown codec '{name}'{nearest(name, points)}; installed: {installed}")
     try:
-        loaded: type[CodecClass] = points[name].load()
+        loaded: type[SpeechCodec] = points[name].load()
     except (ImportError, AttributeError) as error:
         raise AmttsError(f"codec '{name}' ({points[name].value}) cannot be imported: {error}") from error
     return loaded
 
 
 def open_codec(name: str, weights: Path, *, num_codebooks: int = 0, precision: str = "fp32") -> SpeechCodec:
-    """The codec `name` with these weights, see `CodecClass.open`. Draws nothing from torch's random numbers.
+    """The codec `name` with these weights, see `SpeechCodec.open`. Draws nothing from torch's random numbers.
 
     Args:
         name: of its entry point.
         weights: a file or folder.
         num_codebooks: keep the first ones only; 0 keeps all.
-        precision: `fp32`, or `bf16` for a `LowPrecisionCodec`.
+        precision: one of the codec's `precisions`.
 
     Raises:
-        AmttsError: no such codec or weights, or the codec computes in fp32 only.
+        AmttsError: no such codec or weights, or a precision that the codec lacks.
     """
     import torch
 
@@ -68,10 +68,10 @@ def open_codec(name: str, weights: Path, *, num_codebooks: int = 0, precision: s
     ):  # networks draw weights on the CPU before the stored ones replace them
         codec = get_codec(name).open(weights, num_codebooks=num_codebooks)
     if precision != "fp32":
-        if not isinstance(codec, LowPrecisionCodec):
+        if precision not in codec.precisions:
             raise AmttsError(
-                f"codec '{name}' computes in fp32 only, got precision {precision}",
+                f"codec '{name}' computes in {', '.join(codec.precisions)} only, got precision {precision}",
                 remedy="Leave out --precision",
             )
-        codec.compute_in({"bf16": torch.bfloat16}[precision])
+        codec.set_precision(precision)
     return codec

@@ -6,6 +6,7 @@ import importlib.metadata
 from dataclasses import dataclass
 
 from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.contract.check import faults_of_backend
 from amtts_core.errors import AmttsError, nearest
 
 GROUP = "amtts.backends"
@@ -46,11 +47,8 @@ def backend_names() -> list[str]:
 
 def _checked(point: importlib.metadata.EntryPoint) -> type[Backend]:
     loaded = point.load()
-    spec = getattr(loaded, "spec", None)
-    if not isinstance(spec, BackendSpec):
-        raise TypeError(f"{point.value} has no `spec` of type BackendSpec")
-    if not spec.presets:
-        raise ValueError(f"the spec of {point.value} has no preset")
+    if faults := faults_of_backend(loaded):
+        raise TypeError("; ".join(faults))
     return loaded
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from amtts_core.contract.backend import Backend
-    from amtts_core.contract.codec import SpeechCodec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,7 @@ class Vocoder(Protocol):
     name: str
     """The entry point it is found by."""
     mel: MelFormat
-    licence: str
+    license: str
     """License of the weights as far as it is known."""
 
     def vocode(self, mel: Tensor, *, seed: int = 0) -> Tensor:
@@ -120,19 +119,6 @@ class HasModule(Protocol):
 
 
 @runtime_checkable
-class SpeaksThroughVocoder(Protocol):
-    """A backend or codec whose mels any vocoder can turn into waveforms."""
-
-    def choose_vocoder(self, choice: str) -> None:
-        """Speaks through another vocoder from now on.
-
-        Raises:
-            AmttsError: as `open_vocoder`, or its codec makes waveforms without mels.
-        """
-        ...
-
-
-@runtime_checkable
 class VocoderClass(Protocol):
     """What an entry point of the group `amtts.vocoders` leads to."""
 
@@ -158,32 +144,19 @@ class VocoderClass(Protocol):
         ...
 
 
-def choose_vocoder_of(codec: SpeechCodec, choice: str) -> None:
-    """Has a codec speak its mels through another vocoder.
-
-    Raises:
-        AmttsError: as `open_vocoder`, or the codec makes waveforms without mels.
-    """
-    if not isinstance(codec, SpeaksThroughVocoder):
-        raise AmttsError(
-            f"codec '{codec.name}' makes waveforms without mels, so no vocoder fits it",
-            remedy="Leave --vocoder out",
-        )
-    codec.choose_vocoder(choice)
-
-
-def choose_vocoder(backend: Backend, choice: str) -> None:
+def choose_vocoder(backend: Backend[Any], choice: str) -> None:
     """Has a backend speak its mels through another vocoder.
 
     Raises:
         AmttsError: as `open_vocoder`, or the backend makes waveforms without mels.
     """
-    if not isinstance(backend, SpeaksThroughVocoder):
+    declared = backend.spec.vocoder
+    if declared is None:
         raise AmttsError(
             f"backend '{backend.spec.name}' makes waveforms without mels, so no vocoder fits it",
             remedy="Leave --vocoder out",
         )
-    backend.choose_vocoder(choice)
+    declared.of(backend).choose_vocoder(choice)
 
 
 def require_mel(vocoder: Vocoder, mel: MelFormat, *, path: Path | str, maker: str) -> None:

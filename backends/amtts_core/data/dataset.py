@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from amtts_core.codec.stored_codes import StoredCodes
-from amtts_core.contract.backend import Backend, Batch, Example
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.reference_audio import FeatureExtractor
+from amtts_core.contract.types import Batch, Example
 from amtts_core.corpus.manifest import Utterance, read_manifest
-from amtts_core.data.features import FeatureSource, Recipe, build_store
+from amtts_core.data.features import FeatureSource, build_store, feature_extractor
 from amtts_core.data.predicted_mels import with_predicted_mels
-from amtts_core.data.prompts import Clips, HearsClips
+from amtts_core.data.prompts import PromptSet
 from amtts_core.errors import AmttsError, ManifestError
 from amtts_core.storage.feature_store import FeatureStore
 
@@ -40,7 +42,7 @@ class SpeechDataset:
         tokens: text token ids of each.
         store: their features; row `rows[i]` belongs to utterance i.
         excluded: what was left out, with reasons.
-        clips: what is heard of them beside other utterances; None where the backend hears no clips.
+        prompts: features of reference audio; None where the backend uses none.
     """
 
     backend: Backend
@@ -49,7 +51,7 @@ class SpeechDataset:
     rows: list[int]
     store: FeatureSource
     excluded: list[Excluded] = field(default_factory=list)
-    clips: Clips | None = None
+    prompts: PromptSet | None = None
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -63,14 +65,16 @@ class SpeechDataset:
         return sum(utterance.duration for utterance in self.utterances)
 
     def example(self, index: int, *, epoch: int = 0) -> Example:
-        """One utterance with its features; the epoch decides which other clip is heard beside it."""
+        """One utterance with its features; the epoch decides which other utterance is its prompt."""
         utterance = self.utterances[index]
         return Example(
             id=utterance.id,
             tokens=self.tokens[index],
             features=self.store.get(self.rows[index]),
-            speaker=utterance.speaker,
-            prompt=self.clips.heard_by(index, epoch=epoch) if self.clips else {},
+            speaker=self.backend.speakers.id_of(utterance.speaker)
+            if self.backend.speakers.num_embeddings
+            else 0,
+            prompt=self.prompts.prompt_for(index, epoch=epoch) if self.prompts else {},
         )
 
     def batch(self, indices: Sequence[int], *, epoch: int = 0) -> Batch:
@@ -92,7 +96,7 @@ def load_dataset(
     select: Callable[[list[Utterance]], list[Utterance]] | None = None,
     codes: Path | None = None,
     mels_from: Path | None = None,
-    clips: int | None = None,
+    prompt_seed: int | None = None,
     jobs: int = 2,
     on_progress: Callable[[int], None] | None = None,
 ) -> SpeechDataset:
@@ -108,9 +112,9 @@ def load_dataset(
         select: takes some of them; None takes all.
         codes: store of `amtts encode-codes` to read from in place of the audio.
         mels_from: checkpoint whose predicted mels a vocoder learns from; None takes the recordings' own.
-        clips: seed of which other clip an utterance hears, where the backend hears such; None hears none.
+        prompt_seed: of the choice of reference audio, where the backend uses some; None uses none.
         jobs: threads.
-        on_progress: called with 1 after each utterance, and once more where clips are heard.
+        on_progress: called with 1 after each utterance, and once more for reference audio.
 
     Raises:
         AmttsError: the manifest is missing or empty, or too many of its lines are unusable.
@@ -127,24 +131,24 @@ def load_dataset(
         raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
     store: FeatureSource
     if codes:
-        store = StoredCodes.open(codes, type(backend), backend.config, utterances)
+        store = StoredCodes.open(codes, backend, utterances)
     else:
-        own = Recipe.of(type(backend), backend.config)
+        extractor = feature_extractor(backend)
         if mels_from:
-            own = with_predicted_mels(own, backend, mels_from)
+            extractor = with_predicted_mels(extractor, backend, mels_from)
         store = build_store(
-            own,
+            extractor,
             manifest,
             utterances,
             cache,
             jobs=jobs,
             on_progress=on_progress,
         )
-    recipe = clip_recipe(backend) if clips is not None else None
-    heard: FeatureStore | None = None
-    if recipe:
-        heard = build_store(recipe, manifest, utterances, cache, jobs=jobs, on_progress=on_progress)
-    unusable = {**(heard.problems if heard else {}), **store.problems}
+    extractor = prompt_extractor(backend) if prompt_seed is not None else None
+    reference: FeatureStore | None = None
+    if extractor:
+        reference = build_store(extractor, manifest, utterances, cache, jobs=jobs, on_progress=on_progress)
+    unusable = {**(reference.problems if reference else {}), **store.problems}
     dataset = SpeechDataset(backend, [], [], [], store)
     dataset.excluded += [Excluded("", fault.message) for fault in faults]
     tokenizer = backend.text_tokenizer
@@ -171,8 +175,10 @@ def load_dataset(
         raise AmttsError(f"manifest {manifest} holds no usable utterance; '{first.id}': {first.reason}")
     if tokenizer:
         _tell_unknown(manifest, dataset.tokens, tokenizer.unk_id)
-    if heard is not None and clips is not None:
-        dataset.clips = Clips(heard, dataset.rows, [u.speaker for u in dataset.utterances], clips)
+    if reference is not None and prompt_seed is not None:
+        dataset.prompts = PromptSet(
+            reference, dataset.rows, [u.speaker for u in dataset.utterances], prompt_seed
+        )
     return dataset
 
 
@@ -188,9 +194,10 @@ def _tell_unknown(manifest: Path, texts: Sequence[list[int]], unknown: int) -> N
         )
 
 
-def clip_recipe(backend: Backend) -> Recipe | None:
-    """What a backend with its settings hears of other clips; None where it hears none."""
-    return type(backend).clip_recipe(backend.config) if isinstance(backend, HearsClips) else None
+def prompt_extractor(backend: Backend) -> FeatureExtractor | None:
+    """How features of reference audio are computed; None where the backend's settings use none."""
+    declared = backend.spec.reference_audio
+    return declared.of(backend).prompt_extractor() if declared else None
 
 
 def _refuse_too_many(manifest: Path, problems: list[str], utterances: int, allowed: float) -> None:

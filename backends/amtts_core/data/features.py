@@ -13,55 +13,33 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from amtts_core.audio.io import read_audio
-from amtts_core.contract.backend import Backend, Features
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.reference_audio import FeatureExtractor
 from amtts_core.corpus.manifest import Utterance
 from amtts_core.data.rate_check import tell_lower_rates
 from amtts_core.errors import AmttsError
 from amtts_core.storage.feature_store import FORMAT, Computed, FeatureStore, as_stored, stored_in
-from amtts_core.units import Hertz
 
 logger = logging.getLogger(__name__)
 TAIL = 0.05
 """Seconds that a file may go on behind its only utterance and still be taken whole: durations are rounded."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How waveforms become what is stored of them.
-
-    Attributes:
-        name: of the maker, e.g. the backend's.
-        key: changes whenever the features would.
-        rate: of the waveforms, Hz.
-        make: (T,) float32 in [-1, 1] -> features.
-        rate_is_chosen: settings could give another rate, so recordings of a lower one are told.
-        more: further arrays that depend on the utterance's text as well.
-    """
-
-    name: str
-    key: str
-    rate: Hertz
-    make: Callable[[np.ndarray], Features]
-    rate_is_chosen: bool = False
-    more: Callable[[Utterance, np.ndarray], dict[str, np.ndarray]] | None = None
-
-    @classmethod
-    def of(cls, backend: type[Backend], config: Any) -> Recipe:
-        """What a backend learns from."""
-        return cls(
-            backend.spec.name,
-            backend.feature_key(config),
-            backend.spec.rate_of(config),
-            lambda waveform: backend.features(config, waveform),
-            rate_is_chosen=backend.spec.rate is not None,
-        )
+def feature_extractor(backend: Backend[Any]) -> FeatureExtractor:
+    """How a backend's features are computed."""
+    return FeatureExtractor(
+        backend.spec.name,
+        backend.feature_key(),
+        backend.sample_rate,
+        backend.features,
+        rate_is_configurable=not isinstance(backend.spec.sample_rate, int),
+    )
 
 
 class FeatureSource(Protocol):
@@ -85,9 +63,9 @@ class FeatureSource(Protocol):
         ...
 
 
-def store_key(recipe: Recipe, manifest: Path, utterances: Sequence[Utterance]) -> str:
+def store_key(extractor: FeatureExtractor, manifest: Path, utterances: Sequence[Utterance]) -> str:
     """Hash of everything the features depend on: maths, sample rate, and every audio file's size, time and stretch."""
-    digest = hashlib.sha256(f"{FORMAT}|{recipe.name}|{recipe.key}".encode())
+    digest = hashlib.sha256(f"{FORMAT}|{extractor.name}|{extractor.key}".encode())
     shared = Counter(utterance.audio_filepath for utterance in utterances)
     for utterance in utterances:
         path = utterance.audio_path(manifest)
@@ -107,7 +85,7 @@ def _is_cut(utterance: Utterance, shared: Mapping[str, int]) -> bool:
 
 
 def build_store(
-    recipe: Recipe,
+    extractor: FeatureExtractor,
     manifest: Path,
     utterances: Sequence[Utterance],
     cache: Path,
@@ -120,7 +98,7 @@ def build_store(
     An utterance whose audio is missing, unreadable or not finite is stored without features and with the reason.
 
     Args:
-        recipe: what is stored.
+        extractor: what is stored.
         manifest: file that relative audio paths are relative to.
         utterances: in the order of the store.
         cache: folder that holds stores, one subfolder each.
@@ -130,25 +108,25 @@ def build_store(
     Raises:
         AmttsError: the cache cannot be written.
     """
-    folder = cache / f"{recipe.name}-{store_key(recipe, manifest, utterances)}"
+    folder = cache / f"{extractor.name}-{store_key(extractor, manifest, utterances)}"
 
     def make() -> Iterable[Computed]:
-        if recipe.rate_is_chosen:
-            tell_lower_rates(manifest, utterances, recipe.rate, who=f"'{recipe.name}'")
-        return _all_features(recipe, manifest, utterances, jobs)
+        if extractor.rate_is_configurable:
+            tell_lower_rates(manifest, utterances, extractor.sample_rate, who=f"'{extractor.name}'")
+        return _all_features(extractor, manifest, utterances, jobs)
 
     return stored_in(folder, make, on_progress)
 
 
 def _all_features(
-    recipe: Recipe, manifest: Path, utterances: Sequence[Utterance], jobs: int
+    extractor: FeatureExtractor, manifest: Path, utterances: Sequence[Utterance], jobs: int
 ) -> Iterator[Computed]:
     def one(utterance: Utterance) -> Computed:
         try:
-            waveform = load_utterance(utterance, manifest, recipe.rate)
-            arrays = recipe.make(waveform).arrays
-            if recipe.more is not None:
-                arrays = arrays | recipe.more(utterance, waveform)
+            waveform = load_utterance(utterance, manifest, extractor.sample_rate)
+            arrays = extractor.extract(waveform).arrays
+            if extractor.extract_more is not None:
+                arrays = arrays | extractor.extract_more(utterance, waveform)
             return Computed(utterance.id, as_stored(arrays))
         except AmttsError as fault:
             return Computed(utterance.id, {}, str(fault))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from amtts_core.config.sections import ReplayConfig
-from amtts_core.contract.backend import Example
+from amtts_core.contract.types import Example
 from amtts_core.corpus.corpus import corpus_speakers
 from amtts_core.data.dataset import Excluded, SpeechDataset
 

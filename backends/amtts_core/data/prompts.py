@@ -1,7 +1,7 @@
-"""Another clip of its speaker, heard beside an utterance: what a backend hears of a clip, and which clip it is.
+"""Reference audio in training: which other utterance of the speaker is the prompt of an utterance.
 
-Which one is a pure function of (seed, epoch, utterance), so a resumed run hears what an undisturbed one would.
-Validation hears the same clip every time: one of the training's where the speaker is there.
+The choice is a pure function of (seed, epoch, utterance), so a resumed run uses the prompts of an undisturbed one.
+Validation uses the same prompt every time: one of the training set's where the speaker is there.
 """
 
 from __future__ import annotations
@@ -9,73 +9,35 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from amtts_core.data.features import Recipe
+from amtts_core.contract.reference_audio import PromptEncoder, PromptFeatures
 from amtts_core.storage.feature_store import Computed, FeatureStore, as_stored, stored_in
 
 logger = logging.getLogger(__name__)
-Clip = dict[str, np.ndarray]
-"""What is heard of a clip: name -> (L, C)."""
-
-
-@dataclass(frozen=True)
-class Condenser:
-    """What a clip comes to as long as training does not change how it is heard.
-
-    Attributes:
-        key: changes whenever the result would.
-        make: of one clip.
-    """
-
-    key: str
-    make: Callable[[Clip], Clip]
-
-
-@runtime_checkable
-class HearsClips(Protocol):
-    """A backend that hears another clip of the speaker beside an utterance, as `Example.prompt`."""
-
-    @classmethod
-    def clip_recipe(cls, config: Any) -> Recipe | None:
-        """What is heard of a clip; None where these settings hear none."""
-        ...
-
-    def condenser(self) -> Condenser | None:
-        """The rest of what is done to a clip before training; None where training changes it.
-
-        Raises:
-            AmttsError: the clips are heard by another model than the one that the network has learnt to hear with.
-        """
-        ...
-
-    def remember(self, clips: Iterable[tuple[str, Clip]]) -> None:
-        """Takes in (speaker, condensed clip) of the training, so that it speaks as them without hearing a clip."""
-        ...
 
 
 @dataclass(eq=False)
-class Clips:
-    """The clips of a dataset; utterance i is clip i.
+class PromptSet:
+    """Prompt features of a dataset; utterance i has prompt i.
 
     Attributes:
-        store: what is heard of them.
-        rows: where each stands in the store.
-        speakers: name of each; no name is one speaker too.
-        seed: of the draw.
-        elsewhere: clips that are preferred where they have the speaker, the training's in validation.
+        store: their features.
+        rows: index of each in the store.
+        speakers: speaker of each; no name is one speaker too.
+        seed: of the choice.
+        preferred: prompts to choose from where they have the speaker (the training set's, in validation).
     """
 
     store: FeatureStore
     rows: list[int]
     speakers: list[str]
     seed: int
-    elsewhere: Clips | None = None
+    preferred: PromptSet | None = None
 
     @cached_property
     def _of_speaker(self) -> dict[str, list[int]]:
@@ -84,46 +46,46 @@ class Clips:
             found[speaker].append(index)
         return dict(found)
 
-    def clip(self, index: int) -> Clip:
-        """What is heard of one clip."""
+    def features(self, index: int) -> PromptFeatures:
+        """Features of prompt `index`."""
         return self.store.get(self.rows[index])
 
-    def partner(self, index: int, *, epoch: int) -> tuple[Clips, int]:
-        """The clip that utterance `index` hears in an epoch: never itself where its speaker has another."""
+    def partner(self, index: int, *, epoch: int) -> tuple[PromptSet, int]:
+        """The prompt of utterance `index` in an epoch: never itself where its speaker has another utterance."""
         speaker = self.speakers[index]
-        there = self.elsewhere._of_speaker.get(speaker, []) if self.elsewhere else []
+        there = self.preferred._of_speaker.get(speaker, []) if self.preferred else []
         own = self._of_speaker[speaker]
         count = len(there) or len(own) - 1
         if not count:
             return self, index
         drawn = int(np.random.default_rng([self.seed, 11, epoch, index]).integers(count))
-        if self.elsewhere and there:
-            return self.elsewhere, there[drawn]
+        if self.preferred and there:
+            return self.preferred, there[drawn]
         return self, own[drawn] if own[drawn] < index else own[drawn + 1]  # `own` rises
 
-    def heard_by(self, index: int, *, epoch: int) -> Clip:
-        """What utterance `index` hears in an epoch."""
-        clips, other = self.partner(index, epoch=epoch)
-        return clips.clip(other)
+    def prompt_for(self, index: int, *, epoch: int) -> PromptFeatures:
+        """Features of the prompt of utterance `index` in an epoch."""
+        prompts, other = self.partner(index, epoch=epoch)
+        return prompts.features(other)
 
-    def alone(self) -> list[int]:
-        """Utterances that hear themselves, because their speaker has no other clip."""
-        known = self.elsewhere._of_speaker if self.elsewhere else {}
+    def without_partner(self) -> list[int]:
+        """Utterances that are their own prompt, because their speaker has no other."""
+        known = self.preferred._of_speaker if self.preferred else {}
         own = self._of_speaker
         return [i for i, name in enumerate(self.speakers) if len(own[name]) == 1 and name not in known]
 
-    def condense(self, condenser: Condenser, on_progress: Callable[[int], None] | None = None) -> None:
-        """From now on clips are what the condenser makes of them, computed once and kept beside the store."""
-        heard = self.store
-        digest = hashlib.sha256(f"{heard.folder.name}|{condenser.key}".encode()).hexdigest()
-        name = heard.folder.name.rpartition("-")[0]
+    def encode(self, encoder: PromptEncoder, on_progress: Callable[[int], None] | None = None) -> None:
+        """Replaces the features by what `encoder` makes of them, computed once and kept beside the store."""
+        source = self.store
+        digest = hashlib.sha256(f"{source.folder.name}|{encoder.key}".encode()).hexdigest()
+        name = source.folder.name.rpartition("-")[0]
 
-        def all_clips() -> Iterator[Computed]:
-            for row, key in enumerate(heard.ids):
-                if row in heard.problems:
-                    yield Computed(key, {}, heard.problems[row])
+        def encoded() -> Iterator[Computed]:
+            for row, key in enumerate(source.ids):
+                if row in source.problems:
+                    yield Computed(key, {}, source.problems[row])
                 else:
-                    yield Computed(key, as_stored(condenser.make(heard.get(row))))
+                    yield Computed(key, as_stored(encoder.encode(source.get(row))))
 
-        folder = heard.folder.with_name(f"{name}-condensed-{digest[:16]}")
-        self.store = stored_in(folder, all_clips, on_progress)
+        folder = source.folder.with_name(f"{name}-encoded-{digest[:16]}")
+        self.store = stored_in(folder, encoded, on_progress)

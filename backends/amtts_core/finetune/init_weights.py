@@ -1,22 +1,24 @@
 """What a run starts from, besides nothing: a checkpoint of amtts, or what `amtts extend-vocab` made.
 
-Tokenizer, network sizes, new rows and the licence come along. A backend that reads published weights has the method
-`published_start`; everything else here is the same for all.
+Tokenizer, network sizes, new rows and the license come along. Published weights are opened by the backend's
+`PublishedFormat`; everything else here is the same for all.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo, load_strict, read_checkpoint
 from amtts_core.contract.registry import get_backend
+from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.finetune.speakers import speakers_of_checkpoint, weights_for_speakers
 from amtts_core.tokenizers.factory import load_tokenizer
 
 if TYPE_CHECKING:
@@ -29,46 +31,6 @@ REPORT = "vocab_report.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishedStart:
-    """How a backend begins with published weights.
-
-    Attributes:
-        model: network settings that the weights fix.
-        fill: puts the weights into a freshly built backend and says in the log what starts fresh; returns the names of
-            the parameters that began by lot, which learn with every training type. None where `build` does it by those
-            settings.
-        licence: of the weights.
-    """
-
-    model: dict[str, Any]
-    fill: Callable[[Backend], Sequence[str]] | None
-    licence: str
-
-
-@runtime_checkable
-class ReadsPublished(Protocol):
-    """A backend class that can begin with published weights."""
-
-    @classmethod
-    def published_start(cls, path: Path) -> PublishedStart:
-        """What the weights in a folder (or file) fix.
-
-        Raises:
-            AmttsError: there are none, or not of this family.
-        """
-        ...
-
-
-@runtime_checkable
-class AdaptsWeights(Protocol):
-    """A backend that can begin with weights of its own family and other settings."""
-
-    def adapted(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A checkpoint's tensors as its network names and shapes them, speakers still in the checkpoint's order."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
 class Start:
     """Weights to start from.
 
@@ -78,10 +40,11 @@ class Start:
         model: network settings that they fix.
         tokenizer: what they read text with; None where they learn without text.
         new_tokens: ids whose rows `amtts extend-vocab` made.
-        licence: of the weights below.
+        license: of the weights below.
         normalizer: how their text was normalised; empty where that is not known.
-        statistics: they bring the corpus statistics that `Backend.fit` would set.
-        fill: puts them into a freshly built backend; as of `PublishedStart`.
+        statistics: they bring the corpus statistics that `Backend.initialize` would set.
+        speakers: of these weights.
+        fill: puts them into a freshly built backend; as `PublishedWeights.load_into`.
     """
 
     backend: str
@@ -89,9 +52,10 @@ class Start:
     model: dict[str, Any]
     tokenizer: TextTokenizer | None
     new_tokens: tuple[int, ...]
-    licence: str
+    license: str
     normalizer: dict[str, Any]
     statistics: bool
+    speakers: SpeakerTable
     fill: Callable[[Backend], Sequence[str]]
 
 
@@ -101,7 +65,7 @@ class Origin:
 
     source: str = ""
     new_tokens: tuple[int, ...] = ()
-    licence: str = ""
+    license: str = ""
     tokenizer: TextTokenizer | None = None
     own_weights: bool = False
     """The network gets all its weights from a checkpoint of amtts."""
@@ -113,12 +77,12 @@ class Origin:
             # Only what came with a start: data/tokenizer may have changed, which the contract has to notice.
             kept = previous.tokenizer() if info.started_from else None
             return cls(
-                info.started_from, tuple(info.new_tokens), info.base_weights_licence, kept, own_weights=True
+                info.started_from, tuple(info.new_tokens), info.base_weights_license, kept, own_weights=True
             )
         if start is None:
             return cls()
         return cls(
-            str(start.source), start.new_tokens, start.licence, start.tokenizer, own_weights=start.statistics
+            str(start.source), start.new_tokens, start.license, start.tokenizer, own_weights=start.statistics
         )
 
 
@@ -148,12 +112,12 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
         _check_tokenizer(checkpoint.folder, stored, tokenizer)
 
     def fill(target: Backend) -> Sequence[str]:
-        weights = _with_critics(target, _with_speakers(target, checkpoint), checkpoint.folder)
+        weights = _with_training_only(target, weights_for_speakers(target, checkpoint), checkpoint.folder)
         try:
             load_strict(target.network, weights, backend=info.backend)
         except CheckpointError as fault:
             raise CheckpointError(fault.message, remedy=fault.remedy or _differing(target, info)) from None
-        return _new_voices(target, info.speakers)
+        return _new_speaker_parameters(target, info.speakers)
 
     return Start(
         backend=info.backend,
@@ -161,22 +125,23 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
         model=info.backend_config,
         tokenizer=stored,
         new_tokens=tuple(info.new_tokens),
-        licence=info.base_weights_licence,
+        license=info.base_weights_license,
         normalizer=info.normalizer,
         statistics=True,
+        speakers=speakers_of_checkpoint(info),
         fill=fill,
     )
 
 
-def _new_voices(target: Backend, before: Sequence[str]) -> tuple[str, ...]:
+def _new_speaker_parameters(target: Backend[Any], before: Sequence[str]) -> tuple[str, ...]:
     """The parameters through which speakers enter, where there are new ones: frozen they would all sound alike."""
-    spec = target.spec
-    if set(getattr(target, "speakers", [])) <= set(before):
+    conditioning = target.spec.speakers
+    if conditioning is None or set(target.speakers.names) <= set(before):
         return ()
     return tuple(
         name
         for name, _ in target.network.named_parameters()
-        if name in spec.speaker_rows or any(part in name for part in spec.speaker_layers)
+        if name in conditioning.tables or any(part in name for part in conditioning.layers)
     )
 
 
@@ -186,14 +151,14 @@ def _differing(target: Backend, info: CheckpointInfo) -> str:
     names = [
         f"model.{name}"
         for name, before in info.backend_config.items()
-        if name in now and now[name] != before and name not in target.spec.adjustable
+        if name in now and now[name] != before and name not in target.spec.mutable_settings
     ]
     return f"The weights were made with other settings: leave {', '.join(names)} out" if names else ""
 
 
-def _with_critics(target: Backend, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:
+def _with_training_only(target: Backend, weights: dict[str, Tensor], source: Path) -> dict[str, Tensor]:
     """The weights with fresh tensors for what only training needs and they lack, without what is wanted no more."""
-    prefixes = target.spec.only_for_training
+    prefixes = target.spec.fine_tuning.training_only_prefixes
     if not prefixes:
         return weights
     own = target.network.state_dict()
@@ -214,8 +179,8 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> Start:
             f"--from {path} is no checkpoint of amtts and holds no {REPORT}",
             remedy="Make it ready with `amtts extend-vocab`, or name its family with --backend",
         )
-    kind = get_backend(name)
-    if not isinstance(kind, ReadsPublished):
+    published = get_backend(name).spec.published
+    if published is None:
         raise AmttsError(
             f"--from {path}: backend '{name}' cannot start from published weights",
             remedy="Train from scratch",
@@ -239,17 +204,18 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> Start:
             f"--from {path}: published weights without their vocabulary",
             remedy=f"Teach them Amharic letters first: amtts extend-vocab --backend {name} --checkpoint {path}",
         )
-    start = kind.published_start(path)
+    start = published.open_weights(path)
     return Start(
         backend=name,
         source=path,
         model=start.model,
         tokenizer=text,
         new_tokens=tuple(sorted(report.get("new_tokens", {}).values())),
-        licence=start.licence,
+        license=start.license,
         normalizer={},
         statistics=False,
-        fill=start.fill or (lambda target: ()),
+        speakers=SpeakerTable(),
+        fill=start.load_into,
     )
 
 
@@ -281,67 +247,3 @@ def _check_tokenizer(path: Path, own: TextTokenizer, given: Path | None) -> None
             f"{path} {own.vocab_size} and {own.fingerprint()[:12]}",
             remedy="Leave --tokenizer out, or change the vocabulary with `amtts extend-vocab`",
         )
-
-
-def _with_speakers(target: Backend, checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The checkpoint's tensors with the rows of the new corpus' speakers: by name, or the mean voice for a new one."""
-    weights = checkpoint.weights()
-    if isinstance(target, AdaptsWeights):
-        weights = target.adapted(weights)
-    before: Sequence[str] = checkpoint.info.speakers
-    now: Sequence[str] = list(getattr(target, "speakers", []))
-    if list(before) == list(now):
-        return weights
-    own = target.network.state_dict()
-    learnt = dict(target.network.named_parameters())
-    fresh = [name for name in now if name not in before]
-    _grow_single(weights, own, target, checkpoint)
-    for name in target.spec.speaker_rows:
-        old, new = weights.get(name), own.get(name)
-        if new is None:
-            weights.pop(name, None)  # a single voice has no table of speakers
-            continue
-        if old is None:
-            raise CheckpointError(
-                f"{checkpoint.folder} knows {len(before) or 1} speaker, the corpus has {len(now)}, and a "
-                f"'{target.spec.name}' of one voice has nowhere to put more",
-                remedy="Train on one speaker, or start from a checkpoint with several",
-            )
-        rows = new.clone()
-        for number, speaker in enumerate(now or [""]):
-            if speaker in before:
-                rows[number] = old[list(before).index(speaker)]
-            elif name in learnt:
-                rows[number] = old.mean(0).to(rows.dtype)
-        weights[name] = rows
-    if fresh:
-        logger.warning(
-            "%s does not know these speakers; they start as the mean of those it knows: %s",
-            checkpoint.folder,
-            ", ".join(fresh[:10]),
-        )
-    return weights
-
-
-def _grow_single(
-    weights: dict[str, Tensor], own: Mapping[str, Tensor], target: Backend, checkpoint: Checkpoint
-) -> None:
-    """Gives a network of one voice what a speaker enters through, at zero: at first everybody sounds like that voice.
-
-    Raises:
-        CheckpointError: it is the other way round, and the voice of one speaker would have to be cut out.
-    """
-    parts = target.spec.speaker_layers
-    left = [name for name in weights if name not in own and any(part in name for part in parts)]
-    if left:
-        raise CheckpointError(
-            f"{checkpoint.folder} knows {len(checkpoint.info.speakers)} speakers, and the corpus has one: what makes "
-            f"one voice of a '{target.spec.name}' cannot be taken out of it",
-            remedy="Train on two speakers or more, or start from a checkpoint of one voice",
-        )
-    missing = [name for name in own if name not in weights and any(part in name for part in parts)]
-    for name in missing:
-        direction = name.endswith(("original1", "weight_v"))  # of a normed weight; its length is what is zero
-        weights[name] = own[name].clone() if direction else own[name].new_zeros(own[name].shape)
-    if missing:
-        weights |= {name: own[name].clone() for name in target.spec.speaker_rows if name not in weights}

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from amtts_core.config.sections import TrainingConfig
-from amtts_core.contract.backend import Backend, Learner
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.learner import Learner
 from amtts_core.errors import ConfigError
 from amtts_core.nn.freeze import (
     FrozenRows,
@@ -98,7 +99,7 @@ def _check_new_tokens(training: TrainingConfig, new_tokens: Sequence[int]) -> No
 
 
 def _restrict(backend: Backend, training: TrainingConfig, fresh: Collection[str]) -> dict[str, Any]:
-    network, rows = backend.network, backend.text_rows()
+    network, rows = backend.network, backend.text_tensors()
     if not rows:
         raise ConfigError(
             f"training.type '{training.type}': backend '{backend.spec.name}' learns without text"
@@ -109,7 +110,7 @@ def _restrict(backend: Backend, training: TrainingConfig, fresh: Collection[str]
     adapters: dict[str, Any] = {}
     if training.type.startswith("lora"):
         lora = training.lora
-        patterns = lora.targets or backend.spec.lora_targets
+        patterns = lora.targets or backend.spec.fine_tuning.lora_targets
         if not patterns:
             raise ConfigError(
                 f"backend '{backend.spec.name}' names no layers for LoRA",
@@ -158,7 +159,7 @@ def step_rules(
                 found[phase].append(LateStart(late, begin=training.freeze.until, step=step))
     if not new_tokens:
         return found
-    rows, rates = backend.text_rows(), training.optim.rates
+    rows, rates = backend.text_tensors(), training.optim.rates
     parameters = dict(backend.network.named_parameters())
     frozen = training.freeze.original_text_rows or training.type == "lora+new-rows"
     for phase in learner.phases:
@@ -192,16 +193,21 @@ def parameter_kinds(backend: Backend, training: TrainingConfig) -> dict[int, str
     if rates.new_rows == rates.heads == rates.conditioners == rates.trunk:
         return {}
     parameters = dict(backend.network.named_parameters())
-    hearing = [p for name, p in parameters.items() if name.startswith(backend.spec.conditioners)]
+    hearing = [p for name, p in parameters.items() if name.startswith(_encoder_prefixes(backend))]
     if rates.conditioners != 1 and not any(parameter.requires_grad for parameter in hearing):
         logger.warning(
             "training.optim.rates.conditioners is %g, and no encoder of clips learns", rates.conditioners
         )
     texts = {
         id(parameters[row.tensor]): "new_rows" if row.kind == "embedding" else "heads"
-        for row in backend.text_rows()
+        for row in backend.text_tensors()
     }
     return texts | {id(parameter): "conditioners" for parameter in hearing}
+
+
+def _encoder_prefixes(backend: Backend[Any]) -> tuple[str, ...]:
+    declared = backend.spec.reference_audio
+    return declared.encoder_prefixes if declared else ()
 
 
 def frozen_names(network: nn.Module) -> set[str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.data.dataset import SpeechDataset, load_dataset
 from amtts_core.errors import AmttsError
 from amtts_core.nn.eval_mode import evaluating
@@ -19,14 +19,6 @@ from amtts_core.nn.eval_mode import evaluating
 if TYPE_CHECKING:
     from amtts_core.contract.backend import Backend
     from amtts_core.contract.tokenizer import TextTokenizer
-
-
-@runtime_checkable
-class ScoresSpeech(Protocol):
-    """A backend whose network predicts speech codes."""
-
-    speech_term: str
-    """The term of its loss that is the cross entropy of the codes, in nats per code."""
 
 
 def old_speech(
@@ -44,7 +36,7 @@ def old_speech(
     Raises:
         AmttsError: no prepared corpus, its audio cannot be read, or the backend predicts no codes.
     """
-    if not isinstance(backend, ScoresSpeech):
+    if backend.spec.speech_scoring is None:
         raise AmttsError(
             f"backend '{backend.spec.name}' predicts no speech codes, so old speech has no score",
             remedy="Check its voice by ear, or with data.replay keep old data in the training",
@@ -86,7 +78,8 @@ def speech_scores(
         dataset: see `old_speech`.
         losses: of a batch; None takes the backend's own learner.
     """
-    assert isinstance(backend, ScoresSpeech)
+    scoring = backend.spec.speech_scoring
+    assert scoring is not None
     make = losses or backend.learner().losses
     found = []
     with evaluating(backend.network):
@@ -94,13 +87,9 @@ def speech_scores(
             terms: dict[str, Any] = {}
             for loss in make(_batch(backend, dataset, index)):
                 terms |= loss.terms
-            found.append(float(terms[backend.speech_term]))
+            found.append(float(terms[scoring.term]))
     return found
 
 
 def _batch(backend: Backend, dataset: SpeechDataset, index: int) -> Batch:
-    example = dataset.example(index)
-    known = getattr(backend, "speakers", ())
-    if example.speaker not in known:
-        example = replace(example, speaker="")
-    return backend.collate([example])
+    return backend.collate([dataset.example(index)])

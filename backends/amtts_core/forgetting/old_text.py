@@ -22,7 +22,7 @@ from amtts_core.finetune.vocab.own_checkpoint import is_own
 from amtts_core.forgetting.old_speech import old_speech, speech_scores, with_tokens
 from amtts_core.forgetting.text_losses import Forgetting, compare_scores
 from amtts_core.nn.eval_mode import evaluating
-from amtts_core.nn.text_loss import ScoresText, text_cross_entropy
+from amtts_core.nn.text_loss import text_cross_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,12 +86,13 @@ def text_scores(backend: Backend, texts: Sequence[Sequence[int]], *, rows: int =
     Raises:
         AmttsError: the backend predicts no text.
     """
-    if not isinstance(backend, ScoresText):
+    scoring = backend.spec.text_scoring
+    if scoring is None:
         raise AmttsError(f"backend '{backend.spec.name}' predicts no text, so old texts have no score")
     found = []
     with evaluating(backend.network):
         for ids in texts:
-            logits, marked = backend.text_logits(ids)
+            logits, marked = scoring.of(backend).text_logits(ids)
             length = torch.tensor([len(marked)], device=marked.device)
             score = text_cross_entropy(logits[None].float(), marked[None], length, rows=_enough(rows, marked))
             found.append(float(score))
@@ -146,7 +147,7 @@ def compare_old_texts(
         speech = old_speech(backend, old_data, new_tokens=new_tokens)
     result = OldTexts(texts=len(texts), other_ids=other)
     old = None if old_checkpoint is None else _network(old_checkpoint, found.info.backend, old_tokenizer)
-    if isinstance(backend, ScoresText):
+    if backend.spec.text_scoring is not None:
         rows = original_size(tokenizer.vocab_size, new_tokens)
         after = text_scores(backend, now, rows=rows)
         result = replace(result, after=sum(after) / len(after))
@@ -166,7 +167,7 @@ def _with_speech(
     if old is None:
         return replace(result, speech_note="give --old-checkpoint to compare")
     try:
-        same = backend.feature_key(backend.config) == old.feature_key(old.config)
+        same = backend.feature_key() == old.feature_key()
     except AmttsError as fault:
         return replace(result, speech_note=f"the codes of the weights before cannot be made: {fault.message}")
     if not same:
@@ -185,6 +186,6 @@ def _network(path: Path, backend: str, tokenizer: Path) -> Backend:
     extended = (path / "vocab_report.json").is_file()
     start = open_start(path, backend=backend, tokenizer=None if extended else tokenizer)
     kind = get_backend(backend)
-    built = kind.build(kind.spec.config.model_validate(start.model), tokenizer=start.tokenizer)
+    built = kind(kind.spec.config.model_validate(start.model), tokenizer=start.tokenizer)
     start.fill(built)
     return built

@@ -14,7 +14,6 @@ from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.forgetting.old_speech import old_speech, speech_scores
 from amtts_core.forgetting.old_text import old_ids, original_size, read_texts, text_scores
 from amtts_core.forgetting.text_losses import ForgettingGuard, compare_scores
-from amtts_core.nn.text_loss import ScoresText
 from amtts_core.training.callbacks.base import Callback
 from amtts_core.training.validation import LOT
 
@@ -48,7 +47,7 @@ def open_watch(
                 remedy="Give training.guard.old_text a file with a sentence a line, or guard.old_data a corpus",
             )
         return None
-    if guard.old_text and not isinstance(backend, ScoresText):
+    if guard.old_text and backend.spec.text_scoring is None:
         raise AmttsError(
             f"training.guard.old_text: backend '{backend.spec.name}' predicts no text, so old texts have no score",
             remedy="Leave it out, and keep old data in the training with data.replay",
@@ -92,7 +91,7 @@ class ForgettingWatch(Callback):
         stored = {**self._watched(), "before": self._before}
         self._file.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
         assert self._trainer is not None
         for what, after in self._scores().items():
             found = compare_scores(self._before[what], after)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from amtts_core.contract.backend import TextRows
+from amtts_core.contract.types import TextTensor
 from amtts_core.errors import ConfigError, nearest
 
 
@@ -94,13 +94,13 @@ def original_rows(parameter: nn.Parameter, new_rows: Iterable[int]) -> Tensor:
 
 
 def freeze_original_rows(
-    network: nn.Module, text_rows: Sequence[TextRows], new_rows: Iterable[int]
+    network: nn.Module, text_tensors: Sequence[TextTensor], new_rows: Iterable[int]
 ) -> FrozenRows:
     """Everything in the text-indexed tensors but the rows of new tokens.
 
     Args:
-        network: its parameters carry the names that `text_rows` uses.
-        text_rows: as a backend declares them.
+        network: its parameters carry the names that `text_tensors` uses.
+        text_tensors: as a backend declares them.
         new_rows: ids of the new tokens.
 
     Raises:
@@ -109,11 +109,11 @@ def freeze_original_rows(
     parameters = dict(network.named_parameters())
     new = sorted(set(new_rows))
     pairs = []
-    for rows in text_rows:
+    for rows in text_tensors:
         parameter = parameters.get(rows.tensor)
         if parameter is None:
             raise ConfigError(f"the network has no parameter '{rows.tensor}'")
-        tokens = parameter.shape[0] - rows.extra
+        tokens = parameter.shape[0] - rows.num_extra_rows
         if new and not 0 <= new[0] <= new[-1] < tokens:
             raise ConfigError(f"new token {new[-1]}: '{rows.tensor}' has {tokens} text tokens")
         pairs.append((parameter, original_rows(parameter, new)))

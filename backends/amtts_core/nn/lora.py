@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from amtts_core.config.sections import TrainingType
-from amtts_core.contract.backend import TextRows
+from amtts_core.contract.types import TextTensor
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError, nearest
 
 TRAINING_TYPES: tuple[TrainingType, ...] = get_args(TrainingType)
@@ -167,7 +167,7 @@ def merged(network: nn.Module) -> Iterator[None]:
 
 
 def choose_trainable(
-    network: nn.Module, training_type: TrainingType, text_rows: Sequence[TextRows]
+    network: nn.Module, training_type: TrainingType, text_tensors: Sequence[TextTensor]
 ) -> list[str]:
     """Switches gradients on for what a training type moves, off for the rest; returns the names that learn.
 
@@ -179,7 +179,7 @@ def choose_trainable(
     """
     if training_type not in TRAINING_TYPES:
         raise ConfigError(f"training type {training_type!r}{nearest(training_type, TRAINING_TYPES)}")
-    text = {rows.tensor for rows in text_rows}
+    text = {rows.tensor for rows in text_tensors}
     learning = []
     for name, parameter in network.named_parameters():
         adapter, row = ".lora_" in name, name in text

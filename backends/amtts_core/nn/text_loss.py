@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
-
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-
-@runtime_checkable
-class ScoresText(Protocol):
-    """A backend whose network predicts its text."""
-
-    def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Logits (N + 2, V) at the positions of start, tokens and stop, and those ids (N + 2,)."""
-        ...
 
 
 def text_cross_entropy(logits: Tensor, tokens: Tensor, lengths: Tensor, *, rows: int = 0) -> Tensor:

@@ -19,8 +19,9 @@ import torch
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
 from amtts_core.config.run_config import RunConfig
-from amtts_core.contract.backend import Backend, Batch
+from amtts_core.contract.backend import Backend
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.types import Batch
 from amtts_core.corpus.manifest import ManifestError, Utterance, read_manifest
 from amtts_core.data.dataset import SpeechDataset, load_dataset
 from amtts_core.data.features import load_utterance
@@ -107,7 +108,7 @@ def _audio(setup: Setup) -> Finding:
     missing = [u for u in setup.utterances if not u.audio_path(setup.manifest).is_file()]
     if missing:
         raise _Failed(f"{len(missing)} audio files are missing, first: {missing[0].audio_filepath}")
-    rate = setup.backend.spec.rate_of(setup.backend.config)
+    rate = setup.backend.sample_rate
     picked = _spread(setup.utterances, SUBSET)
     for utterance in picked:
         waveform = load_utterance(utterance, setup.manifest, rate)
@@ -155,7 +156,7 @@ def _features(setup: Setup) -> Finding:
         dataset = load_dataset(setup.backend, manifest, Path(folder) / "features")
         setup.dataset = dataset
         if not setup.trained:
-            setup.backend.fit(dataset.statistics())
+            setup.backend.initialize(dataset)
         shortest = sorted(range(len(dataset)), key=lambda i: dataset.frames()[i])[:8]
         batch = dataset.batch(shortest)  # copied out of the memory map before the folder goes
     setup.batch = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
@@ -233,7 +234,7 @@ def _overfit(setup: Setup) -> Finding:
     try:
         network.train()
         for _ in range(setup.overfit_steps):
-            with statistics_of(learner):
+            with statistics_of(learner, setup.backend.spec):
                 for loss in learner.losses(_batch(setup)):
                     parameters = learner.parameters(loss.phase)
                     optimizers[loss.phase].zero_grad(set_to_none=True)
@@ -276,12 +277,12 @@ def describe(setup: Setup, tokenizer: TextTokenizer | None) -> CheckpointInfo:
     return CheckpointInfo(
         backend=setup.backend.spec.name,
         backend_config=setup.config.model,
-        sample_rate=setup.backend.spec.rate_of(setup.backend.config),
+        sample_rate=setup.backend.sample_rate,
         normalizer=setup.normalizer.settings.model_dump(mode="json"),
         tokenizer_kind=tokenizer.kind if tokenizer else "",
         tokenizer_hash=tokenizer.fingerprint() if tokenizer else "",
         vocab_size=tokenizer.vocab_size if tokenizer else 0,
-        speakers=list(getattr(setup.backend, "speakers", [])),
+        speakers=list(setup.backend.speakers.names),
     )
 
 

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend
 from amtts_core.corpus.manifest import Utterance
-from amtts_core.data.dataset import Excluded, SpeechDataset, clip_recipe, load_dataset
+from amtts_core.data.dataset import Excluded, SpeechDataset, load_dataset, prompt_extractor
 from amtts_core.data.mixed_dataset import MixedDataset
-from amtts_core.data.prompts import HearsClips
 from amtts_core.errors import AmttsError
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,8 @@ def load_data(
     path = data / "val.jsonl"
     if path.is_file() and path.stat().st_size:
         sets = RunData(train, load(path.name, 0))
-        if sets.val and sets.val.clips:
-            sets.val.clips.elsewhere = sets.training_parts()[0].clips
+        if sets.val and sets.val.prompts:
+            sets.val.prompts.preferred = sets.training_parts()[0].prompts
         return sets
     logger.warning(
         "%s holds no validation utterance: the last checkpoint counts as the best%s",
@@ -133,7 +133,7 @@ def load_set(
     done = 0
     with manifest.open("rb") as lines:
         total = sum(1 for line in lines if line.strip())
-    total = min(total, most or total) * (2 if clip_recipe(backend) and not codes else 1)
+    total = min(total, most or total) * (2 if prompt_extractor(backend) and not codes else 1)
 
     def advance(count: int) -> None:
         nonlocal done
@@ -150,59 +150,62 @@ def load_set(
         select=select,
         codes=Path(codes) if codes else None,
         mels_from=Path(config.data.mels_from) if config.data.mels_from else None,
-        clips=config.training.seed,
+        prompt_seed=config.training.seed,
         jobs=jobs,
         on_progress=advance,
     )
 
 
-def condense_clips(backend: Backend, sets: RunData, *, on_progress: Progress | None = None) -> None:
-    """Where training leaves alone how clips are heard, what they come to is computed once, and remembered by speaker.
+def encode_prompts(backend: Backend[Any], sets: RunData, *, on_progress: Progress | None = None) -> None:
+    """Runs a frozen reference encoder once per recording, and stores each speaker's conditioning in the network.
 
-    Call it when the network has its weights.
+    Call it when the network has its weights. Without reference audio, or where the encoder is trained, nothing happens.
 
     Args:
-        backend: any; one that hears no clips is left alone.
-        sets: their clips are replaced.
-        on_progress: told how far it is.
+        backend: any.
+        sets: the features of their prompts are replaced.
+        on_progress: called with what is computed, how much is done and how much there is.
 
     Raises:
-        AmttsError: see `HearsClips.condenser`.
+        AmttsError: see `ReferenceAudioMethods.prompt_encoder`.
     """
-    if not isinstance(backend, HearsClips) or clip_recipe(backend) is None:
+    declared = backend.spec.reference_audio
+    if declared is None or prompt_extractor(backend) is None:
         return
+    reference = declared.of(backend)
     parts = sets.training_parts()
-    _tell_alone(parts)
-    condenser = backend.condenser()
-    if condenser is None:
+    _warn_of_own_prompts(parts)
+    encoder = reference.prompt_encoder()
+    if encoder is None:
         return
-    done, total = 0, sum(len(d.clips.store) for d in (*parts, sets.val) if d and d.clips)
+    done, total = 0, sum(len(d.prompts.store) for d in (*parts, sets.val) if d and d.prompts)
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
         if on_progress:
-            on_progress("voices", done, total)
+            on_progress("reference audio", done, total)
 
     seen: list[SpeechDataset] = []
     for dataset in (*parts, sets.val):
-        if dataset and dataset.clips and not any(dataset is other for other in seen):
+        if dataset and dataset.prompts and not any(dataset is other for other in seen):
             seen.append(dataset)
-            dataset.clips.condense(condenser, advance)
-    backend.remember(
-        (clips.speakers[index], clips.clip(index))
+            dataset.prompts.encode(encoder, advance)
+    reference.set_speaker_embeddings(
+        (backend.speakers.id_of(prompts.speakers[index]), prompts.features(index))
         for dataset in parts
-        if (clips := dataset.clips)
+        if (prompts := dataset.prompts)
         for index in range(len(dataset))
     )
 
 
-def _tell_alone(parts: list[SpeechDataset]) -> None:
-    alone = [d.utterances[i].id for d in parts if d.clips for i in d.clips.alone()]
-    if alone:
+def _warn_of_own_prompts(parts: list[SpeechDataset]) -> None:
+    own = [d.utterances[i].id for d in parts if d.prompts for i in d.prompts.without_partner()]
+    if own:
         logger.warning(
-            "%d of %d utterances are the only clip of their speaker and hear themselves, which teaches to copy: %s",
-            len(alone),
+            "%d of %d utterances have no other recording of their speaker and use themselves as prompt, so the model "
+            "may learn to copy: %s",
+            len(own),
             sum(len(dataset) for dataset in parts),
-            ", ".join(alone[:5]),
+            ", ".join(own[:5]),
         )

@@ -171,10 +171,10 @@ class _Stopwatch(Callback):
         feed = self._trainer.feed  # of few utterances there are fewer batches than a whole step has
         self.step = self._lap() * feed.per_step / max(1, len(feed.handed))
 
-    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+    def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
         self.sample += self._lap()
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
         self.validation, self.metrics = self._lap(), metrics
 
     def saved(self, step: int, folder: Path) -> None:

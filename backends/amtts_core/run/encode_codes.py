@@ -14,7 +14,7 @@ import torch
 
 from amtts_core.codec.store import FEATURE, require_parts, shard_folder, stretch_of
 from amtts_core.codec.writer import EncodedUtterance, ShardWriter
-from amtts_core.contract.codec import CachedCodec, CodecIdentity, SpeechCodec
+from amtts_core.contract.codec import CodeCache, CodecIdentity, SpeechCodec
 from amtts_core.corpus.executors import Executor
 from amtts_core.corpus.manifest import Utterance, read_manifest
 from amtts_core.data.dataset import prefetch
@@ -126,7 +126,7 @@ def encode_manifest(
             f"codec '{codec.name}' has {codec.cardinality} entries a codebook; codes are stored in two bytes, at most "
             f"{LARGEST}"
         )
-    cached = codec if isinstance(codec, CachedCodec) else None
+    cached = codec.cache
     stamps = {u.id: _audio_stamp(u, manifest) for u in utterances}
     if utterances and not cached and all(stamp.startswith(MISSING) for stamp in stamps.values()):
         raise AmttsError(
@@ -176,7 +176,7 @@ def encode_manifest(
 
 
 def _read(
-    codec: CachedCodec, manifest: Path, left: list[Utterance], stamps: dict[str, str]
+    codec: CodeCache, manifest: Path, left: list[Utterance], stamps: dict[str, str]
 ) -> Iterator[list[EncodedUtterance]]:
     """Utterances whose codes other programs have made, as they are found in their files."""
     for start in range(0, len(left), TOGETHER):

@@ -9,13 +9,13 @@ import logging
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend, BackendSpec
-from amtts_core.contract.codec import LearnsCodes
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.errors import CheckpointError
@@ -30,7 +30,6 @@ def describe(
     config: RunConfig,
     tokenizer: TextTokenizer | None,
     normalizer: Normalizer,
-    speakers: Sequence[str],
     data: SpeechDataset,
     origin: Origin,
 ) -> CheckpointInfo:
@@ -45,16 +44,17 @@ def describe(
         freeze=config.training.freeze.model_dump(mode="json", exclude_defaults=True),
         new_tokens=list(origin.new_tokens),
         started_from=origin.source,
-        sample_rate=backend.spec.rate_of(backend.config),
+        sample_rate=backend.sample_rate,
         normalizer=normalizer.settings.model_dump(mode="json"),
         tokenizer_kind=tokenizer.kind if tokenizer else "",
         tokenizer_hash=tokenizer.fingerprint() if tokenizer else "",
         vocab_size=tokenizer.vocab_size if tokenizer else 0,
         untrained_tokens=_untrained(tokenizer, data),
-        speakers=list(speakers),
-        codec=str(backend.codec_identity(backend.config)) if isinstance(backend, LearnsCodes) else "",
+        speakers=list(backend.speakers.names),
+        speaker_embedding=backend.speakers.has_embedding,
+        codec=_codec(backend),
         dataset_hash=digest.hexdigest(),
-        base_weights_licence=origin.licence or _licence(backend.spec, config),
+        base_weights_license=origin.license or _license(backend.spec, config),
         git_revision=_git_revision(),
         versions={
             name: importlib.metadata.version(name) for name in ("amtts", "torch", "numpy", "accelerate")
@@ -62,10 +62,15 @@ def describe(
     )
 
 
-def _licence(spec: BackendSpec, config: RunConfig) -> str:
+def _codec(backend: Backend[Any]) -> str:
+    codes = backend.spec.speech_codes
+    return str(codes.of(backend).codec_identity()) if codes else ""
+
+
+def _license(spec: BackendSpec, config: RunConfig) -> str:
     """Of the weights that its settings let it start from; a network from scratch is free of any."""
-    named = any(config.model.get(key) != none for key, none in spec.without_start.items())
-    return spec.weights_licence if named else "none: trained from scratch"
+    named = any(config.model.get(key) != none for key, none in spec.fine_tuning.init_weight_settings.items())
+    return spec.weights_license if named else "none: trained from scratch"
 
 
 def _untrained(tokenizer: TextTokenizer | None, data: SpeechDataset) -> list[int]:
@@ -102,7 +107,7 @@ CONTRACT = (
 
 
 FORCEABLE = ("dataset_hash", "normalizer")
-"""What `--force` may change besides `BackendSpec.adjustable`: other data and other reading of text teach the same
+"""What `--force` may change besides `BackendSpec.mutable_settings`: other data and other reading of text teach the same
 network on; ids, sizes and rows of the network would mean something else."""
 
 
@@ -120,7 +125,7 @@ def check_contract(
     folder: Path,
     *,
     names: Sequence[str] = CONTRACT,
-    adjustable: Sequence[str] = (),
+    mutable: Sequence[str] = (),
     force: bool = False,
 ) -> list[str]:
     """Refuses to resume with other data, text or network than the run was started with.
@@ -130,7 +135,7 @@ def check_contract(
         current: of what is there now.
         folder: of the checkpoint, for the message.
         names: fields that are compared.
-        adjustable: settings of the network that do not change what its weights mean.
+        mutable: settings of the network that do not change what its weights mean.
         force: accept what is safe to change, and say what it was.
 
     Returns:
@@ -139,7 +144,7 @@ def check_contract(
     Raises:
         CheckpointError: names the first field that differs and may not, with both values.
     """
-    safe = (*FORCEABLE, *(f"backend_config.{name}" for name in adjustable))
+    safe = (*FORCEABLE, *(f"backend_config.{name}" for name in mutable))
     differences = [
         difference
         for name in names

@@ -15,15 +15,16 @@ from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.config.run_config import RunConfig
 from amtts_core.config.yaml_files import commented_yaml
 from amtts_core.contract.backend import Backend
-from amtts_core.contract.codec import CachedCodec
+from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.corpus.corpus import corpus_normalizer
 from amtts_core.data.mixed_dataset import speakers_of
 from amtts_core.errors import AmttsError
 from amtts_core.finetune.init_weights import Origin, Start
+from amtts_core.finetune.speakers import speaker_table, speakers_of_checkpoint
 from amtts_core.finetune.trainable import choose_parameters
 from amtts_core.forgetting.watch import open_watch
 from amtts_core.run.auto_batch import with_largest_batch
-from amtts_core.run.datasets import Progress, Select, condense_clips, load_data, training_manifest
+from amtts_core.run.datasets import Progress, Select, encode_prompts, load_data, training_manifest
 from amtts_core.run.feedback import FeedbackReport, open_feedback, with_replay
 from amtts_core.run.folder import open_run, prepare_folder, stored_config
 from amtts_core.run.resume_check import (
@@ -112,36 +113,46 @@ def train(
     torch.manual_seed(config.training.seed)
     origin = Origin.of(start, previous)
     text = None
-    if backend_class.spec.tokenizers:
+    if backend_class.spec.text:
         opened = start.tokenizer if start else None if tokenizer else origin.tokenizer
         text = opened or load_tokenizer(tokenizer or data / "tokenizer")
-    speakers = speakers_of(manifest, config.data.replay)
+    speakers = speaker_table(
+        speakers_of(manifest, config.data.replay),
+        backend_class.spec,
+        speakers_of_checkpoint(previous.info) if previous else start.speakers if start else SpeakerTable(),
+    )
     report, original = None, data
     if feedback is not None:
         report = open_feedback(feedback, run, data=data, tokenizer=text, config=config, jobs=jobs)
         data, config = report.corpus.folder, with_replay(config, original)
     settings = config.model_config_of(backend_class.spec)
     if origin.own_weights:
-        settings = settings.model_copy(update=dict(backend_class.spec.without_start))
-    backend = backend_class.build(settings, tokenizer=text, speakers=speakers)
+        settings = settings.model_copy(update=dict(backend_class.spec.fine_tuning.init_weight_settings))
+    backend = backend_class(settings, tokenizer=text, speakers=speakers)
     with main_first():  # it makes the feature stores, the others open them
         sets = load_data(backend, data, config, jobs=jobs, select=select, on_progress=on_progress)
     normalizer = corpus_normalizer(data)
-    info = describe(backend, config, text, normalizer, speakers, sets.train, origin)
+    info = describe(backend, config, text, normalizer, sets.train, origin)
     if previous is not None:
         info.began_fresh = previous.info.began_fresh
-        adjustable = backend_class.spec.adjustable
+        mutable = backend_class.spec.mutable_settings
         stored = with_new_settings(previous.info, backend_class)
-        overridden = check_contract(stored, info, previous.folder, adjustable=adjustable, force=force)
+        overridden = check_contract(stored, info, previous.folder, mutable=mutable, force=force)
         if (run / "config.yaml").is_file():
             tell_settings(stored_config(run, {})[0], config)
     elif start is not None:
         tell_normalizer(start, info)
         info.began_fresh = list(start.fill(backend))
-        backend.speech_codec()  # refuses another codec than the one whose codes the weights know
+        if codes := backend.spec.speech_codes:
+            codes.of(
+                backend
+            ).speech_codec()  # refuses another codec than the one whose codes the weights know
     if previous is None and not (start and start.statistics):
-        backend.fit(sets.train.statistics())
-    named = any(config.model.get(key) != none for key, none in backend_class.spec.without_start.items())
+        backend.initialize(sets.train)
+    named = any(
+        config.model.get(key) != none
+        for key, none in backend_class.spec.fine_tuning.init_weight_settings.items()
+    )
     info.lora = choose_parameters(
         backend,
         config.training,
@@ -153,7 +164,7 @@ def train(
         check_contract(previous.info, info, previous.folder, names=("lora",))
         load_strict(backend.network, previous.stored_weights(), backend=backend.spec.name)
     with main_first():  # now that it has its weights
-        condense_clips(backend, sets, on_progress=on_progress)
+        encode_prompts(backend, sets, on_progress=on_progress)
     if auto_batch:
         config = with_largest_batch(config, backend, sets.train, run=run, info=info)
     with main_first():
@@ -187,7 +198,9 @@ def train(
     outcome = _fitted(fit, run)
     if watch is not None and watch.lost is not None:
         raise watch.lost
-    speaks = bool(backend_class.spec.tokenizers) and not isinstance(backend.speech_codec(), CachedCodec)
+    codes = backend.spec.speech_codes
+    from_cache = codes is not None and codes.of(backend).speech_codec().cache is not None
+    speaks = backend.spec.text is not None and not from_cache
     return TrainingResult(run, outcome, len(excluded), report, speaks)
 
 

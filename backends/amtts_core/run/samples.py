@@ -9,12 +9,11 @@ import torch
 
 from amtts_core.audio.mel import MelConfig, log_mel
 from amtts_core.audio.save import write_audio
-from amtts_core.contract.backend import ShowsAttention
 from amtts_core.errors import AmttsError
 from amtts_core.synthesis.engine import Speech, Synthesizer
 from amtts_core.text.normalize import Normalizer
 from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
-from amtts_core.training.pictures import save_picture
+from amtts_core.training.figures import save_picture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class SampleSpeaker(Callback):
-    """Writes `samples/step-NNNNNNNN-K.wav` every `sample_every` steps and at the end, with pictures beside it."""
+    """Writes `samples/step-NNNNNNNN-K.wav` every `sample_every` steps and at the end, with figures beside it."""
 
     def __init__(self, normalizer: Normalizer) -> None:
         self._normalizer = normalizer
@@ -66,12 +65,12 @@ class SampleSpeaker(Callback):
             return
         path = trainer.run / "samples" / f"step-{step:08d}-{index}.wav"
         write_audio(path, speech.waveform, speech.sample_rate)
-        pictures = pictures_of(synthesizer, text, speech)
-        for name, picture in pictures.items():
+        figures = pictures_of(synthesizer, text, speech)
+        for name, picture in figures.items():
             scale = 1 if name == "mel" else 4  # there are few tokens and codes
             save_picture(path.with_name(f"{path.stem}-{name}.png"), picture, scale=scale)
         for callback in trainer.callbacks:
-            callback.sampled(step, index, text, path, pictures)
+            callback.sampled(step, index, text, path, figures)
 
 
 def pictures_of(synthesizer: Synthesizer, text: str, speech: Speech) -> dict[str, Tensor]:
@@ -83,8 +82,8 @@ def pictures_of(synthesizer: Synthesizer, text: str, speech: Speech) -> dict[str
     config = MelConfig(sample_rate=speech.sample_rate, fmax=min(8000.0, speech.sample_rate / 2))
     waveform = torch.from_numpy(speech.waveform).float()
     waveform = torch.nn.functional.pad(waveform, (0, max(0, config.n_fft - len(waveform))))
-    pictures = {"mel": log_mel(waveform[None], config)[0]}
-    if isinstance(synthesizer.backend, ShowsAttention):
+    figures = {"mel": log_mel(waveform[None], config)[0]}
+    if synthesizer.backend.spec.attention is not None:
         seen = [picture.float().cpu() for _, picture in synthesizer.attention(text)]
-        pictures["alignment"] = torch.block_diag(*seen)
-    return pictures
+        figures["alignment"] = torch.block_diag(*seen)
+    return figures

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from amtts_core.checkpoints.checkpoint import read_checkpoint
-from amtts_core.contract.backend import Backend, ShowsAttention, Streams, SynthesisRequest
-from amtts_core.contract.codec import LearnsCodes
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.contract.vocoder import choose_vocoder
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.synthesis.stitch import (
@@ -117,8 +117,8 @@ class Synthesizer:
         checkpoint = read_checkpoint(path)
         backend = checkpoint.load_backend(settings)
         learnt = checkpoint.info.codec
-        if learnt and isinstance(backend, LearnsCodes):
-            there = str(backend.codec_identity(backend.config))
+        if learnt and (codes := backend.spec.speech_codes):
+            there = str(codes.of(backend).codec_identity())
             if there != learnt:
                 raise CheckpointError(
                     f"checkpoint {checkpoint.folder} has learnt the codes of {learnt}, its codec is {there}",
@@ -132,7 +132,7 @@ class Synthesizer:
     @property
     def sample_rate(self) -> Hertz:
         """Of the speech."""
-        return self.backend.spec.rate_of(self.backend.config)
+        return self.backend.sample_rate
 
     def stretches(self, text: str) -> list[Stretch]:
         """The pieces of a text in speaking order.
@@ -169,7 +169,7 @@ class Synthesizer:
 
         Args:
             text: as a person writes it.
-            speed: 1.0 is the voice's own pace, of its pauses too; 0.25 to 4.
+            speed: 1.0 is the voice's own pace; 0.25 to 4.
             seed: makes it reproducible.
             speaker: a speaker of the checkpoint, empty for its first.
             on_progress: called with (stretches done, stretches in all).
@@ -194,21 +194,23 @@ class Synthesizer:
 
         Args:
             text: as a person writes it.
-            speed: 1.0 is the voice's own pace, of its pauses too; 0.25 to 4.
+            speed: 1.0 is the voice's own pace; 0.25 to 4.
             seed: makes it reproducible.
             speaker: a speaker of the checkpoint, empty for its first.
 
         Raises:
-            AmttsError: an impossible speed or nothing that can be read; an unknown speaker with the first piece.
+            AmttsError: an impossible speed, an unknown speaker, or nothing that can be read.
         """
         kept, requests, unread = self._requests(text, speed=speed, seed=seed, speaker=speaker)
         return SpeechStream(self._pieces(kept, requests), self.sample_rate, unread)
 
     def _pieces(self, kept: list[Stretch], requests: list[SynthesisRequest]) -> Iterator[np.ndarray]:
         for number, (stretch, request) in enumerate(zip(kept, requests, strict=True), 1):
-            backend = self.backend
+            streaming = self.backend.spec.streaming
             spoken = (
-                backend.stream(request) if isinstance(backend, Streams) else backend.synthesize([request])
+                streaming.of(self.backend).stream(request)
+                if streaming
+                else self.backend.synthesize([request])
             )
             yield from faded_stream(spoken, self.sample_rate)
             if number < len(kept):
@@ -221,8 +223,9 @@ class Synthesizer:
         if not 0.25 <= speed <= 4:
             raise AmttsError(f"speed {speed:g} is out of range; expected 0.25 to 4")
         kept, unread = self._readable(text)
+        number = self.backend.speakers.id_of(speaker)
         requests = [
-            SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=speaker) for _, tokens in kept
+            SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=number) for _, tokens in kept
         ]
         return [stretch for stretch, _ in kept], requests, unread
 
@@ -237,15 +240,16 @@ class Synthesizer:
         Raises:
             AmttsError: the backend has no such attention, or nothing can be read.
         """
-        backend = self.backend
-        if not isinstance(backend, ShowsAttention):
+        spec = self.backend.spec
+        if spec.attention is None:
             raise AmttsError(
-                f"backend '{backend.spec.name}' has no attention between speech and text to show",
+                f"backend '{spec.name}' has no attention between speech and text to show",
                 remedy="Leave --attention out",
             )
+        attention = spec.attention
         kept, requests, _ = self._requests(text, speed=1.0, seed=seed, speaker=speaker)
         pairs = zip(kept, requests, strict=True)
-        return [(stretch.text, backend.attention(request)) for stretch, request in pairs]
+        return [(stretch.text, attention.of(self.backend).attention(request)) for stretch, request in pairs]
 
     def check(self, text: str) -> None:
         """Raises the `AmttsError` that `speak` would raise because of the text, without speaking."""

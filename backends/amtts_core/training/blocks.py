@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from amtts_core.config.sections import TrainingConfig
-from amtts_core.contract.backend import Backend, HasBlocks
+from amtts_core.contract.backend import Backend
 from amtts_core.errors import AmttsError
 
 
@@ -75,7 +75,8 @@ def blocks_of(backend: Backend, setting: str) -> Sequence[nn.Module]:
     Raises:
         AmttsError: it declares none.
     """
-    blocks = backend.blocks() if isinstance(backend, HasBlocks) else []
+    declared = backend.spec.blocks
+    blocks = declared.of(backend).blocks() if declared else []
     if not blocks:
         raise AmttsError(
             f"{setting} cannot be used with backend '{backend.spec.name}': it declares no blocks",

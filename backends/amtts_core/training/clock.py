@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from amtts_core.contract.backend import Batch
+from amtts_core.contract.types import Batch
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.training.callbacks.base import Outcome, StepReport
 from amtts_core.training.throughput import Meter, speeds

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from amtts_core.config.sections import TrainingConfig
-from amtts_core.contract.backend import Batch
+from amtts_core.contract.types import Batch
 from amtts_core.data.dataset import SpeechDataset, prefetch
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError

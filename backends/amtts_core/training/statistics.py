@@ -1,17 +1,19 @@
-"""Around a step: learners that keep statistics of their batches move their network once, when all batches are in."""
+"""Around a step: learners with batch statistics update their network once, when all batches are done."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor
 
-from amtts_core.contract.backend import KeepsStatistics, Learner, Reduction
+from amtts_core.contract.backend import BackendSpec
+from amtts_core.contract.learner import AllReduce, Learner
 
 
-class Alone:
-    """The reduction of a single process: every tensor stays as it is."""
+class SingleProcess:
+    """The `AllReduce` of a single process: every tensor stays as it is."""
 
     def sum(self, tensor: Tensor) -> None:
         """The sum over one process."""
@@ -21,16 +23,20 @@ class Alone:
 
 
 @contextmanager
-def statistics_of(learner: Learner, reduction: Reduction | None = None) -> Iterator[None]:
-    """One step; an exception inside leaves the network unmoved.
+def statistics_of(
+    learner: Learner, spec: BackendSpec[Any], all_reduce: AllReduce | None = None
+) -> Iterator[None]:
+    """One step; an exception inside leaves the network as it was.
 
     Args:
-        learner: any; one that keeps no statistics is left alone.
-        reduction: joins the processes; None where there is one.
+        learner: of `spec`.
+        spec: says whether the learner has batch statistics.
+        all_reduce: joins the processes; None where there is one.
     """
-    if not isinstance(learner, KeepsStatistics):
+    if spec.batch_statistics is None:
         yield
         return
-    learner.begin_step()
+    statistics = spec.batch_statistics.of(learner)
+    statistics.begin_step()
     yield
-    learner.end_step(reduction or Alone())
+    statistics.end_step(all_reduce or SingleProcess())

@@ -13,12 +13,15 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from amtts_core.contract.backend import Batch, Learner, PhaseLoss
+from amtts_core.contract.backend import BackendSpec
+from amtts_core.contract.learner import Learner
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.nn.step_rules import StepRule
 from amtts_core.training.distributed.processes import Processes
@@ -72,6 +75,7 @@ class StepRunner:
         self,
         accelerator: Accelerator,
         learner: Learner,
+        spec: BackendSpec[Any],
         optimizers: dict[str, torch.optim.Optimizer],
         *,
         clip_norm: float,
@@ -81,6 +85,7 @@ class StepRunner:
     ) -> None:
         self._accelerator = accelerator
         self._learner = learner
+        self._spec = spec
         self._optimizers = optimizers
         self._clip_norm = clip_norm or math.inf
         self._rebatch = rebatch
@@ -110,7 +115,7 @@ class StepRunner:
         while True:
             parts = [part for batch in group for part in self._parts(batch, share)]
             try:
-                with statistics_of(self._learner, self._processes):
+                with statistics_of(self._learner, self._spec, self._processes):
                     self._step(parts, result, rate=rate, lot=lot)
                 return result
             except BadBatchError:

@@ -18,7 +18,9 @@ from accelerate import Accelerator
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
 from amtts_core.config.sections import DataConfig, TrainingConfig
-from amtts_core.contract.backend import Backend, Batch, KeepsFiles
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.check import checked_learner
+from amtts_core.contract.types import Batch
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.mixed_dataset import MixedDataset
 from amtts_core.data.sampler import BucketSampler
@@ -113,7 +115,7 @@ class Trainer:
         backend.network.to(self.accelerator.device)
         self.processes.same_start(backend.network)
         prepare_blocks(backend, training)
-        self.learner = backend.learner()
+        self.learner = checked_learner(backend)
         if training.precision == "bf16" and self.accelerator.device.type == "cpu":
             require_sound(
                 self.learner.modules,
@@ -154,13 +156,13 @@ class Trainer:
             backend,
             average=self.average,
             shards=self.shards,
-            speakers=info.speakers,
             main=self.processes.main,
         )
         self.ledger = SampleLedger(run)
         self.steps = StepRunner(
             self.accelerator,
             self.learner,
+            backend.spec,
             self.optimizers,
             clip_norm=training.optim.clip_norm,
             rebatch=lambda ids: train_data.batch([rows[i] for i in ids], epoch=self.feed.handed_epoch),
@@ -339,11 +341,11 @@ class Trainer:
         if self._validator is None:
             return {}
         with self._voice.measured():
-            metrics, pictures = self._validator.measure()
+            metrics, figures = self._validator.measure()
             with (
                 torch.random.fork_rng()
             ):  # callbacks speak and draw, which must not change what training draws
-                self._call("validated", self.step, metrics, pictures)
+                self._call("validated", self.step, metrics, figures)
         return metrics
 
     def as_spoken(self) -> AbstractContextManager[Backend]:
@@ -361,7 +363,7 @@ class Trainer:
         if not self.processes.main:
             return
         info = self.info.model_copy(update={"step": self.step, "epoch": self.epoch, "metrics": metrics})
-        best = self.judge.best_step
+        best, files = self.judge.best_step, self.backend.spec.checkpoint_files
         folder = self._keeper.save(
             info,
             spoken,
@@ -369,7 +371,7 @@ class Trainer:
             state=state,
             best_step=best,
             is_best=best == self.step or (best is None and self.val_data is None),
-            files=self.backend.write_files if isinstance(self.backend, KeepsFiles) else None,
+            files=files.of(self.backend).write_files if files is not None else None,
         )
         self._call("saved", self.step, folder)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from amtts_core.config.sections import TrainingConfig
-from amtts_core.contract.backend import Learner
+from amtts_core.contract.learner import Learner
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
@@ -33,7 +33,7 @@ class Validator:
         learner: is put into evaluation mode.
         steps: computes losses in the run's precision.
         processes: put their shares together.
-        shards: the network is split over the processes; there are no pictures then.
+        shards: the network is split over the processes; there are no figures then.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Validator:
 
     @torch.no_grad()
     def measure(self) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """Means weighted by utterances, and pictures (H, W) of a middling batch."""
+        """Means weighted by utterances, and figures (H, W) of a middling batch."""
         self._evaluate()
         sums: dict[str, float] = defaultdict(float)
-        pictures: dict[str, Tensor] = {}
+        figures: dict[str, Tensor] = {}
         batches = self._sampler.in_order()[self._processes.rank :: self._processes.count]
         for indices in batches:
             batch = self._steps.to_device(self._data.batch(indices))
@@ -63,10 +63,10 @@ class Validator:
                 for name, value in {"total": loss.total, **loss.terms}.items():
                     sums[prefix + name] += float(value) * len(indices)
             if self._shards is None and indices is batches[len(batches) // 2]:
-                pictures = self._learner.pictures(batch)
+                figures = self._learner.figures(batch)
         self._fill_up(math.ceil(len(self._sampler.in_order()) / self._processes.count) - len(batches))
         metrics = {name: value / len(self._data) for name, value in self._processes.total(sums).items()}
-        return metrics, pictures
+        return metrics, figures
 
     def _fill_up(self, passes: int) -> None:
         """Passes that count nothing, for other processes that have more batches and need this one for each."""

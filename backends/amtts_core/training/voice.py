@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from torch import Tensor
@@ -21,7 +21,6 @@ class Voice:
         backend: is trained.
         average: of its weights, where one is kept.
         shards: of the network, where it is split.
-        speakers: its names for a copy that is put together from shards.
         main: whether this is the process that speaks.
     """
 
@@ -31,11 +30,10 @@ class Voice:
         *,
         average: WeightAverage | None,
         shards: Shards | None,
-        speakers: Sequence[str],
         main: bool,
     ) -> None:
         self._backend, self._average, self._shards = backend, average, shards
-        self._speakers, self._main = speakers, main
+        self._main = main
 
     def weights(self) -> dict[str, Tensor]:
         """What a checkpoint holds; tensors may be split."""
@@ -44,7 +42,7 @@ class Voice:
     def gather(self) -> None:
         """Puts a split network together where it will speak; every process has to call it."""
         if self._shards is not None:
-            self._shards.gather_voice(self._backend, self.weights(), speakers=self._speakers, main=self._main)
+            self._shards.gather_voice(self._backend, self.weights(), main=self._main)
 
     @contextmanager
     def measured(self) -> Iterator[None]:

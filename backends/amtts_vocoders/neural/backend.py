@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,18 +12,9 @@ from torch import Tensor, nn
 
 from amtts_core.audio.mel import LOG_FLOOR
 from amtts_core.audio.pcm import from_pcm16
-from amtts_core.checkpoints.checkpoint import loaded
-from amtts_core.contract.backend import (
-    BackendSpec,
-    Batch,
-    Example,
-    Features,
-    SynthesisRequest,
-    TextRows,
-    speaker_index,
-)
-from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.contract.capabilities import Blocks, FineTuning, MelInput
+from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest
 from amtts_core.contract.vocoder import MelFormat
 from amtts_core.errors import AmttsError
 from amtts_vocoders.neural.config import PRESETS, VocoderConfig
@@ -32,20 +22,18 @@ from amtts_vocoders.neural.features import UNITS_PER_HERTZ, vocoder_features
 from amtts_vocoders.neural.learner import TrainableVocoder, VocoderLearner
 
 NAME = "vocoder"
-SAMPLE_RATE = 22050
 
 
-class VocoderBackend:
+class VocoderBackend(Backend[VocoderConfig]):
     """Learns waveforms from their mels. It has no text and no codes, so it speaks no request."""
 
-    spec: ClassVar[BackendSpec] = BackendSpec(
+    spec: ClassVar[BackendSpec[VocoderConfig]] = BackendSpec(
         name=NAME,
         summary="vocoder: mel to waveform; harmonic source, ConvNeXt, inverse STFT; trains on a CPU in hours",
-        sample_rate=SAMPLE_RATE,
+        sample_rate=lambda config: config.mel.sample_rate,
         learns_from="waveform",
         config=VocoderConfig,
-        rate=lambda config: config.mel.sample_rate,
-        adjustable=(
+        mutable_settings=(
             "training_projections",
             "segment",
             "predicted_pitch",
@@ -53,8 +41,10 @@ class VocoderBackend:
             "loss",
         ),
         presets=PRESETS,
-        tokenizers=(),
-        only_for_training=("discriminators.",),
+        text=None,
+        mel_input=MelInput(),
+        blocks=Blocks(),
+        fine_tuning=FineTuning(training_only_prefixes=("discriminators.",)),
         training_defaults={
             "data": {"batch_frames": 8000, "max_utterances": 6},
             "training": {
@@ -69,55 +59,25 @@ class VocoderBackend:
         },
     )
 
-    def __init__(self, config: VocoderConfig, network: TrainableVocoder) -> None:
-        self.config = config
-        self.network = network
-        self.text_tokenizer: TextTokenizer | None = None
+    network: TrainableVocoder
 
-    @classmethod
-    def build(
-        cls, config: Any, *, tokenizer: TextTokenizer | None = None, speakers: Sequence[str] = ()
-    ) -> VocoderBackend:
-        """A fresh network; tokenizer and speakers do not matter to it."""
-        return cls(config, TrainableVocoder(config))
+    def build_network(self) -> TrainableVocoder:
+        """Tokenizer and speakers do not matter to it."""
+        return TrainableVocoder(self.config)
 
-    @classmethod
-    def load(
-        cls,
-        config: Any,
-        weights: Mapping[str, Tensor],
-        *,
-        tokenizer: TextTokenizer | None = None,
-        speakers: Sequence[str] = (),
-    ) -> VocoderBackend:
-        """The network with `weights` loaded strictly."""
-        return loaded(cls.build(config), weights)
-
-    def text_rows(self) -> tuple[TextRows, ...]:
-        """None: it reads no text."""
-        return ()
-
-    def speech_codec(self) -> None:
-        """None: it learns from waveforms."""
-        return None
-
-    @classmethod
-    def features(cls, config: Any, waveform: np.ndarray) -> Features:
+    def features(self, waveform: np.ndarray) -> Features:
         """Samples, pitch and voicing of a waveform (T,)."""
-        return vocoder_features(config, waveform)
+        return vocoder_features(self.config, waveform)
 
-    @classmethod
-    def feature_key(cls, config: Any) -> str:
+    def feature_key(self) -> str:
         """Rate, hop and the range of the pitch."""
-        return f"2-int16-{config.mel.sample_rate}-{config.mel.hop}-{config.pitch.low:g}-{config.pitch.high:g}"
+        mel, pitch = self.config.mel, self.config.pitch
+        return f"2-int16-{mel.sample_rate}-{mel.hop}-{pitch.low:g}-{pitch.high:g}"
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """At least a window of samples."""
         needed, samples = self.config.mel.n_fft, lengths["waveform"]
         return "" if samples >= needed else f"{samples} samples are too few for one window ({needed})"
-
-    def fit(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Nothing: its inputs are scaled by fixed numbers."""
 
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Mel frames."""
@@ -148,10 +108,7 @@ class VocoderBackend:
             batch["mel"] = mels
         return batch
 
-    takes_predicted_mels: ClassVar[Literal[True]] = True
-
-    @property
-    def mel_format(self) -> MelFormat:
+    def input_mel_format(self) -> MelFormat:
         """Of the mels that it reads."""
         return self.config.mel.format
 
@@ -166,21 +123,10 @@ class VocoderBackend:
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """Always an error: it speaks mels, not text."""
-        for request in requests:
-            speaker_index(request.speaker, ())
         raise AmttsError(
             f"backend '{NAME}' turns mels into waveforms and reads no text",
             remedy="Speak with a checkpoint of a voice and --vocoder DIR",
         )
-
-    @classmethod
-    def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Always an error: nobody else's numbers exist."""
-        raise AmttsError(f"backend '{NAME}' defines no reference bundle, so {folder} cannot be compared")
-
-    def export(self, folder: Path, *, format: str) -> None:
-        """No foreign format reads this network."""
-        raise AmttsError(f"backend '{NAME}' cannot be exported as '{format}'; known formats: none")
 
 
 def _padded(rows: Sequence[np.ndarray]) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from amtts_core.audio.mel import MelConfig
 from amtts_core.audio.pcm import to_pcm16
-from amtts_core.contract.backend import Features
+from amtts_core.contract.types import Features
 from amtts_core.errors import AmttsError
 from amtts_vocoders.neural.config import VocoderConfig
 

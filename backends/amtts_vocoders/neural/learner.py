@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from amtts_core.audio.mel import log_mel
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.nn.discriminators import adversarial_loss, discriminator_loss, feature_loss, frozen
 from amtts_vocoders.neural.config import VocoderConfig
 from amtts_vocoders.neural.discriminators import Discriminators
@@ -161,7 +161,7 @@ class VocoderLearner:
         yield PhaseLoss(phase="generator", total=total, terms={k: v.detach() for k, v in terms.items()})
 
     @torch.no_grad()
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         """Mel of the batch's first utterance and of what the network makes of it, each (M, L), low rows first."""
         hop, config = self._config.mel.hop, self._config
         length = int(batch["lengths"][0]) // hop * hop

@@ -34,12 +34,12 @@ class NeuralVocoder:
     needs_weights = True
 
     def __init__(
-        self, network: VocoderNetwork, *, licence: str = "", checkpoint: Checkpoint | None = None
+        self, network: VocoderNetwork, *, license: str = "", checkpoint: Checkpoint | None = None
     ) -> None:
         self.network = network.eval()
         self._checkpoint = checkpoint
         self.mel = network.config.mel.format
-        self.licence = licence or "as its training data"
+        self.license = license or "as its training data"
 
     @classmethod
     def recognizes(cls, path: Path) -> bool:
@@ -64,7 +64,7 @@ class NeuralVocoder:
             )
         network = checkpoint.load_backend().network
         assert isinstance(network, TrainableVocoder)
-        return cls(network.speaker, licence=checkpoint.info.base_weights_licence, checkpoint=checkpoint)
+        return cls(network.speaker, license=checkpoint.info.base_weights_license, checkpoint=checkpoint)
 
     def to(self, device: torch.device | str) -> NeuralVocoder:
         """Moves the network."""

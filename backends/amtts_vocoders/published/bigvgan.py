@@ -159,7 +159,7 @@ class BigVgan:
 
     name = "bigvgan"
     needs_weights = True
-    licence = "as its weights; those of NVIDIA/BigVGAN are MIT"
+    license = "as its weights; those of NVIDIA/BigVGAN are MIT"
 
     def __init__(
         self,

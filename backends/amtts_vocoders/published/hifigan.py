@@ -93,7 +93,7 @@ class HifiGan:
 
     name = "hifigan"
     needs_weights = True
-    licence = "as its weights; those of jik876/hifi-gan and SpeechT5 are MIT"
+    license = "as its weights; those of jik876/hifi-gan and SpeechT5 are MIT"
 
     def __init__(
         self,

@@ -100,7 +100,7 @@ class Vocos:
 
     name = "vocos"
     needs_weights = True
-    licence = "as its weights; those of charactr/vocos-mel-24khz are MIT"
+    license = "as its weights; those of charactr/vocos-mel-24khz are MIT"
 
     def __init__(self, network: VocosNetwork, mel: MelFormat, *, settings: Mapping[str, Any]) -> None:
         self.network, self.mel = network.eval(), mel

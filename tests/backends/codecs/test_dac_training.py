@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 from tiny_codecs import write_pth
-from tiny_voice import fit_statistics, make_corpus, overfit, tiny_backend, tiny_config, tiny_examples
+from tiny_voice import (
+    ExampleList,
+    fit_statistics,
+    make_corpus,
+    overfit,
+    tiny_backend,
+    tiny_config,
+    tiny_examples,
+)
 from torch.nn import functional
 
 from amtts_codecs.dac.backend import DacBackend
@@ -19,11 +27,12 @@ from amtts_codecs.dac.network import DacNetwork, plain_codec, quantize
 from amtts_codecs.dac.usage import CodebookUse
 from amtts_core.audio.mel import hz_to_mel, mel_to_hz
 from amtts_core.config.run_config import resolve_config
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, ConfigError
+from amtts_core.run.export import export_network
 from amtts_core.run.run import train
 from amtts_core.settings import merged
-from amtts_core.training.statistics import Alone
+from amtts_core.training.statistics import SingleProcess
 
 SIZES = {
     "encoder_channels": 4,
@@ -113,7 +122,7 @@ def test_unused_entries_restart_towards_values_that_occur() -> None:
     def step(values: torch.Tensor, codes: list[int]) -> None:
         usage.begin_step()
         usage.watch(0, values, torch.tensor([codes]))
-        usage.end_step(Alone(), [entries])
+        usage.end_step(SingleProcess(), [entries])
 
     step(latents, [0, 1])
     assert {tuple(v) for v in entries.detach().tolist()} <= {(5.0, 0.0), (0.0, -5.0)}, "of the usual length"
@@ -129,7 +138,7 @@ def test_unused_entries_restart_towards_values_that_occur() -> None:
     off, kept = CodebookUse(1, 8, 2, restart_below=0.0), entries.detach().clone()
     off.begin_step()
     off.watch(0, latents, torch.tensor([[0, 1]]))
-    off.end_step(Alone(), [entries])
+    off.end_step(SingleProcess(), [entries])
     assert torch.equal(kept, entries.detach())
 
 
@@ -140,7 +149,7 @@ def test_a_short_training_keeps_the_codebooks_in_use(trained: DacBackend) -> Non
 
 def test_without_critics_there_is_one_phase() -> None:
     config, kind = tiny_config("dac", model={"adversarial": False})
-    backend = kind.build(config.model_config_of(kind.spec), tokenizer=None)
+    backend = kind(config.model_config_of(kind.spec), tokenizer=None)
     assert backend.learner().phases == ("generator",)
     batch = backend.collate(tiny_examples(backend, 2))
     terms = next(iter(backend.learner().losses(batch))).terms
@@ -152,17 +161,18 @@ def test_published_weights_start_a_training_and_come_back_unchanged(tmp_path: Pa
     write_pth(tmp_path / "w.pth")
     values = {"backend": "dac", "preset": "tiny", "model": {**SIZES, "start": str(tmp_path / "w.pth")}}
     config, kind = resolve_config(values)
-    backend = kind.build(config.model_config_of(kind.spec), tokenizer=None)
+    backend = kind(config.model_config_of(kind.spec), tokenizer=None)
     assert isinstance(backend, DacBackend)
+    backend.initialize(ExampleList([]))
     official, wave = DacCodec.open(tmp_path / "w.pth"), torch.randn(1, 6400) * 0.1
-    own = backend.speech_codec()
+    own = backend.as_codec()
     assert torch.equal(own.encode(wave), official.encode(wave))
     torch.testing.assert_close(own.decode(own.encode(wave)), official.decode(official.encode(wave)))
     hidden = backend.network.codec.encoder(wave[:, None])
     torch.testing.assert_close(hidden, official.network.encoder(wave[:, None]), rtol=1e-3, atol=1e-4)
     other, _ = resolve_config(merged(values, {"model": {"num_codebooks": 2}}))
     with pytest.raises(AmttsError, match="num_codebooks 3, the settings say 2") as caught:
-        kind.build(other.model_config_of(kind.spec), tokenizer=None)
+        kind(other.model_config_of(kind.spec), tokenizer=None).initialize(ExampleList([]))
     assert caught.value.remedy == "Set model.num_codebooks=3"
 
 
@@ -184,9 +194,9 @@ def test_a_run_of_another_backend_is_refused(tmp_path: Path) -> None:
 
 def test_an_exported_folder_is_the_same_codec(trained: DacBackend, tmp_path: Path) -> None:
     trained.export(tmp_path / "hf", format="hf")
-    assert DacCodec.open(tmp_path / "hf").weights_hash == trained.speech_codec().weights_hash
+    assert DacCodec.open(tmp_path / "hf").weights_hash == trained.as_codec().weights_hash
     with pytest.raises(AmttsError, match="known formats: hf"):
-        trained.export(tmp_path, format="onnx")
+        export_network(trained, tmp_path, format="onnx")
 
 
 def test_it_speaks_codes(trained: DacBackend) -> None:

@@ -23,12 +23,12 @@ from amtts_codecs.mel_codes.codec import MelCodesCodec
 from amtts_codecs.mel_codes.config import MelCodesConfig
 from amtts_codecs.mel_codes.network import MelCodes
 from amtts_codecs.mel_codes.quantizer import ResidualQuantizer
-from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.contract.codec import SpeechCodec
 from amtts_core.contract.codec_registry import open_codec
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.run.run import train
-from amtts_core.training.statistics import Alone
+from amtts_core.training.statistics import SingleProcess
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_every_stride_keeps_lengths(stride: int, books: int) -> None:
 
 def test_a_batch_encodes_as_its_items_do(trained: MelCodesBackend) -> None:
     torch.manual_seed(0)
-    codec, lengths = trained.speech_codec(), [16000, 9001, 700]
+    codec, lengths = trained.as_codec(), [16000, 9001, 700]
     wave = torch.randn(3, 16000) * 0.2
     together = codec.encode(wave, torch.tensor(lengths))
     for row, length in enumerate(lengths):
@@ -75,7 +75,7 @@ def test_a_batch_encodes_as_its_items_do(trained: MelCodesBackend) -> None:
 
 def test_codes_carry_the_sound(trained: MelCodesBackend) -> None:
     """The rebuilt mel of an utterance is nearer to its own than to another's."""
-    codec = trained.speech_codec()
+    codec = trained.as_codec()
     first, second = (e.features["mel"] for e in tiny_examples(trained, 2, letters=[8, 8]))
     mels = torch.from_numpy(np.stack([first[:50], second[:50]]))
     frames = torch.tensor([25, 25])
@@ -89,7 +89,7 @@ def test_codes_carry_the_sound(trained: MelCodesBackend) -> None:
 def test_the_codebook_does_not_collapse(trained: MelCodesBackend) -> None:
     random = np.random.default_rng(3)
     wave = tiny_speech(tiny_text(random, 12), random, rate=16000)
-    used = trained.speech_codec().encode(torch.from_numpy(wave)[None]).unique()
+    used = trained.as_codec().encode(torch.from_numpy(wave)[None]).unique()
     assert len(used) > 20
     assert 20 < float(trained.network.quantizer.perplexity()) <= 256
 
@@ -101,7 +101,7 @@ def test_a_quantizer_finds_the_clusters_of_its_input() -> None:
     for _ in range(120):
         quantizer.begin_step()
         quantizer(centres[torch.randint(16, (256,))] + 0.01 * torch.randn(256, 4))
-        quantizer.end_step(Alone())
+        quantizer.end_step(SingleProcess())
     quantizer.eval()
     before = quantizer.codebook.clone()
     found = quantizer(centres)
@@ -119,7 +119,7 @@ def test_a_second_codebook_codes_what_the_first_leaves() -> None:
         for _ in range(60):
             quantizer.begin_step()
             quantizer(vectors[torch.randint(2048, (512,))])
-            quantizer.end_step(Alone())
+            quantizer.end_step(SingleProcess())
         errors.append(float(quantizer.eval()(vectors).commitment))
     assert errors[1] < 0.6 * errors[0]
 
@@ -153,7 +153,7 @@ def test_the_trainer_trains_it_and_the_codec_opens_the_run(run: Path) -> None:
 
 
 def test_the_backend_speaks_codes(trained: MelCodesBackend) -> None:
-    codes = trained.speech_codec().encode(torch.randn(1, 8000) * 0.1)[0, 0].tolist()
+    codes = trained.as_codec().encode(torch.randn(1, 8000) * 0.1)[0, 0].tolist()
     wave = trained.synthesize([SynthesisRequest(tokens=codes)])[0]
     assert len(wave) == len(codes) * 512
     assert np.abs(wave).max() <= 1

@@ -11,7 +11,7 @@ import pytest
 import torch
 from extended import published
 from tiny_codecs import write_pth
-from tiny_voice import CODEC, fidel_tokenizer, make_corpus, tiny_config
+from tiny_voice import CODEC, ExampleList, fidel_tokenizer, make_corpus, tiny_config
 from vocabularies import write_gpt
 
 from amtts_core.checkpoints.checkpoint import read_checkpoint
@@ -21,7 +21,7 @@ from amtts_core.run.run import train
 from amtts_indextts2.backend import IndexTTS2Backend
 from amtts_indextts2.carried import resampled_rows
 from amtts_indextts2.codes import DelayedCodes
-from amtts_indextts2.start import published_start
+from amtts_indextts2.start import IndexTTS2Format
 from amtts_indextts2.trunk import INITIAL_DEVIATION
 
 START, STOP, POSITIONS = 16, 17, 43
@@ -44,12 +44,11 @@ def dac(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def begun(official: Path, settings: dict[str, Any]) -> tuple[IndexTTS2Backend, dict[str, torch.Tensor]]:
     """A backend with these settings that has begun with the file, and the file's tensors."""
-    start = published_start(official)
+    start = IndexTTS2Format().open_weights(official)
     config, kind = tiny_config("indextts2", model={**start.model, **settings})
-    backend = kind.build(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
+    backend = kind(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
     assert isinstance(backend, IndexTTS2Backend)
-    assert start.fill is not None
-    start.fill(backend)
+    start.load_into(backend)
     return backend, torch.load(official, weights_only=True)
 
 
@@ -89,7 +88,7 @@ def test_rows_of_a_codebook_begin_as_its_entries_at_the_published_size(
     official: Path, dac: dict[str, Any]
 ) -> None:
     backend, tensors = begun(official, {**dac, "codec_start": True})
-    backend.fit({})
+    backend.initialize(ExampleList([]))
     spread = float(tensors["mel_embedding.weight"].std()) / 3**0.5
     for embedding, head in backend.network.speech.book_tables():
         assert float(embedding[:16].std().detach()) == pytest.approx(spread, rel=1e-3)
@@ -137,7 +136,7 @@ def test_the_published_codes_are_carried_whole(official: Path, tmp_path: Path) -
     assert torch.equal(backend.network.speech.head.weight[17], tensors["mel_head.weight"][2])
     (tmp_path / "other" / "config.json").write_text('{"gpt": {"start_mel_token": 99}}', encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"start_mel_token 99 .* two ids below 18"):
-        published_start(file)
+        IndexTTS2Format().open_weights(file)
 
 
 def test_positions_of_uneven_rates_lie_between_rows() -> None:

@@ -11,7 +11,7 @@ from tiny_codecs import write_pth
 from tiny_voice import fidel_tokenizer, overfit, tiny_config, tiny_examples
 
 import amtts_indextts2.speaking as module
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 from amtts_indextts2.backend import IndexTTS2Backend
 from amtts_indextts2.guards import Take, longest_silence
 from amtts_indextts2.speaking import RETRIES
@@ -61,7 +61,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> IndexTTS2Backend:
     head = {"kind": "dac", "num_codebooks": 3, "cardinality": 16}
     config, kind = tiny_config("indextts2", model={"codec": "dac", "codec_weights": str(path), "head": head})
     torch.manual_seed(0)
-    backend = kind.build(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
+    backend = kind(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
     assert isinstance(backend, IndexTTS2Backend)
     overfit(backend, tiny_examples(backend, 2), 1)
     with torch.no_grad():

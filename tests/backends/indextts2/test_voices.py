@@ -19,12 +19,12 @@ from tiny_w2v import LAYER, settings, write_w2v_bert
 from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertModel
 
 from amtts_core.checkpoints.checkpoint import find_checkpoint, read_checkpoint
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.init_weights import open_start
 from amtts_core.finetune.trainable import parameter_kinds
-from amtts_core.run.datasets import RunData, condense_clips, load_data
+from amtts_core.run.datasets import RunData, encode_prompts, load_data
 from amtts_core.run.run import train
 from amtts_core.settings import merged
 from amtts_indextts2.backend import IndexTTS2Backend
@@ -95,7 +95,7 @@ def learn(
 def build(model: dict[str, Any], **changes: Any) -> IndexTTS2Backend:
     torch.manual_seed(0)
     config, kind = tiny_config("indextts2", model={**model, **changes})
-    backend = kind.build(
+    backend = kind(
         config.model_config_of(kind.spec), tokenizer=fidel_tokenizer(), speakers=sorted(set(SPEAKERS))
     )
     assert isinstance(backend, IndexTTS2Backend)
@@ -159,7 +159,7 @@ def test_what_cannot_hear_is_told(
     given = {k: v.format(w2v=w2v) if isinstance(v, str) else v for k, v in change.items()}
     backend = build({**model, **given})
     with pytest.raises(AmttsError, match=told):
-        backend.clip_recipe(backend.config)
+        backend.prompt_extractor()
 
 
 def test_weights_that_lack_a_tensor_are_told(w2v: Path, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_nobody_hears_himself_where_there_is_another_clip(
 ) -> None:
     backend = build(model)
     sets = sets_of(backend, corpus)
-    clips = sets.train.clips
+    clips = sets.train.prompts
     assert clips is not None
     met: dict[int, set[int]] = {}
     for epoch in range(30):
@@ -201,25 +201,25 @@ def test_nobody_hears_himself_where_there_is_another_clip(
             assert clips.partner(index, epoch=epoch)[1] == other, "the same again"
             met.setdefault(index, set()).add(other)
     lonely = SPEAKERS.index("ከበደ")
-    assert clips.alone() == [lonely]
+    assert clips.without_partner() == [lonely]
     for index, others in met.items():
         fellows = {n for n, name in enumerate(SPEAKERS) if name == SPEAKERS[index]} - {index}
         assert others == (fellows or {lonely}), "all of them come, and itself only where there is no other"
     again = dataclasses.replace(clips, seed=clips.seed + 1)
     draws = [[c.partner(0, epoch=epoch)[1] for epoch in range(20)] for c in (clips, again)]
     assert draws[0] != draws[1], "the seed decides"
-    condense_clips(backend, sets)
-    assert "1 of 7 utterances are the only clip of their speaker" in caplog.text
+    encode_prompts(backend, sets)
+    assert "1 of 7 utterances have no other recording of their speaker" in caplog.text
 
 
 def test_validation_hears_the_same_training_clip_every_time(corpus: Path, model: dict[str, Any]) -> None:
     sets = sets_of(build(model), corpus)
     assert sets.val is not None
-    clips = sets.val.clips
+    clips = sets.val.prompts
     assert clips is not None
     for index, utterance in enumerate(sets.val.utterances):
         source, other = clips.partner(index, epoch=0)
-        assert source is sets.train.clips
+        assert source is sets.train.prompts
         assert source.speakers[other] == utterance.speaker
     first, second = sets.val.batch([0, 1, 2]), sets.val.batch([0, 1, 2])
     assert torch.equal(first["heard_frames"], second["heard_frames"])
@@ -234,7 +234,7 @@ def test_cached_latents_are_those_made_on_the_fly(corpus: Path, model: dict[str,
     indices = range(len(sets.train))
     fresh = sets.train.batch(indices, epoch=5)
     latents, emotion = backend.network.hear(fresh["heard_frames"], fresh["heard_lengths"])
-    condense_clips(backend, sets)
+    encode_prompts(backend, sets)
     cached = sets.train.batch(indices, epoch=5)
     assert "heard_frames" not in cached
     torch.testing.assert_close(cached["heard_latents"], latents, rtol=2e-3, atol=2e-3)
@@ -249,9 +249,9 @@ def test_they_are_made_once_for_the_same_encoders(corpus: Path, model: dict[str,
         with torch.no_grad():
             backend.network.emotion.mix.bias.add_(harm)
         sets = sets_of(backend, corpus)
-        assert sets.train.clips is not None
-        condense_clips(backend, sets)
-        stores.append(sets.train.clips.store.folder)
+        assert sets.train.prompts is not None
+        encode_prompts(backend, sets)
+        stores.append(sets.train.prompts.store.folder)
     assert stores[0] == stores[1] != stores[2]
 
 
@@ -264,7 +264,7 @@ def test_stored_codes_go_with_clips_heard_from_the_audio(
     backend, manifest = build(model), corpus / "train.jsonl"
     encode_manifest(manifest, codec_of(backend.config), tmp_path / "codes")
     plain, stored = (
-        load_dataset(backend, manifest, corpus / "features", codes=codes, clips=1)
+        load_dataset(backend, manifest, corpus / "features", codes=codes, prompt_seed=1)
         for codes in (None, tmp_path / "codes")
     )
     for name, value in plain.batch([0, 3]).items():
@@ -277,10 +277,10 @@ def test_an_utterance_that_cannot_be_heard_is_excluded(model: dict[str, Any], tm
 
     corpus = make_corpus(tmp_path / "corpus", train_items=3, val_items=1)
     soundfile.write(corpus / "audio/u001.wav", np.zeros(900), 22050)
-    dataset = load_dataset(build(model), corpus / "train.jsonl", tmp_path, max_excluded=0.5, clips=1)
+    dataset = load_dataset(build(model), corpus / "train.jsonl", tmp_path, max_excluded=0.5, prompt_seed=1)
     assert [(row.id, "too short" in row.reason) for row in dataset.excluded] == [("u001", True)]
-    assert dataset.clips is not None
-    assert [dataset.clips.partner(i, epoch=0)[1] for i in range(2)] == [1, 0]
+    assert dataset.prompts is not None
+    assert [dataset.prompts.partner(i, epoch=0)[1] for i in range(2)] == [1, 0]
 
 
 # ---- training ----
@@ -304,11 +304,11 @@ def test_frozen_encoders_stay_to_the_bit(frozen_run: Path, published: Path) -> N
 def test_voices_are_the_means_of_the_clips(frozen_run: Path, corpus: Path) -> None:
     backend = read_checkpoint(frozen_run).load_backend()
     assert isinstance(backend, IndexTTS2Backend)
-    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", clips=1)
-    assert dataset.clips is not None
-    for number, name in enumerate(backend.speakers):
-        own = [i for i, speaker in enumerate(dataset.clips.speakers) if speaker == name]
-        heard = [torch.from_numpy(dataset.clips.clip(i)["frames"])[None] for i in own]
+    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", prompt_seed=1)
+    assert dataset.prompts is not None
+    for number, name in enumerate(backend.speakers.names):
+        own = [i for i, speaker in enumerate(dataset.prompts.speakers) if speaker == name]
+        heard = [torch.from_numpy(dataset.prompts.features(i)["frames"])[None] for i in own]
         found = [backend.network.hear(h, torch.tensor([h.shape[1]])) for h in heard]
         for position, table in enumerate((backend.network.voices.latents, backend.network.voices.emotion)):
             mean = torch.stack([pair[position][0] for pair in found]).mean(0)
@@ -399,7 +399,7 @@ def test_another_w2v_bert_is_refused(frozen_run: Path, corpus: Path, w2v: Path, 
     backend = read_checkpoint(frozen_run).load_backend({"voice_statistics": "none"})
     assert isinstance(backend, IndexTTS2Backend)
     with pytest.raises(AmttsError, match="has learnt to hear with the w2v-bert"):
-        backend.condenser()
+        backend.prompt_encoder()
 
 
 # ---- speech ----
@@ -412,9 +412,9 @@ def test_a_recording_lends_its_voice(frozen_run: Path, corpus: Path, tmp_path: P
     assert isinstance(backend, IndexTTS2Backend)
     waves = [backend.synthesize([asked])[0] for _ in range(2)]
     np.testing.assert_array_equal(*waves)
-    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", clips=1)
-    assert dataset.clips is not None
-    frames = torch.from_numpy(dataset.clips.clip(1)["frames"])[None]
+    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", prompt_seed=1)
+    assert dataset.prompts is not None
+    frames = torch.from_numpy(dataset.prompts.features(1)["frames"])[None]
     latents, emotion = backend.network.hear(frames, torch.tensor([frames.shape[1]]))
     torch.testing.assert_close(
         heard_voice(backend.network, backend.config), latents + emotion[:, None], rtol=2e-3, atol=2e-3
@@ -431,7 +431,7 @@ def test_speakers_are_spoken_without_w2v_bert(frozen_run: Path) -> None:
     checkpoint = read_checkpoint(frozen_run)
     backend = checkpoint.load_backend({"voice_model": "gone", "voice_statistics": "gone.pt"})
     tokens = checkpoint.tokenizer().encode("ሰላም ለዓለም።")  # type: ignore[union-attr]
-    waves = backend.synthesize([SynthesisRequest(tokens=tokens, speaker=name) for name in ("ሀና", "በላይ")])
+    waves = backend.synthesize([SynthesisRequest(tokens=tokens, speaker=number) for number in (0, 1)])
     assert all(len(wave) > 1000 and np.isfinite(wave).all() for wave in waves)
     table = backend.network.voices  # type: ignore[union-attr]
     assert float((table(torch.tensor([0])) - table(torch.tensor([1]))).abs().max()) > 1e-3  # type: ignore[operator]

@@ -11,7 +11,7 @@ from tiny_voice import overfit, tiny_examples
 
 from amtts_chatterbox.t3 import backend as module
 from amtts_chatterbox.t3.alignment import alignment_layer, attention_map, text_log_shares
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.nn.soft_code_targets import noisy_codes
 
 
@@ -106,7 +106,7 @@ def test_noise_changes_what_is_heard_and_never_what_is_asked() -> None:
 
 def test_attention_of_a_request_is_shown() -> None:
     backend = build(sampling={"temperature": 0, "retries": 0})
-    request = SynthesisRequest(tokens=[5, 6, 7, 8], speed=1.0, seed=1, speaker="")
+    request = SynthesisRequest(tokens=[5, 6, 7, 8], speed=1.0, seed=1)
     shares = backend.attention(request)
     (wave,) = backend.synthesize([request])
     codes = len(wave) / module.SAMPLE_RATE * ToneCodec.frame_rate

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_voice import tiny_backend, tiny_examples
 
-from amtts_core.contract.backend import Example
+from amtts_core.contract.types import Example
 from amtts_vits.backend import VitsBackend
 
 BUNDLES = Path(__file__).parents[4] / "shared" / "fixtures"

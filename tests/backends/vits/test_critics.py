@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_voice import make_corpus, tiny_backend, tiny_config, tiny_examples
+from tiny_voice import ExampleList, make_corpus, tiny_backend, tiny_config, tiny_examples
 from torch.nn import functional
 from vits_critics import donor_file
 
@@ -32,7 +32,9 @@ def with_resolutions(**changes: object) -> VitsBackend:
     torch.manual_seed(7)
     chosen = settings(resolutions=RESOLUTIONS, resolution_channels=4)
     tokenizer = tiny_backend("vits").text_tokenizer
-    return VitsBackend.build(chosen.model_copy(update=changes), tokenizer=tokenizer)  # type: ignore[attr-defined]
+    backend = VitsBackend(chosen.model_copy(update=changes), tokenizer=tokenizer)  # type: ignore[attr-defined]
+    backend.initialize(ExampleList([]))
+    return backend
 
 
 def test_a_critic_of_spectrograms_tells_a_tone_from_noise() -> None:

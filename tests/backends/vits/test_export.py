@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_voice import tiny_backend, tiny_config
 
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_vits.backend import VitsBackend
@@ -32,9 +32,7 @@ def quiet_voice(*, speakers: tuple[str, ...] = (), **model: object) -> VitsBacke
     torch.manual_seed(5)
     config, _ = tiny_config("vits", model={"noise_scale": 0.0, "noise_scale_duration": 0.0, **model})
     tokenizer = train_tokenizer("char", ["ሰላም ለዓለም።"] * 3)
-    backend = VitsBackend.build(
-        config.model_config_of(VitsBackend.spec), tokenizer=tokenizer, speakers=speakers
-    )
+    backend = VitsBackend(config.model_config_of(VitsBackend.spec), tokenizer=tokenizer, speakers=speakers)
     predictor = backend.network.generator.duration_predictor
     with torch.no_grad():  # durations of about 1.8 frames: far from where rounding up could go either way
         if hasattr(predictor, "flows"):
@@ -46,7 +44,9 @@ def quiet_voice(*, speakers: tuple[str, ...] = (), **model: object) -> VitsBacke
 
 
 def ours(backend: VitsBackend, text: str, speaker: str = "") -> np.ndarray:
-    request = SynthesisRequest(tokens=backend.text_tokenizer.encode(text), speaker=speaker)
+    request = SynthesisRequest(
+        tokens=backend.text_tokenizer.encode(text), speaker=backend.speakers.id_of(speaker)
+    )
     return backend.synthesize([request])[0]
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_voice import tiny_backend, tiny_config, tiny_examples
 
-from amtts_core.contract.backend import SynthesisRequest
+from amtts_core.contract.types import SynthesisRequest
 from amtts_vits.backend import VitsBackend
 from amtts_vits.inference import Utterance, decode, decode_in_chunks, latents, speak
 from amtts_vits.spline import spline
@@ -60,7 +60,7 @@ def test_chunks_join_to_the_whole(preset: str) -> None:
     settings = VitsBackend.spec.config.model_validate(VitsBackend.spec.presets[preset])
     assert config
     tokenizer = tiny_backend("vits").text_tokenizer
-    model = VitsBackend.build(settings, tokenizer=tokenizer).folded()
+    model = VitsBackend(settings, tokenizer=tokenizer).folded()
     frames = torch.randn(settings.flow_size, 131, generator=torch.Generator().manual_seed(0))
     whole = decode(model, frames, None)
     pieces = list(decode_in_chunks(model, frames, None, first=8, largest=32))

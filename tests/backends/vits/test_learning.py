@@ -10,7 +10,7 @@ import torch
 from tiny_voice import tiny_backend, tiny_config, tiny_examples
 from torch import Tensor
 
-from amtts_core.contract.backend import Example
+from amtts_core.contract.types import Example
 from amtts_vits.backend import VitsBackend
 from amtts_vits.generator import stretches
 from amtts_vits.learner import recording_of
@@ -67,7 +67,7 @@ def test_the_generator_runs_once_a_batch(backend: VitsBackend, examples: list[Ex
 def test_a_clip_shorter_than_the_segment_is_padded_and_its_padding_not_judged(backend: VitsBackend) -> None:
     hop = backend.config.mel.hop
     wave = np.random.default_rng(0).standard_normal(9 * hop).astype(np.float32) * 0.1
-    example = Example(id="short", tokens=[5, 6], features=backend.features(backend.config, wave).arrays)
+    example = Example(id="short", tokens=[5, 6], features=backend.features(wave).arrays)
     batch = backend.collate([example])
     assert batch["waveform"].shape[2] == backend.config.segment_frames * hop
     learner = backend.learner()
@@ -95,7 +95,7 @@ def test_random_stretches_stay_within_the_recording(backend: VitsBackend, exampl
 def test_simple_mode_has_one_phase_and_no_discriminator() -> None:
     config, _ = tiny_config("vits", model={"mode": "simple"})
     settings = config.model_config_of(VitsBackend.spec)
-    backend = VitsBackend.build(settings, tokenizer=tiny_backend("vits").text_tokenizer)
+    backend = VitsBackend(settings, tokenizer=tiny_backend("vits").text_tokenizer)
     assert backend.learner().phases == ("generator",)
     assert not any(name.startswith("discriminator") for name in backend.network.state_dict())
 

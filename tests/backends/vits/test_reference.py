@@ -101,7 +101,7 @@ def golden_numbers() -> dict[str, list[float]]:
         if mode == "deterministic":
             torch.manual_seed(7)
             settings = backend.config.model_copy(update={"use_stochastic_duration_prediction": False})
-            backend = VitsBackend.build(settings, tokenizer=backend.text_tokenizer)
+            backend = VitsBackend(settings, tokenizer=backend.text_tokenizer)
         backend.network.eval()
         with torch.no_grad():
             losses = list(backend.learner().losses(backend.collate(tiny_examples(backend, 2))))

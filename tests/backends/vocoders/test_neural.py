@@ -35,7 +35,7 @@ def config_of(**changes: Any) -> VocoderConfig:
 def network() -> VocoderNetwork:
     """Tiny, with weights that do something in every layer."""
     torch.manual_seed(0)
-    speaker = VocoderBackend.build(config_of()).network.speaker
+    speaker = VocoderBackend(config_of()).network.speaker
     with torch.no_grad():
         for name, parameter in speaker.named_parameters():
             if name not in ("steps", "momentum"):
@@ -237,7 +237,7 @@ def test_settings_that_cannot_work_are_refused(values: dict[str, Any], said: str
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_sizes_are_as_promised(preset: str) -> None:
-    speaker = VocoderBackend.build(VocoderConfig.model_validate(PRESETS[preset])).network.speaker
+    speaker = VocoderBackend(VocoderConfig.model_validate(PRESETS[preset])).network.speaker
     count = sum(parameter.numel() for parameter in speaker.parameters())
     low, high = {"tiny": (0.1e6, 0.4e6), "base": (1e6, 3e6), "large": (12e6, 16e6)}[preset]
     assert low < count < high
@@ -246,7 +246,7 @@ def test_sizes_are_as_promised(preset: str) -> None:
 @pytest.fixture(scope="module")
 def checkpoint(network: VocoderNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = config_of()
-    backend = VocoderBackend.build(config)
+    backend = VocoderBackend(config)
     backend.network.speaker.load_state_dict(network.state_dict())
     folder = tmp_path_factory.mktemp("vocoder") / "checkpoint"
     info = CheckpointInfo(backend="vocoder", backend_config=config.model_dump(mode="json"), sample_rate=RATE)
@@ -285,7 +285,7 @@ def test_a_vocoder_for_other_mels_is_refused(checkpoint: Path) -> None:
 
 
 def test_it_reads_no_text(network: VocoderNetwork) -> None:
-    from amtts_core.contract.backend import SynthesisRequest
+    from amtts_core.contract.types import SynthesisRequest
 
     with pytest.raises(AmttsError, match="reads no text"):
-        VocoderBackend.build(config_of()).synthesize([SynthesisRequest(tokens=[1])])
+        VocoderBackend(config_of()).synthesize([SynthesisRequest(tokens=[1])])

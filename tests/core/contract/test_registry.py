@@ -12,13 +12,57 @@ from amtts_core.errors import AmttsError
 BROKEN = {
     "no-module": ("nowhere_at_all:Backend", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
     "no-class": ("broken_plugin:Missing", "AttributeError"),
+    "no-backend": ("broken_plugin:NoBackend", "is not a subclass of amtts_core.contract.backend.Backend"),
     "no-spec": ("broken_plugin:NoSpec", "has no `spec` of type BackendSpec"),
+    "abstract": ("broken_plugin:Abstract", "Abstract does not define 'collate'"),
+    "undefined": (
+        "broken_plugin:Misspelled",
+        "Misspelled declares Streaming and does not define 'stream' (did you mean 'streem'?)",
+    ),
+    "signature": (
+        "broken_plugin:OtherSignature",
+        "OtherSignature.stream has the parameters (self, text), Streaming expects (self, request)",
+    ),
+    "undeclared": ("broken_plugin:Undeclared", "defines 'stream', and its spec does not declare Streaming"),
+    "near-miss": ("broken_plugin:NearMiss", "defines 'check_exampel', which the contract does not know"),
+    "bad-preset": ("broken_plugin:BadPreset", "preset 'tiny' does not fit"),
     "raises": ("raising_plugin:Backend", "RuntimeError: two lines"),
     "exits": ("exiting_plugin:Backend", "SystemExit: 3"),
     "not-a-target": ("not a target", ""),
 }
 MODULES = {
-    "broken_plugin": "class NoSpec: pass\n",
+    "broken_plugin": """
+from amtts_core.contract.backend import Backend, BackendSpec
+from amtts_core.contract.capabilities import Streaming
+from amtts_core.settings import Settings
+
+
+def spec(presets=None, **capabilities):
+    return BackendSpec(
+        name="x", summary="x", sample_rate=8000, learns_from="mel", config=Settings,
+        presets=presets or {"tiny": {}}, **capabilities,
+    )
+
+
+class NoBackend: pass
+class NoSpec(Backend): pass
+class Abstract(Backend): spec = spec()
+class Whole(Backend):
+    spec = spec()
+    def build_network(self): ...
+    features = collate = learner = synthesize = build_network
+class Misspelled(Whole):
+    spec = spec(streaming=Streaming())
+    def streem(self, request): ...
+class OtherSignature(Whole):
+    spec = spec(streaming=Streaming())
+    def stream(self, text): ...
+class Undeclared(Whole):
+    def stream(self, request): ...
+class NearMiss(Whole):
+    def check_exampel(self, num_tokens, lengths): ...
+class BadPreset(Whole): spec = spec(presets={"tiny": {"width": 3}})
+""",
     "raising_plugin": "raise RuntimeError('two\\nlines')\n",
     "exiting_plugin": "raise SystemExit(3)\n",
 }

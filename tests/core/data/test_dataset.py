@@ -45,7 +45,7 @@ def test_examples_hold_the_tokens_and_features_of_their_utterance(backend: Backe
         assert example.id == utterance.id
         assert example.tokens == backend.text_tokenizer.encode(utterance.text)
         wave, _ = soundfile.read(corpus / utterance.audio_filepath, dtype="float32")
-        mel = backend.features(backend.config, wave).arrays["mel"]
+        mel = backend.features(wave).arrays["mel"]
         np.testing.assert_allclose(example.features["mel"], mel, atol=0.01)
         assert dataset.frames()[index] == len(mel)
     batch = dataset.batch([2, 0])

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from amtts_core.contract.backend import BackendSpec, Features
+from amtts_core.contract.backend import BackendSpec
+from amtts_core.contract.types import Features
 from amtts_core.corpus.manifest import Utterance
-from amtts_core.data.features import Recipe, build_store, load_utterance
+from amtts_core.data.features import build_store, feature_extractor, load_utterance
 from amtts_core.errors import AmttsError
 from amtts_core.settings import Settings
 from amtts_core.storage.feature_store import FeatureStore, _remove_remains
@@ -29,16 +30,19 @@ class Probe:
     )
     made: ClassVar[list[int]] = []
 
-    @classmethod
-    def feature_key(cls, config: Any) -> str:
-        return str(config)
+    sample_rate = 16000
 
-    @classmethod
-    def features(cls, config: Any, waveform: np.ndarray) -> Features:
-        cls.made.append(len(waveform))
+    def __init__(self, config: dict[str, float]) -> None:
+        self.config = config
+
+    def feature_key(self) -> str:
+        return str(self.config)
+
+    def features(self, waveform: np.ndarray) -> Features:
+        self.made.append(len(waveform))
         rows = waveform[: len(waveform) // 4 * 4].reshape(-1, 4)
         codes = np.arange(len(waveform) // 100, dtype=np.int64)
-        arrays = {"rows": rows * config["gain"], "codes": codes, "level": np.abs(waveform[:50])}
+        arrays = {"rows": rows * self.config["gain"], "codes": codes, "level": np.abs(waveform[:50])}
         return Features(arrays=arrays)
 
 
@@ -67,7 +71,7 @@ def build(corpus: tuple[Path, list[Utterance]], **changes: Any) -> FeatureStore:
         "cache": manifest.parent / "features",
         **changes,
     }
-    recipe = Recipe.of(Probe, config)  # type: ignore[arg-type]
+    recipe = feature_extractor(Probe(config))  # type: ignore[arg-type]
     return build_store(recipe, manifest=manifest, **arguments)
 
 
@@ -78,7 +82,7 @@ def test_arrays_come_back_within_half_precision(corpus: tuple[Path, list[Utteran
     assert len(store) == 5
     for index, utterance in enumerate(utterances):
         wave = load_utterance(utterance, manifest, 16000)
-        expected = Probe.features(GAIN, wave).arrays
+        expected = Probe(GAIN).features(wave).arrays
         got = store.get(index)
         assert store.lengths(index) == {name: len(array) for name, array in expected.items()}
         assert got["rows"].dtype == np.float32
@@ -211,7 +215,7 @@ def test_features_that_are_not_finite_are_problems(corpus: tuple[Path, list[Utte
 def test_a_kind_that_changes_between_utterances_is_a_bug(
     corpus: tuple[Path, list[Utterance]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def changing(config: Any, waveform: np.ndarray) -> Features:
+    def changing(waveform: np.ndarray) -> Features:
         return Features(arrays={"rows": np.zeros((4, len(waveform) % 7 + 1), np.float32)})
 
     monkeypatch.setattr(Probe, "features", staticmethod(changing))

@@ -156,7 +156,7 @@ def test_merged_weights_are_those_the_adapters_speak_with(
         def started(self, trainer: Any) -> None:
             self.trainer = trainer
 
-        def validated(self, step: int, metrics: dict[str, float], pictures: Any) -> None:
+        def validated(self, step: int, metrics: dict[str, float], figures: Any) -> None:
             seen.update({k: v.clone() for k, v in self.trainer.backend.network.state_dict().items()})
 
     train_from(
@@ -198,8 +198,8 @@ def test_a_run_starts_from_a_checkpoint_of_another_corpus(
     first, second = (read_checkpoint(tmp_path / name).info for name in ("first", "second"))
     assert second.tokenizer_hash == first.tokenizer_hash
     assert second.new_tokens == first.new_tokens
-    assert second.base_weights_licence == first.base_weights_licence
-    assert "none" not in second.base_weights_licence
+    assert second.base_weights_license == first.base_weights_license
+    assert "none" not in second.base_weights_license
     assert second.started_from.endswith(read_checkpoint(tmp_path / "first").folder.name)
     train_from(
         other, tmp_path / "second", None, backend, resume=True, model=start.model, training={"max_steps": 4}

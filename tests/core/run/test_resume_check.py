@@ -118,7 +118,7 @@ def test_a_run_that_is_over_says_so(started: tuple[Path, Path], caplog: pytest.L
 def test_every_backend_names_settings_that_it_has() -> None:
     for backend in backend_names():
         spec = get_backend(backend).spec
-        for name in spec.adjustable:
+        for name in spec.mutable_settings:
             assert name in spec.config.model_fields, f"{backend}: {name}"
 
 

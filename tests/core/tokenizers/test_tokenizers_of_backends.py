@@ -10,8 +10,8 @@ import pytest
 from tiny_voice import make_corpus, train_tiny
 
 from amtts_core.checkpoints.checkpoint import read_checkpoint
-from amtts_core.contract.backend import SynthesisRequest
 from amtts_core.contract.registry import get_backend
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError
 from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
@@ -24,7 +24,7 @@ from amtts_core.tokenizers.factory import train_tokenizer
 def test_it_trains_and_speaks(tmp_path: Path, backend: str, kind: str) -> None:
     corpus = make_corpus(tmp_path / "corpus", train_items=4, val_items=1)
     texts = [utterance.spoken_text() for utterance in read_manifest(corpus / "train.jsonl")]
-    layout = get_backend(backend).spec.tokenizer_layout
+    layout = get_backend(backend).spec.text.layout
     shutil.rmtree(corpus / "tokenizer")
     train_tokenizer(kind, texts, layout=layout).save(corpus / "tokenizer")
     training = {"max_steps": 2, "validate_every": 2, "save_every": 2}
@@ -33,8 +33,8 @@ def test_it_trains_and_speaks(tmp_path: Path, backend: str, kind: str) -> None:
     tokenizer = voice.text_tokenizer
     assert tokenizer is not None
     assert (tokenizer.bos_id, tokenizer.eos_id) == {"chatterbox": (255, 0), "indextts2": (0, 1)}[backend]
-    for rows in voice.text_rows():
-        assert len(voice.network.state_dict()[rows.tensor]) == tokenizer.vocab_size + rows.extra
+    for rows in voice.text_tensors():
+        assert len(voice.network.state_dict()[rows.tensor]) == tokenizer.vocab_size + rows.num_extra_rows
     wave = voice.synthesize([SynthesisRequest(tokens=tokenizer.encode("ሰላም ለዓለም።"), seed=1)])[0]
     assert len(wave) > 0
     assert np.isfinite(wave).all()

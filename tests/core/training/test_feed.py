@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amtts_core.config.sections import TrainingConfig
-from amtts_core.contract.backend import Batch
+from amtts_core.contract.types import Batch
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.training.feed import Feed, total_steps
 

@@ -14,7 +14,9 @@ from torch.nn import functional
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo, read_checkpoint
 from amtts_core.config.sections import DataConfig, OptimConfig, TrainingConfig
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.backend import BackendSpec
+from amtts_core.contract.types import Batch, PhaseLoss
+from amtts_core.settings import Settings
 from amtts_core.training.callbacks.base import Callback, StepReport
 from amtts_core.training.optim import build_optimizer, rate_factor
 from amtts_core.training.trainer import Trainer
@@ -27,6 +29,10 @@ class ToyGan:
 
     spec: ClassVar[Any] = SimpleNamespace(name="toy-gan", sample_rate=8000)
     text_tokenizer = None
+
+    spec = BackendSpec(
+        name="toy-gan", summary="", sample_rate=8000, learns_from="mel", config=Settings, presets={"tiny": {}}
+    )
 
     def __init__(self) -> None:
         torch.manual_seed(5)
@@ -57,7 +63,7 @@ class ToyGanLearner:
         fooled = functional.softplus(-judge(made)).mean()
         yield PhaseLoss(phase="generator", total=fooled, terms={"fooled": fooled.detach()})
 
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+    def figures(self, batch: Batch) -> dict[str, Tensor]:
         return {}
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_core.checkpoints.checkpoint import checkpoints_of, read_checkpoint
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.training import control
 from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_core.checkpoints.checkpoint import checkpoints_of, damage, find_checkpoint, read_checkpoint
-from amtts_core.contract.backend import Batch, PhaseLoss
+from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.run.folder import latest_sound_checkpoint, stored_config
@@ -58,7 +58,7 @@ class Watch(Callback):
         if report.step == self._signal_at:
             signal.raise_signal(self._number)
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
         self.events.append(("validated", step))
         self.validations.append(metrics)
 
@@ -731,7 +731,7 @@ def test_an_exception_in_a_step_is_never_swallowed(
 
 def test_an_exception_in_a_callback_is_never_swallowed(corpus: Path, tmp_path: Path) -> None:
     class Broken(Callback):
-        def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+        def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -90,7 +90,7 @@ def write_sherpa(backend: Any, folder: Path) -> None:
 def write_piper(backend: Any, folder: Path) -> None:
     """Writes `voice.onnx` and `voice.onnx.json`; piper reads it character by character ("text" phonemes)."""
     spelling = _spelling(backend, "piper")
-    speakers = backend.speakers if len(backend.speakers) > 1 else []
+    speakers = backend.speakers.names if backend.speakers.num_embeddings else ()
     voice = {
         "audio": {"sample_rate": backend.config.mel.sample_rate},
         "espeak": {"voice": "am"},
@@ -113,7 +113,7 @@ def write_piper(backend: Any, folder: Path) -> None:
 
 
 def _speakers(backend: Any) -> int:
-    return len(backend.speakers) if len(backend.speakers) > 1 else 0
+    return int(backend.speakers.num_embeddings)
 
 
 def _spelling(backend: Any, what: str) -> dict[str, list[int]]:

@@ -117,7 +117,7 @@ def extend_vocabulary(request: ExtendRequest) -> dict[str, Any]:
             edited.old,
             origins,
             name=rows.tensor,
-            extra=rows.extra,
+            extra=rows.num_extra_rows,
             seed=request.seed,
         )
         for rows in family.rows
@@ -278,7 +278,8 @@ def _report(
         "tokenizer_fingerprint": edited.tokenizer.fingerprint(),
         **plan.to_json(),
         "tensors": {
-            rows.tensor: _shapes(weights.tensors[rows.tensor], plan, rows.extra) for rows in family.rows
+            rows.tensor: _shapes(weights.tensors[rows.tensor], plan, rows.num_extra_rows)
+            for rows in family.rows
         },
         "rows": [
             {"token": name, "id": number, "init": origins[name].init, "parts": list(origins[name].parts)}

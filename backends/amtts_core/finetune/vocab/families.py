@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from amtts_core.contract.backend import TextRows
+from amtts_core.contract.types import TextTensor
 from amtts_core.errors import AmttsError, CheckpointError, nearest
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Family:
     """
 
     name: str
-    rows: tuple[TextRows, ...]
+    rows: tuple[TextTensor, ...]
     tokenizer: Literal["hf-json", "sentencepiece", "vits"]
     modes: tuple[str, ...]
     size_keys: tuple[str, ...]
@@ -42,7 +42,7 @@ FAMILIES = {
     for family in (
         Family(
             name="chatterbox",
-            rows=(TextRows("text_emb.weight", "embedding"), TextRows("text_head.weight", "head")),
+            rows=(TextTensor("text_emb.weight", "embedding"), TextTensor("text_head.weight", "head")),
             tokenizer="hf-json",
             modes=("extend", "reuse"),
             size_keys=("text_tokens_dict_size",),
@@ -51,9 +51,9 @@ FAMILIES = {
         Family(
             name="indextts2",
             rows=(
-                TextRows("text_embedding.weight", "embedding", extra=1),
-                TextRows("text_head.weight", "head", extra=1),
-                TextRows("text_head.bias", "bias", extra=1),
+                TextTensor("text_embedding.weight", "embedding", num_extra_rows=1),
+                TextTensor("text_head.weight", "head", num_extra_rows=1),
+                TextTensor("text_head.bias", "bias", num_extra_rows=1),
             ),
             tokenizer="sentencepiece",
             modes=("extend",),
@@ -62,7 +62,7 @@ FAMILIES = {
         ),
         Family(
             name="vits",
-            rows=(TextRows("text_encoder.embed_tokens.weight", "embedding"),),
+            rows=(TextTensor("text_encoder.embed_tokens.weight", "embedding"),),
             tokenizer="vits",
             modes=("extend",),
             size_keys=("vocab_size",),
@@ -102,7 +102,7 @@ def text_tokens(weights: Mapping[str, Tensor], family: Family) -> int:
                 f"these weights are not of backend '{family.name}': they lack the tensor '{rows.tensor}' "
                 f"(they hold {len(weights)} tensors, such as {known})"
             )
-        sizes[rows.tensor] = weights[rows.tensor].shape[0] - rows.extra
+        sizes[rows.tensor] = weights[rows.tensor].shape[0] - rows.num_extra_rows
     if len(set(sizes.values())) != 1:
         shown = ", ".join(f"'{name}' {size}" for name, size in sizes.items())
         raise CheckpointError(f"these weights were resized only in part: text tokens of {shown}")

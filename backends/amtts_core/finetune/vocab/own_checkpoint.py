@@ -16,10 +16,10 @@ from typing import Any
 
 from torch import Tensor
 
-from amtts_core.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from amtts_core.contract.backend import KeepsFiles, TextRows
+from amtts_core.checkpoints.checkpoint import Checkpoint, load_strict, read_checkpoint, write_checkpoint
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.types import TextTensor
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.vocab.initialise import Init, row_origins
 from amtts_core.finetune.vocab.old_text import encode_both, sample_texts
@@ -79,10 +79,10 @@ def extend_own(
     origins = row_origins(plan.new, before, init=init)
     weights = checkpoint.weights()
     voice = checkpoint.load_backend()
-    rows = voice.text_rows()
+    rows = voice.text_tensors()
     resized = weights | {
         row.tensor: resize_rows(
-            weights[row.tensor], plan, before, origins, name=row.tensor, extra=row.extra, seed=seed
+            weights[row.tensor], plan, before, origins, name=row.tensor, extra=row.num_extra_rows, seed=seed
         )
         for row in rows
     }
@@ -93,9 +93,8 @@ def extend_own(
     compare_tables(weights, resized, plan, [row.tensor for row in rows])
     short = [pair for pair in pairs if len(pair[0]) <= _SHORT] or pairs
     chosen = random.Random(seed).sample(short, min(len(short), _PROBED))
-    loaded = type(voice).load(
-        voice.config, resized, tokenizer=new, speakers=checkpoint.info.speakers
-    )  # strictly, at the new size
+    loaded = type(voice)(voice.config, tokenizer=new, speakers=voice.speakers)
+    load_strict(loaded.network, resized, backend=voice.spec.name)
     loaded.network.eval()
     difference = compare_backends(voice, loaded, plan, chosen)
     new_tokens = sorted({*checkpoint.info.new_tokens, *plan.new.values()})
@@ -136,7 +135,8 @@ def extend_own(
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
-        files = voice.write_files if isinstance(voice, KeepsFiles) else None
+        declared = voice.spec.checkpoint_files
+        files = declared.of(voice).write_files if declared is not None else None
         write_checkpoint(temporary, info, resized, tokenizer=new, documents={REPORT: text}, files=files)
         read_checkpoint(temporary).load_backend()  # strictly, at the new size
         if target.exists():
@@ -200,5 +200,5 @@ def grow(tokenizer: TextTokenizer, addition: Addition) -> tuple[TextTokenizer, d
     raise AmttsError(f"tokenizers of kind {tokenizer.kind!r} cannot grow")
 
 
-def _shapes(old: dict[str, Tensor], new: dict[str, Tensor], rows: TextRows) -> dict[str, list[int]]:
+def _shapes(old: dict[str, Tensor], new: dict[str, Tensor], rows: TextTensor) -> dict[str, list[int]]:
     return {"old": list(old[rows.tensor].shape), "new": list(new[rows.tensor].shape)}

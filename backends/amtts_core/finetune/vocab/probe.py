@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from amtts_core.contract.backend import Backend, SynthesisRequest
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.vocab.plan import NEW, RowPlan
-from amtts_core.nn.text_loss import ScoresText
 
 GROUP = "amtts.text_probes"
 TOLERANCE = 1e-4
@@ -145,9 +145,10 @@ def compare_backends(
     worst = 0.0
     with torch.inference_mode():
         for before, after in sequences:
-            if isinstance(old, ScoresText) and isinstance(new, ScoresText):
-                value = old.text_logits(before)[0][..., [origin for _, origin in columns]]
-                other = new.text_logits(after)[0][..., [number for number, _ in columns]]
+            if old.spec.text_scoring is not None:
+                scoring = old.spec.text_scoring
+                value = scoring.of(old).text_logits(before)[0][..., [origin for _, origin in columns]]
+                other = scoring.of(new).text_logits(after)[0][..., [number for number, _ in columns]]
                 worst = max(worst, _difference(LOGITS, value, other))
                 continue
             spoken = [

@@ -74,11 +74,11 @@ class Callback:
     def stepped(self, report: StepReport) -> None:
         """An optimiser step is done."""
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
-        """A validation is done; pictures are (H, W)."""
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
+        """A validation is done; figures are (H, W)."""
 
-    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
-        """A sentence was spoken into `path`; pictures are (H, W), see `samples.pictures_of`."""
+    def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
+        """A sentence was spoken into `path`; figures are (H, W), see `samples.pictures_of`."""
 
     def epoch_ended(self, report: EpochReport) -> None:
         """Every utterance of an epoch was handed out."""

@@ -38,10 +38,10 @@ class JsonlLogger(Callback):
         if report.log_due:
             self._write("step", step=report.step, epoch=report.epoch, **report.metrics, **report.speed)
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
         self._write("validation", step=step, **metrics)
 
-    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+    def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
         self._write("sample", step=step, index=index, text=text, path=path.name)
 
     def epoch_ended(self, report: EpochReport) -> None:

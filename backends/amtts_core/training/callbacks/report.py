@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from amtts_core.storage.atomic import replace_text
 from amtts_core.training.callbacks.base import Callback, Outcome
-from amtts_core.training.pictures import save_picture
+from amtts_core.training.figures import save_picture
 from amtts_core.training.report.page import PICTURES, render
 
 if TYPE_CHECKING:
@@ -18,19 +18,19 @@ logger = logging.getLogger(__name__)
 
 
 class ReportWriter(Callback):
-    """Keeps the latest pictures as PNG and writes the page; a page that cannot be written ends no training."""
+    """Keeps the latest figures as PNG and writes the page; a page that cannot be written ends no training."""
 
     def __init__(self, run: Path) -> None:
         self._run = run
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
         try:
             folder = self._run / PICTURES
             folder.mkdir(exist_ok=True)
-            for name, picture in pictures.items():
+            for name, picture in figures.items():
                 save_picture(folder / f"{name.replace('/', '--')}.png", picture)
         except OSError as error:
-            logger.warning("pictures cannot be written into %s: %s", self._run, error)
+            logger.warning("figures cannot be written into %s: %s", self._run, error)
         self._write()
 
     def finished(self, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""TensorBoard events: every loss term, learning rate, gradient norm, pictures and spoken samples."""
+"""TensorBoard events: every loss term, learning rate, gradient norm, figures and spoken samples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
-from amtts_core.training.pictures import to_image
+from amtts_core.training.figures import to_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,19 +31,19 @@ class TensorBoardLogger(Callback):
             for name, value in {**report.metrics, **report.speed}.items():
                 self._writer.add_scalar(name, value, report.step)
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, step)
-        for name, picture in pictures.items():
+        for name, picture in figures.items():
             self._writer.add_image(name, to_image(picture), step, dataformats="HWC")
 
-    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+    def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
         import soundfile
 
         waveform, rate = soundfile.read(path, dtype="float32")
         self._writer.add_audio(f"sample/{index}", waveform[None], step, sample_rate=rate)
         self._writer.add_text(f"sample/{index}/text", text, step)
-        for name, picture in pictures.items():
+        for name, picture in figures.items():
             self._writer.add_image(f"sample/{index}/{name}", to_image(picture), step, dataformats="HWC")
 
     def finished(self, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""Weights & Biases, as an option: the numbers, pictures and samples that TensorBoard gets.
+"""Weights & Biases, as an option: the numbers, figures and samples that TensorBoard gets.
 
 `training.wandb=offline` writes into the run folder and sends nothing; `wandb sync` uploads it when somebody wants to.
 Only `online` sends.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from amtts_core.errors import AmttsError
 from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
-from amtts_core.training.pictures import to_image
+from amtts_core.training.figures import to_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,13 +69,13 @@ class WandbLogger(Callback):
         if report.log_due:
             self._run.log({**report.metrics, **report.speed, "epoch": report.epoch}, step=report.step)
 
-    def validated(self, step: int, metrics: dict[str, float], pictures: dict[str, Tensor]) -> None:
-        shown = {name: self._wandb.Image(to_image(picture)) for name, picture in pictures.items()}
+    def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
+        shown = {name: self._wandb.Image(to_image(picture)) for name, picture in figures.items()}
         self._run.log({**metrics, **shown}, step=step)
 
-    def sampled(self, step: int, index: int, text: str, path: Path, pictures: dict[str, Tensor]) -> None:
+    def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
         name = f"sample/{index}"
-        shown = {f"{name}/{k}": self._wandb.Image(to_image(picture)) for k, picture in pictures.items()}
+        shown = {f"{name}/{k}": self._wandb.Image(to_image(picture)) for k, picture in figures.items()}
         self._run.log({name: self._wandb.Audio(str(path), caption=text), **shown}, step=step)
 
     def finished(self, outcome: Outcome) -> None:

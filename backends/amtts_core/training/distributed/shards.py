@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.config.sections import TrainingConfig
-from amtts_core.contract.backend import Backend, Batch, Learner, ReadsBlocks
+from amtts_core.contract.backend import Backend
+from amtts_core.contract.learner import Learner
+from amtts_core.contract.types import Batch
 from amtts_core.errors import AmttsError
 from amtts_core.training.blocks import blocks_of
 from amtts_core.training.distributed.processes import Processes
@@ -93,7 +96,8 @@ class Shards:
 
         self._device = device
         mesh = init_device_mesh(device.type, (count,))
-        read = {id(block) for block in backend.read_blocks()} if isinstance(backend, ReadsBlocks) else set()
+        outside = backend.spec.blocks_read_outside
+        read = {id(block) for block in outside.of(backend).blocks_read_outside()} if outside else set()
         for block in blocks_of(backend, SETTING):
             if (
                 id(block) not in read
@@ -123,17 +127,16 @@ class Shards:
         for module in self._modules:
             module.set_requires_gradient_sync(last)
 
-    def gather_voice(
-        self, backend: Backend, weights: Mapping[str, Tensor], *, speakers: Sequence[str], main: bool
-    ) -> None:
+    def gather_voice(self, backend: Backend, weights: Mapping[str, Tensor], *, main: bool) -> None:
         """Makes `voice`, a whole copy with these weights, on the main process; every process has to call it."""
         full = whole(weights, keep=main)
         if not main:
             return
         with torch.random.fork_rng():
-            self.voice = type(backend).load(
-                backend.config, full, tokenizer=backend.text_tokenizer, speakers=speakers
+            self.voice = type(backend)(
+                backend.config, tokenizer=backend.text_tokenizer, speakers=backend.speakers
             )
+        load_strict(self.voice.network, full, backend=backend.spec.name)
         self.voice.network.to(self._device).eval()
 
 

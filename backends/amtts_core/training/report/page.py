@@ -1,4 +1,4 @@
-"""The report as one HTML page: style, charts, pictures and audio inside of it, no script, every text escaped."""
+"""The report as one HTML page: style, charts, figures and audio inside of it, no script, every text escaped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amtts_core.corpus.report.page import duration
 from amtts_core.training.report.curves import chart
 from amtts_core.training.report.history import History, Points, read_history
 
-PICTURES = "pictures"
+PICTURES = "figures"
 _LARGEST = 2_000_000  # bytes of a file that is put inside the page
 _ROUNDS = 5
 _EPOCHS = 8
@@ -115,13 +115,13 @@ def _samples(history: History) -> str:
 
 
 def _looks(sample: Path) -> str:
-    """The pictures beside a sample."""
+    """The figures beside a sample."""
     figures = "".join(
         f'<img alt="{escape(path.stem)}" title="{escape(path.stem.removeprefix(sample.stem + "-"))}" src="{source}">'
         for path in sorted(sample.parent.glob(f"{sample.stem}-*.png"))
         if (source := _inside(path, "image/png"))
     )
-    return f'<div class="pictures">{figures}</div>' if figures else ""
+    return f'<div class="figures">{figures}</div>' if figures else ""
 
 
 def _pictures(run: Path) -> str:
@@ -135,7 +135,7 @@ def _pictures(run: Path) -> str:
         return ""
     return (
         '<h2>Pictures</h2><p class="soft">Of one validation utterance; time runs to the right, low is below.</p>'
-        f'<div class="pictures">{figures}</div>'
+        f'<div class="figures">{figures}</div>'
     )
 
 

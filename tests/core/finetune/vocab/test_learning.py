@@ -10,7 +10,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from amtts_core.config.sections import OptimConfig, RatesConfig
-from amtts_core.contract.backend import TextRows
+from amtts_core.contract.types import TextTensor
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.forgetting.text_losses import ForgettingGuard, compare_scores
 from amtts_core.nn.freeze import FrozenRows, freeze_modules, freeze_original_rows
@@ -27,9 +27,9 @@ from amtts_core.nn.text_loss import text_cross_entropy
 from amtts_core.training.optim import build_optimizer
 
 ROWS = (
-    TextRows("embedding.weight", "embedding"),
-    TextRows("head.weight", "head"),
-    TextRows("head.bias", "bias"),
+    TextTensor("embedding.weight", "embedding"),
+    TextTensor("head.weight", "head"),
+    TextTensor("head.bias", "bias"),
 )
 
 
@@ -111,7 +111,7 @@ def test_original_rows_of_other_sizes_are_refused() -> None:
     with pytest.raises(ConfigError, match="new token 12: 'embedding.weight' has 12 text tokens"):
         freeze_original_rows(Toy(), ROWS, [3, 12])
     with pytest.raises(ConfigError, match="no parameter 'text'"):
-        freeze_original_rows(Toy(), [TextRows("text", "head")], [3])
+        freeze_original_rows(Toy(), [TextTensor("text", "head")], [3])
 
 
 def test_frozen_modules() -> None:

@@ -26,7 +26,7 @@ def write_voice(folder: Path, tokenizer: TextTokenizer) -> dict[str, Any]:
         {"hidden": 16} if "hidden" in kind.spec.config.model_fields else {}
     )
     torch.manual_seed(0)
-    backend = kind.build(config, tokenizer=tokenizer)
+    backend = kind(config, tokenizer=tokenizer)
     info = CheckpointInfo(
         backend=BACKEND,
         backend_config=config.model_dump(mode="json"),
@@ -61,7 +61,7 @@ def test_a_voice_of_our_own_grows(tmp_path: Path, kind: str) -> None:
     assert checkpoint.info.untrained_tokens == [5, *range(tokenizer.vocab_size, new.vocab_size)]
     backend = checkpoint.load_backend()
     first, second = read_checkpoint(options["checkpoint"]).weights(), checkpoint.weights()
-    for rows in backend.text_rows():
+    for rows in backend.text_tensors():
         assert len(second[rows.tensor]) == len(first[rows.tensor]) + 3
         assert torch.equal(second[rows.tensor][: len(first[rows.tensor])], first[rows.tensor])
     assert all(torch.equal(first[name], second[name]) for name in first if name not in report["tensors"])

@@ -92,7 +92,7 @@ def test_any_vocabulary(
             for token, number in old.items():
                 assert torch.equal(before[rows.tensor][number], after[rows.tensor][new[token]])
             fresh = after[rows.tensor][list(report["new_tokens"].values())]
-            assert len(after[rows.tensor]) == len(new) + rows.extra
+            assert len(after[rows.tensor]) == len(new) + rows.num_extra_rows
             assert len(fresh.unique(dim=0)) == len(fresh) or rows.kind == "bias"
         own = load_tokenizer(folder / "new" / "tokenizer")
         assert not [sign for sign in ethiopic_alphabet() if own.unk_id in own.encode(sign)]

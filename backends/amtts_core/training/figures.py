@@ -1,4 +1,4 @@
-"""Matrices as pictures: spectrograms and alignments."""
+"""Matrices as figures: spectrograms and alignments."""
 
 from __future__ import annotations
 

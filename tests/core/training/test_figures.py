@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from amtts_core.training.pictures import save_picture, to_image
+from amtts_core.training.figures import save_picture, to_image
 
 
 def test_a_picture_has_its_low_rows_at_the_bottom_and_is_as_large_as_asked(tmp_path: Path) -> None:
