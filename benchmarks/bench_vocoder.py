@@ -27,7 +27,7 @@ def main() -> None:
     vocoders: dict[str, Vocoder] = {"griffin-lim": GriffinLim(config.format)}
     for preset in PRESETS:
         settings = VocoderConfig.model_validate(PRESETS[preset])
-        vocoders[f"vocoder {preset}"] = NeuralVocoder(VocoderBackend.build(settings).network.speaker)
+        vocoders[f"vocoder {preset}"] = NeuralVocoder(VocoderBackend(settings).network.speaker)
     for name, vocoder in vocoders.items():
         whole, first = [], []
         for _ in range(RUNS):

@@ -303,4 +303,4 @@ def test_a_vocoder_of_the_command_line_is_used_and_a_wrong_one_told(run: Path, t
     assert plain.read_bytes() != other.read_bytes()
     result = speak(run, plain, "ሰላም።", "--vocoder", tmp_path / "none")
     assert result.code == 2
-    assert "no vocoder has this name" in result.stderr
+    assert "no vocoder has this name" in result.err
