@@ -133,11 +133,9 @@ def load_dataset(
     if codes:
         store = StoredCodes.open(codes, backend, utterances)
     else:
-        extractor = feature_extractor(backend)
-        if mels_from:
-            extractor = with_predicted_mels(extractor, backend, mels_from)
+        own = feature_extractor(backend)
         store = build_store(
-            extractor,
+            with_predicted_mels(own, backend, mels_from) if mels_from else own,
             manifest,
             utterances,
             cache,
