@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from amtts_core.audio.mel import MelConfig
-from amtts_core.audio.mel_vocoder import VOCODER_HELP
+from amtts_core.audio.mel_vocoder import VOCODER_HELP, Choice
 from amtts_core.settings import Settings
 
 SAMPLE_RATE = 22050
@@ -30,7 +30,7 @@ class ChatterboxMelConfig(Settings):
     duration_weight: float = Field(0.1, ge=0, description="weight of the duration loss")
     prior_weight: float = Field(1.0, ge=0, description="weight of the alignment prior")
     griffin_lim_iterations: int = Field(48, gt=0, description="of Griffin-Lim")
-    vocoder: str = Field("", description=VOCODER_HELP)
+    vocoder: Choice = Field("", description=VOCODER_HELP)
 
     @field_validator("encoder_kernel", "duration_kernel", "decoder_kernel")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from amtts_core.audio.mel import MelConfig
-from amtts_core.audio.mel_vocoder import VOCODER_HELP
+from amtts_core.audio.mel_vocoder import VOCODER_HELP, Choice
 from amtts_core.settings import Settings
 
 SAMPLE_RATE = 16000
@@ -33,7 +33,7 @@ class MelCodesConfig(Settings):
         0.02, ge=0, description="uses per step under which an entry restarts at a current value"
     )
     griffin_lim_iterations: int = Field(60, gt=0, description="of Griffin-Lim")
-    vocoder: str = Field("", description=VOCODER_HELP)
+    vocoder: Choice = Field("", description=VOCODER_HELP)
 
     @model_validator(mode="after")
     def _plausible(self) -> MelCodesConfig:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import BeforeValidator
 from torch import Tensor
 
 from amtts_core.audio.mel import MelConfig
@@ -12,6 +14,8 @@ from amtts_core.contract.vocoder import Iterates, Vocoder
 from amtts_core.contract.vocoder_registry import open_vocoder, vocoder_names
 
 VOCODER_HELP = "vocoder: its weights' file or folder; empty or griffin-lim goes without"
+Choice = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+"""Type of such a setting; `--set model.vocoder=` without a value goes without."""
 FOLDER = "vocoder"
 """Folder of a checkpoint that holds a copy of the weights."""
 

@@ -142,6 +142,12 @@ def test_a_setting_wins_over_the_copy(voice: Path) -> None:
     np.testing.assert_array_equal(set_so, chosen)
 
 
+def test_an_empty_setting_goes_without(voice: Path) -> None:
+    made = Synthesizer.from_checkpoint(voice, settings={"vocoder": None}).speak(TEXT).waveform
+    chosen = Synthesizer.from_checkpoint(voice, vocoder="griffin-lim").speak(TEXT).waveform
+    np.testing.assert_array_equal(made, chosen)
+
+
 def test_a_vocoder_that_does_not_fit_stops_training_before_it_begins(corpus: Path, tmp_path: Path) -> None:
     vocoder = tiny_vocoder(tmp_path / "vocoder", mel={"fmin": 60.0})
     with pytest.raises(AmttsError, match="fmin 60, this voice makes 0"):
