@@ -68,6 +68,8 @@ class SpeechCodec(ABC):
     """It decodes codes as they come by itself, with `decode_stream`."""
     cache: CodeCache | None = None
     """Where its codes come from files and its own network is not here."""
+    needs_weights: ClassVar[bool] = True
+    """False where codes that are stored already can be learned without the codec's files."""
     has_reference_checks: ClassVar[bool] = False
 
     @classmethod

@@ -46,7 +46,7 @@ class VocoderBackend(Backend[VocoderConfig]):
         blocks=Blocks(),
         fine_tuning=FineTuning(training_only_prefixes=("discriminators.",)),
         training_defaults={
-            "data": {"batch_frames": 8000, "max_utterances": 6},
+            "data": {"batch_seconds": 90.0, "max_utterances": 6},
             "training": {
                 "max_steps": 20_000,
                 "sample_every": 0,  # there is no text to speak

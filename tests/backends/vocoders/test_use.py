@@ -18,6 +18,7 @@ from amtts_core.codec.streaming import decode_pieces
 from amtts_core.contract.codec_registry import open_codec
 from amtts_core.contract.vocoder_registry import open_vocoder, vocoder_names
 from amtts_core.errors import AmttsError
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.synthesis.engine import Synthesizer
 
@@ -43,7 +44,7 @@ def train_vocoder(corpus: Path, run: Path, *, steps: int = 3, resume: bool = Fal
     for name, values in sections.items():
         settings[name] = settings.get(name, {}) | values
     config, kind = tiny_config("vocoder", **settings)
-    return train(config, kind, data=corpus, run=run, resume=resume, jobs=1)
+    return train(config, kind, RunOptions(data=corpus, run=run, resume=resume, jobs=1))
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
