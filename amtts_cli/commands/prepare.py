@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from amtts_cli import console
-from amtts_cli.options import ExecutorName, Jobs, Json, OutDir
+from amtts_cli.options import ExecutorName, Jobs, Json, Lexicon, OutDir
 
 if TYPE_CHECKING:
     from amtts_core.corpus.prepare import PrepareReport
@@ -52,9 +52,7 @@ def prepare(
     max_rejected: Annotated[
         float, typer.Option("--max-rejected", help="Fail when a larger share of the clips is rejected.")
     ] = 0.3,
-    lexicon: Annotated[
-        Path | None, typer.Option("--lexicon", help="File of your own readings: word<TAB>reading.")
-    ] = None,
+    lexicon: Lexicon = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override any other setting, e.g. --set normalizer.latin=false."),
@@ -70,6 +68,17 @@ def prepare(
     ] = False,
     executor: ExecutorName = "local",
     jobs: Jobs = 0,
+    check_transcripts: Annotated[
+        str | None,
+        typer.Option(
+            "--check-transcripts",
+            help="CTC recognizer that reads every clip (ctc for the one that comes along, of synthetic speech): clips "
+            "in which other words are said go into the ledger.",
+        ),
+    ] = None,
+    doubtful: Annotated[
+        str, typer.Option("--doubtful", help="What --check-transcripts does with such clips: reject or flag.")
+    ] = "reject",
     json: Json = False,
 ) -> None:
     """Make a corpus: decode, trim, level and resample the audio, normalise the text, split train/val/test.
@@ -142,7 +151,30 @@ def prepare(
         )
     for warning in report.warnings:
         console.warn(warning)
-    console.result(report.model_dump(), lines=_lines(report))
+    checked = {} if check_transcripts is None else _check_transcripts(out, check_transcripts, doubtful)
+    lines = [*_lines(report), *([checked["line"]] if checked else [])]
+    console.result(report.model_dump() | ({"transcripts": checked["values"]} if checked else {}), lines=lines)
+
+
+def _check_transcripts(out: Path, recognizer: str, doubtful: str) -> dict[str, Any]:
+    """Reads the clips of the corpus and changes its tables; what is told of it."""
+    from amtts_core.contract.recognizer_registry import frame_recognizer
+    from amtts_core.evaluation.check_corpus import FINDINGS, check_corpus
+
+    with console.progress() as bar:
+        task = bar.add_task("transcripts", total=None, note="")
+        found = check_corpus(
+            out,
+            frame_recognizer(recognizer),
+            action=doubtful,
+            on_progress=lambda done: bar.update(task, completed=done),
+        )
+    done = "rejected" if doubtful == "reject" else "flagged"
+    count = len(found.doubtful)
+    return {
+        "values": {"checked": found.checked, done: count},
+        "line": f"{found.checked} transcripts checked, {count} {done} (which words: {out / FINDINGS})",
+    }
 
 
 def _shard_lines(part: ShardReport) -> list[str]:

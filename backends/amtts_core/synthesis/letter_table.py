@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 
 SIGNS = [chr(code) for code in (*range(0x1200, 0x1380), *range(0x2D80, 0x2DDF))] + list(" .,?!;:-'\"")
 SAMPLE = "ሰላም ለዓለም፣ ጤና ይስጥልኝ። ጧት ቋንቋ ኧረ?"

@@ -16,7 +16,7 @@ from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
 from amtts_core.run.export import export_network
 from amtts_core.synthesis.letter_table import letter_table
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 
 needs_sherpa = pytest.mark.skipif(
     importlib.util.find_spec("sherpa_onnx") is None, reason="sherpa-onnx is not installed"

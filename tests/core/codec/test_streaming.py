@@ -21,7 +21,7 @@ from amtts_core.contract.codec import SpeechCodec
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.synthesis.engine import Synthesizer
 from amtts_core.synthesis.stitch import faded_stream, join
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 
 RATE = 16000
 
