@@ -42,6 +42,7 @@ class VocoderBackend(Backend[VocoderConfig]):
         ),
         presets=PRESETS,
         text=None,
+        speaks=False,
         mel_input=MelInput(),
         blocks=Blocks(),
         fine_tuning=FineTuning(training_only_prefixes=("discriminators.",)),
