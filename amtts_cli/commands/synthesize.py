@@ -46,6 +46,12 @@ def synthesize(
         Path | None,
         typer.Option("--attention", help="Folder for figures of where the speech looks in its text (T3)."),
     ] = None,
+    vocoder: Annotated[
+        str | None,
+        typer.Option(
+            "--vocoder", help="What turns its mels into sound: griffin-lim, or a file or folder of weights."
+        ),
+    ] = None,
     lexicon: Lexicon = None,
     guard: Annotated[
         str | None,
@@ -87,7 +93,7 @@ def synthesize(
     elif out.exists() and not out.is_dir():
         raise AmttsError(f"{out} is a file without an audio ending; known endings: {' '.join(FORMATS)}")
     words = _read_text(text or [], file)
-    synthesizer = _open(checkpoint, device, assignments, lexicon)
+    synthesizer = _open(checkpoint, device, assignments, lexicon, vocoder)
     if not (one_file or streamed):
         _check_lines(synthesizer, words)
     warn_of_guesses(synthesizer.guesses(words))
@@ -148,7 +154,13 @@ def _check_lines(synthesizer: Synthesizer, words: str) -> None:
             raise AmttsError(f"line {number}: {fault.message}", remedy=fault.remedy) from None
 
 
-def _open(checkpoint: Path, device: str, assignments: list[str] | None, lexicon: Path | None) -> Synthesizer:
+def _open(
+    checkpoint: Path,
+    device: str,
+    assignments: list[str] | None,
+    lexicon: Path | None,
+    vocoder: str | None,
+) -> Synthesizer:
     from amtts_core.config.yaml_files import parse_assignments
     from amtts_core.synthesis.engine import Synthesizer
     from amtts_core.text.lexicon import read_lexicon
@@ -163,7 +175,7 @@ def _open(checkpoint: Path, device: str, assignments: list[str] | None, lexicon:
         )
     readings = read_lexicon(lexicon) if lexicon else {}
     return Synthesizer.from_checkpoint(
-        checkpoint, device=device, settings=values.get("model"), lexicon=readings
+        checkpoint, device=device, settings=values.get("model"), lexicon=readings, vocoder=vocoder
     )
 
 

@@ -22,8 +22,11 @@ from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
     BlocksReadOutside,
+    CheckpointFiles,
     Export,
     FineTuning,
+    MelInput,
+    MelPrediction,
     ReferenceAudio,
     ReferenceChecks,
     SpeakerConditioning,
@@ -33,6 +36,7 @@ from amtts_core.contract.capabilities import (
     Streaming,
     TextAttention,
     TextScoring,
+    VocoderChoice,
     WeightConversion,
 )
 from amtts_core.contract.learner import Learner
@@ -101,6 +105,10 @@ class BackendSpec(Generic[Config]):
     reference_audio: ReferenceAudio | None = None
     streaming: Streaming | None = None
     attention: TextAttention | None = None
+    vocoder: VocoderChoice | None = None
+    checkpoint_files: CheckpointFiles | None = None
+    mel_prediction: MelPrediction | None = None
+    mel_input: MelInput | None = None
     blocks: Blocks | None = None
     blocks_read_outside: BlocksReadOutside | None = None
     batch_statistics: BatchStatistics | None = None
