@@ -65,7 +65,7 @@ class SpeechLmBackend(Backend[Config]):
         if (
             known
             and learned != codec.weights_hash
-            and not codec.stands_in_for(f"{codec.name}:{learned[:12]} ")
+            and not codec.can_decode(f"{codec.name}:{learned[:12]} ")
         ):
             raise AmttsError(
                 f"this network has learned the codes of {codec.name}:{learned[:12]}, "

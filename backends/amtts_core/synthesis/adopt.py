@@ -76,9 +76,9 @@ def adopt(
         raise ConfigError(f"model.{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
     built = kind(config, tokenizer=text)
     start.load_into(built)
-    if files := kind.spec.voice_files:
+    if files := kind.spec.saved_voices:
         beside = folder if folder.is_dir() else folder.parent
-        logger.info("%s", files.of(built).adopt_voice(beside) or "no voice beside them")
+        logger.info("%s", files.of(built).load_published_voice(beside) or "no voice beside them")
     codes = kind.spec.speech_codes
     info = CheckpointInfo(
         backend=backend,
