@@ -60,7 +60,7 @@ def extend_vocab(
     grapheme_mtl_merged_expanded_v1.json --add fidel --lang-tag am --out amharic
     """
     from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
-    from amtts_core.finetune.vocab.initialise import Init
+    from amtts_core.finetune.vocab.initialize import Init
 
     report = extend_vocabulary(
         ExtendRequest(

@@ -11,11 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from amtts_core.contract.backend import (
-    Backend,
-    BackendSpec,
-    TextInput,
-)
+from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
@@ -43,7 +39,7 @@ from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.losses import code_rows
 from amtts_indextts2.network import IndexTTS2Gpt, TextIds
 from amtts_indextts2.speaking import Speaking
-from amtts_indextts2.start import IndexTTS2Format
+from amtts_indextts2.start import PUBLISHED
 from amtts_indextts2.trunk import INITIAL_DEVIATION
 from amtts_indextts2.voices import (
     CONDITIONERS,
@@ -65,7 +61,6 @@ class IndexTTS2Backend(Backend[IndexTTS2Config]):
         summary="IndexTTS2's GPT over the codes of a speech codec (DAC, mel-codes)",
         sample_rate=lambda config: codec_of(config).sample_rate,
         learns_from="codes",
-        text=TextInput(layout="sentencepiece"),
         config=IndexTTS2Config,
         mutable_settings=(
             "dropout",
@@ -103,7 +98,7 @@ class IndexTTS2Backend(Backend[IndexTTS2Config]):
             lora_targets=(r"trunk\.blocks\.\d+\.(attention\.qkv|attention\.out|up|down)",)
         ),
         weight_conversion=WeightConversion(),
-        published=IndexTTS2Format(),
+        published=PUBLISHED,
         reference_checks=ReferenceChecks(),
         weights_license=f"{LICENSE} when started from published weights; none from scratch",
     )

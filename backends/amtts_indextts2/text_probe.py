@@ -60,7 +60,7 @@ def _count(weights: Mapping[str, Tensor], prefix: str) -> int:
 def probe(
     weights: Mapping[str, Tensor], config: Mapping[str, Any], sequences: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
-    """See `amtts_core.finetune.vocab.probe.TextProbe`."""
+    """See `amtts_core.contract.published.TextProbe`."""
     told = config.get("gpt") or config
     try:
         settings, text = config_of_shapes(weights, heads=int(told.get("heads") or 0))

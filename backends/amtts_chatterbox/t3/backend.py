@@ -24,18 +24,14 @@ from amtts_chatterbox.t3.generate import Utterance, Voice, speak, stream
 from amtts_chatterbox.t3.learner import T3Learner, padded_ids
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.reference import reference_checks
-from amtts_chatterbox.t3.start import T3Format
+from amtts_chatterbox.t3.start import PUBLISHED
 from amtts_chatterbox.t3.trunk import INITIAL_DEVIATION
 from amtts_chatterbox.t3.voice_encoder import VoiceEncoder, load_voice_encoder
 from amtts_chatterbox.t3.weights import LICENSE
 from amtts_core.audio.io import resample
 from amtts_core.audio.stretch import stretch
 from amtts_core.codec.streaming import decode_pieces, frames_of_piece
-from amtts_core.contract.backend import (
-    Backend,
-    BackendSpec,
-    TextInput,
-)
+from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
@@ -71,7 +67,6 @@ class ChatterboxT3Backend(Backend[T3Config]):
         summary="T3: a Llama from text to speech codes; reads and writes the published weights",
         sample_rate=SAMPLE_RATE,
         learns_from="codes",
-        text=TextInput(layout="hf-json"),
         config=T3Config,
         mutable_settings=(
             "text_weight",
@@ -98,7 +93,7 @@ class ChatterboxT3Backend(Backend[T3Config]):
         text_scoring=TextScoring(),
         speech_scoring=SpeechScoring(term="speech"),
         fine_tuning=FineTuning(lora_targets=("attention.qkv", "attention.out", "feed.gate_up", "feed.down")),
-        published=T3Format(),
+        published=PUBLISHED,
         export=Export(formats=("chatterbox",)),
         reference_checks=ReferenceChecks(),
         weights_license=LICENSE,

@@ -49,7 +49,7 @@ def config_of_shapes(weights: Mapping[str, Tensor], trunk: Mapping[str, Any]) ->
 def probe(
     weights: Mapping[str, Tensor], config: Mapping[str, Any], sequences: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
-    """See `amtts_core.finetune.vocab.probe.TextProbe`."""
+    """See `amtts_core.contract.published.TextProbe`."""
     try:
         settings = config_of_shapes(weights, config.get("llama") or {})
     except KeyError as missing:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from amtts_chatterbox.tokenizer import SPACE, START, STOP, UNK, HfJsonTokenizer
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.tokenizers import fidel_alphabet
 from amtts_core.tokenizers.fidel import FidelTokenizer
-from amtts_core.tokenizers.published.hf_json import SPACE, START, STOP, UNK, HfJsonTokenizer, open_tokenizer
+from amtts_core.tokenizers.published.hf_file import open_tokenizer
 
 _PRIVATE = 0xE000
 """First private character: symbol n of a spelling is written as the character n further on."""

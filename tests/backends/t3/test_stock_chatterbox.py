@@ -23,7 +23,7 @@ from amtts_chatterbox.t3.tokenizer_export import stock_tokenizer
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_core.tokenizers.fidel import FidelTokenizer, default_symbols
 from amtts_core.tokenizers.fidel_alphabet import PLAIN, spellings
-from amtts_core.tokenizers.published.hf_json import open_tokenizer
+from amtts_core.tokenizers.published.hf_file import open_tokenizer
 
 STOCK = os.environ.get("AMTTS_STOCK_CHATTERBOX_PYTHON", "")
 SCRIPT = Path(__file__).parents[2] / "support" / "stock_t3.py"

@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
-from typing import Literal
 
 from amtts_core.tokenizers.fidel_alphabet import VOWELS, consonants, ethiopic_alphabet, spellings
 
 ETHIOPIC_PUNCTUATION = "".join(map(chr, range(0x1360, 0x1369)))
 SPACE_MARK = "▁"
 """SentencePiece's sign for a space."""
-
-Letters = Literal["whole", "cv"]
-"""How an Ethiopic letter is written: one symbol, or a consonant and a vowel symbol."""
 
 
 def fidel_symbols() -> tuple[str, ...]:
