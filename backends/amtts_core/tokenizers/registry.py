@@ -50,7 +50,7 @@ def tokenizer_module(kind: str) -> Any:
     """The module of a kind, see the head of this file.
 
     Raises:
-        AmttsError: there is no such kind, its import fails, or it lacks `load`.
+        AmttsError: there is no such kind, its import fails, or it is not what the head of this file says.
     """
     if kind in _OWN:
         return importlib.import_module(_OWN[kind])
@@ -69,6 +69,12 @@ def tokenizer_module(kind: str) -> Any:
         ) from error
     if not callable(getattr(module, "load", None)):
         raise AmttsError(f"tokenizer kind '{kind}' ({points[kind].value}) does not define 'load'")
+    declared = getattr(module, "FORMAT", None)
+    if declared is not None and not isinstance(declared, TokenizerFormat):
+        raise AmttsError(
+            f"tokenizer kind '{kind}' ({points[kind].value}): its FORMAT is of type {type(declared).__name__}, "
+            "expected TokenizerFormat"
+        )
     return module
 
 
@@ -85,7 +91,8 @@ def check_kind(kind: str) -> None:
 
 def published_formats() -> list[TokenizerFormat]:
     """The file formats that installed kinds read."""
-    return [module.FORMAT for _, module in _other_modules() if hasattr(module, "FORMAT")]
+    declared = (getattr(module, "FORMAT", None) for _, module in _other_modules())
+    return [found for found in declared if found is not None]
 
 
 def _other_modules() -> list[tuple[str, Any]]:
