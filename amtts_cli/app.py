@@ -29,6 +29,7 @@ COMMANDS = (
     "validate-e2e",
     "config",
     "backends",
+    "doctor",
 )
 """In the order of a user's work. `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
 

@@ -18,7 +18,6 @@ def _json_switch(value: bool) -> bool:
 Json = Annotated[
     bool, typer.Option("--json", callback=_json_switch, help="Print the result as one JSON object.")
 ]
-DataDir = Annotated[Path, typer.Option("--data", help="Corpus folder made by `amtts prepare`.")]
 OutDir = Annotated[Path, typer.Option("--out", help="Folder to write into.")]
 BackendName = Annotated[str, typer.Option("--backend", help="Backend name, see `amtts backends`.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file, see `amtts config`.")]

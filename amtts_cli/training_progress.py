@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from amtts_cli import console
 from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport
+from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from amtts_core.training.trainer import Trainer
 
 
 class TrainingProgress(Callback):
@@ -45,17 +44,15 @@ class TrainingProgress(Callback):
             self._feature_task = self._display.add_task(what, total=total, note="")
         self._display.update(self._feature_task, completed=done)
 
-    def started(self, trainer: Trainer) -> None:
-        parameters = sum(p.numel() for p in trainer.backend.network.parameters())
+    def started(self, state: RunState) -> None:
+        parameters = sum(p.numel() for p in state.backend.network.parameters())
         console.log(
-            f"training {trainer.backend.spec.name}: {parameters / 1e6:.2f} M parameters, "
-            f"{len(trainer.train_data)} utterances ({trainer.train_data.seconds() / 60:.1f} min), "
-            f"{trainer.total_steps} steps from step {trainer.step} on {trainer.accelerator.device}"
+            f"training {state.backend.spec.name}: {parameters / 1e6:.2f} M parameters, "
+            f"{len(state.train_data)} utterances ({state.train_data.seconds() / 60:.1f} min), "
+            f"{state.total_steps} steps from step {state.step} on {state.device}"
         )
-        self._task = self._display.add_task(
-            "steps", total=trainer.total_steps, completed=trainer.step, note=""
-        )
-        self._began = (trainer.step, time.monotonic())
+        self._task = self._display.add_task("steps", total=state.total_steps, completed=state.step, note="")
+        self._began = (state.step, time.monotonic())
 
     def stepped(self, report: StepReport) -> None:
         speed = (report.step - self._began[0]) / max(1e-9, time.monotonic() - self._began[1])

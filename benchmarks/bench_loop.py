@@ -63,7 +63,10 @@ def bare(dataset: SpeechDataset, training: TrainingConfig, data: DataConfig) -> 
     optimizer = build_optimizer(parameters, training.optim)
     dataset.backend.network.train()
     sampler = BucketSampler(
-        dataset.frames(), batch_frames=data.batch_frames, max_utterances=BATCH, seed=training.seed
+        [u.duration for u in dataset.utterances],
+        batch_seconds=data.batch_seconds,
+        max_utterances=BATCH,
+        seed=training.seed,
     )
     times = []
     for indices in sampler.epoch(0)[:STEPS]:
@@ -111,7 +114,7 @@ def main() -> None:
         training = config.training.model_copy(
             update={"max_steps": STEPS, "save_every": 10**6, "sample_every": 0, "log_every": 10}
         )
-        data = config.data.model_copy(update={"batch_frames": 10**6, "max_utterances": BATCH})
+        data = config.data.model_copy(update={"batch_seconds": 1e6, "max_utterances": BATCH})
         for number in range(ROUNDS):
             for kind in ("bare", "trainer")[:: 1 if number % 2 == 0 else -1]:
                 backend, _ = fresh()

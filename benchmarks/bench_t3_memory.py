@@ -38,8 +38,8 @@ def config_of(name: str, layers: int, *, recompute: bool | None = None) -> RunCo
     return resolve_config(values, overrides=changed, source=name)[0]
 
 
-def batch_of(backend: ChatterboxT3Backend, codes: int) -> Batch:
-    """Utterances of 5 s that fill `codes` codes."""
+def batch_of(backend: ChatterboxT3Backend, seconds: float) -> Batch:
+    """Utterances of 5 s that fill a batch of `seconds`."""
     random = np.random.default_rng(0)
     examples = [
         Example(
@@ -47,7 +47,7 @@ def batch_of(backend: ChatterboxT3Backend, codes: int) -> Batch:
             tokens=random.integers(5, 60, TEXT).tolist(),
             features={"codes": random.integers(0, 6561, (CODES_PER_UTTERANCE, 1))},
         )
-        for row in range(max(1, codes // CODES_PER_UTTERANCE))
+        for row in range(max(1, int(seconds / 5)))
     ]
     return backend.collate(examples)
 
@@ -60,7 +60,7 @@ def measured(name: str, layers: int, *, recompute: bool | None = None) -> tuple[
     choose_parameters(backend, config.training, new_tokens=[5], pretrained=True)
     prepare_blocks(backend, config.training)
     weights = sum(p.numel() * 4 for p in backend.network.parameters())
-    weights += (ROWS - len(backend.network.text_embedding.weight)) * 2 * settings.hidden * 4
+    weights += (ROWS - len(backend.network.text.embedding.weight)) * 2 * settings.hidden * 4
     learnt = sum(p.numel() * 12 for p in backend.network.parameters() if p.requires_grad)
     own = {p.untyped_storage().data_ptr() for p in backend.network.parameters()}
     kept: dict[int, int] = {}
@@ -78,7 +78,7 @@ def measured(name: str, layers: int, *, recompute: bool | None = None) -> tuple[
         module.train()
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", torch.bfloat16):
-        next(iter(learner.losses(batch_of(backend, config.data.batch_frames))))
+        next(iter(learner.losses(batch_of(backend, config.data.batch_seconds))))
     return weights, learnt, sum(kept.values())
 
 

@@ -4,8 +4,8 @@
 
 A training is killed `PER_RUN` times: at a random time from outside, at a random file operation, inside a save or
 between the backward passes of one optimiser step; by SIGKILL, or one time in four by SIGTERM. It is resumed until it
-finishes. Weights, average, optimiser moments, random state, position and `samples.jsonl` must then equal those of the
-undisturbed run. Trainings are forked from one process that has already imported everything, because starting
+finishes. Weights, average, optimizer moments, random state, position and `seen_utterances.jsonl` must equal those of
+the undisturbed run. Trainings are forked from one process that has already imported everything, because starting
 Python anew takes longer than the training; `--exec` starts `python` each time.
 """
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "support")]
 KINDS = ("time", "file", "save", "accumulation")
 SETTINGS = {
-    "data.batch_frames": 200,
+    "data.batch_seconds": 2.32,
     "training.accumulate": 3,
     "training.save_every": 2,
     "training.validate_every": 5,
@@ -194,7 +194,7 @@ def wait(child: int, *, after: float | None = None, number: signal.Signals = sig
 
 def samples(run: Path) -> Counter[tuple[object, ...]]:
     """(step, epoch, utterance) of everything that was learnt from."""
-    rows = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (run / "seen_utterances.jsonl").read_text().splitlines()]
     return Counter((row["step"], row["epoch"], name) for row in rows for name in row["ids"])
 
 
@@ -203,8 +203,8 @@ def differences(whole: Path, other: Path) -> list[str]:
     out = []
     if (whole / "best").read_text() != (other / "best").read_text():
         out.append("best points elsewhere")
-    if (whole / "samples.jsonl").read_bytes() != (other / "samples.jsonl").read_bytes():
-        out.append("samples.jsonl differs")
+    if (whole / "seen_utterances.jsonl").read_bytes() != (other / "seen_utterances.jsonl").read_bytes():
+        out.append("seen_utterances.jsonl differs")
     for pointer in ("latest", "best"):
         name = (whole / pointer).read_text().strip()
         for file in ("model.safetensors", "training.safetensors", "training.json"):

@@ -16,6 +16,9 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)
 if not os.environ.get("AMTTS_EXPLORE"):
     hypothesis.settings.load_profile("repeatable")
 
+# Kernels of plain torch, so that no test depends on what is fastest here; tests of the choice change this.
+os.environ["AMTTS_KERNELS"] = "plain"
+
 Amtts = Callable[..., "subprocess.CompletedProcess[str]"]
 MakePackage = Callable[..., Path]
 
@@ -44,7 +47,7 @@ class ToyBackend(Backend[ToyConfig]):
         presets={"tiny": {}, "wide": {"width": 64}},
         training_defaults={
             "training": {"max_steps": 7, "optim": {"learning_rate": 0.5}},
-            "data": {"batch_frames": 11},
+            "data": {"batch_seconds": 11},
         },
     )
 

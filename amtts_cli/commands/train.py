@@ -67,7 +67,7 @@ def train(
     ] = False,
     auto_batch: Annotated[
         bool,
-        typer.Option("--auto-batch", help="Look for the largest data.batch_frames that fits into memory."),
+        typer.Option("--auto-batch", help="Look for the largest data.batch_seconds that fits into memory."),
     ] = False,
     feedback: Annotated[
         Path | None,
@@ -87,9 +87,10 @@ def train(
     from amtts_cli.training_progress import TrainingProgress
     from amtts_core.config.run_config import resolve_config
     from amtts_core.config.yaml_files import parse_assignments, read_config_file
-    from amtts_core.finetune.init_weights import open_start
+    from amtts_core.finetune.init_weights import open_init_weights
     from amtts_core.run.dry_run import dry_run
     from amtts_core.run.folder import stored_config
+    from amtts_core.run.options import RunOptions
     from amtts_core.run.run import train as run_training
     from amtts_core.settings import merged
     from amtts_core.training.distributed.processes import is_main
@@ -99,7 +100,7 @@ def train(
     if resume and (dry or auto_batch):
         raise AmttsError(
             f"{'--dry-run' if dry else '--auto-batch'} belongs to a new run, --resume to one that has begun",
-            remedy="Leave one of them out; --set data.batch_frames=N changes batches on resume",
+            remedy="Leave one of them out; --set data.batch_seconds=N changes batches on resume",
         )
     if dry and auto_batch:
         raise AmttsError("--dry-run and --auto-batch exclude each other", remedy="Use one after the other")
@@ -131,7 +132,7 @@ def train(
     for key, value in (("backend", backend), ("preset", preset)):
         if value:
             overrides[key] = value
-    origin = None
+    init = None
     if resume and config is None:
         resolved, chosen = stored_config(out, overrides)
         stored, _ = stored_config(out, {})
@@ -144,39 +145,31 @@ def train(
         values = read_config_file(config) if config else {}
         if start:
             named = str(overrides.get("backend") or values.get("backend") or "")
-            origin = open_start(start, backend=named, tokenizer=tokenizer)
-            values = merged({"backend": origin.backend, "model": origin.model}, values)
+            init = open_init_weights(start, backend=named, tokenizer=tokenizer)
+            values = merged({"backend": init.backend, "model": init.model}, values)
         resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
-    if dry:
-        with TrainingProgress() as progress:
-            tried = dry_run(
-                resolved,
-                chosen,
-                data=data,
-                tokenizer=tokenizer,
-                start=origin,
-                jobs=jobs or os.cpu_count() or 1,
-                on_progress=progress.features,
-            )
-        console.result(tried.__dict__, lines=_told(tried))
-        return
+    run_options = RunOptions(
+        data=data,
+        run=out,
+        tokenizer=tokenizer,
+        init=init,
+        feedback=feedback,
+        resume=resume,
+        force=force,
+        from_scratch=from_scratch,
+        auto_batch=auto_batch,
+        jobs=jobs or os.cpu_count() or 1,
+    )
     with TrainingProgress() as progress:
-        result = run_training(
-            resolved,
-            chosen,
-            data=data,
-            run=out,
-            tokenizer=tokenizer,
-            resume=resume,
-            force=force,
-            from_scratch=from_scratch,
-            auto_batch=auto_batch,
-            start=origin,
-            feedback=feedback,
-            jobs=jobs or os.cpu_count() or 1,
-            callbacks=[progress],
-            on_progress=progress.features,
-        )
+        if dry:
+            tried = dry_run(resolved, chosen, run_options, on_progress=progress.features)
+        else:
+            result = run_training(
+                resolved, chosen, run_options, callbacks=[progress], on_progress=progress.features
+            )
+    if dry:
+        console.result(tried.__dict__, lines=_dry_run_lines(tried))
+        return
     if is_main():
         _print(result, data)
 
@@ -203,7 +196,7 @@ def _options(
     return {key: value for key, value in (("training", training), ("data", data)) if value}
 
 
-def _told(tried: DryRun) -> list[str]:
+def _dry_run_lines(tried: DryRun) -> list[str]:
     lines = [
         f"a step {tried.step:.2f} s, a validation {tried.validation:.2f} s, a checkpoint {tried.checkpoint:.2f} s "
         f"({tried.checkpoint_bytes / 1e6:.0f} MB), a round of samples {tried.sample:.2f} s",

@@ -41,6 +41,7 @@ class S3Tokens(SpeechCodec):
     weights_hash = hashlib.sha256(b"speech_tokenizer_v2_25hz").hexdigest()
     """Of its published name: all releases share the tokenizer, and caches do not say which file made them."""
     license = "Apache-2.0 (S3 tokenizer), MIT (Chatterbox)"
+    needs_weights = False
     extras: ClassVar[Mapping[str, int]] = {"speaker": VECTOR}
 
     def __init__(self, folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""IndexTTS2's GPT: text tokens and a voice prefix to speech codes; official weights load, DAC codes are learnt."""
+"""IndexTTS2's GPT: text tokens and a voice prefix to speech codes; official weights load, DAC codes are learned."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from amtts_core.settings import Settings
-from amtts_indextts2.sampling import SamplingConfig
+from amtts_core.speech_lm.codebooks import CodeTables, DelayedCodebooks, SingleCodebook
+from amtts_core.speech_lm.sampling import SamplingConfig
+from amtts_core.speech_lm.settings import SpeechLmSettings
 
 FEATURE_SIZE = 1024
-"""Values of one conditioning frame: hidden state 17 of w2v-bert 2.0, standardised, 50 Hz."""
+"""Values of one conditioning frame: hidden state 17 of w2v-bert 2.0, standardized, 50 Hz."""
 EMOTION_SIZE = 1024
 """Size of the emotion perceiver, fixed in the published model."""
 
@@ -35,13 +37,24 @@ class ConformerConfig(Settings):
         return self
 
 
+SPARE_ROWS = 3
+"""Position rows beyond `max_mel_tokens`, as published: start, stop and one conditioning input."""
+
+
 class SemanticHeadConfig(Settings):
     """One stream of codes, as released: MaskGCT's semantic codes at 50 Hz."""
 
-    kind: Literal["semantic"] = Field("semantic", description="one code a row")
+    kind: Literal["semantic"] = Field("semantic", description="one code a step")
     num_codes: int = Field(8194, gt=2, description="codes with start and stop")
-    start: int = Field(8192, ge=0, description="id of the row before the first code")
+    start: int = Field(8192, ge=0, description="id before the first code")
     stop: int = Field(8193, ge=0, description="id that ends the speech")
+
+    num_codebooks: ClassVar[int] = 1
+    longest_delay: ClassVar[int] = 0
+    all_weights: ClassVar[tuple[float, ...]] = (1.0,)
+    codec_remedy: ClassVar[str] = (
+        "Give --set 'model.head={{kind: semantic, num_codes: {rows}, start: {start}, stop: {stop}}}'"
+    )
 
     @model_validator(mode="after")
     def _plausible(self) -> SemanticHeadConfig:
@@ -51,15 +64,33 @@ class SemanticHeadConfig(Settings):
             )
         return self
 
+    @property
+    def cardinality(self) -> int:
+        """Entries of the codebook."""
+        return self.num_codes - 2
+
+    def tables(self, *, dim: int, max_rows: int) -> CodeTables:
+        """Embedding, positions and head of a new network."""
+        return SingleCodebook(
+            self.num_codes,
+            num_codes=self.num_codes,
+            start=self.start,
+            end=self.stop,
+            positions=max_rows + SPARE_ROWS,
+            dim=dim,
+        )
+
 
 class DelayedHeadConfig(Settings):
     """K codebooks with a delay each, summed embeddings, parallel heads."""
 
-    kind: Literal["dac"] = Field("dac", description="K codes a row, delayed")
+    kind: Literal["dac"] = Field("dac", description="K codes a step, delayed")
     num_codebooks: int = Field(9, gt=0, description="codebooks K")
     cardinality: int = Field(1024, gt=1, description="entries of one codebook")
-    delays: tuple[int, ...] = Field((), description="rows each codebook waits; empty takes 0, 1, 2, …")
+    delays: tuple[int, ...] = Field((), description="steps each codebook waits; empty takes 0, 1, 2, …")
     weights: tuple[float, ...] = Field((), description="loss weights; empty takes 4, 1, 1, …")
+
+    codec_remedy: ClassVar[str] = "Give --set model.head.cardinality={codes}"
 
     @model_validator(mode="after")
     def _plausible(self) -> DelayedHeadConfig:
@@ -78,40 +109,55 @@ class DelayedHeadConfig(Settings):
         return self.delays or tuple(range(self.num_codebooks))
 
     @property
+    def longest_delay(self) -> int:
+        """Steps that the last codebook needs after the first."""
+        return max(self.all_delays)
+
+    @property
     def all_weights(self) -> tuple[float, ...]:
         """One loss weight a codebook."""
         return self.weights or (4.0, *[1.0] * (self.num_codebooks - 1))
 
+    def tables(self, *, dim: int, max_rows: int) -> CodeTables:
+        """Embedding, positions and head of a new network."""
+        return DelayedCodebooks(
+            self.num_codebooks,
+            self.cardinality,
+            delays=self.all_delays,
+            positions=max_rows + SPARE_ROWS,
+            dim=dim,
+        )
 
-class IndexTTS2Config(Settings):
+
+class IndexTTS2Config(SpeechLmSettings):
     """The network."""
 
-    model_dim: int = Field(1280, gt=0, description="channels of the trunk")
-    layers: int = Field(24, gt=0, description="blocks of the trunk")
-    heads: int = Field(20, gt=0, description="attention heads of the trunk")
+    model_dim: int = Field(1280, gt=0, description="channels of the transformer")
+    layers: int = Field(24, gt=0, description="blocks of the transformer")
+    heads: int = Field(20, gt=0, description="attention heads of the transformer")
     max_text_tokens: int = Field(600, gt=0, description="text tokens of one utterance")
-    max_mel_tokens: int = Field(1815, gt=0, description="code rows of one utterance")
-    num_latents: int = Field(32, gt=0, description="prefix rows of a speaker")
+    max_mel_tokens: int = Field(1815, gt=0, description="code frames of one utterance")
+    num_latents: int = Field(32, gt=0, description="vectors of a speaker before the text")
     conditioning: Literal["conformers", "table"] = Field(
-        "conformers", description="speaker from w2v-bert features, or from a learnt table of speakers"
+        "conformers", description="speaker from w2v-bert features, or from a learned table of speakers"
     )
     conditioner_training: Literal["frozen", "trained"] = Field(
         "frozen",
-        description="whether the encoders of w2v-bert features learn; frozen ones hear every clip once, see "
+        description="whether the encoders of w2v-bert features learn; frozen ones encode every clip once, see "
         "training.optim.rates.conditioners",
     )
     voice_model: str = Field(
         "facebook/w2v-bert-2.0",
-        description="w2v-bert that hears clips in training: its folder or name at Hugging Face",
+        description="w2v-bert whose features the encoders read: its folder or name at Hugging Face",
     )
     voice_statistics: str = Field(
         "",
-        description="wav2vec2bert_stats.pt of IndexTTS2, by which its features are standardised; none leaves them "
+        description="wav2vec2bert_stats.pt of IndexTTS2, by which its features are standardized; none leaves them "
         "as they are",
     )
     voice_clip: str = Field(
         "",
-        description="recording whose voice is spoken with, heard by voice_model; empty takes the speaker's own",
+        description="recording whose voice is spoken with, through voice_model; empty takes the speaker's own",
     )
     voice_layer: int = Field(17, gt=0, description="layers of it that a clip goes through; 17 as published")
     speaker: ConformerConfig = Field(default_factory=ConformerConfig, description="speaker encoder")
@@ -123,46 +169,15 @@ class IndexTTS2Config(Settings):
         default_factory=SemanticHeadConfig, discriminator="kind", description="what it speaks in"
     )
     codec: str = Field("dac", description="codec whose codes it learns, see amtts encode-codes")
-    codec_weights: str = Field("", description="weights of the codec: a .pth file or a checkpoint folder")
     sampling: SamplingConfig = Field(
         default_factory=lambda: SamplingConfig(temperature=0.9, top_k=50), description="how codes are drawn"
     )
-    bf16: bool = Field(
-        False,
-        description="speak in bfloat16: faster where processor or GPU compute in it, a little less exact",
-    )
-    int8: bool = Field(False, description="decode with 8-bit weights on a CPU: faster, a little less exact")
     position_skip: bool | None = Field(
         None,
         description="speak with the second position left out, as the released decoder does; null: only with released "
-        "weights that no training has touched",
+        "weights that no training has changed",
     )
-    draft: bool = Field(
-        True,
-        description="guess codes with 8-bit weights and check them with the exact ones, where that is faster: a large "
-        "network on a CPU, one sentence without guidance; the speech is the same, a quarter more memory is used",
-    )
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the trunk in training")
-    text_weight: float = Field(0.1, ge=0, description="weight of the text loss beside the code loss")
-    text_drop: float = Field(
-        0.1, ge=0, lt=1, description="share of utterances trained without text, for guidance"
-    )
-    code_noise: float = Field(
-        0.0, ge=0, lt=1, description="share of the codes heard in training that are wrong"
-    )
-    code_smoothing: float = Field(
-        0.0, ge=0, description="share of a target given to codes that sound alike; 1 is much"
-    )
-    codec_start: bool = Field(False, description="a new network's code rows begin as the codec's entries")
-    pace_start: float = Field(
-        0.0,
-        ge=0,
-        description="code rows a text token lasts about; a new network's position rows begin as sines that meet "
-        "at this pace instead of by lot; 0 as published",
-    )
-    alignment_weight: float = Field(
-        0.0, ge=0, description="weight of the loss that makes one head follow the text; 0 as published"
-    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the transformer in training")
     free_length: float = Field(
         0.3, ge=0, le=1, description="share of utterances trained without a wanted length"
     )
@@ -175,9 +190,8 @@ class IndexTTS2Config(Settings):
 
     @property
     def most_frames(self) -> int:
-        """Code frames of the longest utterance: the rows that are left once every codebook has its delay."""
-        head = self.head
-        return self.max_mel_tokens - (0 if isinstance(head, SemanticHeadConfig) else max(head.all_delays))
+        """Code frames of the longest utterance: the steps that are left once every codebook has its delay."""
+        return self.max_mel_tokens - self.head.longest_delay
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -206,7 +220,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "codec_start": True,
         "pace_start": 2.3,
         "alignment_weight": 0.1,
-        "sampling": {"temperature": 0.3, "guidance": 2.0, "guided_draw": True},
+        "sampling": {"temperature": 0.3, "guidance_scale": 2.0, "guided_draw": True},
     },
     "tiny": {
         "model_dim": 64,

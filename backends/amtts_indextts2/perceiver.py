@@ -1,4 +1,4 @@
-"""A perceiver resampler (Jaegle et al. 2021): a fixed number of learnt latents read a sequence of any length.
+"""A perceiver resampler (Jaegle et al. 2021): a fixed number of learned latents read a sequence of any length.
 
 B items, N latents of D channels, L context frames of C channels, H heads of 64.
 """
@@ -42,7 +42,7 @@ class PerceiverLayer(nn.Module):
 
 
 class Perceiver(nn.Module):
-    """Learnt latents, two layers, and a norm to length sqrt(D) with a gain."""
+    """Learned latents, two layers, and a norm to length sqrt(D) with a gain."""
 
     def __init__(self, dim: int, context_dim: int, *, num_latents: int, heads: int, mult: float) -> None:
         super().__init__()

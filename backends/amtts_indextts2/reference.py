@@ -7,31 +7,34 @@ batch, whose padding is garbage, so a leak through padding shows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from amtts_core.contract.reference_check import AGAIN, ReferenceCheck, read_object, read_tensors
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.speech_lm import tuning
+from amtts_core.speech_lm.generate import Decoding, generate
+from amtts_core.speech_lm.losses import next_tokens, token_loss
 from amtts_indextts2.config import SemanticHeadConfig, config_of_released
-from amtts_indextts2.decoding import decode
-from amtts_indextts2.losses import book_losses, code_rows, text_loss
-from amtts_indextts2.network import IndexTTS2Gpt, TextIds
-from amtts_indextts2.streams import Prompt
-from amtts_indextts2.weights import load_published
+from amtts_indextts2.inference import prompt_of
+from amtts_indextts2.network import IndexTTS2Gpt
+from amtts_indextts2.published import load_published
 
 CONDITIONING, LOGITS, LOSSES = 1e-4, 5e-4, 1e-5
 """Tolerances."""
-MODES = {"greedy_kv": True, "greedy_nokv": False}
-"""Stored decodes -> whether their positions leave out the second one."""
+MODES = {"greedy_kv": 1, "greedy_nokv": 0}
+"""Stored decodes -> positions that they leave out after the first."""
 
 
 @dataclass(frozen=True)
 class _Bundle:
-    told: dict[str, Any]
+    stored: dict[str, Any]
     network: IndexTTS2Gpt
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
@@ -42,9 +45,11 @@ class _Bundle:
         assert isinstance(head, SemanticHeadConfig)
         return head
 
-    def texts(self) -> list[Tensor]:
-        """Each sample's text ids (N,)."""
-        return [row[:n] for row, n in zip(self.inputs["text_ids"], self.inputs["text_lens"], strict=True)]
+    def texts(self) -> list[list[int]]:
+        """Each sample's text from start to stop."""
+        start, stop = (self.stored["gpt"][f"{name}_text_token"] for name in ("start", "stop"))
+        pairs = zip(self.inputs["text_ids"], self.inputs["text_lens"], strict=True)
+        return [[start, *row[:n].tolist(), stop] for row, n in pairs]
 
     def codes(self) -> list[Tensor]:
         """Each sample's codes (T, 1)."""
@@ -67,30 +72,30 @@ def reference_checks(folder: Path) -> list[ReferenceCheck]:
         raise AmttsError(
             f"reference bundle {folder}: inputs.safetensors, outputs.safetensors and config.json do not fit together "
             f"({first})",
-            remedy="Take all files from one bundle",
+            remedy="Use the files of one bundle",
         ) from error
 
 
 def _read(folder: Path) -> _Bundle:
-    told = read_object(folder / "config.json")
-    network = _network(folder, told["gpt"])
+    stored = read_object(folder / "config.json")
+    network = _network(folder, stored["gpt"])
     for name in MODES:
-        _ = told[name]
+        _ = stored[name]
     inputs, outputs = (read_tensors(folder / f"{name}.safetensors") for name in ("inputs", "outputs"))
-    return _Bundle(told, network, _full(inputs), outputs)
+    return _Bundle(stored, network, _full(inputs), outputs)
 
 
 def _network(folder: Path, released: dict[str, Any]) -> IndexTTS2Gpt:
     """The bundle's network with its weights."""
     try:
-        config, vocab_size = config_of_released(released)
-        marks = TextIds(vocab_size, released["start_text_token"], released["stop_text_token"])
+        config, num_text_tokens = config_of_released(released)
+        _ = [int(released[f"{name}_text_token"]) for name in ("start", "stop")]
     except (KeyError, TypeError, ValueError) as error:
         why = " ".join(str(error).split()).partition(" For further")[0]  # pydantic's, in one line
         raise AmttsError(
             f"reference bundle {folder}: gpt in config.json ({type(error).__name__}: {why})", remedy=AGAIN
         ) from None
-    network = IndexTTS2Gpt(config, marks).eval()
+    network = IndexTTS2Gpt(config, num_text_tokens).eval()
     weights = read_tensors(folder / "weights.safetensors")
     try:
         load_published(network, _full(weights))
@@ -112,52 +117,61 @@ def _forward_checks(bundle: _Bundle) -> list[ReferenceCheck]:
     latents = network.speaker(inputs["cond_feats"], inputs["cond_lens"])
     emotion = network.emotion(inputs["emo_feats"], inputs["emo_lens"])
     prefix = network.prefix(latents, emotion)
-    text_lengths, code_lengths = inputs["text_lens"], inputs["mel_lens"]
-    rows = code_rows(bundle.codes(), bundle.head)
-    stop = torch.full_like(rows.inputs[:, :1], bundle.head.stop)
-    codes = torch.cat([rows.inputs, stop], dim=1)  # the official pass also reads the stop
-    for number, length in enumerate(code_lengths.tolist()):
-        codes[number, length + 1] = bundle.head.stop
-    text_hidden, hidden = network.hidden(prefix, inputs["text_ids"], text_lengths, codes, code_lengths + 2)
-    text_logits, logits = network.text.head(text_hidden), network.speech.logits(hidden)
+    texts = [torch.tensor(text) for text in bundle.texts()]
+    text, text_lengths = pad_sequence(texts, batch_first=True), inputs["text_lens"] + 2
+    steps = network.speech.to_batch(bundle.codes())
+    codes = functional.pad(
+        steps.inputs, (0, 0, 0, 1), value=bundle.head.stop
+    )  # the official pass also reads the stop
+    states = network(text, text_lengths, codes, steps.lengths + 1, prefix=prefix)
+    text_hidden, hidden = (
+        states.packing.segment(states.hidden, segment, part.shape[1])
+        for segment, part in zip(network.segments, (text, codes), strict=True)
+    )
+    text_logits, logits = network.text.head(text_hidden), network.speech.head(hidden)
     checks = []
-    for i, (n, m) in enumerate(zip(text_lengths.tolist(), code_lengths.tolist(), strict=True)):
+    for i, (n, m) in enumerate(zip(text_lengths.tolist(), steps.lengths.tolist(), strict=True)):
         found = {
             "spk_latents": (latents[i], CONDITIONING),
             "emo_vec": (emotion[i], CONDITIONING),
             "conds": (prefix[i], CONDITIONING),
-            "text_logits": (text_logits[i, : n + 2], LOGITS),
-            "mel_logits": (logits[i, : m + 2], LOGITS),
-            "latents": (hidden[i, :m], LOGITS),
+            "text_logits": (text_logits[i, :n], LOGITS),
+            "mel_logits": (logits[i, : m + 1], LOGITS),
+            "latents": (hidden[i, : m - 1], LOGITS),
         }
         checks += [_check(f"s{i}.{k}", stored[f"s{i}.{k}"], *v) for k, v in found.items()]
-    marked = network.marked_text(inputs["text_ids"], text_lengths)
-    losses = {
-        "loss_text": text_loss(text_logits, marked, text_lengths),
-        "loss_mel": book_losses(logits[:, : rows.targets.shape[1]], rows.targets)[0],
+    streams = {
+        "loss_text": (network.text, next_tokens(text, text_lengths)),
+        "loss_mel": (network.speech, steps.targets),
     }
-    return checks + [_check(f"ref.{k}", stored[f"ref.{k}"], v, LOSSES) for k, v in losses.items()]
+    for segment, (name, (tables, targets)) in zip(network.segments, streams.items(), strict=True):
+        loss = token_loss(states.hidden, states.packing, segment, targets, tables.head).means[0]
+        checks.append(_check(f"ref.{name}", stored[f"ref.{name}"], loss, LOSSES))
+    return checks
 
 
 def _greedy_checks(bundle: _Bundle) -> list[ReferenceCheck]:
-    """How many codes of each greedy decode differ, alone, with guesses and as a batch; none may."""
+    """How many codes of each greedy decode differ, alone, with drafts and as a batch; none may."""
     checks = []
     for name, skip in MODES.items():
-        wanted = [_until_stop(codes, bundle.head.stop) for codes in bundle.told[name]]
+        wanted = [_until_stop(codes, bundle.head.stop) for codes in bundle.stored[name]]
         prompts = [
-            Prompt(
-                prefix=bundle.outputs[f"s{i}.conds"],
-                text=text,
-                max_frames=len(bundle.told[name][i]),
+            prompt_of(
+                bundle.network,
+                bundle.outputs[f"s{i}.conds"],
+                text,
+                max_frames=len(bundle.stored[name][i]),
                 min_frames=0,
             )
             for i, text in enumerate(bundle.texts())
         ]
-        together = decode(bundle.network, prompts, position_skip=skip, bar_start=False)
+        plain = Decoding(position_skip=skip, any_id=True)
+        together = generate(bundle.network, prompts, plain)
         for i, prompt in enumerate(prompts):
-            alone = decode(bundle.network, [prompt], position_skip=skip, bar_start=False)[0]
-            guessed = decode(bundle.network, [prompt], position_skip=skip, bar_start=False, draft=True)[0]
-            for label, found in (("", alone), (" with guesses", guessed), (" in a batch", together[i])):
+            (alone,) = generate(bundle.network, [prompt], plain)
+            with tuning.pin("draft=2"):
+                (drafted,) = generate(bundle.network, [prompt], replace(plain, draft=True))
+            for label, found in (("", alone), (" with drafts", drafted), (" in a batch", together[i])):
                 differing = _differing(found.codes[:, 0].tolist(), wanted[i])
                 checks.append(ReferenceCheck(f"s{i}.{name}{label}", float(differing), 0))
     return checks

@@ -1,4 +1,4 @@
-"""What the conditioners hear of a clip: a hidden state of w2v-bert 2.0 (Barrault et al. 2023), standardised, 50 Hz.
+"""Input of the encoders of clips: a hidden state of w2v-bert 2.0 (Barrault et al. 2023), standardized, 50 Hz.
 
 The model is the user's own, a Hugging Face folder or name; only its first layers are loaded. Standardised with the
 `wav2vec2bert_stats.pt` of IndexTTS2: (x - mean) / sqrt(var).
@@ -25,9 +25,9 @@ from amtts_core.storage.torch_files import load_torch_file
 from amtts_indextts2.config import FEATURE_SIZE
 
 RATE = 16000
-"""Samples per second that it hears, Hz."""
+"""Sample rate of its input, Hz."""
 SECONDS = 15
-"""Of a clip that are heard, as published."""
+"""Of a clip that are read, as published."""
 LEAST_FRAMES = 3
 """The conformers' first convolution sees so many."""
 LEAST_SAMPLES = 400 + (2 * LEAST_FRAMES - 1) * 160
@@ -55,7 +55,7 @@ class W2vBert:
         if not Path(model).is_dir() and not re.fullmatch(NAME, model):
             raise AmttsError(f"w2v-bert '{model}': there is no such folder", remedy=REMEDY)
         self._mean, self._deviation = _statistics(statistics)
-        with _quietly(), _telling(model):
+        with _quietly(), _one_line_errors(model):
             from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
             config = _checked(Wav2Vec2BertConfig.get_config_dict(model)[0], model, layer)
@@ -75,24 +75,24 @@ class W2vBert:
         """sha256 in hex of all that the result depends on."""
         weights = {"mean": self._mean, "deviation": self._deviation, **self._network.state_dict()}
         weights.pop("masked_spec_embed", None)
-        told = json.dumps(
+        settings = json.dumps(
             [self._network.config.to_diff_dict(), self._extractor.to_dict()], sort_keys=True, default=str
         )
-        return hashlib.sha256(f"{weights_fingerprint(weights)}|{told}|{SECONDS}".encode()).hexdigest()
+        return hashlib.sha256(f"{weights_fingerprint(weights)}|{settings}|{SECONDS}".encode()).hexdigest()
 
     @torch.inference_mode()
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         """(T,) float32 at 16 kHz -> (L, 1024) float32 of its first 15 s, 50 frames a second.
 
         Raises:
-            AmttsError: it is too short to be heard.
+            AmttsError: it is too short.
         """
         if len(waveform) < LEAST_SAMPLES:
             raise AmttsError(
-                f"{len(waveform) / RATE:.3f} s are too short to hear a voice in, expected {LEAST_SAMPLES / RATE:g} s"
+                f"{len(waveform) / RATE:.3f} s are too short for a voice, expected {LEAST_SAMPLES / RATE:g} s"
             )
-        heard = self._extractor(waveform[: SECONDS * RATE], sampling_rate=RATE, return_tensors="pt")
-        states = self._network(**heard.to(self._device)).last_hidden_state[0].cpu()
+        features = self._extractor(waveform[: SECONDS * RATE], sampling_rate=RATE, return_tensors="pt")
+        states = self._network(**features.to(self._device)).last_hidden_state[0].cpu()
         return ((states - self._mean) / self._deviation).numpy()
 
 
@@ -108,7 +108,7 @@ def _statistics(path: str) -> tuple[Tensor, Tensor]:
         return torch.zeros(FEATURE_SIZE), torch.ones(FEATURE_SIZE)
     if not path:
         raise AmttsError(
-            "model.voice_statistics names no statistics of w2v-bert, which published encoders hear through",
+            "model.voice_statistics names no statistics of w2v-bert, which published encoders need",
             remedy="Name wav2vec2bert_stats.pt of IndexTTS2, or for encoders of your own "
             "--set model.voice_statistics=none",
         )
@@ -133,7 +133,7 @@ def _statistics(path: str) -> tuple[Tensor, Tensor]:
 
 
 def _checked(config: dict[str, Any], model: str, layer: int) -> dict[str, Any]:
-    """The model's configuration, cut to the layers that are heard."""
+    """The model's configuration, cut to the layers that are used."""
     if not config:
         raise AmttsError(f"w2v-bert '{model}' holds no config.json", remedy=REMEDY)
     kind, size, layers = (config.get(k) for k in ("model_type", "hidden_size", "num_hidden_layers"))
@@ -152,8 +152,8 @@ def _checked(config: dict[str, Any], model: str, layer: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _telling(model: str) -> Iterator[None]:
-    """What transformers raises about files, told in one line."""
+def _one_line_errors(model: str) -> Iterator[None]:
+    """Turns what transformers raises about files into one line."""
     from safetensors import SafetensorError
 
     try:

@@ -57,7 +57,7 @@ class VitsBackend(Backend[VitsSettings]):
         ),
         presets=PRESETS,
         training_defaults={
-            "data": {"batch_frames": 4000, "max_utterances": 32},
+            "data": {"batch_seconds": 64.0, "max_utterances": 32},
             "training": {
                 "max_steps": 100_000,
                 "validate_every": 1000,

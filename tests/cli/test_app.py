@@ -202,7 +202,7 @@ def test_config_prints_yaml_that_checks(amtts, tmp_path: Path) -> None:
 
 def test_config_check_tells_all_faults_at_once(amtts, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text(
-        "backend: chatterbox-mel\ntraning: {}\ntraining:\n  max_step: 5\n  precision: int4\ndata: {batch_frames: -1}\n"
+        "backend: chatterbox-mel\ntraning: {}\ntraining:\n  max_step: 5\n  precision: int4\ndata: {batch_seconds: -1}\n"
     )
     done = amtts("config", "--check", "run.yaml", "--json", cwd=tmp_path)
     assert done.returncode == 2

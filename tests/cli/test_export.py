@@ -10,6 +10,7 @@ from command_line import call
 from tiny_voice import make_corpus, tiny_config
 from transformers import VitsModel
 
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 
 
@@ -18,7 +19,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vits")
     data = make_corpus(folder / "data", train_items=4, val_items=1)
     config, kind = tiny_config("vits", training={"max_steps": 1})
-    train(config, kind, data=data, run=folder / "run", jobs=1)
+    train(config, kind, RunOptions(data=data, run=folder / "run", jobs=1))
     return folder / "run"
 
 

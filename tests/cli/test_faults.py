@@ -132,7 +132,7 @@ def test_a_full_disk_during_an_export(corpus: Path, tmp_path: Path, disk: Callab
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("name", ["metrics.jsonl", "samples.jsonl"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "seen_utterances.jsonl"])
 def test_a_full_disk_during_a_log(corpus: Path, whole: Path, tmp_path: Path, name: str) -> None:
     """A log on a device that is always full."""
     run = cut_after_four(Path(shutil.copytree(whole, tmp_path / "run")))

@@ -23,7 +23,7 @@ def test_prepare_merge_split(tmp_path: Path, amtts):
     done = amtts("merge", "a", "b", "--out", "both", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "6 in = 6 kept (a 3, b 3) + 0 dropped" in done.stdout
-    assert "licences: a: not stated; b: not stated" in done.stdout
+    assert "licenses: a: not stated; b: not stated" in done.stdout
     done = amtts("split", "both", "--val", 0.3, "--test", 0.3, "--by", "speaker", "--json", cwd=tmp_path)
     assert done.returncode == 2
     assert "2 speaker(s), but 3 sides" in done.stderr

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from tiny_voice import NEEDS, tiny_config
 from vocabularies import chatterbox_data, indextts2_model, mms_list, write_gpt, write_json, write_t3
 
-from amtts_core.finetune.init_weights import Start, open_start
+from amtts_core.finetune.init_weights import InitWeights, open_init_weights
 from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import TrainingResult, train
 from amtts_core.settings import merged
 from amtts_core.tokenizers.published.mapping import load_vocab_mapping
@@ -69,7 +70,7 @@ def extended(folder: Path, backend: str, *, language: str = "") -> Path:
 def train_from(
     corpus: Path,
     run: Path,
-    start: Path | Start | None,
+    start: Path | InitWeights | None,
     backend: str,
     /,
     *,
@@ -79,18 +80,20 @@ def train_from(
 ) -> TrainingResult:
     """A few steps that start from an extended folder or a checkpoint."""
     if isinstance(start, Path):
-        start = open_start(start, backend=backend)
+        start = open_init_weights(start, backend=backend)
     model = merged(start.model if start else {}, NEEDS.get(backend, {}).get("model", {}))
     model = merged(model, OWN[backend])
     sections = {**sections, "model": merged(sections.get("model", {}), model)}
     config, kind = tiny_config(backend, **sections)
-    return train(config, kind, data=corpus, run=run, start=start, resume=resume, jobs=1, callbacks=callbacks)
+    return train(
+        config, kind, RunOptions(data=corpus, run=run, init=start, resume=resume, jobs=1), callbacks=callbacks
+    )
 
 
 def text_tables(backend: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Published text tensors under the names of our networks."""
     names = {
-        "chatterbox": {"text_embedding.weight": "text_emb.weight", "text_head.weight": "text_head.weight"},
+        "chatterbox": {"text.embedding.weight": "text_emb.weight", "text.head.weight": "text_head.weight"},
         "indextts2": {
             "text.embedding.weight": "text_embedding.weight",
             "text.head.weight": "text_head.weight",

@@ -8,24 +8,35 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from amtts_core.speech_lm.generate import Prompt
+from amtts_core.speech_lm.losses import TokenLoss, next_tokens, token_loss
 from amtts_indextts2.config import ConformerConfig, IndexTTS2Config, SemanticHeadConfig
-from amtts_indextts2.losses import book_losses, code_rows, text_loss, weighted
-from amtts_indextts2.network import IndexTTS2Gpt, TextIds
+from amtts_indextts2.inference import prompt_of
+from amtts_indextts2.network import IndexTTS2Gpt
 
-BOOKS, ENTRIES, TEXT = 3, 16, 12
+CODEBOOKS, ENTRIES, TEXT = 3, 16, 12
+START, STOP = 0, 1
+"""Marks of a text."""
+SEMANTIC = {"kind": "semantic", "num_codes": ENTRIES + 2, "start": ENTRIES, "stop": ENTRIES + 1}
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A text (N,) and its codes (T, K)."""
+    """A text (N,) without marks and its codes (T, K)."""
 
     text: Tensor
     codes: Tensor
 
+    @property
+    def framed(self) -> list[int]:
+        """The text from start to stop."""
+        return [START, *self.text.tolist(), STOP]
+
 
 def tiny_gpt(seed: int = 0, **changes: Any) -> IndexTTS2Gpt:
-    """Two layers of 48 over three delayed books of 16, or what `changes` say."""
+    """Two layers of 48 over three delayed codebooks of 16, or what `changes` say."""
     torch.manual_seed(seed)
     config = IndexTTS2Config.model_validate(
         {
@@ -36,22 +47,23 @@ def tiny_gpt(seed: int = 0, **changes: Any) -> IndexTTS2Gpt:
             "max_mel_tokens": 60,
             "num_latents": 2,
             "conditioning": "table",
-            "head": {"kind": "dac", "num_codebooks": BOOKS, "cardinality": ENTRIES},
+            "head": {"kind": "dac", "num_codebooks": CODEBOOKS, "cardinality": ENTRIES},
             "dropout": 0.0,
             **changes,
         }
     )
-    network = IndexTTS2Gpt(config, TextIds(TEXT), num_speakers=1)
+    network = IndexTTS2Gpt(config, TEXT, num_speakers=1)
     network.initialize()
     return network.eval()
 
 
-def clips(count: int, *, books: int = BOOKS, seed: int = 3) -> list[Clip]:
+def clips(count: int, *, codebooks: int = CODEBOOKS, seed: int = 3) -> list[Clip]:
     """Random texts with random codes: only memory can reproduce them."""
     torch.manual_seed(seed)
     lengths = [(5, 11), (8, 19), (3, 7), (6, 14)] * count
     return [
-        Clip(torch.randint(2, TEXT, (n,)), torch.randint(0, ENTRIES, (t, books))) for n, t in lengths[:count]
+        Clip(torch.randint(2, TEXT, (n,)), torch.randint(0, ENTRIES, (t, codebooks)))
+        for n, t in lengths[:count]
     ]
 
 
@@ -60,30 +72,53 @@ def prefix(network: IndexTTS2Gpt, count: int) -> Tensor:
     return network.prefix(network.latents_of(torch.zeros(count, dtype=torch.int64)))
 
 
-def losses(network: IndexTTS2Gpt, batch: Sequence[Clip]) -> tuple[Tensor, Tensor]:
-    """Text loss (scalar) and books' losses (K,)."""
-    lengths = torch.tensor([len(clip.text) for clip in batch])
-    text = torch.nn.utils.rnn.pad_sequence([clip.text for clip in batch], batch_first=True, padding_value=7)
-    rows = code_rows([clip.codes for clip in batch], network.config.head)
-    text_logits, logits = network(prefix(network, len(batch)), text, lengths, rows.inputs, rows.lengths)
-    marked = network.marked_text(text, lengths)
-    return text_loss(text_logits, marked, lengths), book_losses(logits, rows.targets)
+def prompt(network: IndexTTS2Gpt, clip: Clip, **changes: Any) -> Prompt:
+    """The first speaker says a clip's text, in at most 40 frames."""
+    options = {"max_frames": 40, **changes}
+    return prompt_of(network, prefix(network, 1).detach()[0], clip.framed, **options)
 
 
-def memorise(network: IndexTTS2Gpt, batch: Sequence[Clip], *, steps: int = 250) -> list[float]:
-    """Trains until the codes are known by heart; returns the losses on the way."""
+def inputs_of(network: IndexTTS2Gpt, batch: Sequence[Clip]) -> dict[str, Tensor]:
+    """Arguments of the network's forward, and `targets` (B, S, K)."""
+    lengths = torch.tensor([len(clip.framed) for clip in batch])
+    text = pad_sequence([torch.tensor(clip.framed) for clip in batch], batch_first=True, padding_value=7)
+    steps = network.speech.to_batch([clip.codes for clip in batch])
+    return {
+        "text": text,
+        "text_lengths": lengths,
+        "inputs": steps.inputs,
+        "input_lengths": steps.lengths,
+        "targets": steps.targets,
+    }
+
+
+def losses(network: IndexTTS2Gpt, batch: Sequence[Clip]) -> tuple[TokenLoss, TokenLoss]:
+    """Of the text and of the codes."""
+    inputs = inputs_of(network, batch)
+    targets = inputs.pop("targets")
+    states = network(**inputs, prefix=prefix(network, len(batch)))
+    text, speech = network.segments
+    following = next_tokens(inputs["text"], inputs["text_lengths"])
+    return (
+        token_loss(states.hidden, states.packing, text, following, network.text.head),
+        token_loss(states.hidden, states.packing, speech, targets, network.speech.head),
+    )
+
+
+def memorize(network: IndexTTS2Gpt, batch: Sequence[Clip], *, steps: int = 250) -> list[float]:
+    """Trains until the codes are overfitted; returns the losses on the way."""
     optimizer = torch.optim.AdamW(network.parameters(), 4e-3, weight_decay=0.0)
     history: list[float] = []
     network.train()
     for _ in range(steps):
-        text, books = losses(network, batch)
-        loss = weighted(books, network.config.head) + 0.1 * text
+        text, codes = losses(network, batch)
+        loss = codes.mean(network.config.head.all_weights) + 0.1 * text.mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         history.append(float(loss.detach()))
-        if float(books.detach().max()) < 0.01:
+        if float(codes.means.detach().max()) < 0.01:
             break
     network.eval()
     return history
@@ -106,7 +141,7 @@ def small_network() -> IndexTTS2Gpt:
         head=SemanticHeadConfig(num_codes=18, start=16, stop=17),
     )
     torch.manual_seed(0)
-    network = IndexTTS2Gpt(config, TextIds(TEXT)).eval()
+    network = IndexTTS2Gpt(config, TEXT).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 from tiny_voice import fidel_tokenizer
 from torch import Tensor
@@ -11,6 +14,7 @@ from torch import Tensor
 from amtts_chatterbox.t3.backend import ChatterboxT3Backend
 from amtts_chatterbox.t3.config import PRESETS, T3Config
 from amtts_core.contract.codec import SpeechCodec
+from amtts_core.speech_lm import codec_of
 
 CODES = 24
 
@@ -44,9 +48,21 @@ class ToneCodec(SpeechCodec):
         return self
 
 
+@contextmanager
+def tone_codec(kind: type[ToneCodec] = ToneCodec) -> Iterator[None]:
+    """Inside, every codec that settings name is this one."""
+    codec_of._opened.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec_of, "open_codec", lambda name, weights, num_codebooks: kind())
+        yield
+    codec_of._opened.cache_clear()
+
+
 def config(**changes: object) -> T3Config:
     sizes = {"speech_codes": CODES, "start_speech": CODES, "stop_speech": CODES + 1, "speech_rows": CODES + 2}
-    return T3Config.model_validate(PRESETS["tiny"] | sizes | {"codec": "tones"} | changes)
+    return T3Config.model_validate(
+        PRESETS["tiny"] | sizes | {"codec": "tones", "codec_weights": "tones"} | changes
+    )
 
 
 def build(speakers: tuple[str, ...] = (), **changes: object) -> ChatterboxT3Backend:

@@ -16,6 +16,7 @@ from amtts_core.contract.registry import get_backend
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.contract.types import Example
 from amtts_core.corpus.manifest import Utterance
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import TrainingResult, train
 from amtts_core.settings import merged
 from amtts_core.storage.json_lines import write_jsonl
@@ -104,7 +105,7 @@ def tiny_config(backend: str = "chatterbox-mel", **sections: Any) -> tuple[RunCo
     values: dict[str, Any] = {
         "backend": backend,
         "preset": "tiny" if "tiny" in presets else "",
-        "data": {"batch_frames": 300},
+        "data": {"batch_seconds": 3.48},
         "training": {
             "max_steps": 6,
             "validate_every": 3,
@@ -154,12 +155,7 @@ def train_tiny(
     return train(
         config,
         kind,
-        data=corpus,
-        run=run,
-        resume=resume,
-        force=force,
-        from_scratch=from_scratch,
-        jobs=1,
+        RunOptions(data=corpus, run=run, resume=resume, force=force, from_scratch=from_scratch, jobs=1),
         callbacks=callbacks,
     )
 

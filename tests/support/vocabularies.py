@@ -114,8 +114,8 @@ def write_json(path: Path, data: Any) -> Path:
 def write_t3(folder: Path, text_tokens: int, *, seed: int = 0) -> Path:
     """A tiny T3 with published names, `t3.safetensors`."""
     from amtts_chatterbox.t3.config import PRESETS, T3Config
-    from amtts_chatterbox.t3.names import to_published
     from amtts_chatterbox.t3.network import T3
+    from amtts_chatterbox.t3.published import to_published
 
     torch.manual_seed(seed)
     network = T3(T3Config.model_validate(PRESETS["tiny"]), num_text_tokens=text_tokens)
@@ -143,8 +143,8 @@ def write_gpt(
 ) -> Path:
     """A tiny IndexTTS2 with published names, `gpt.pth` as the original saves it."""
     from amtts_indextts2.config import ConformerConfig, IndexTTS2Config, SemanticHeadConfig
-    from amtts_indextts2.network import IndexTTS2Gpt, TextIds
-    from amtts_indextts2.weights import to_published
+    from amtts_indextts2.network import IndexTTS2Gpt
+    from amtts_indextts2.published import to_published
 
     torch.manual_seed(seed)
     conformer = ConformerConfig(
@@ -155,7 +155,7 @@ def write_gpt(
         num_latents=4, speaker=conformer,
         emotion=conformer, head=SemanticHeadConfig(num_codes=18, start=16, stop=17),
     )  # fmt: skip
-    network = IndexTTS2Gpt(config, TextIds(text_tokens))
+    network = IndexTTS2Gpt(config, text_tokens)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     folder.mkdir(parents=True, exist_ok=True)

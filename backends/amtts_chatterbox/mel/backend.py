@@ -33,7 +33,7 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
         mutable_settings=("dropout", "duration_weight", "prior_weight", "griffin_lim_iterations", "vocoder"),
         presets=PRESETS,
         training_defaults={
-            "data": {"batch_frames": 4000},
+            "data": {"batch_seconds": 46.0},
             "training": {"max_steps": 900, "optim": {"learning_rate": 2e-3, "weight_decay": 1e-4}},
         },
         speakers=SpeakerConditioning(tables=("speaker_embedding.weight",)),

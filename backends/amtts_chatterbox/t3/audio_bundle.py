@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from amtts_chatterbox.t3.front_ends import s3_log_mel, s3gen_mel_24k, voice_mel
-from amtts_chatterbox.t3.voice_encoder import voice_encoder_of
+from amtts_chatterbox.front_ends import s3_log_mel, s3gen_mel_24k, voice_mel
+from amtts_chatterbox.voice_encoder import voice_encoder_of
 from amtts_core.contract.reference_check import ReferenceCheck, read_tensors
 from amtts_core.errors import AmttsError
 

@@ -17,9 +17,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.network import T3
-from amtts_chatterbox.t3.weights import network_of, read_published
+from amtts_chatterbox.t3.published import network_of, published_config, read_published
 from amtts_core.contract.reference_check import read_object, read_tensors
 from amtts_core.errors import AmttsError
 
@@ -78,7 +77,7 @@ def read_bundle(folder: Path) -> Bundle:
     """
     settings, expected = read_object(folder / "config.json"), read_object(folder / "expected.json")
     try:
-        config = bundle_config(settings)
+        config = published_config(settings)
         tight = expected["losses"]["reference_shifted_tight_layout"]
         losses = float(tight["text"]["token_mean"]), float(tight["speech"]["token_mean"])
         norms = {name: float(norm) for name, norm in expected["grad_norms"].items() if norm is not None}
@@ -98,50 +97,6 @@ def read_bundle(folder: Path) -> Bundle:
     _check_inputs(inputs, network, folder)
     _check_outputs(inputs, outputs, network, folder)
     return Bundle(network, inputs, outputs, *losses, norms, greedy)
-
-
-def bundle_config(settings: Mapping[str, Any]) -> T3Config:
-    """Our sizes from the published `llama`, `t3` and `perceiver` settings.
-
-    Raises:
-        KeyError, TypeError, ValueError: a setting is missing, of another kind, or of a variant that T3 is not.
-    """
-    llama, t3, perceiver = settings["llama"], settings["t3"], settings.get("perceiver", {})
-    if llama.get("num_key_value_heads", llama["num_attention_heads"]) != llama["num_attention_heads"]:
-        raise ValueError("grouped keys and values (num_key_value_heads) are not part of T3")
-    for name in ("use_perceiver_resampler", "emotion_adv"):
-        if not t3.get(name, True):
-            raise ValueError(f"{name} is off, which no published Llama T3 has")
-    scaling = llama.get("rope_scaling") or {"factor": 1.0}
-    rope = {
-        "theta": llama.get("rope_theta", scaling.get("rope_theta")),
-        "factor": scaling["factor"],
-        "low_freq_factor": scaling.get("low_freq_factor", 1.0),
-        "high_freq_factor": scaling.get("high_freq_factor", 4.0),
-        "original_positions": scaling.get("original_max_position_embeddings", 8192),
-    }
-    return T3Config.model_validate(
-        {
-            "multilingual": False,
-            "hidden": llama["hidden_size"],
-            "intermediate": llama["intermediate_size"],
-            "layers": llama["num_hidden_layers"],
-            "heads": llama["num_attention_heads"],
-            "head_dim": llama.get("head_dim") or llama["hidden_size"] // llama["num_attention_heads"],
-            "norm_eps": llama["rms_norm_eps"],
-            "rope": rope,
-            "text_positions": t3["max_text_tokens"] + 2,
-            "speech_positions": t3["max_speech_tokens"] + 4,
-            "speech_codes": min(t3["start_speech_token"], t3["stop_speech_token"]),
-            "speech_rows": t3["speech_tokens_dict_size"],
-            "start_speech": t3["start_speech_token"],
-            "stop_speech": t3["stop_speech_token"],
-            "speaker_size": t3.get("speaker_embed_size", 256),
-            "perceiver_queries": perceiver.get("num_queries", 32),
-            "perceiver_heads": perceiver.get("num_heads", 4),
-            "prompt_tokens": t3["speech_cond_prompt_len"],
-        }
-    )
 
 
 def _greedy(decodes: Mapping[str, Any], stop: int) -> list[GreedyCase]:
@@ -166,7 +121,7 @@ def _greedy(decodes: Mapping[str, Any], stop: int) -> list[GreedyCase]:
 
 
 def _check_inputs(inputs: Mapping[str, Tensor], network: T3, folder: Path) -> None:
-    """Shapes, kinds and ranges, so that a broken bundle is told and not a crash."""
+    """Shapes, kinds and ranges, so that a broken bundle is an error and not a crash."""
     wanted = {"text_tokens": 2, "speech_tokens": 2, "cond_prompt_speech_tokens": 2, "text_token_lens": 1,
               "speech_token_lens": 1, "speaker_emb": 2, "emotion_adv": 3}  # fmt: skip
     rows = len(inputs["text_tokens"]) if "text_tokens" in inputs else 0
@@ -180,7 +135,7 @@ def _check_inputs(inputs: Mapping[str, Tensor], network: T3, folder: Path) -> No
             raise AmttsError(f"reference bundle {folder}: '{name}' is of type {tensor.dtype}")
     config = network.config
     limits = {
-        "text_tokens": len(network.text_embedding.weight) - 1,
+        "text_tokens": len(network.text.embedding.weight) - 1,
         "speech_tokens": config.speech_rows - 1,
         "cond_prompt_speech_tokens": config.speech_rows - 1,
         "text_token_lens": min(inputs["text_tokens"].shape[1], config.text_positions),
@@ -205,7 +160,7 @@ def _check_inputs(inputs: Mapping[str, Tensor], network: T3, folder: Path) -> No
 def _check_outputs(
     inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], network: T3, folder: Path
 ) -> None:
-    symbols, codes = len(network.text_embedding.weight), network.config.speech_rows
+    symbols, codes = len(network.text.embedding.weight), network.config.speech_rows
     for name, tokens, width in (
         ("text_logits_tight", inputs["text_tokens"], symbols),
         ("speech_logits_tight", inputs["speech_tokens"], codes),

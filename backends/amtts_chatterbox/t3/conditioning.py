@@ -1,4 +1,4 @@
-"""What T3 hears before the text: a speaker vector, a prompt condensed by a perceiver, one number for emotion.
+"""What stands before the text: a speaker vector, a prompt condensed by a perceiver, one number for emotion.
 
 B items, P prompt tokens, Q queries, D channels. No position is added to the result; the speech position table is
 added to the prompt before it comes here.
@@ -25,11 +25,11 @@ class PerceiverAttention(nn.Module):
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         """query (B, Q, D), memory (B, P, D), mask (B, P) true where it may be seen -> (B, Q, D)."""
-        asked, heard = self.norm(query), self.norm(memory)
+        query_normed, memory_normed = self.norm(query), self.norm(memory)
         mixed = functional.scaled_dot_product_attention(
-            self._split(self.query(asked)),
-            self._split(self.key(heard)),
-            self._split(self.value(heard)),
+            self._split(self.query(query_normed)),
+            self._split(self.key(memory_normed)),
+            self._split(self.value(memory_normed)),
             attn_mask=None if mask is None else mask[:, None, None],
             dropout_p=self.dropout if self.training else 0.0,
         )
@@ -84,5 +84,7 @@ class Conditioning(nn.Module):
         if lengths is not None:
             # One position stays visible, or the softmax of an empty prompt would be NaN.
             mask = torch.arange(prompt.shape[1], device=prompt.device) < lengths[:, None].clamp(min=1)
-        heard = self.perceiver(prompt, mask)
-        return torch.cat([self.speaker(speaker)[:, None], heard, self.emotion(emotion[:, None, None])], dim=1)
+        condensed = self.perceiver(prompt, mask)
+        return torch.cat(
+            [self.speaker(speaker)[:, None], condensed, self.emotion(emotion[:, None, None])], dim=1
+        )

@@ -1,7 +1,7 @@
 """Settings and sizes of T3, and the published ones as presets.
 
-The number of text tokens is no setting: the tokenizer (or a file of weights) tells it. What a checkpoint *is*, such
-as multilingual, is a field of its own and never read off a size.
+The number of text tokens is no setting: it is that of the tokenizer (or of a file of weights). What a checkpoint
+*is*, such as multilingual, is a field of its own and never read off a size.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from amtts_core.settings import Settings
+from amtts_core.speech_lm.sampling import SamplingConfig
+from amtts_core.speech_lm.settings import SpeechLmSettings
 
 
 class RopeConfig(Settings):
@@ -36,32 +38,40 @@ class RopeConfig(Settings):
         return self
 
 
-class SamplingConfig(Settings):
+class T3SamplingConfig(SamplingConfig):
     """How speech tokens are drawn; the defaults are those of the released multilingual sampler."""
 
     temperature: float = Field(
         0.8, ge=0, description="flattens the distribution; 0 takes the likeliest token"
     )
-    cfg_weight: float = Field(0.5, ge=0, description="pull towards the text; 0 skips the rows without text")
+    guidance_scale: float = Field(
+        1.5,
+        ge=1,
+        description="classifier-free guidance by the text; 1 skips the rows without text (cfg_weight plus 1)",
+    )
+    guidance_top_k: int = Field(0, ge=0, description="tokens that guidance lets through; 0 lets all through")
+    guided_draw: bool = Field(
+        True, description="the draw follows guidance; false: only the choice of candidates does"
+    )
     repetition_penalty: float = Field(
-        1.2, ge=1, description="divides logits of tokens already spoken; 1 is off"
+        1.2, ge=1, description="divides the logits of tokens already spoken; 1 is off"
     )
     min_p: float = Field(
-        0.05, ge=0, lt=1, description="drops tokens less likely than this times the likeliest"
+        0.05,
+        ge=0,
+        lt=1,
+        description="tokens below this times the probability of the likeliest one are dropped",
     )
-    top_p: float = Field(1.0, gt=0, le=1, description="keeps the likeliest tokens up to this mass; 1 is off")
     max_tokens: int = Field(1000, gt=0, description="speech tokens of one utterance at most")
-    only_codes: bool = Field(True, description="never draw ids that are neither a code nor the end")
     least_per_symbol: float = Field(
-        0.4, ge=0, description="speech tokens a text symbol needs, or it is drawn again"
+        0.4, ge=0, description="speech tokens a text token needs, or the utterance is tried again"
     )
     most_per_symbol: float = Field(
-        16.0, gt=0, description="speech tokens a text symbol may take; bounds the length"
+        16.0, gt=0, description="speech tokens a text token may take; bounds the length"
     )
-    retries: int = Field(2, ge=0, description="how often an implausible utterance is drawn again")
 
 
-class T3Config(Settings):
+class T3Config(SpeechLmSettings):
     """The network of T3. Speech ids: codes from 0, then start and end, then rows that nothing uses."""
 
     multilingual: bool = Field(
@@ -94,43 +104,19 @@ class T3Config(Settings):
     )
     prompt_tokens: int = Field(150, gt=0, description="longest speech prompt, tokens")
     emotion: float = Field(
-        0.5, ge=0, description="exaggeration that is spoken with; published weights know 0 to 2"
+        0.5, ge=0, description="exaggeration that is spoken with; published weights were trained on 0 to 2"
     )
-    text_weight: float = Field(0.1, ge=0, description="weight of the text loss beside the speech loss")
-    text_dropout: float = Field(0.15, ge=0, lt=1, description="share of utterances learnt without their text")
-    voice_dropout: float = Field(0.1, ge=0, lt=1, description="share of utterances learnt without a prompt")
-    code_noise: float = Field(
-        0.0, ge=0, lt=1, description="share of the codes heard in training that are wrong; 0 as published"
+    text_dropout: float = Field(
+        0.15, ge=0, lt=1, description="share of utterances trained without their text, for guidance"
     )
-    code_smoothing: float = Field(
-        0.0, ge=0, description="share of a target given to codes that sound alike; 0 as published, 1 is much"
-    )
-    codec_start: bool = Field(
-        False, description="a new network's speech rows begin as the codec's entries instead of by lot"
-    )
-    pace_start: float = Field(
-        0.0,
-        ge=0,
-        description="speech tokens a text token lasts about; a new network's position rows begin as sines that meet "
-        "at this pace instead of by lot; 0 as published",
-    )
-    alignment_weight: float = Field(
-        0.0, ge=0, description="weight of the loss that makes one head follow the text; 0 as published"
-    )
+    voice_dropout: float = Field(0.1, ge=0, lt=1, description="share of utterances trained without a prompt")
     row_tokens: int = Field(
         0, ge=0, description="pack several utterances into rows of this length; 0 packs none"
     )
-    loss_chunk: int = Field(2048, gt=0, description="positions whose logits exist at a time")
-    codec: str = Field("", description="speech codec it learns and speaks through, such as mel-codes")
-    codec_weights: str = Field("", description="the codec's weights: a run, a checkpoint or a file")
     voice_encoder: str = Field(
         "", description="ve.safetensors for speaker vectors; empty gives each speaker a fixed one"
     )
-    bf16: bool = Field(
-        False,
-        description="speak in bfloat16: faster where processor or GPU compute in it, a little less exact",
-    )
-    sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="how speech is drawn")
+    sampling: T3SamplingConfig = Field(default_factory=T3SamplingConfig, description="how speech is drawn")
 
     @model_validator(mode="after")
     def _consistent(self) -> T3Config:

@@ -10,9 +10,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from amtts_chatterbox.t3.names import to_published
 from amtts_chatterbox.t3.network import T3
-from amtts_chatterbox.t3.tokenizer_export import stock_tokenizer
+from amtts_chatterbox.t3.published import to_published
+from amtts_chatterbox.t3.stock_tokenizer import stock_tokenizer
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
 
@@ -37,9 +37,9 @@ Text tokens: {text}. Speech codes: {codes}, start {start}, end {stop}. {starts} 
 """
 
 _STARTS = {
-    True: "It learnt with two start tokens before speech, as Chatterbox feeds.",
-    False: "It learnt with {starts} start token before speech, whereas Chatterbox' `inference` feeds two: for a voice "
-    "that speaks there, train with `--set model.start_tokens=2`.",
+    True: "It was trained with two start tokens before speech, as Chatterbox feeds.",
+    False: "It was trained with {starts} start token before speech, whereas Chatterbox' `inference` feeds two: for a "
+    "voice that speaks there, train with `--set model.start_tokens=2`.",
 }
 
 _OFFICIAL = """import safetensors.torch
@@ -100,7 +100,7 @@ def export_chatterbox(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    config, text = network.config, len(network.text_embedding.weight)
+    config, text = network.config, len(network.text.embedding.weight)
     path = folder / FILES[config.multilingual]
     weights = {name: t.to("cpu", torch.float32) for name, t in to_published(network.state_dict()).items()}
     sizes = published_sizes(network, start_text=start_text, stop_text=stop_text)
@@ -115,8 +115,7 @@ def export_chatterbox(
     vocabulary = None if tokenizer is None else stock_tokenizer(tokenizer)
     if config.start_tokens != 2:
         logger.warning(
-            "this network learnt with model.start_tokens=%d; stock Chatterbox feeds 2 starts before speech, which it "
-            "has not learnt",
+            "this network was trained with model.start_tokens=%d; stock Chatterbox feeds 2 starts before speech",
             config.start_tokens,
         )
     kind = "" if tokenizer is None else tokenizer.kind
@@ -124,13 +123,13 @@ def export_chatterbox(
     language = getattr(tokenizer, "language", "")
     tag = f", after the tag [{language}] before the text" if language else ""
     if vocabulary is not None:
-        told = _TOKENIZER.format(file=named, tag=tag)
+        about = _TOKENIZER.format(file=named, tag=tag)
     else:
-        told = _NO_TOKENIZER.format(kind=kind) if kind else "Text tokens are the caller's."
+        about = _NO_TOKENIZER.format(kind=kind) if kind else "Text tokens are the caller's."
     if tokenizer is not None and vocabulary is None:
         logger.warning("no tokenizer is written: Chatterbox' format cannot express a '%s' tokenizer", kind)
     readme = _README.format(
-        tokenizer=told,
+        tokenizer=about,
         file=path.name,
         code=code,
         text=f"{text}, start {start_text}, stop {stop_text}",
@@ -155,7 +154,7 @@ def export_chatterbox(
 
 
 def published_sizes(network: T3, *, start_text: int, stop_text: int) -> dict[str, Any]:
-    """Sizes under the published names: the inverse of `bundle.bundle_config`."""
+    """Sizes under the published names: the inverse of `published.published_config`."""
     config, rope = network.config, network.config.rope
     return {
         "llama": {
@@ -186,7 +185,7 @@ def published_sizes(network: T3, *, start_text: int, stop_text: int) -> dict[str
             },
         },
         "t3": {
-            "text_tokens_dict_size": len(network.text_embedding.weight),
+            "text_tokens_dict_size": len(network.text.embedding.weight),
             "start_text_token": start_text,
             "stop_text_token": stop_text,
             "max_text_tokens": config.text_positions - 2,

@@ -5,7 +5,8 @@ Two kinds of bundle: T3 itself (`bundle.py`), and the voice encoder with the log
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from torch import Tensor
 
 from amtts_chatterbox.t3.audio_bundle import audio_checks, is_audio_bundle
 from amtts_chatterbox.t3.bundle import Bundle, GreedyCase, read_bundle
-from amtts_chatterbox.t3.config import SamplingConfig
-from amtts_chatterbox.t3.generate import Utterance, Voice, token_steps
-from amtts_chatterbox.t3.losses import stream_losses
-from amtts_chatterbox.t3.names import to_published
+from amtts_chatterbox.t3.config import T3SamplingConfig
+from amtts_chatterbox.t3.inference import Utterance, Voice, prompts_of
+from amtts_chatterbox.t3.network import T3
+from amtts_chatterbox.t3.published import to_published
 from amtts_core.contract.reference_check import ReferenceCheck
+from amtts_core.speech_lm.generate import Decoding, generate
+from amtts_core.speech_lm.losses import next_tokens, token_loss
 
 LOGITS_TOLERANCE = 2e-5
 LOSS_TOLERANCE = 1e-5
@@ -37,14 +40,17 @@ def reference_checks(folder: Path) -> list[ReferenceCheck]:
     if is_audio_bundle(folder):
         return audio_checks(folder)
     bundle = read_bundle(folder)
-    return [*_teacher_forced(bundle), *_decodes(bundle)]
+    with _start_tokens(bundle.network, 1):
+        checks = _teacher_forced(bundle)
+    return [*checks, *_decodes(bundle)]
 
 
 def _teacher_forced(bundle: Bundle) -> list[ReferenceCheck]:
     """Conditioning, logits, losses and gradients of one batch; packed one utterance and several a row."""
     network, inputs, outputs = bundle.network, bundle.inputs, bundle.outputs
-    text = inputs["text_tokens"], inputs["text_token_lens"]
-    speech = inputs["speech_tokens"], inputs["speech_token_lens"]
+    texts, speeches = (
+        (inputs[f"{name}_tokens"], inputs[f"{name}_token_lens"]) for name in ("text", "speech")
+    )
     prompt = inputs["cond_prompt_speech_tokens"]
     voice = (
         inputs["speaker_emb"],
@@ -52,37 +58,37 @@ def _teacher_forced(bundle: Bundle) -> list[ReferenceCheck]:
         prompt,
         torch.full((len(prompt),), prompt.shape[1]),
     )
-    heads = network.text_head.weight, network.speech_head.weight
+    streams = {
+        "text": (network.segments[0], network.text.head, *texts),
+        "speech": (network.segments[1], network.speech.head, *speeches),
+    }
+    arguments = (*texts, speeches[0][..., None], speeches[1], *voice)
     checks = []
     if "cond_emb" in outputs:
         with torch.no_grad():
             found = network.embed_conditioning(*voice)
         checks.append(_compared("conditioning", found, outputs["cond_emb"], LOGITS_TOLERANCE))
-    everything = int(sum(text[1]) + sum(speech[1])) + len(prompt) * (2 + network.config.perceiver_queries)
+    everything = int(sum(texts[1]) + sum(speeches[1])) + len(prompt) * (2 + network.config.perceiver_queries)
     for layout, row_tokens in (("", 0), ("_block_packed", everything)):
         with torch.no_grad():
-            hidden, packing = network(*text, *speech, *voice, row_tokens=row_tokens)
-        begins = {
-            "text": [(place.row, place.text) for place in packing.places],
-            "speech": [(place.row, place.speech) for place in packing.places],
-        }
-        for name, head, lengths in (("text", heads[0], text[1]), ("speech", heads[1], speech[1])):
-            worst = _worst(
-                _difference(
-                    hidden[row, begin : begin + length] @ head.t(),
-                    outputs[f"{name}_logits_tight"][b, :length],
+            states = network(*arguments, row_tokens=row_tokens)
+            for name, (segment, head, tokens, lengths) in streams.items():
+                logits = head(states.packing.segment(states.hidden, segment, tokens.shape[1]))
+                stored = outputs[f"{name}_logits_tight"]
+                worst = _worst(
+                    _difference(logits[b, :length], stored[b, :length])
+                    for b, length in enumerate(lengths.tolist())
                 )
-                for b, ((row, begin), length) in enumerate(zip(begins[name], lengths.tolist(), strict=True))
-            )
-            checks.append(ReferenceCheck(f"{name}_logits_tight{layout}", worst, LOGITS_TOLERANCE))
+                checks.append(ReferenceCheck(f"{name}_logits_tight{layout}", worst, LOGITS_TOLERANCE))
     network.zero_grad(set_to_none=True)
-    hidden, packing = network(*text, *speech, *voice)
-    losses = stream_losses(hidden, packing, heads, text, speech, chunk=16)
-    for name, loss, stored in zip(
-        ("text", "speech"), losses, (bundle.text_loss, bundle.speech_loss), strict=True
-    ):
-        checks.append(ReferenceCheck(f"{name}_loss", abs(float(loss.mean.detach()) - stored), LOSS_TOLERANCE))
-    (losses[0].mean + losses[1].mean).backward()
+    states, total = network(*arguments), torch.zeros(())
+    known = {"text": bundle.text_loss, "speech": bundle.speech_loss}
+    for name, (segment, head, tokens, lengths) in streams.items():
+        targets = next_tokens(tokens, lengths)
+        loss = token_loss(states.hidden, states.packing, segment, targets, head, chunk=16).means[0]
+        checks.append(ReferenceCheck(f"{name}_loss", abs(float(loss.detach()) - known[name]), LOSS_TOLERANCE))
+        total = total + loss
+    total.backward()
     gradients = {
         name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in network.named_parameters()
     }
@@ -113,17 +119,25 @@ def _decodes(bundle: Bundle) -> list[ReferenceCheck]:
 
 def greedy_tokens(bundle: Bundle, utterance: Utterance, case: GreedyCase) -> list[int]:
     """What our loop says in one case, up to the end token or the stored length."""
-    sampling = SamplingConfig(cfg_weight=case.cfg_weight, repetition_penalty=case.penalty, only_codes=False)
-    steps = token_steps(
-        bundle.network,
-        [utterance],
-        sampling=sampling,
-        steps=len(case.tokens),
-        start_tokens=case.start_tokens,
-        greedy=True,
-        chunk=1,
+    network = bundle.network
+    sampling = T3SamplingConfig(
+        temperature=0, guidance_scale=1 + case.cfg_weight, repetition_penalty=case.penalty
     )
-    return [token for (tokens,) in steps for token in tokens]
+    with _start_tokens(network, case.start_tokens):
+        prompts = prompts_of(network, [utterance], sampling, max_frames=len(case.tokens))
+    (found,) = generate(network, prompts, Decoding(sampling=sampling, any_id=True))
+    tokens = [*found.codes[:, 0].tolist(), *[network.config.stop_speech] * found.ended]
+    return tokens[: len(case.tokens)]
+
+
+@contextmanager
+def _start_tokens(network: T3, count: int) -> Iterator[None]:
+    """Inside, speech begins with so many start tokens."""
+    own, network.speech.start_tokens = network.speech.start_tokens, count
+    try:
+        yield
+    finally:
+        network.speech.start_tokens = own
 
 
 def _compared(name: str, found: Tensor, stored: Tensor, tolerance: float) -> ReferenceCheck:

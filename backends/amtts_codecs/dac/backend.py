@@ -41,7 +41,7 @@ class DacBackend(Backend[DacSettings]):
         export=Export(formats=("hf",)),
         reference_checks=ReferenceChecks(),
         training_defaults={
-            "data": {"batch_frames": 20_000, "max_utterances": 16},
+            "data": {"batch_seconds": 250.0, "max_utterances": 16},
             "training": {
                 "max_steps": 100_000,
                 "sample_every": 0,  # there is no text to speak

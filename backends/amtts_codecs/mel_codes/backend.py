@@ -40,7 +40,7 @@ class MelCodesBackend(Backend[MelCodesConfig]):
         text=None,
         batch_statistics=BatchStatistics(),
         training_defaults={
-            "data": {"batch_frames": 8000, "max_utterances": 16},
+            "data": {"batch_seconds": 128.0, "max_utterances": 16},
             "training": {
                 "max_steps": 2000,
                 "sample_every": 0,  # there is no text to speak

@@ -3,8 +3,8 @@
 A checkpoint folder holds
     checkpoint.json       what it is (`CheckpointInfo`)
     model.safetensors     the backend's network
-    tokenizer/            as `amtts tokenize` wrote it (absent where the backend learns without text)
-    training.json, training.safetensors   optimisers, schedule, position, random state (absent in exports)
+    tokenizer/            as `amtts tokenize` wrote it (absent where the backend uses no text)
+    training.json, training.safetensors   optimizers, schedule, position, random state (absent in exports)
     files.json            size and sha256 of every other file
 Which of them a run or a path means is the business of `checkpoint_folders`.
 Nothing here executes code on load.
@@ -54,7 +54,7 @@ class CheckpointInfo(BaseModel):
     freeze: dict[str, Any] = Field(default_factory=dict)
     """`training.freeze` of the run."""
     began_fresh: list[str] = Field(default_factory=list)
-    """Parameters that the weights its run started from could not give: they began by lot and learn with every type."""
+    """Parameters missing from the initial weights; randomly initialized, always trainable."""
     new_tokens: list[int] = Field(default_factory=list)
     """Token ids that `amtts extend-vocab` added to the vocabulary this voice started from."""
     started_from: str = ""
@@ -72,7 +72,7 @@ class CheckpointInfo(BaseModel):
     speaker_embedding: bool = False
     """A single voice has a row in the network's speaker tables, see `SpeakerTable.has_embedding`."""
     codec: str = ""
-    """The codec whose codes the network has learnt, see `CodecIdentity`; empty where it learns none."""
+    """The codec whose codes it was trained on, see `CodecIdentity`; empty where it predicts none."""
     dataset_hash: str = ""
     base_weights_license: str = ""
     git_revision: str = ""

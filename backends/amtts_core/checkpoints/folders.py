@@ -25,7 +25,7 @@ def damage(folder: Path) -> str:
 
 
 def _other_step(folder: Path) -> str:
-    """Tells of a folder that has another step's name; one whose description cannot be read is told elsewhere."""
+    """What is wrong where the folder has another step's name; an unreadable description is reported elsewhere."""
     try:
         step = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["step"]
     except (OSError, ValueError, TypeError, KeyError):
@@ -94,7 +94,7 @@ def write_pointer(run: Path, name: str, folder: Path) -> None:
 
 
 def unwritten(path: Path, error: Exception) -> CheckpointError:
-    """What is told where a checkpoint or pointer cannot be written."""
+    """The error for a checkpoint or pointer that cannot be written."""
     return CheckpointError(
         f"checkpoint {path} could not be written: {getattr(error, 'strerror', None) or error}",
         remedy="Free space or fix the folder's permissions, then continue with --resume",

@@ -10,7 +10,7 @@ from amtts_core.settings import Settings
 
 
 class ReplayConfig(Settings):
-    """Data of an earlier training mixed in, so that what was learnt from it is not lost."""
+    """Data of an earlier training mixed in, against forgetting."""
 
     data: str = Field("", description="prepared corpus to mix in; empty mixes nothing in")
     ratio: float = Field(0.2, ge=0, lt=1, description="share of an epoch's utterances that comes from it")
@@ -20,13 +20,15 @@ class ReplayConfig(Settings):
 class DataConfig(Settings):
     """How utterances become batches."""
 
-    batch_frames: int = Field(4000, gt=0, description="frames of one batch, padding included")
+    batch_seconds: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="seconds of audio of one batch, padding included"
+    )
     max_utterances: int = Field(64, gt=0, description="utterances of one batch at most")
     max_samples: int = Field(0, ge=0, description="use only the first N training utterances; 0 uses all")
     overfit: int = Field(
         0,
         ge=0,
-        description="learn only the first N by heart and validate on them: a check, no voice; 0 is off",
+        description="overfit the first N utterances and validate on them: a sanity check, no usable model; 0 is off",
     )
     max_excluded: float = Field(
         0.02,
@@ -36,7 +38,7 @@ class DataConfig(Settings):
     )
     cache: str = Field("", description="folder of precomputed features; empty puts it beside the manifest")
     codes: str = Field(
-        "", description="folder of `amtts encode-codes` to learn from; empty makes the codes from the audio"
+        "", description="folder of `amtts encode-codes` to train on; empty makes the codes from the audio"
     )
     replay: ReplayConfig = Field(default_factory=ReplayConfig, description="old data against forgetting")
 
@@ -51,20 +53,19 @@ class RatesConfig(Settings):
         1.0, ge=0, description="rows of tokens that were there before, embeddings and heads"
     )
     heads: float = Field(1.0, ge=0, description="heads that predict text")
-    conditioners: float = Field(
-        1.0, ge=0, description="encoders that hear another clip of the speaker, where they learn"
-    )
+    conditioners: float = Field(1.0, ge=0, description="encoders of reference audio, where they are trained")
     trunk: float = Field(1.0, ge=0, description="everything else, adapters too")
 
 
 class OptimConfig(Settings):
-    """Optimiser and schedule, the same for every phase unless the backend says otherwise."""
+    """Optimizer and schedule, the same for every phase unless the backend says otherwise."""
 
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW moment decay")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay; norms and biases have none")
     schedule: Literal["cosine", "linear", "exponential", "inverse-sqrt", "plateau", "constant"] = Field(
-        "cosine", description="decay after the warm-up; plateau waits for training.best_by to stand still"
+        "cosine",
+        description="decay after the warm-up; plateau lowers the rate when training.best_by stops falling",
     )
     plateau_patience: int = Field(3, gt=0, description="validations without progress before plateau acts")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="what plateau multiplies the rate with")
@@ -100,7 +101,7 @@ class FreezeConfig(Settings):
         False, description="freeze the text rows of all tokens that `amtts extend-vocab` did not add"
     )
     modules: tuple[str, ...] = Field((), description="names of modules or parameters to freeze")
-    until: int = Field(0, ge=0, description="step from which `modules` learn as well; 0 never")
+    until: int = Field(0, ge=0, description="step from which `modules` are trained too; 0 never")
 
     @model_validator(mode="after")
     def _of_something(self) -> FreezeConfig:
@@ -110,13 +111,13 @@ class FreezeConfig(Settings):
 
 
 class GuardConfig(Settings):
-    """Watches what the old languages lose, at every validation."""
+    """Measures how much of the old languages is forgotten, at every validation."""
 
     old_text: str = Field(
-        "", description="file with texts of the old languages, a line each; empty watches none"
+        "", description="file with texts of the old languages, a line each; empty scores none"
     )
     old_data: str = Field(
-        "", description="prepared corpus of the old languages, whose speech is scored; empty watches none"
+        "", description="prepared corpus of the old languages, whose speech is scored; empty scores none"
     )
     limit: float = Field(
         0.0, ge=0, description="stop when either score rose by more nats per token; 0 only logs them"
@@ -127,16 +128,16 @@ class TrainingConfig(Settings):
     """The training loop; the same for every backend."""
 
     type: TrainingType = Field(
-        "full", description="what learns: full, lora, lora+new-rows or embeddings-only"
+        "full", description="what is trained: full, lora, lora+new-rows or embeddings-only"
     )
     lora: LoraConfig = Field(default_factory=LoraConfig, description="adapters of the types with lora")
     freeze: FreezeConfig = Field(default_factory=FreezeConfig, description="what stays as it is")
-    guard: GuardConfig = Field(default_factory=GuardConfig, description="what the old languages lose")
+    guard: GuardConfig = Field(default_factory=GuardConfig, description="scores of the old languages")
 
-    seed: int = Field(1234, ge=0, lt=2**63, description="of initialisation, batch order and dropout")
-    max_steps: int = Field(1000, ge=0, description="optimiser steps; 0 leaves the end to max_epochs")
+    seed: int = Field(1234, ge=0, lt=2**63, description="of initialization, batch order and dropout")
+    max_steps: int = Field(1000, ge=0, description="optimizer steps; 0 leaves the end to max_epochs")
     max_epochs: int = Field(0, ge=0, description="passes over the data; 0 leaves the end to max_steps")
-    accumulate: int = Field(1, gt=0, description="batches per optimiser step")
+    accumulate: int = Field(1, gt=0, description="batches per optimizer step")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="autocast precision")
     gradient_checkpointing: bool = Field(
         False, description="compute blocks again in the backward pass: less memory, about a third more time"
@@ -147,14 +148,14 @@ class TrainingConfig(Settings):
     shard: bool = Field(
         False, description="split the network over the processes of torchrun (FSDP2): less memory in each"
     )
-    optim: OptimConfig = Field(default_factory=OptimConfig, description="optimiser and schedule")
+    optim: OptimConfig = Field(default_factory=OptimConfig, description="optimizer and schedule")
     validate_every: int = Field(200, gt=0, description="steps between validations")
     save_every: int = Field(200, gt=0, description="steps between checkpoints")
     keep: int = Field(2, gt=0, description="checkpoints kept besides the best one")
     log_every: int = Field(10, gt=0, description="steps between log lines")
-    sample_every: int = Field(200, ge=0, description="steps between spoken samples; 0 speaks none")
+    sample_every: int = Field(200, ge=0, description="steps between synthesized samples; 0 makes none")
     sample_texts: tuple[str, ...] = Field(
-        ("ሰላም ለዓለም።",), description="sentences spoken during training, as written by a person"
+        ("ሰላም ለዓለም።",), description="sentences synthesized during training, as written by a person"
     )
     best_by: str = Field(
         "val/total",
@@ -170,7 +171,7 @@ class TrainingConfig(Settings):
         0.0,
         ge=0,
         lt=1,
-        description="average the weights with this decay, and speak with the average; 0 does not",
+        description="decay of the average of the weights that checkpoints hold; 0 keeps no average",
     )
     tensorboard: bool = Field(True, description="write TensorBoard events into the run folder")
     wandb: Literal["off", "offline", "online"] = Field(

@@ -66,6 +66,8 @@ class SpeechCodec(ABC):
     """Frames on either side that a frame's samples depend on; None where decoding needs all frames."""
     cache: CodeCache | None = None
     """Where its codes come from files and its own network is not here."""
+    needs_weights: ClassVar[bool] = True
+    """False where codes that are stored already can be learned without the codec's files."""
     has_reference_checks: ClassVar[bool] = False
 
     @classmethod

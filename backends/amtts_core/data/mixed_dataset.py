@@ -1,8 +1,8 @@
-"""Old data mixed into a training, so that what was learnt from it is not lost.
+"""Old data mixed into a training, against forgetting.
 
 Every epoch has all new utterances and so many old ones that they are the wanted share. Which ones is a pure function of
 (seed, epoch): the old data is gone through in shuffled order, epoch after epoch, so that none comes twice before all
-came once, and a resumed run goes on where it stopped.
+came once, and a resumed run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from amtts_core.corpus.corpus import corpus_speakers
 from amtts_core.data.dataset import Excluded, SpeechDataset
 
 PREFIX = "replay/"
-"""Before the ids of old utterances, which may be those of new ones too; so ledgers tell them apart."""
+"""Prefix of the ids of old utterances, which may be those of new ones too."""
 
 
 class ReplayDraw:

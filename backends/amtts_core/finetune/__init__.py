@@ -1,1 +1,1 @@
-"""Weights to start from, what of them learns, growing the vocabulary."""
+"""Initial weights, which parameters are trained, and vocabulary extension."""

@@ -31,7 +31,7 @@ REPORT = "vocab_report.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class InitWeights:
     """Weights to start from.
 
     Attributes:
@@ -60,7 +60,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """What a run inherits from the weights it started with, now or before it was interrupted."""
 
     source: str = ""
@@ -71,7 +71,7 @@ class Origin:
     """The network gets all its weights from a checkpoint of amtts."""
 
     @classmethod
-    def of(cls, start: Start | None, previous: Checkpoint | None) -> Origin:
+    def of(cls, start: InitWeights | None, previous: Checkpoint | None) -> Provenance:
         if previous is not None:
             info = previous.info
             # Only what came with a start: data/tokenizer may have changed, which the contract has to notice.
@@ -86,7 +86,7 @@ class Origin:
         )
 
 
-def open_start(path: Path, *, backend: str = "", tokenizer: Path | None = None) -> Start:
+def open_init_weights(path: Path, *, backend: str = "", tokenizer: Path | None = None) -> InitWeights:
     """What can be started from at `path`.
 
     Args:
@@ -104,7 +104,7 @@ def open_start(path: Path, *, backend: str = "", tokenizer: Path | None = None) 
     return _published(path, backend, tokenizer)
 
 
-def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
+def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> InitWeights:
     info = checkpoint.info
     _check_backend(checkpoint.folder, info.backend, backend)
     stored = checkpoint.tokenizer()
@@ -119,7 +119,7 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> Start:
             raise CheckpointError(fault.message, remedy=fault.remedy or _differing(target, info)) from None
         return _new_speaker_parameters(target, info.speakers)
 
-    return Start(
+    return InitWeights(
         backend=info.backend,
         source=checkpoint.folder,
         model=info.backend_config,
@@ -170,7 +170,7 @@ def _with_training_only(target: Backend, weights: dict[str, Tensor], source: Pat
     return {k: v for k, v in weights.items() if k not in left} | {name: own[name] for name in fresh}
 
 
-def _published(path: Path, backend: str, tokenizer: Path | None) -> Start:
+def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
     report = _report(path)
     name = str(report.get("backend") or backend)
     _check_backend(path, name, backend)
@@ -205,7 +205,7 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> Start:
             remedy=f"Teach them Amharic letters first: amtts extend-vocab --backend {name} --checkpoint {path}",
         )
     start = published.open_weights(path)
-    return Start(
+    return InitWeights(
         backend=name,
         source=path,
         model=start.model,

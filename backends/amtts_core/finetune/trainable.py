@@ -1,4 +1,4 @@
-"""Training types: which parameters learn, which rows stay to the bit, how fast each part learns.
+"""Training types: which parameters are trained, which rows stay bit for bit, the learning rate of each part.
 
 Decided once before the loop, from the settings, what the backend declares and which tokens are new. What has to happen
 at every step is a `StepRule`; the loop knows no training type.
@@ -30,7 +30,7 @@ from amtts_core.nn.scaled_rows import ScaledRows
 from amtts_core.nn.step_rules import StepRule
 
 logger = logging.getLogger(__name__)
-NEEDS_WEIGHTS = "training.type '{}' changes little and needs weights to start from"
+NEEDS_WEIGHTS = "training.type '{}' trains few parameters and needs initial weights"
 
 
 def choose_parameters(
@@ -43,14 +43,14 @@ def choose_parameters(
 ) -> dict[str, Any]:
     """Puts adapters into the network and switches gradients, as the settings say.
 
-    Phases without a text table (a discriminator) learn as always. What the network itself has frozen stays frozen.
+    Phases without a text table (a discriminator) are trained whole. What the network itself has frozen stays frozen.
 
     Args:
         backend: its network is changed in place; its weights are loaded already.
         training: type, adapters, what is frozen.
         new_tokens: ids that `amtts extend-vocab` added to the vocabulary it starts from.
         pretrained: it starts from trained weights.
-        fresh: parameters that those did not give: frozen they would stay as they were drawn, so they learn.
+        fresh: parameters missing from the initial weights; they are random, so they are always trained.
 
     Returns:
         What a checkpoint has to know to merge the adapters; empty without such.
@@ -67,14 +67,14 @@ def choose_parameters(
     if training.type != "full":
         adapters = _restrict(backend, training, fresh)
     if training.freeze.modules and training.freeze.until:
-        parameters_below(backend.network, training.freeze.modules)  # a wrong name is told now
+        parameters_below(backend.network, training.freeze.modules)  # refuses a wrong name now
     elif training.freeze.modules:
         freeze_modules(backend.network, training.freeze.modules)
     learner = backend.learner()
     for phase in learner.phases:
         if not learner.parameters(phase):
             raise ConfigError(
-                f"training.type '{training.type}' and training.freeze leave nothing to learn in phase '{phase}'",
+                f"training.type '{training.type}' and training.freeze leave nothing to train in phase '{phase}'",
                 remedy="Freeze fewer modules",
             )
     return adapters
@@ -101,9 +101,7 @@ def _check_new_tokens(training: TrainingConfig, new_tokens: Sequence[int]) -> No
 def _restrict(backend: Backend, training: TrainingConfig, fresh: Collection[str]) -> dict[str, Any]:
     network, rows = backend.network, backend.text_tensors()
     if not rows:
-        raise ConfigError(
-            f"training.type '{training.type}': backend '{backend.spec.name}' learns without text"
-        )
+        raise ConfigError(f"training.type '{training.type}': backend '{backend.spec.name}' uses no text")
     before = {id(p): p.requires_grad for p in network.parameters()}
     others = _without_text(backend.learner(), network, [row.tensor for row in rows])
     others |= {id(parameter) for name, parameter in network.named_parameters() if name in fresh}
@@ -116,7 +114,7 @@ def _restrict(backend: Backend, training: TrainingConfig, fresh: Collection[str]
                 f"backend '{backend.spec.name}' names no layers for LoRA",
                 remedy="Name some with training.lora.targets",
             )
-        # Opening a codec for the first time draws random numbers; adapters must not depend on whether that was now.
+        # Opening a codec for the first time draws random numbers; adapters must not depend on whether that happened.
         torch.manual_seed(training.seed)
         targets = add_lora(network, patterns, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)
         adapters = describe_adapters(network, targets, rank=lora.rank, alpha=lora.alpha)
@@ -148,7 +146,7 @@ def step_rules(
 ) -> dict[str, list[StepRule]]:
     """What holds at every step, by phase: parts that wait, frozen rows, slower rows.
 
-    Call it when the network is on its device and has its weights; `step` tells the step that is being made.
+    Call it when the network is on its device and has its weights; `step` returns the number of the step being made.
     """
     found: dict[str, list[StepRule]] = {phase: [] for phase in learner.phases}
     if training.freeze.until:
@@ -188,7 +186,7 @@ def step_rules(
 
 
 def parameter_kinds(backend: Backend, training: TrainingConfig) -> dict[int, str]:
-    """`id` of a parameter -> its field of `training.optim.rates`; empty where all parts learn alike."""
+    """`id` of a parameter -> its field of `training.optim.rates`; empty where all parts have the same rate."""
     rates = training.optim.rates
     if rates.new_rows == rates.heads == rates.conditioners == rates.trunk:
         return {}
@@ -196,7 +194,8 @@ def parameter_kinds(backend: Backend, training: TrainingConfig) -> dict[int, str
     hearing = [p for name, p in parameters.items() if name.startswith(_encoder_prefixes(backend))]
     if rates.conditioners != 1 and not any(parameter.requires_grad for parameter in hearing):
         logger.warning(
-            "training.optim.rates.conditioners is %g, and no encoder of clips learns", rates.conditioners
+            "training.optim.rates.conditioners is %g, and no encoder of reference audio is trained",
+            rates.conditioners,
         )
     texts = {
         id(parameters[row.tensor]): "new_rows" if row.kind == "embedding" else "heads"
@@ -211,11 +210,11 @@ def _encoder_prefixes(backend: Backend[Any]) -> tuple[str, ...]:
 
 
 def frozen_names(network: nn.Module) -> set[str]:
-    """Names of the parameters that do not learn."""
+    """Names of the parameters that are not trained."""
     return {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
 
 
-def put_back(
+def restore_frozen_rows(
     rules: Mapping[str, Iterable[StepRule]], network: nn.Module, copy: Mapping[str, torch.Tensor]
 ) -> None:
     """Writes frozen rows into a copy of the state dict (an average), where rounding may have touched them."""

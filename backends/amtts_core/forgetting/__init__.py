@@ -1,1 +1,1 @@
-"""What a training loses of old text and old speech."""
+"""How much a model forgets of old text and old speech."""

@@ -6,6 +6,7 @@ training. Lower is better. A speaker whom the network does not know counts as it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
     from amtts_core.contract.backend import Backend
     from amtts_core.contract.tokenizer import TextTokenizer
 
+logger = logging.getLogger(__name__)
+
 
 def old_speech(
-    backend: Backend, data: Path, *, new_tokens: Collection[int], cache: str = "", jobs: int = 1
+    backend: Backend,
+    data: Path,
+    *,
+    new_tokens: Collection[int],
+    max_excluded: float = 0.02,
+    cache: str = "",
+    jobs: int = 1,
 ) -> SpeechDataset:
     """The utterances of a corpus in the old languages, read without new tokens such as a language tag.
 
@@ -30,6 +39,7 @@ def old_speech(
         backend: whose codes are wanted.
         data: prepared corpus; its `val.jsonl` counts, or `train.jsonl` where it holds none.
         new_tokens: ids that the old languages do not use.
+        max_excluded: share of utterances that may be unusable, as `data.max_excluded` of a training.
         cache: folder of features; empty takes the corpus' own.
         jobs: threads.
 
@@ -48,8 +58,17 @@ def old_speech(
             remedy="Make one of the old languages' recordings with: amtts prepare SOURCE --out DIR",
         )
     dataset = load_dataset(
-        backend, found[0], Path(cache) if cache else data / "features", max_excluded=0.5, jobs=jobs
+        backend, found[0], Path(cache) if cache else data / "features", max_excluded=max_excluded, jobs=jobs
     )
+    if dataset.excluded:
+        first = dataset.excluded[0]
+        logger.warning(
+            "%d utterances of the old speech in %s cannot be scored; '%s': %s",
+            len(dataset.excluded),
+            data,
+            first.id,
+            first.reason,
+        )
     new = set(new_tokens)
     dataset.tokens = [[number for number in tokens if number not in new] for tokens in dataset.tokens]
     return dataset

@@ -17,7 +17,7 @@ from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.finetune.vocab.own_checkpoint import is_own
 from amtts_core.forgetting.old_speech import old_speech, speech_scores, with_tokens
 from amtts_core.forgetting.text_losses import Forgetting, compare_scores
@@ -100,12 +100,12 @@ def text_scores(backend: Backend, texts: Sequence[Sequence[int]], *, rows: int =
 
 
 def _enough(rows: int, marked: Tensor) -> int:
-    """`rows`, or all where a mark of the text stands behind them."""
+    """`rows`, or all where a start or stop token comes after them."""
     return rows if rows > int(marked.max()) else 0
 
 
 def original_size(vocab_size: int, new_tokens: Collection[int]) -> int:
-    """Rows of old tokens where the new ones all stand behind them, else 0."""
+    """Rows of old tokens where the new ones all come after them, else 0."""
     first = min(new_tokens, default=vocab_size)
     return first if len(set(new_tokens)) == vocab_size - first else 0
 
@@ -138,7 +138,7 @@ def compare_old_texts(
     prefer = published.tokenizer if published else None
     tokenizer, before = found.tokenizer(), open_any_tokenizer(old_tokenizer, prefer=prefer)
     if tokenizer is None:
-        raise AmttsError(f"checkpoint {found.folder} learns without text")
+        raise AmttsError(f"checkpoint {found.folder} uses no text")
     new_tokens = set(found.info.new_tokens)
     wanted = [before.encode(text) for text in texts]
     now = [old_ids(tokenizer, text, new_tokens) for text in texts]
@@ -186,7 +186,7 @@ def _network(path: Path, backend: str, tokenizer: Path) -> Backend:
             raise AmttsError(f"{path} is of backend '{checkpoint.info.backend}', not '{backend}'")
         return checkpoint.load_backend()
     extended = (path / "vocab_report.json").is_file()
-    start = open_start(path, backend=backend, tokenizer=None if extended else tokenizer)
+    start = open_init_weights(path, backend=backend, tokenizer=None if extended else tokenizer)
     kind = get_backend(backend)
     built = kind(kind.spec.config.model_validate(start.model), tokenizer=start.tokenizer)
     start.fill(built)

@@ -2,7 +2,7 @@
 
 torch 2.13 on processors with AMX returns numbers without any likeness for strided convolutions with few channels, such
 as 8 channels, 8 taps and stride 4 (errors of 100 %), and for the gradient of such transposed ones; the padding
-matters, the length does not. Nothing is raised, so a network with such a layer learns from noise. Each shape is tried
+matters, the length does not. Nothing is raised, so such a layer trains on noise. Each shape is tried
 before it is relied on.
 """
 

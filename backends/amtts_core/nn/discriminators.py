@@ -41,7 +41,7 @@ class Critique:
 
 
 class Critic(nn.Module):
-    """One critic: weight-normalised convolutions `convs`, then `conv_post` to the scores."""
+    """One discriminator: weight-normalized convolutions `convs`, then `conv_post` to the scores."""
 
     convs: nn.ModuleList
     conv_post: nn.Module
@@ -80,7 +80,7 @@ class PeriodCritic(Critic):
     def _judge_abreast(self, folded: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(B, 1, S, P): as `judge`, with the columns of all utterances side by side in one wide picture.
 
-        No layer looks across columns, so the numbers are the same. Channels are neighbours in memory, and a CPU makes
+        No layer looks across columns, so the numbers are the same. Channels are neighbors in memory, and a CPU makes
         the wide picture in a third of the time in bfloat16 (1024 channels), in nine tenths of it in float32.
         """
         count, _, _, period = folded.shape

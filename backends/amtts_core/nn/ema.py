@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which is what a checkpoint speaks with.
+"""An exponential moving average of the weights, which a checkpoint holds for inference.
 
 The decay warms up as min(decay, (1 + t) / (10 + t)) (TensorFlow's ExponentialMovingAverage), so a short fine-tune is
 not dominated by the weights it started from.
@@ -17,15 +17,15 @@ class WeightAverage:
     """Averages every floating tensor of a network's state dict.
 
     Args:
-        network: is followed, and lent the average inside `applied`.
+        network: its tensors are averaged; inside `applied` it holds the average.
         decay: of the average, below 1.
-        still: tensors that never change; they are not averaged.
+        frozen: names of tensors that never change; they are not averaged.
     """
 
-    def __init__(self, network: nn.Module, decay: float, *, still: Collection[str] = ()) -> None:
+    def __init__(self, network: nn.Module, decay: float, *, frozen: Collection[str] = ()) -> None:
         self._network = network
         self._decay = decay
-        self._still = frozenset(still)
+        self._frozen = frozenset(frozen)
         self.updates = 0
         self.average: dict[str, Tensor] = {k: v.detach().clone() for k, v in network.state_dict().items()}
 
@@ -35,7 +35,7 @@ class WeightAverage:
         self.updates += 1
         decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
         for name, value in self._network.state_dict().items():
-            if name in self._still:
+            if name in self._frozen:
                 continue
             if value.is_floating_point():
                 self.average[name].lerp_(value.to(self.average[name].device), 1 - decay)

@@ -1,7 +1,7 @@
-"""Freezing that holds: some rows of a tensor stay as they are, bit for bit, while their neighbours learn.
+"""Freezing of single rows: they stay as they are, bit for bit, while the other rows of the tensor are trained.
 
 A mask on the gradient is not enough: AdamW decays every row of a tensor that has a gradient, and moments of earlier
-steps go on moving rows. So gradients are zeroed before the step, and values and moments are put back after it.
+steps continue to move rows. So gradients are zeroed before the step, and values and moments restored after it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Frozen:
 
 
 class FrozenRows:
-    """Rows that no optimiser step changes.
+    """Rows that no optimizer step changes.
 
     Call `before_step` after the backward pass and before gradients are clipped, `after_step` after
     `optimizer.step()`. It holds no state that has to be stored: the frozen values are those of the weights.
@@ -56,7 +56,7 @@ class FrozenRows:
 
     @torch.no_grad()
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Puts values back and clears moments (of any optimiser that keeps them in the parameter's shape)."""
+        """Restores values and clears moments (of any optimizer that keeps them in the parameter's shape)."""
         for frozen in self._frozen:
             frozen.parameter[frozen.rows] = frozen.values.to(frozen.parameter.dtype)
             for state in optimizer.state.get(frozen.parameter, {}).values():
@@ -69,16 +69,6 @@ class FrozenRows:
         for frozen in self._frozen:
             copy = copies[id(frozen.parameter)]
             copy[frozen.rows.to(copy.device)] = frozen.values.to(copy)
-
-    @torch.no_grad()
-    def largest_change(self) -> float:
-        """Largest difference of a frozen value from where it must be; 0 unless something else writes there."""
-        changes = [
-            float((frozen.parameter[frozen.rows] - frozen.values).abs().max())
-            for frozen in self._frozen
-            if frozen.values.numel()
-        ]
-        return max(changes, default=0.0)
 
 
 def original_rows(parameter: nn.Parameter, new_rows: Iterable[int]) -> Tensor:
@@ -153,9 +143,9 @@ def parameters_below(network: nn.Module, names: Sequence[str]) -> dict[str, nn.P
 
 
 class LateStart:
-    """Parameters that wait: up to a step they stay, bit for bit, and from then on they learn like the others.
+    """Parameters that are frozen, bit for bit, up to a step, and trained like the others from then on.
 
-    Without a gradient an optimiser neither moves a parameter nor decays it nor counts a step of it.
+    Without a gradient an optimizer neither moves a parameter nor decays it nor counts a step of it.
 
     Args:
         parameters: those that wait.

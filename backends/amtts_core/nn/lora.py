@@ -102,7 +102,7 @@ def _inject(network: nn.Module, **settings: Any) -> None:
 def describe_adapters(
     network: nn.Module, targets: Sequence[str], *, rank: int, alpha: float
 ) -> dict[str, Any]:
-    """What `merge_stored` needs: the layers, their scale, and those whose weights stand the other way round."""
+    """What `merge_stored` needs: the layers, their scale, and those whose weights are transposed."""
     from transformers.pytorch_utils import Conv1D
 
     modules = dict(network.named_modules())
@@ -115,7 +115,7 @@ def merge_stored(weights: Mapping[str, Tensor], adapters: Mapping[str, Any]) -> 
 
     Args:
         weights: as `write_checkpoint` stored them.
-        adapters: as `describe_adapters` told.
+        adapters: as `describe_adapters` returned.
 
     Raises:
         CheckpointError: an adapter is missing or does not fit its layer.
@@ -142,7 +142,7 @@ def merge_stored(weights: Mapping[str, Tensor], adapters: Mapping[str, Any]) -> 
 
 
 @contextmanager
-def merged(network: nn.Module) -> Iterator[None]:
+def merged_adapters(network: nn.Module) -> Iterator[None]:
     """Inside, the network has plain layers with the adapters in their weights; outside all is as before, bit by bit.
 
     For code that reads weights or names of layers itself, as decoders and exports do. Without adapters nothing happens.
@@ -169,13 +169,13 @@ def merged(network: nn.Module) -> Iterator[None]:
 def choose_trainable(
     network: nn.Module, training_type: TrainingType, text_tensors: Sequence[TextTensor]
 ) -> list[str]:
-    """Switches gradients on for what a training type moves, off for the rest; returns the names that learn.
+    """Enables gradients for what a training type trains, disables the others; returns the trained names.
 
     `full` everything; `lora` the adapters that `add_lora` made; `lora+new-rows` those and the text tensors (freeze
     their old rows with `FrozenRows`); `embeddings-only` the text tensors.
 
     Raises:
-        ConfigError: nothing would learn: adapters or text tensors are missing.
+        ConfigError: nothing would be trained: adapters or text tensors are missing.
     """
     if training_type not in TRAINING_TYPES:
         raise ConfigError(f"training type {training_type!r}{nearest(training_type, TRAINING_TYPES)}")
@@ -183,14 +183,14 @@ def choose_trainable(
     learning = []
     for name, parameter in network.named_parameters():
         adapter, row = ".lora_" in name, name in text
-        learns = {
+        trained = {
             "full": True,
             "lora": adapter,
             "lora+new-rows": adapter or row,
             "embeddings-only": row,
         }[training_type]
-        parameter.requires_grad_(learns)
-        if learns:
+        parameter.requires_grad_(trained)
+        if trained:
             learning.append(name)
     adapters = any(".lora_" in name for name in learning)
     if not learning or (training_type.startswith("lora") and not adapters):

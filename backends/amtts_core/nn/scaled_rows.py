@@ -1,4 +1,4 @@
-"""Single rows of a tensor that learn slower, or faster, than their neighbours."""
+"""Single rows of a tensor with another learning rate than the other rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class ScaledRows:
-    """Rows that take only a share of every step, where old rows learn too, but slower than new ones.
+    """Rows whose steps are scaled, where old rows are trained too, but slower than new ones.
 
     AdamW does not care about the size of a gradient, so the step itself is scaled. Call as `FrozenRows`.
 

@@ -1,7 +1,7 @@
 """What a network that learns codes may know about them: which of them mean nearly the same.
 
-A codec's entries are vectors, and neighbours among them sound alike. Rows that begin as those vectors, and targets
-that give neighbours a share, spare a small corpus from learning that 1024 times over. V entries, D values an entry,
+A codec's entries are vectors, and neighbors among them sound alike. Rows that begin as those vectors, and targets
+that give neighbors a share, spare a small corpus from learning that 1024 times over. V entries, D values an entry,
 R rows of a table (V codes and what stands after them), C channels.
 """
 
@@ -18,11 +18,11 @@ def near_targets(vectors: Tensor, smoothing: float, *, rows: int) -> Tensor:
     """Target distributions in place of single codes.
 
     A code's target is shared as softmax(-d^2 / (smoothing * m)), d the distance of the entries and m the median over
-    the codebook of the squared distance to the nearest neighbour.
+    the codebook of the squared distance to the nearest neighbor.
 
     Args:
         vectors: (V, D).
-        smoothing: 0 keeps the whole share at the code itself; at 1 a typical nearest neighbour gets 1/e of it.
+        smoothing: 0 keeps the whole share at the code itself; at 1 a typical nearest neighbor gets 1/e of it.
         rows: R; rows after the codes have targets of their own alone.
 
     Returns:
@@ -42,7 +42,7 @@ SPAN = 4
 
 
 def code_rows(vectors: Tensor, channels: int, *, deviation: float, seed: int = 0) -> Tensor:
-    """Rows (V, C) for codes that keep the distances of their vectors (V, D): standardised and projected by lot."""
+    """Rows (V, C) for codes that keep the distances of their vectors (V, D): standardized and projected by lot."""
     centred = (vectors.float() - vectors.float().mean(0)) / vectors.float().std().clamp(min=1e-6)
     random = torch.Generator().manual_seed(seed)
     projected = centred @ torch.randn(vectors.shape[1], channels, generator=random)

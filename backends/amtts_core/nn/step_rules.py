@@ -1,4 +1,4 @@
-"""What must hold of some parameters at every optimizer step."""
+"""Rules for some parameters at every optimizer step."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 
 
 class StepRule(Protocol):
-    """What must hold of some parameters at every step of their optimiser, such as that they stay."""
+    """Changes what an optimizer step does to some parameters, such as keeping them frozen."""
 
     def before_step(self) -> None:
         """Gradients are complete and not clipped yet."""
         ...
 
     def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """The optimiser has moved its parameters."""
+        """The optimizer has moved its parameters."""
         ...

@@ -1,8 +1,8 @@
-"""`--auto-batch`: the largest `data.batch_frames` whose heaviest batches fit into memory.
+"""`--auto-batch`: the largest `data.batch_seconds` whose largest batches fit into memory.
 
 On a GPU by trying: a step that runs out of memory is too large. On a CPU, where running out of memory kills the
 process, by measuring how much a step needs and staying below a share of what is free. Steps are made with a learning
-rate of 0 and everything they touch is put back, so that the run begins as it would have.
+rate of 0 and everything they change is restored, so that the run begins as it would have.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from amtts_core.contract.backend import Backend
 from amtts_core.data.dataset import SpeechDataset
 from amtts_core.data.sampler import BucketSampler
 from amtts_core.memory import return_freed_memory
-from amtts_core.training.step import MemoryFullError
+from amtts_core.training.step import OutOfMemoryError
 from amtts_core.training.trainer import Trainer
+from amtts_core.units import Seconds
 
 logger = logging.getLogger(__name__)
 GPU_MARGIN = 0.1
@@ -38,9 +39,9 @@ CPU_SHARE = 0.25
 def with_largest_batch(
     config: RunConfig, backend: Backend, data: SpeechDataset, *, run: Path, info: CheckpointInfo
 ) -> RunConfig:
-    """The settings with the largest `data.batch_frames` that fits.
+    """The settings with the largest `data.batch_seconds` that fits.
 
-    `training.accumulate` falls so far that an optimiser step still learns from no fewer frames than before, and rises
+    `training.accumulate` is lowered as long as an optimizer step is not made of fewer seconds than before, and raised
     where less fits than was asked for.
 
     Raises:
@@ -67,14 +68,14 @@ def with_largest_batch(
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    before = config.data.batch_frames * config.training.accumulate
+    before = config.data.batch_seconds * config.training.accumulate
     accumulate = max(1, math.ceil(before / found))
     logger.info(
-        "auto-batch: data.batch_frames=%d (was %d), training.accumulate=%d (was %d): a step learns from up to %d "
-        "frames, before from %d",
+        "auto-batch: data.batch_seconds=%g (was %g), training.accumulate=%d (was %d): a step has up to %g s of audio, "
+        "before up to %g s",
         *(
             found,
-            config.data.batch_frames,
+            config.data.batch_seconds,
             accumulate,
             config.training.accumulate,
             found * accumulate,
@@ -83,7 +84,7 @@ def with_largest_batch(
     )
     return config.model_copy(
         update={
-            "data": config.data.model_copy(update={"batch_frames": found}),
+            "data": config.data.model_copy(update={"batch_seconds": found}),
             "training": config.training.model_copy(update={"accumulate": accumulate}),
         }
     )
@@ -94,54 +95,59 @@ class _Search:
 
     def __init__(self, trainer: Trainer, config: RunConfig) -> None:
         self._trainer, self._config = trainer, config
-        self._lengths = trainer.sampler.lengths
+        self._durations = trainer.loader.sampler.durations
         self._gpu = trainer.accelerator.device.type == "cuda"
         gc.collect()
         return_freed_memory()  # of an earlier training in this process: a step would seem to need none
         self._base = psutil.Process().memory_info().rss  # before any gradient or moment
         self._allowed = CPU_SHARE * free_memory() / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        trainer.steps.may_split = False
+        trainer.runner.may_split = False
 
-    def largest(self) -> int:
-        good, bad = 0, 0
-        budget = int(self._lengths.max())
+    def largest(self) -> Seconds:
+        """The largest budget that fits, rounded down to a tenth of a second."""
+        longest = float(self._durations.max())
+        good, bad, budget = 0.0, 0.0, longest
         while not bad:
             if not self._fits(budget):
                 bad = budget
-            elif self._heaviest(budget) == self._heaviest(2 * budget):  # data.max_utterances ends it
+            elif self._largest_batches(budget) == self._largest_batches(
+                2 * budget
+            ):  # data.max_utterances ends it
                 return budget
             else:
                 good, budget = budget, 2 * budget
-        if not good:  # StepRunner tells what to do where not even one utterance fits
-            self._trainer.steps.may_split = True
-            self._try(self._heaviest(bad))
+        if not good:  # StepRunner's error has a remedy where not even one utterance fits
+            self._trainer.runner.may_split = True
+            self._try(self._largest_batches(bad))
             return bad
         for _ in range(3):
-            middle = (good + bad) // 2
+            middle = (good + bad) / 2
             good, bad = (middle, bad) if self._fits(middle) else (good, middle)
-        return max(int(self._lengths.max()), int(good * (1 - GPU_MARGIN))) if self._gpu else good
+        if self._gpu:
+            good = max(longest, good * (1 - GPU_MARGIN))
+        return max(0.1, math.floor(10 * good) / 10)
 
-    def _heaviest(self, budget: int) -> list[list[int]]:
-        """The batch of most frames, padding included, and that of the longest utterances."""
+    def _largest_batches(self, budget: Seconds) -> list[list[int]]:
+        """The batch of most seconds, padding included, and that of the longest utterances."""
         sampler = BucketSampler(
-            self._lengths.tolist(),
-            batch_frames=budget,
+            self._durations.tolist(),
+            batch_seconds=budget,
             max_utterances=self._config.data.max_utterances,
             seed=self._config.training.seed,
         )
         batches = sampler.in_order()
-        widest = max(batches, key=lambda batch: int(self._lengths[batch].max()) * len(batch))
-        count = min(max(1, budget // int(self._lengths.max())), self._config.data.max_utterances)
-        longest = self._lengths.argsort(kind="stable")[-count:].tolist()
+        widest = max(batches, key=lambda batch: float(self._durations[batch].max()) * len(batch))
+        count = min(max(1, int(budget / float(self._durations.max()))), self._config.data.max_utterances)
+        longest = self._durations.argsort(kind="stable")[-count:].tolist()
         return [widest] if sorted(widest) == sorted(longest) else [widest, longest]
 
-    def _fits(self, budget: int) -> bool:
+    def _fits(self, budget: Seconds) -> bool:
         processes = self._trainer.processes
-        batches = self._heaviest(budget)
+        batches = self._largest_batches(budget)
         if self._gpu:
             try:
                 self._try(batches)
-            except MemoryFullError:
+            except OutOfMemoryError:
                 fits, note = False, "out of memory"
             else:
                 fits, note = True, f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB at most"
@@ -153,13 +159,13 @@ class _Search:
             fits = taken <= self._allowed
             note = f"a step takes {taken / 2**30:.2f} GiB; {self._allowed / 2**30:.2f} GiB may be used"
         fits = not processes.highest(int(not fits))
-        logger.info("auto-batch: %d frames: %s", budget, note)
+        logger.info("auto-batch: %.1f s: %s", budget, note)
         return fits
 
     def _try(self, batches: Sequence[Sequence[int]]) -> None:
         trainer = self._trainer
         for indices in batches:
-            trainer.steps.run([trainer.train_data.batch(indices)], rate=0.0, batches=trainer.processes.count)
+            trainer.runner.run([trainer.train_data.batch(indices)], rate=0.0, batches=trainer.processes.count)
 
 
 class PeakMemory:

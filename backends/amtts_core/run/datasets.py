@@ -1,24 +1,20 @@
-"""Which utterances a run learns from and which it is measured on."""
+"""The training and validation utterances of a run."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend
-from amtts_core.corpus.manifest import Utterance
 from amtts_core.data.dataset import Excluded, SpeechDataset, load_dataset, prompt_extractor
 from amtts_core.data.mixed_dataset import MixedDataset
 from amtts_core.errors import AmttsError
+from amtts_core.run.options import Progress, Select
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
-"""(what, done, total), e.g. ("features of train.jsonl", 12, 380)."""
-Select = Callable[[list[Utterance]], list[Utterance]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class RunData:
 
     @property
     def excluded(self) -> list[Excluded]:
-        """What was left out of both."""
+        """Utterances of both that cannot be used."""
         sets = [self.train] if self.val in (None, self.train) else [self.train, self.val]
         return [row for dataset in sets if dataset for row in dataset.excluded]
 
@@ -73,7 +69,7 @@ def load_data(
         config: `data.max_samples` and `data.overfit` cut the training set, `data.replay` adds to it.
         jobs: threads.
         select: takes some utterances of a set; None takes all.
-        on_progress: told how far feature computation is.
+        on_progress: called with the progress of feature computation.
 
     Raises:
         AmttsError: see `load_dataset`.
@@ -95,8 +91,8 @@ def load_data(
     train = load("train.jsonl", few or config.data.max_samples)
     if few:
         logger.warning(
-            "data.overfit: %d utterances are learnt by heart and validated on themselves. The losses have to come "
-            "close to their floor; where they do not, data, text or network are at fault. This makes no voice",
+            "data.overfit: overfitting %d utterances, which are the validation set too. The losses have to come close "
+            "to 0; otherwise data, text or network are at fault. A sanity check, not a usable model",
             len(train),
         )
         return RunData(train, train)

@@ -1,30 +1,31 @@
-"""`--dry-run`: one of everything that a run does, on its heaviest utterances, in a folder that is gone afterwards."""
+"""`--dry-run`: one of everything that a run does, on its longest utterances, in a temporary folder."""
 
 from __future__ import annotations
 
 import math
-import resource
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import torch
 
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend
 from amtts_core.corpus.manifest import Utterance, read_manifest
 from amtts_core.errors import AmttsError, ManifestError
-from amtts_core.finetune.init_weights import Start
-from amtts_core.run.datasets import Progress, training_manifest
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.run.datasets import training_manifest
+from amtts_core.run.options import Progress, RunOptions
+from amtts_core.run.run import train
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
+from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from amtts_core.training.trainer import Trainer
 
 STEPS = 2
 """The first one pays for what is allocated once; the second is the measure."""
@@ -32,10 +33,10 @@ STEPS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """What one of everything took; times in seconds, `memory` in bytes.
+    """Time and memory of one of everything; times in seconds, `memory` in bytes.
 
     Attributes:
-        utterances: how many were tried, the longest ones.
+        utterances: how many were used, the longest ones.
         memory: peak of the process, or of the GPU where there is one.
         on_gpu: which of the two.
         total_steps: of the whole run.
@@ -58,54 +59,37 @@ class DryRun:
 def dry_run(
     config: RunConfig,
     backend_class: type[Backend],
+    options: RunOptions,
     *,
-    data: Path,
-    tokenizer: Path | None = None,
-    start: Start | None = None,
-    jobs: int = 2,
     on_progress: Progress | None = None,
 ) -> DryRun:
-    """Decodes, learns two steps, validates, speaks and saves; leaves nothing behind.
+    """Computes features, makes two steps, validates, synthesizes and saves; leaves nothing behind.
 
     Args:
         config: resolved settings of the run to be.
-        backend_class: what `config.backend` names.
-        data: corpus folder.
-        tokenizer: tokenizer folder; None takes that of `start`, or `data/tokenizer`.
-        start: weights to begin with.
-        jobs: threads for feature computation.
-        on_progress: told how far feature computation is.
+        backend_class: the class of `config.backend`.
+        options: of the run to be; its folder is not touched.
+        on_progress: called with the progress of feature computation.
 
     Raises:
         AmttsError: anything the user can mend, as the run itself would raise it.
     """
-    from amtts_core.run.run import train  # which knows this module's neighbours
-
+    data = options.data
     manifest = training_manifest(data)
-    most = config.data.max_utterances
     watch = _Stopwatch()
     with tempfile.TemporaryDirectory(prefix="amtts-dry-run-") as place:
+        folder = Path(place)
+        short = replace(
+            options, run=folder / "run", select=partial(_longest, count=config.data.max_utterances)
+        )
         try:
-            train(
-                _short(config, Path(place)),
-                backend_class,
-                data=data,
-                run=Path(place) / "run",
-                tokenizer=tokenizer,
-                start=start,
-                jobs=jobs,
-                select=lambda utterances: sorted(utterances, key=lambda u: -u.duration)[:most],
-                callbacks=[watch],
-                on_progress=on_progress,
-            )
-            written = sum(
-                p.stat().st_size for p in (Path(place) / "run/checkpoints").rglob("*") if p.is_file()
-            )
+            train(_short(config, folder), backend_class, short, callbacks=[watch], on_progress=on_progress)
+            written = sum(p.stat().st_size for p in (folder / "run/checkpoints").rglob("*") if p.is_file())
         except AmttsError as fault:
             raise type(fault)(f"dry run: {fault.message}", remedy=fault.remedy) from None
     gpu = torch.cuda.is_available()
     memory = torch.cuda.max_memory_allocated() if gpu else _peak_of_process()
-    steps = _total_steps(config, manifest, watch)
+    steps = _total_steps(config, manifest)
     return DryRun(
         utterances=watch.utterances,
         memory=memory,
@@ -121,6 +105,10 @@ def dry_run(
     )
 
 
+def _longest(utterances: list[Utterance], *, count: int) -> list[Utterance]:
+    return sorted(utterances, key=lambda utterance: -utterance.duration)[:count]
+
+
 def _short(config: RunConfig, place: Path) -> RunConfig:
     """The same run with two steps, and one validation, checkpoint and round of samples."""
     training = config.training
@@ -134,7 +122,7 @@ def _short(config: RunConfig, place: Path) -> RunConfig:
                     "validate_every": STEPS,
                     "save_every": STEPS,
                     "log_every": 1,
-                    # beyond the end: then samples are spoken at the end, after the checkpoint
+                    # beyond the end: samples are synthesized at the end then, after the checkpoint
                     "sample_every": STEPS + 1 if training.sample_every else 0,
                     "patience": 0,
                     "tensorboard": False,
@@ -145,13 +133,13 @@ def _short(config: RunConfig, place: Path) -> RunConfig:
 
 
 class _Stopwatch(Callback):
-    """What each part took."""
+    """Times each part."""
 
     def __init__(self) -> None:
         self.step = self.validation = self.sample = self.checkpoint = 0.0
-        self.utterances, self.frames_per_second, self.val_seconds = 0, 0.0, 0.0
+        self.utterances, self.val_seconds = 0, 0.0
         self.metrics: dict[str, float] = {}
-        self._trainer: Trainer | None = None
+        self._batches_per_step = 1
         self._at = 0.0
 
     def _lap(self) -> float:
@@ -159,17 +147,15 @@ class _Stopwatch(Callback):
         took, self._at = now - self._at, now
         return took
 
-    def started(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self.utterances = len(trainer.train_data)
-        self.frames_per_second = int(trainer.sampler.lengths.sum()) / max(1e-9, trainer.train_data.seconds())
-        self.val_seconds = trainer.val_data.seconds() if trainer.val_data else 0.0
+    def started(self, state: RunState) -> None:
+        self._batches_per_step = state.batches_per_step
+        self.utterances = len(state.train_data)
+        self.val_seconds = state.val_data.seconds() if state.val_data else 0.0
         self._lap()
 
     def stepped(self, report: StepReport) -> None:
-        assert self._trainer is not None
-        feed = self._trainer.feed  # of few utterances there are fewer batches than a whole step has
-        self.step = self._lap() * feed.per_step / max(1, len(feed.handed))
+        # few utterances may be fewer batches than a whole step has
+        self.step = self._lap() * self._batches_per_step / max(1, report.batches)
 
     def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
         self.sample += self._lap()
@@ -180,7 +166,7 @@ class _Stopwatch(Callback):
     def saved(self, step: int, folder: Path) -> None:
         self.checkpoint = self._lap()
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         """Nothing more is measured."""
 
 
@@ -190,13 +176,13 @@ def _seconds(manifest: Path, most: int) -> float:
     return sum(row.duration for row in rows[: most or None])
 
 
-def _total_steps(config: RunConfig, manifest: Path, watch: _Stopwatch) -> int:
-    """Steps of the whole run; those of an epoch follow from the frames of a second of speech."""
+def _total_steps(config: RunConfig, manifest: Path) -> int:
+    """Steps of the whole run; those of an epoch follow from the seconds of the corpus."""
     training, data = config.training, config.data
     if not training.max_epochs:
         return training.max_steps
-    frames = _seconds(manifest, data.overfit or data.max_samples) * watch.frames_per_second
-    epoch = math.ceil(math.ceil(frames / data.batch_frames) / training.accumulate)
+    seconds = _seconds(manifest, data.overfit or data.max_samples)
+    epoch = math.ceil(math.ceil(seconds / data.batch_seconds) / training.accumulate)
     return min(training.max_steps or sys.maxsize, training.max_epochs * epoch)
 
 
@@ -213,6 +199,10 @@ def _estimate(config: RunConfig, data: Path, watch: _Stopwatch, steps: int) -> f
 
 
 def _peak_of_process() -> int:
-    """Bytes that this process held at most."""
+    """Most bytes that this process held."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return int(psutil.Process().memory_info().peak_wset)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

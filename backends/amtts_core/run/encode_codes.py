@@ -33,7 +33,7 @@ TOGETHER = 32
 MISSING = "missing"
 """Stands for the size of an audio file that is not there."""
 LARGEST = 1 << 16
-"""Entries of a codebook that codes of two bytes can tell apart."""
+"""Entries of a codebook that two bytes can number."""
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,12 @@ def encode_manifest(
         seconds = {u.id: u.duration for u in left}
         reused, speech, began = len(utterances) - len(left), 0.0, time.monotonic()
 
-        def tell() -> None:
+        def report() -> None:
             if on_progress:
                 passed = time.monotonic() - began
                 on_progress(EncodeProgress(len(writer.done), len(utterances), speech, passed))
 
-        tell()
+        report()
         for items in (
             _read(cached, manifest, left, stamps)
             if cached
@@ -158,7 +158,7 @@ def encode_manifest(
         ):
             writer.append(items)
             speech += sum(seconds[item.id] for item in items if not item.problem)
-            tell()
+            report()
         if writer.without and len(writer.without) == len(writer.done):
             key, why = next(iter(writer.without.items()))
             writer.drop_if_empty()
@@ -285,7 +285,7 @@ def _audio_stamp(utterance: Utterance, manifest: Path) -> str:
     """Changes when the audio does; the same on every machine that holds a copy."""
     try:
         size = f"{utterance.audio_path(manifest).stat().st_size} bytes"
-    except (OSError, ValueError):  # told when it is read, as a problem of this utterance
+    except (OSError, ValueError):  # reported when it is read, as a problem of this utterance
         size = MISSING
     return f"{size}, {stretch_of(utterance)}"
 
@@ -304,10 +304,9 @@ def _refuse_strangers(writer: ShardWriter, stamps: dict[str, str]) -> None:
 def _batches(utterances: Sequence[Utterance], batch_seconds: Seconds, device: str) -> list[list[int]]:
     """Indices of like duration together, the longest first, so that memory shows its peak at once."""
     together = TOGETHER if batch_seconds or device != "cpu" else 1
-    milliseconds = [max(1, round(1000 * u.duration)) for u in utterances]
     sampler = BucketSampler(
-        milliseconds,
-        batch_frames=round(1000 * (batch_seconds or TOGETHER_SECONDS)),
+        [utterance.duration for utterance in utterances],
+        batch_seconds=batch_seconds or TOGETHER_SECONDS,
         max_utterances=together,
         seed=0,
     )

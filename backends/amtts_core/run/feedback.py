@@ -1,4 +1,4 @@
-"""What learning from corrected words did: losses on them and on the original validation set, before and after."""
+"""Training on corrected words: losses on them and on the original validation set, before and after."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ import torch
 
 from amtts_core.checkpoints.checkpoint import load_strict, read_checkpoint
 from amtts_core.corpus.feedback import CORRECTED, FeedbackCorpus, make_feedback_corpus
-from amtts_core.data.sampler import BucketSampler
 from amtts_core.errors import AmttsError
 from amtts_core.run.datasets import load_set
 from amtts_core.storage.atomic import replace_text
 from amtts_core.training.distributed.processes import is_main, main_first
-from amtts_core.training.validation import Validator
 
 if TYPE_CHECKING:
     from amtts_core.config.run_config import RunConfig
     from amtts_core.contract.tokenizer import TextTokenizer
     from amtts_core.data.dataset import SpeechDataset
-    from amtts_core.training.callbacks.base import Outcome
+    from amtts_core.training.callbacks.base import TrainingOutcome
     from amtts_core.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -35,13 +33,13 @@ Losses = dict[str, dict[str, float]]
 
 @dataclass
 class FeedbackReport:
-    """The error is a validation loss of the backend's own: `metric`, which also chooses the best checkpoint.
+    """The error on corrected words: a validation loss of the backend, `metric`, which chooses the best checkpoint too.
 
     Attributes:
-        metric: name of the loss that stands for the error.
-        corpus: what was learnt from.
+        metric: name of the loss that measures the error.
+        corpus: the corrected words.
         ratio: share of an epoch that came from the original corpus.
-        before, after: losses of the weights it began with, and of the checkpoint that speaks.
+        before, after: losses of the initial weights, and of the best checkpoint.
         step: of that checkpoint.
     """
 
@@ -58,21 +56,21 @@ class FeedbackReport:
         return round(self.corpus.corrected * self.ratio / (1 - self.ratio))
 
     def lines(self) -> list[str]:
-        """What the user is told at the end."""
-        learnt = f"{self.corpus.corrected} corrected words, {self.replayed} utterances replayed an epoch"
+        """The result as lines for people."""
+        line = f"{self.corpus.corrected} corrected words, {self.replayed} utterances replayed an epoch"
         if self.corpus.rejected:
-            learnt += f", {len(self.corpus.rejected)} pairs rejected (see {REPORT})"
-        out = [learnt]
-        for name, told in (("corrected", "corrected words"), ("validation", "original validation set")):
+            line += f", {len(self.corpus.rejected)} pairs rejected (see {REPORT})"
+        out = [line]
+        for name, title in (("corrected", "corrected words"), ("validation", "original validation set")):
             if name in self.before and name in self.after:
                 was, now = self.before[name][self.metric], self.after[name][self.metric]
-                out.append(f"{told}: {self.metric} {was:.4f} before, {now:.4f} after (step {self.step})")
+                out.append(f"{title}: {self.metric} {was:.4f} before, {now:.4f} after (step {self.step})")
         return out
 
-    def fit(self, trainer: Trainer, *, original: Path, config: RunConfig, jobs: int) -> Outcome:
-        """Trains, and measures both sets before and after; the report stands in the run folder from the start.
+    def fit(self, trainer: Trainer, *, original: Path, config: RunConfig, jobs: int) -> TrainingOutcome:
+        """Trains, and measures both sets before and after; the report is in the run folder from the start.
 
-        Afterwards the network holds the weights of the checkpoint that speaks from now on.
+        Afterwards the network holds the weights of the best checkpoint.
 
         Raises:
             AmttsError: a resumed run without its report.
@@ -84,20 +82,20 @@ class FeedbackReport:
                 for name, manifest in manifests.items()
                 if manifest.is_file() and manifest.stat().st_size
             }
-        self.before = _stored_before(trainer.run) if trainer.step else _measured(trainer, sets)
+        self.before = _stored_before(trainer.run) if trainer.steps.step else _measured(trainer, sets, config)
         self.write(trainer.run)
         outcome = trainer.fit()
         trainer.accelerator.wait_for_everyone()
         checkpoint = read_checkpoint(trainer.run)
         load_strict(trainer.backend.network, checkpoint.stored_weights(), backend=trainer.backend.spec.name)
-        self.after, self.step = _measured(trainer, sets), checkpoint.info.step
+        self.after, self.step = _measured(trainer, sets, config), checkpoint.info.step
         self.write(trainer.run)
         for line in self.lines():
             logger.info("%s", line)
         return outcome
 
     def as_dict(self) -> dict[str, Any]:
-        """What stands in the file."""
+        """The content of the file."""
         return {
             "metric": self.metric,
             "corrected": self.corpus.corrected,
@@ -119,7 +117,7 @@ class FeedbackReport:
 def open_feedback(
     source: Path, run: Path, *, data: Path, tokenizer: TextTokenizer | None, config: RunConfig, jobs: int
 ) -> FeedbackReport:
-    """Makes the corpus in `run`/feedback; what is wrong with a pair is told at once.
+    """Makes the corpus in `run`/feedback, and logs the pairs that cannot be used.
 
     Raises:
         AmttsError: see `make_feedback_corpus`.
@@ -154,21 +152,12 @@ def with_replay(config: RunConfig, original: Path) -> RunConfig:
     return config.model_copy(update={"data": config.data.model_copy(update={"replay": replay})})
 
 
-def _measured(trainer: Trainer, sets: dict[str, SpeechDataset]) -> Losses:
-    """Mean losses of the network as it stands over each set. All processes call it."""
+def _measured(trainer: Trainer, sets: dict[str, SpeechDataset], config: RunConfig) -> Losses:
+    """Mean losses of the present network over each set. All processes call it."""
     found: Losses = {}
     for name, data in sets.items():
-        sampler = BucketSampler(
-            data.frames(),
-            batch_frames=trainer.sampler.batch_frames,
-            max_utterances=trainer.sampler.max_utterances,
-            seed=trainer.sampler.seed,
-        )
-        validator = Validator(
-            data, sampler, learner=trainer.learner, steps=trainer.steps, processes=trainer.processes
-        )
         with torch.random.fork_rng():
-            found[name] = validator.measure()[0]
+            found[name] = trainer.validator_of(data, config.data).measure()[0]
     return found
 
 
@@ -179,6 +168,6 @@ def _stored_before(run: Path) -> Losses:
         return before
     except (OSError, ValueError, KeyError, TypeError):
         raise AmttsError(
-            f"{file} does not tell the losses that the run began with",
-            remedy="Begin anew with --from-scratch",
+            f"{file} lacks the losses of the initial weights",
+            remedy="Begin again with --from-scratch",
         ) from None

@@ -16,7 +16,7 @@ from amtts_core.data.dataset import Excluded
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.storage.atomic import replace_text
 from amtts_core.storage.json_lines import json_line
-from amtts_core.training.keeper import put_back
+from amtts_core.training.checkpoint_manager import restore_replaced
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def latest_sound_checkpoint(run: Path) -> Checkpoint:
     Raises:
         CheckpointError: the run has none.
     """
-    put_back(run)
+    restore_replaced(run)
     folders = checkpoints_of(run)
     if not folders:
         raise CheckpointError(

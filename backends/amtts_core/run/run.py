@@ -11,39 +11,35 @@ from pathlib import Path
 
 import torch
 
-from amtts_core.checkpoints.checkpoint import load_strict
+from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo
 from amtts_core.config.run_config import RunConfig
 from amtts_core.config.yaml_files import commented_yaml
 from amtts_core.contract.backend import Backend
-from amtts_core.contract.speakers import SpeakerTable
-from amtts_core.corpus.corpus import corpus_normalizer
-from amtts_core.data.mixed_dataset import speakers_of
 from amtts_core.errors import AmttsError
-from amtts_core.finetune.init_weights import Origin, Start
-from amtts_core.finetune.speakers import speaker_table, speakers_of_checkpoint
-from amtts_core.finetune.trainable import choose_parameters
-from amtts_core.forgetting.watch import open_watch
+from amtts_core.forgetting.monitor import ForgettingMonitor, open_monitor
 from amtts_core.run.auto_batch import with_largest_batch
-from amtts_core.run.datasets import Progress, Select, encode_prompts, load_data, training_manifest
-from amtts_core.run.feedback import FeedbackReport, open_feedback, with_replay
+from amtts_core.run.datasets import RunData, encode_prompts, load_data
+from amtts_core.run.description import describe, with_data
+from amtts_core.run.feedback import FeedbackReport
 from amtts_core.run.folder import open_run, prepare_folder, stored_config
+from amtts_core.run.inputs import RunInputs, open_inputs
+from amtts_core.run.options import Progress, RunOptions
 from amtts_core.run.resume_check import (
     check_contract,
-    describe,
-    tell_normalizer,
-    tell_settings,
+    report_normalizer,
+    report_settings,
     with_new_settings,
 )
 from amtts_core.run.samples import SampleSpeaker
+from amtts_core.run.weights import load_weights, resume_weights
 from amtts_core.text.normalize import Normalizer
-from amtts_core.tokenizers.factory import load_tokenizer
-from amtts_core.training.callbacks.base import Callback, Outcome
+from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.callbacks.jsonl import JsonlLogger
 from amtts_core.training.callbacks.report import ReportWriter
 from amtts_core.training.callbacks.tensorboard import TensorBoardLogger
 from amtts_core.training.callbacks.wandb import WandbLogger
-from amtts_core.training.distributed.processes import is_main, main_first, refuse_split_networks
-from amtts_core.training.distributed.shards import refuse_shards
+from amtts_core.training.distributed.processes import check_launcher, is_main, main_first
+from amtts_core.training.distributed.shards import check_shard_settings
 from amtts_core.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -55,29 +51,19 @@ class TrainingResult:
     """How a run ended and where it is."""
 
     run: Path
-    outcome: Outcome
+    outcome: TrainingOutcome
     excluded: int
     feedback: FeedbackReport | None = None
-    """What learning from corrected words did, where there were some."""
+    """Losses before and after training on corrected words, where there were some."""
     speaks: bool = True
-    """The checkpoint can be spoken with here; not so without text, nor with codes that nothing here decodes."""
+    """The checkpoint can synthesize speech here; not so without text, nor with codes that nothing here decodes."""
 
 
 def train(
     config: RunConfig,
     backend_class: type[Backend],
+    options: RunOptions,
     *,
-    data: Path,
-    run: Path,
-    tokenizer: Path | None = None,
-    resume: bool = False,
-    force: bool = False,
-    from_scratch: bool = False,
-    auto_batch: bool = False,
-    start: Start | None = None,
-    feedback: Path | None = None,
-    jobs: int = 2,
-    select: Select | None = None,
     callbacks: Sequence[Callback] = (),
     on_progress: Progress | None = None,
 ) -> TrainingResult:
@@ -85,144 +71,143 @@ def train(
 
     Args:
         config: resolved settings.
-        backend_class: what `config.backend` names.
-        data: folder with train.jsonl (and val.jsonl), made by `amtts prepare`.
-        run: folder of the run.
-        tokenizer: tokenizer folder; None takes that of `start`, or `data/tokenizer`.
-        resume: continue the run in `run` from its latest sound checkpoint.
-        force: resume although data or settings changed, where that is safe; it is said what was overridden.
-        from_scratch: allow a new run in a folder that holds one (its checkpoints are moved aside, not deleted).
-        auto_batch: looks for the largest `data.batch_frames` that fits into memory.
-        start: weights to begin with, see `open_start`; None begins from scratch. A resumed run goes on by itself.
-        feedback: folder with corrected words (x.wav and x.txt); what is learnt is these and utterances of `data`.
-        jobs: threads for feature computation.
-        select: takes some utterances of each set; None takes all.
+        backend_class: the class of `config.backend`.
+        options: what it reads and writes, and whether it begins or continues.
         callbacks: besides the loggers and the sample speaker.
-        on_progress: told how far feature computation is.
+        on_progress: called with the progress of feature computation.
 
     Raises:
         AmttsError: anything the user can mend; nothing is half-written then.
     """
-    refuse_split_networks()
-    refuse_shards(config.training, auto_batch=auto_batch)
-    manifest = training_manifest(data)
-    overridden: list[str] = []
-    previous = open_run(run, resume=resume, from_scratch=from_scratch)
+    check_launcher()
+    check_shard_settings(config.training, auto_batch=options.auto_batch)
+    previous = open_run(options.run, resume=options.resume, from_scratch=options.from_scratch)
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     torch.manual_seed(config.training.seed)
-    origin = Origin.of(start, previous)
-    text = None
-    if backend_class.spec.text:
-        opened = start.tokenizer if start else None if tokenizer else origin.tokenizer
-        text = opened or load_tokenizer(tokenizer or data / "tokenizer")
-    speakers = speaker_table(
-        speakers_of(manifest, config.data.replay),
-        backend_class.spec,
-        speakers_of_checkpoint(previous.info) if previous else start.speakers if start else SpeakerTable(),
-    )
-    report, original = None, data
-    if feedback is not None:
-        report = open_feedback(feedback, run, data=data, tokenizer=text, config=config, jobs=jobs)
-        data, config = report.corpus.folder, with_replay(config, original)
-    settings = config.model_config_of(backend_class.spec)
-    if origin.own_weights:
-        settings = settings.model_copy(update=dict(backend_class.spec.fine_tuning.init_weight_settings))
-    backend = backend_class(settings, tokenizer=text, speakers=speakers)
+    inputs = open_inputs(config, backend_class.spec, options, previous)
+    backend = inputs.build_backend(backend_class)
     with main_first():  # it makes the feature stores, the others open them
-        sets = load_data(backend, data, config, jobs=jobs, select=select, on_progress=on_progress)
-    normalizer = corpus_normalizer(data)
-    info = describe(backend, config, text, normalizer, sets.train, origin)
-    if previous is not None:
-        info.began_fresh = previous.info.began_fresh
-        mutable = backend_class.spec.mutable_settings
-        stored = with_new_settings(previous.info, backend_class)
-        overridden = check_contract(stored, info, previous.folder, mutable=mutable, force=force)
-        if (run / "config.yaml").is_file():
-            tell_settings(stored_config(run, {})[0], config)
-    elif start is not None:
-        tell_normalizer(start, info)
-        info.began_fresh = list(start.fill(backend))
-        if codes := backend.spec.speech_codes:
-            codes.of(
-                backend
-            ).speech_codec()  # refuses another codec than the one whose codes the weights know
-    if previous is None and not (start and start.statistics):
-        backend.initialize(sets.train)
-    named = any(
-        config.model.get(key) != none
-        for key, none in backend_class.spec.fine_tuning.init_weight_settings.items()
-    )
-    info.lora = choose_parameters(
-        backend,
-        config.training,
-        new_tokens=info.new_tokens,
-        fresh=info.began_fresh,
-        pretrained=named or bool(info.started_from),
-    )
-    if previous is not None:
-        check_contract(previous.info, info, previous.folder, names=("lora",))
-        load_strict(backend.network, previous.stored_weights(), backend=backend.spec.name)
+        sets = load_data(
+            backend,
+            inputs.data,
+            inputs.config,
+            jobs=options.jobs,
+            select=options.select,
+            on_progress=on_progress,
+        )
+    info, same_data = _begin(backend, inputs, options, sets, previous)
     with main_first():  # now that it has its weights
         encode_prompts(backend, sets, on_progress=on_progress)
-    if auto_batch:
-        config = with_largest_batch(config, backend, sets.train, run=run, info=info)
+    config = inputs.config
+    if options.auto_batch:
+        config = with_largest_batch(config, backend, sets.train, run=options.run, info=info)
     with main_first():
-        watch = open_watch(run, config, backend, new_tokens=info.new_tokens, jobs=jobs)
+        monitor = open_monitor(options.run, config, backend, new_tokens=info.new_tokens, jobs=options.jobs)
     trainer = Trainer(
         backend,
         train_data=sets.train,
         val_data=sets.val,
         data=config.data,
         training=config.training,
-        run=run,
+        run=options.run,
         info=info,
-        # The watch comes first: the loggers log what it measures.
-        callbacks=[*([watch] if watch else []), *_loggers(run, config, normalizer), *callbacks],
+        callbacks=_callbacks(options.run, config, inputs.normalizer, monitor, callbacks),
     )
     if previous is not None:
-        trainer.load_state(previous.training_state(), same_data="dataset_hash" not in overridden)
-        if trainer.step >= trainer.total_steps:
-            logger.warning(
-                "nothing is left to learn: the run is at step %d of %d; give it more with --max-steps or --max-epochs",
-                trainer.step,
-                trainer.total_steps,
-            )
-    excluded = sets.excluded
+        _resume(trainer, previous, same_data=same_data)
     with main_first():
         if is_main():
-            prepare_folder(run, commented_yaml(config, backend_class), excluded, from_scratch=from_scratch)
-    fit: Callable[[], Outcome] = trainer.fit
-    if report is not None:
-        fit = partial(report.fit, trainer, original=original, config=config, jobs=jobs)
-    outcome = _fitted(fit, run)
-    if watch is not None and watch.lost is not None:
-        raise watch.lost
+            text = commented_yaml(config, backend_class)
+            prepare_folder(options.run, text, sets.excluded, from_scratch=options.from_scratch)
+    outcome = _fit(trainer, inputs, options)
+    if monitor is not None and monitor.failure is not None:
+        raise monitor.failure
     codes = backend.spec.speech_codes
     from_cache = codes is not None and codes.of(backend).speech_codec().cache is not None
     speaks = backend.spec.text is not None and not from_cache
-    return TrainingResult(run, outcome, len(excluded), report, speaks)
+    return TrainingResult(options.run, outcome, len(sets.excluded), inputs.feedback, speaks)
 
 
-def _loggers(run: Path, config: RunConfig, normalizer: Normalizer) -> list[Callback]:
-    # The speaker comes first: at the end it tells the loggers of its last samples, which then close their files.
-    loggers: list[Callback] = [SampleSpeaker(normalizer), JsonlLogger(run / "metrics.jsonl")]
+def _begin(
+    backend: Backend, inputs: RunInputs, options: RunOptions, sets: RunData, previous: Checkpoint | None
+) -> tuple[CheckpointInfo, bool]:
+    """Puts weights into the network; returns the run's description, and False where a resumed run has other data."""
+    info = with_data(describe(backend, inputs), sets.train, inputs.tokenizer)
+    overridden: list[str] = []
+    if previous is not None:
+        overridden = _check_resume(info, type(backend), inputs, options, previous)
+    elif options.init is not None:
+        report_normalizer(options.init, info)
+    weights = load_weights(backend, inputs, options, previous, sets.train)
+    info = info.model_copy(update={"began_fresh": weights.fresh, "lora": weights.lora})
+    if previous is not None:
+        check_contract(previous.info, info, previous.folder, names=("lora",))
+        resume_weights(backend, previous)
+    return info, "dataset_hash" not in overridden
+
+
+def _check_resume(
+    info: CheckpointInfo,
+    backend_class: type[Backend],
+    inputs: RunInputs,
+    options: RunOptions,
+    previous: Checkpoint,
+) -> list[str]:
+    """Refuses to resume another run; returns the fields that `--force` overrode."""
+    overridden = check_contract(
+        with_new_settings(previous.info, backend_class),
+        info,
+        previous.folder,
+        mutable=backend_class.spec.mutable_settings,
+        force=options.force,
+    )
+    if (options.run / "config.yaml").is_file():
+        report_settings(stored_config(options.run, {})[0], inputs.config)
+    return overridden
+
+
+def _resume(trainer: Trainer, previous: Checkpoint, *, same_data: bool) -> None:
+    trainer.load_state_dict(previous.training_state(), same_data=same_data)
+    if trainer.steps.finished:
+        logger.warning(
+            "run already finished (step %d of %d); raise --max-steps or --max-epochs to continue",
+            trainer.steps.step,
+            trainer.steps.total,
+        )
+
+
+def _callbacks(
+    run: Path,
+    config: RunConfig,
+    normalizer: Normalizer,
+    monitor: ForgettingMonitor | None,
+    others: Sequence[Callback],
+) -> list[Callback]:
+    """The monitor comes first, since loggers log what it measures; at the end the report reads what others wrote."""
+    loggers: list[Callback] = [JsonlLogger(run / "metrics.jsonl")]
     if config.training.tensorboard:
         loggers.append(TensorBoardLogger(run / "tensorboard"))
     if config.training.wandb != "off":
         loggers.append(WandbLogger(run, config.training.wandb))
-    loggers.append(ReportWriter(run))  # last: it reads what the others wrote
-    return loggers
+    loggers += [ReportWriter(run), *others]
+    # The speaker comes before the loggers: it hands them its last samples before they close their files.
+    return [*([monitor] if monitor else []), SampleSpeaker(normalizer, listeners=loggers), *loggers]
 
 
-def _fitted(fit: Callable[[], Outcome], run: Path) -> Outcome:
-    """Trains. A disk that fills up is the user's to mend; every other error keeps its traceback."""
+def _fit(trainer: Trainer, inputs: RunInputs, options: RunOptions) -> TrainingOutcome:
+    """Trains. A full disk is an error for the user; every other error keeps its traceback."""
+    fit: Callable[[], TrainingOutcome] = trainer.fit
+    if inputs.feedback is not None:
+        fit = partial(
+            inputs.feedback.fit, trainer, original=options.data, config=inputs.config, jobs=options.jobs
+        )
     try:
         return fit()
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
         raise AmttsError(
-            f"run folder {run} cannot be written: {error.strerror}",
+            f"run folder {options.run} cannot be written: {error.strerror}",
             remedy="Free space, then continue with --resume",
         ) from error

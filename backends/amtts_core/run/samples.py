@@ -1,8 +1,10 @@
-"""Speaks fixed sentences during training, so that a person can hear the progress."""
+"""Synthesizes fixed sentences during training, so that a person can follow the progress by ear."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,65 +14,64 @@ from amtts_core.audio.save import write_audio
 from amtts_core.errors import AmttsError
 from amtts_core.synthesis.engine import Speech, Synthesizer
 from amtts_core.text.normalize import Normalizer
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.figures import save_picture
+from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from amtts_core.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
 
 class SampleSpeaker(Callback):
-    """Writes `samples/step-NNNNNNNN-K.wav` every `sample_every` steps and at the end, with figures beside it."""
+    """Writes `samples/step-NNNNNNNN-K.wav` every `sample_every` steps and at the end, with figures beside it.
 
-    def __init__(self, normalizer: Normalizer) -> None:
-        self._normalizer = normalizer
-        self._trainer: Trainer | None = None
-        self._spoken = -1
+    Args:
+        normalizer: of the corpus.
+        listeners: callbacks whose `sampled` is called.
+    """
 
-    def started(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self._spoken = trainer.step
+    def __init__(self, normalizer: Normalizer, *, listeners: Sequence[Callback] = ()) -> None:
+        self._normalizer, self._listeners = normalizer, listeners
+        self._state: RunState | None = None
+        self._last_step = -1
+
+    def started(self, state: RunState) -> None:
+        self._state, self._last_step = state, state.step
 
     def stepped(self, report: StepReport) -> None:
-        assert self._trainer is not None
-        every = self._trainer.config.sample_every
+        assert self._state is not None
+        every = self._state.config.sample_every
         if every and report.step % every == 0:
-            self._speak(report.step)
+            self._speak(self._state, report.step)
 
-    def finished(self, outcome: Outcome) -> None:
-        assert self._trainer is not None
-        if self._trainer.config.sample_every and outcome.step != self._spoken:
-            self._speak(outcome.step)
+    def finished(self, outcome: TrainingOutcome) -> None:
+        assert self._state is not None
+        if self._state.config.sample_every and outcome.step != self._last_step:
+            self._speak(self._state, outcome.step)
 
-    def _speak(self, step: int) -> None:
-        trainer = self._trainer
-        assert trainer is not None
-        self._spoken = step
-        with torch.random.fork_rng(), trainer.as_spoken() as backend:
+    def _speak(self, state: RunState, step: int) -> None:
+        self._last_step = step
+        with torch.random.fork_rng(), state.inference_weights() as backend:
             synthesizer = Synthesizer(backend, self._normalizer)
-            for index, text in enumerate(trainer.config.sample_texts):
-                self._speak_one(synthesizer, trainer, step, index, text)
+            for index, text in enumerate(state.config.sample_texts):
+                self._speak_one(synthesizer, state.folder, step, index, text)
 
-    def _speak_one(
-        self, synthesizer: Synthesizer, trainer: Trainer, step: int, index: int, text: str
-    ) -> None:
+    def _speak_one(self, synthesizer: Synthesizer, run: Path, step: int, index: int, text: str) -> None:
         try:
             speech = synthesizer.speak(text)
         except AmttsError as fault:  # a sentence the tokenizer cannot read must not end a night's training
             logger.warning("training.sample_texts[%d] cannot be spoken: %s", index, fault)
             return
-        path = trainer.run / "samples" / f"step-{step:08d}-{index}.wav"
+        path = run / "samples" / f"step-{step:08d}-{index}.wav"
         write_audio(path, speech.waveform, speech.sample_rate)
         figures = pictures_of(synthesizer, text, speech)
         for name, picture in figures.items():
             scale = 1 if name == "mel" else 4  # there are few tokens and codes
             save_picture(path.with_name(f"{path.stem}-{name}.png"), picture, scale=scale)
-        for callback in trainer.callbacks:
-            callback.sampled(step, index, text, path, figures)
+        for listener in self._listeners:
+            listener.sampled(step, index, text, path, figures)
 
 
 def pictures_of(synthesizer: Synthesizer, text: str, speech: Speech) -> dict[str, Tensor]:

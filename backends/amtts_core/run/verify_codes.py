@@ -62,14 +62,14 @@ def verify_codes(
         again = codec.encode(wave)
         same = again.shape == stored.shape
         spoken = codec.decode(stored)[:, : wave.shape[1]].cpu()
-        heard = wave[:, : spoken.shape[1]].cpu()
-        error = (spoken - heard).pow(2).sum().clamp(min=1e-12)
-        distance = (log_mel(spoken, mel) - log_mel(heard, mel)).abs().mean()
+        decoded = wave[:, : spoken.shape[1]].cpu()
+        error = (spoken - decoded).pow(2).sum().clamp(min=1e-12)
+        distance = (log_mel(spoken, mel) - log_mel(decoded, mel)).abs().mean()
         out.append(
             Verification(
                 id=utterance.id,
                 equal=float((again == stored).float().mean()) if same else 0.0,
-                snr=float(10 * torch.log10(heard.pow(2).sum().clamp(min=1e-12) / error)),
+                snr=float(10 * torch.log10(decoded.pow(2).sum().clamp(min=1e-12) / error)),
                 mel_distance=float(distance),
             )
         )

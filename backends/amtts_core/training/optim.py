@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules.
+"""AdamW and learning-rate schedules.
 
 The rate is a pure function of the step, so it needs no state; `plateau` alone follows what validations measure, and
 its state is part of every checkpoint.
@@ -52,7 +52,7 @@ def rate_factor(step: int, total: int, config: OptimConfig) -> float:
     """Learning rate at `step` (0 is the first) over the peak; what a plateau takes off comes on top.
 
     Args:
-        step: optimiser steps already done.
+        step: optimizer steps already done.
         total: steps of the whole run, for the schedules that end.
         config: kind of decay, warm-up and last ratio.
     """
@@ -76,23 +76,22 @@ class Schedule:
 
     Args:
         config: kind of decay and its numbers.
-        total: steps of the whole run.
         min_delta: progress of a validation that is smaller does not count.
     """
 
-    def __init__(self, config: OptimConfig, total: int, *, min_delta: float = 0.0) -> None:
-        self._config, self._total, self._min_delta = config, total, min_delta
+    def __init__(self, config: OptimConfig, *, min_delta: float = 0.0) -> None:
+        self._config, self._min_delta = config, min_delta
         self._scale, self._best, self._stale = 1.0, math.inf, 0
 
-    def rate(self, step: int) -> float:
-        """Learning rate of `step` (0 is the first)."""
-        factor = rate_factor(step, self._total, self._config)
+    def rate(self, step: int, *, total: int) -> float:
+        """Learning rate of `step` (0 is the first) of a run of `total` steps."""
+        factor = rate_factor(step, total, self._config)
         if self._config.schedule == "plateau":
             factor = max(factor * self._scale, min(factor, self._config.final_ratio))
         return self._config.learning_rate * factor
 
-    def hear(self, value: float) -> None:
-        """Takes in a validation: `plateau_patience` of them without progress lower the rate by `plateau_factor`."""
+    def update(self, value: float) -> None:
+        """Counts a validation: `plateau_patience` of them without progress lower the rate by `plateau_factor`."""
         if value < self._best - self._min_delta:
             self._best, self._stale = value, 0
             return
@@ -100,10 +99,10 @@ class Schedule:
         if self._stale >= self._config.plateau_patience:
             self._scale, self._stale = self._scale * self._config.plateau_factor, 0
 
-    def state(self) -> dict[str, Any]:
-        """What `restore` takes."""
+    def state_dict(self) -> dict[str, Any]:
+        """What a plateau has done to the rate, and the validations that it counts."""
         return {"scale": self._scale, "best": self._best, "stale": self._stale}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continues where `state` was taken."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from `state_dict`."""
         self._scale, self._best, self._stale = state["scale"], state["best"], state["stale"]

@@ -1,7 +1,7 @@
-"""One optimiser step of every phase: forward, backward, clip, step, in as many parts as memory allows.
+"""One optimizer step of every phase: forward, backward, clip, step, in as many parts as memory allows.
 
-What is random in a batch (dropout, noise, which stretch is learnt) follows from the run's seed, the step and the
-batch's utterances, not from what was drawn before: it is the same on whichever process the batch is.
+The random numbers of a batch (dropout, noise, the training segment) follow from the run's seed, the step and the
+batch's utterances, not from earlier draws: they are the same on whichever process the batch is.
 Knows nothing of epochs, logs or checkpoints.
 """
 
@@ -25,30 +25,30 @@ from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.errors import AmttsError
 from amtts_core.nn.step_rules import StepRule
 from amtts_core.training.distributed.processes import Processes
-from amtts_core.training.distributed.shards import Shards, number_of
-from amtts_core.training.guard import BadBatchError
+from amtts_core.training.distributed.shards import Shards, full_scalar
+from amtts_core.training.loss_guard import BadBatchError
 from amtts_core.training.statistics import statistics_of
 
 logger = logging.getLogger(__name__)
-FINE, BAD, FULL = 0, 1, 2
-"""How a phase went: its losses are finite, one is not, memory ran out."""
+FINITE, NOT_FINITE, OUT_OF_MEMORY = 0, 1, 2
+"""How a phase ended; the worst of all processes counts."""
 
 
-class MemoryFullError(Exception):
+class OutOfMemoryError(Exception):
     """Memory ran out on some process."""
 
 
 @dataclass
 class StepResult:
-    """What a step measured: `total` over all phases, and every term by its logged name."""
+    """Losses of a step: `total` over all phases, and every term by its logged name."""
 
     total: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
-    """Phases whose optimiser has stepped."""
+    """Phases whose optimizer has stepped."""
 
-    def take(self, phase: str, other: StepResult) -> None:
-        """Adds what a phase that is now done has measured."""
+    def add_phase(self, phase: str, other: StepResult) -> None:
+        """Adds the losses of a phase whose optimizer has stepped."""
         self.done.append(phase)
         self.total += other.total
         self.metrics |= other.metrics
@@ -67,7 +67,7 @@ class StepRunner:
         optimizers: one per phase.
         clip_norm: largest gradient norm; 0 does not clip.
         rebatch: makes a batch of the given utterance ids, for when memory runs out.
-        rules: phase -> what holds of its steps.
+        rules: phase -> rules of its steps.
         shards: the network is split over the processes.
     """
 
@@ -93,18 +93,18 @@ class StepRunner:
         self._shards = shards
         self._processes = Processes(accelerator)
         self.may_split = True
-        """False raises `MemoryFullError` in place of cutting batches."""
-        self.split = 1
-        """Parts that each batch is cut into since memory ran out; the effective batch stays the same."""
+        """False raises `OutOfMemoryError` instead of splitting batches."""
+        self.parts = 1
+        """Parts that each batch is split into since memory ran out; the effective batch stays the same."""
 
-    def run(self, group: Sequence[Batch], *, rate: float, batches: int = 0, lot: str = "") -> StepResult:
+    def run(self, group: Sequence[Batch], *, rate: float, batches: int = 0, rng_key: str = "") -> StepResult:
         """One step on a group of batches that count alike.
 
         Args:
-            group: this process's batches of one optimiser step; may be empty on all but one process.
+            group: this process's batches of one optimizer step; may be empty on all but one process.
             rate: learning rate.
             batches: how many all processes have together; 0 where this is the only process.
-            lot: what all randomness of this step follows from, e.g. "seed/step".
+            rng_key: key from which the step's RNG seeds are derived, e.g. "seed/step".
 
         Raises:
             BadBatchError: a loss or gradient is not finite; nothing of that phase or a later one was changed.
@@ -116,12 +116,12 @@ class StepRunner:
             parts = [part for batch in group for part in self._parts(batch, share)]
             try:
                 with statistics_of(self._learner, self._spec, self._processes):
-                    self._step(parts, result, rate=rate, lot=lot)
+                    self._step(parts, result, rate=rate, rng_key=rng_key)
                 return result
             except BadBatchError:
                 self._clear()
                 raise
-            except MemoryFullError:
+            except OutOfMemoryError:
                 if not self.may_split:
                     self._clear()
                     raise
@@ -130,95 +130,105 @@ class StepRunner:
             if not self._processes.highest(smallest):
                 raise AmttsError(
                     "not even one utterance fits into memory",
-                    remedy="Take a smaller preset, or leave long utterances out with `amtts prepare`",
+                    remedy="Use a smaller preset, or leave long utterances out: amtts prepare --max-seconds SECONDS",
                 )
-            self.split *= 2
+            self.parts *= 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             logger.warning(
-                "out of memory: batches are cut into %d parts from now on; the effective batch stays the same",
-                self.split,
+                "out of memory: batches are split into %d parts from now on; the effective batch stays the same",
+                self.parts,
             )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The parts that batches are split into."""
+        return {"parts": self.parts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from `state_dict`."""
+        self.parts = state["parts"]
 
     def _clear(self) -> None:
         for optimizer in self._optimizers.values():
             optimizer.zero_grad(set_to_none=True)
 
     def _parts(self, batch: Batch, share: float) -> list[tuple[Batch, float]]:
-        """The batch in `split` parts of about as many utterances, each collated anew, and what each counts."""
+        """The batch in `parts` parts of about as many utterances, each collated again, and the weight of each."""
         ids = batch["ids"]
-        if self.split == 1 or len(ids) == 1:
+        if self.parts == 1 or len(ids) == 1:
             return [(batch, share)]
-        size = math.ceil(len(ids) / self.split)
+        size = math.ceil(len(ids) / self.parts)
         cut = [ids[start : start + size] for start in range(0, len(ids), size)]
         return [(self._rebatch(names), share * len(names) / len(ids)) for names in cut]
 
-    def _step(self, parts: list[tuple[Batch, float]], result: StepResult, *, rate: float, lot: str) -> None:
-        """Every phase that `result` does not hold yet: one whose optimiser has stepped does not step again."""
+    def _step(
+        self, parts: list[tuple[Batch, float]], result: StepResult, *, rate: float, rng_key: str
+    ) -> None:
+        """Every phase that `result` does not hold yet: one whose optimizer has stepped does not step again."""
         for module in self._learner.modules.values():
             module.train()
         if self._shards is not None:
-            self._step_split(self._shards, parts, result, rate=rate, lot=lot)
+            self._step_sharded(self._shards, parts, result, rate=rate, rng_key=rng_key)
             return
-        streams = [(self.losses(part, lot=lot), share) for part, share in parts]
+        streams = [(self.losses(part, rng_key=rng_key), share) for part, share in parts]
         for phase in self._learner.phases:
             parameters = self._learner.parameters(phase)
             if phase in result.done:
-                self._agree(*self._pass_by(streams), phase=phase)
+                self._agree(*self._recompute(streams), phase=phase)
                 continue
             measured = StepResult()
             self._agree(*self._accumulate(phase, streams, parameters, measured), phase=phase)
             self._processes.average(parameters)
             measured.add(f"train/grad_norm/{phase}", self._optimize(phase, parameters, rate))
-            result.take(phase, measured)
+            result.add_phase(phase, measured)
         if any(next(stream, None) is not None for stream, _ in streams):
             raise AssertionError(f"learner yielded more losses than its phases {self._learner.phases}")
 
-    def _step_split(
+    def _step_sharded(
         self,
         shards: Shards,
         parts: list[tuple[Batch, float]],
         result: StepResult,
         *,
         rate: float,
-        lot: str,
+        rng_key: str,
     ) -> None:
-        """The step of a network that is split over the processes, whose passes they have to make together."""
+        """The step of a network that is sharded over the processes: all have to make the same number of passes."""
         (phase,) = self._learner.phases
-        shards.settle()
+        shards.reshard()
         parameters = self._learner.parameters(phase)
         measured, reason = StepResult(), ""
         passes = self._processes.highest(len(parts))
         for number in range(passes):
-            shards.send(number == passes - 1)
+            shards.set_gradient_sync(number == passes - 1)
             counts = number < len(parts)
-            part, share = parts[number] if counts else (shards.spare(), 0.0)
+            part, share = parts[number] if counts else (shards.dummy_batch(), 0.0)
             for module in self._learner.modules.values():
-                module.train(counts)  # what only fills up must not be remembered
+                module.train(counts)  # a dummy batch must not update statistics
             try:
-                loss = next(self.losses(part, lot=lot))
+                loss = next(self.losses(part, rng_key=rng_key))
                 if counts and not bool(torch.isfinite(loss.total)):
                     reason = _not_finite(loss)
                 self._accelerator.backward(loss.total * share)
             except torch.OutOfMemoryError as error:
                 raise AmttsError(
-                    "memory ran out, and batches cannot be cut while training.shard splits the network",
-                    remedy="Lower data.batch_frames, raise training.accumulate, then continue with --resume",
+                    "memory ran out, and batches cannot be split while training.shard splits the network",
+                    remedy="Lower data.batch_seconds, raise training.accumulate, then continue with --resume",
                 ) from error
             if counts and not reason:
                 self._record(loss, share, measured)
-        self._agree(BAD if reason else FINE, reason, phase=phase)
+        self._agree(NOT_FINITE if reason else FINITE, reason, phase=phase)
         measured.add(f"train/grad_norm/{phase}", self._optimize(phase, parameters, rate))
-        result.take(phase, measured)
+        result.add_phase(phase, measured)
 
-    def _pass_by(self, streams: list[tuple[Iterator[PhaseLoss], float]]) -> tuple[int, str]:
-        """Takes the streams past a phase that is done; its losses are made again and nothing is learnt from them."""
+    def _recompute(self, streams: list[tuple[Iterator[PhaseLoss], float]]) -> tuple[int, str]:
+        """Computes the losses of a phase that is done once more, without a backward pass, to get to the next phase."""
         try:
             for stream, _ in streams:
                 next(stream)
         except torch.OutOfMemoryError:
-            return FULL, ""
-        return FINE, ""
+            return OUT_OF_MEMORY, ""
+        return FINITE, ""
 
     def _accumulate(
         self,
@@ -234,28 +244,28 @@ class StepRunner:
                 if loss is None or loss.phase != phase:
                     raise AssertionError(f"learner yielded phase {loss and loss.phase!r}, expected '{phase}'")
                 if not bool(torch.isfinite(loss.total)):
-                    return BAD, _not_finite(loss)
+                    return NOT_FINITE, _not_finite(loss)
                 # inputs=: a generator's loss also flows through the discriminator; it must leave no gradient there.
                 self._accelerator.backward(loss.total * share, inputs=parameters)
-            except torch.OutOfMemoryError:  # the exception is let go: it holds on to what did not fit
-                return FULL, ""
+            except torch.OutOfMemoryError:  # dropped: it keeps references to what did not fit
+                return OUT_OF_MEMORY, ""
             self._record(loss, share, result)
-        return FINE, ""
+        return FINITE, ""
 
     def _agree(self, code: int, reason: str, *, phase: str) -> None:
-        """All processes go on, or all skip the step, or all cut their batches."""
+        """All processes continue, or all skip the step, or all split their batches."""
         worst = self._processes.highest(code)
-        if worst == FULL:
-            raise MemoryFullError
-        if worst == BAD:
-            told = reason or f"the loss of phase '{phase}' is not finite on another process"
-            raise BadBatchError(told, elsewhere=not reason)
+        if worst == OUT_OF_MEMORY:
+            raise OutOfMemoryError
+        if worst == NOT_FINITE:
+            why = reason or f"the loss of phase '{phase}' is not finite on another process"
+            raise BadBatchError(why, elsewhere=not reason)
 
-    def losses(self, batch: Batch, *, lot: str) -> Iterator[PhaseLoss]:
+    def losses(self, batch: Batch, *, rng_key: str) -> Iterator[PhaseLoss]:
         """The learner's losses, each computed in the run's precision and with its own random numbers."""
         stream = self._learner.losses(self.to_device(batch))
         for number in itertools.count():
-            _set_seed(_seed(lot, number, batch["ids"]), self._accelerator.device)
+            _set_seed(_seed(rng_key, number, batch["ids"]), self._accelerator.device)
             with self._accelerator.autocast():
                 try:
                     loss = next(stream)
@@ -286,8 +296,8 @@ class StepRunner:
             rule.before_step()
         norm = self._accelerator.clip_grad_norm_(parameters, self._clip_norm)
         if norm is not None and self._shards is not None:
-            norm = number_of(norm)
-        # With a gradient scaler infinite gradients are its daily business: it skips the step and scales down.
+            norm = full_scalar(norm)
+        # With a gradient scaler infinite gradients are normal: it skips the step and lowers its scale.
         if norm is not None and not torch.isfinite(norm) and self._accelerator.scaler is None:
             raise BadBatchError(f"the gradient norm of phase '{phase}' is {float(norm)}")
         for settings in optimizer.param_groups:
@@ -300,7 +310,7 @@ class StepRunner:
 
 
 def _set_seed(seed: int, device: torch.device) -> None:
-    """`torch.manual_seed`, which for every kind of device that is not there formats the stack: 2 ms of a step."""
+    """`torch.manual_seed` without its detour over absent devices, which takes 2 ms."""
     if device.type == "cpu":
         torch.default_generator.manual_seed(seed)
     else:
@@ -312,7 +322,7 @@ def _not_finite(loss: PhaseLoss) -> str:
     return f"the loss of phase '{loss.phase}' is {loss.total.item()} ({terms})"
 
 
-def _seed(lot: str, number: int, ids: Sequence[str]) -> int:
+def _seed(rng_key: str, number: int, ids: Sequence[str]) -> int:
     """A seed in 0 .. 2^63 - 1 for one loss of one batch."""
-    digest = hashlib.blake2b("\n".join([lot, str(number), *ids]).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b("\n".join([rng_key, str(number), *ids]).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

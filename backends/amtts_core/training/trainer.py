@@ -1,7 +1,7 @@
-"""The loop: batches, losses, optimiser steps, validation, checkpoints. One for all backends; knows no model.
+"""The training loop: batches, losses, optimizer steps, validation, checkpoints. One for all backends; knows no model.
 
-It keeps the order of events and nothing else: what to log, show or speak is the callbacks' business, what a loss is
-the learner's, which utterances form a batch the sampler's. An exception in a step ends the run with its traceback.
+It keeps the order of events. What to log, show or speak is the callbacks' business, what a loss is the learner's, which
+utterances form a batch the sampler's. An exception in a step ends the run with its traceback.
 """
 
 from __future__ import annotations
@@ -9,42 +9,41 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
 from amtts_core.config.sections import DataConfig, TrainingConfig
 from amtts_core.contract.backend import Backend
-from amtts_core.contract.check import checked_learner
 from amtts_core.contract.types import Batch
 from amtts_core.data.dataset import SpeechDataset
-from amtts_core.data.mixed_dataset import MixedDataset
-from amtts_core.data.sampler import BucketSampler
-from amtts_core.errors import AmttsError
-from amtts_core.finetune.trainable import frozen_names, parameter_kinds, put_back, step_rules
+from amtts_core.errors import CheckpointError
 from amtts_core.memory import keep_freed_memory
-from amtts_core.nn.bf16_check import require_sound
-from amtts_core.nn.ema import WeightAverage
-from amtts_core.training.blocks import prepare_blocks
-from amtts_core.training.callbacks.base import Callback, EpochReport, Outcome
-from amtts_core.training.clock import Clock
-from amtts_core.training.control import CHECK_EVERY, ControlFile
-from amtts_core.training.distributed.processes import Processes, on_cpus
-from amtts_core.training.distributed.shards import split, whole
-from amtts_core.training.feed import Feed, total_steps
-from amtts_core.training.guard import BadBatchError, LossGuard
-from amtts_core.training.keeper import CheckpointKeeper
-from amtts_core.training.optim import Schedule, build_optimizer
-from amtts_core.training.sample_ledger import SampleLedger
-from amtts_core.training.state import capture, restore
+from amtts_core.training.batch_loader import BatchLoader, sampler_of
+from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport, TrainingOutcome
+from amtts_core.training.checkpoint_manager import CheckpointManager
+from amtts_core.training.control_file import CHECK_EVERY
+from amtts_core.training.distributed.processes import Processes
+from amtts_core.training.distributed.shards import full_tensors
+from amtts_core.training.early_stopping import EarlyStopping
+from amtts_core.training.inference_weights import InferenceWeights
+from amtts_core.training.loss_guard import BadBatchError, LossGuard
+from amtts_core.training.metric_aggregator import MetricAggregator
+from amtts_core.training.optim import Schedule
+from amtts_core.training.random_state import RandomState
+from amtts_core.training.run_state import RunState
+from amtts_core.training.setup import check_data, make_accelerator, prepare_network
 from amtts_core.training.step import StepRunner
-from amtts_core.training.stop import StopFlag
-from amtts_core.training.validation import Judge, Validator
-from amtts_core.training.voice import Voice
+from amtts_core.training.step_counter import StepCounter
+from amtts_core.training.stop_requests import StopRequests
+from amtts_core.training.throughput import SpeedMeter, UtteranceSizes
+from amtts_core.training.utterance_ledger import UtteranceLedger
+from amtts_core.training.validation import Validator
+
+if TYPE_CHECKING:
+    from torch.distributed.checkpoint.stateful import Stateful
 
 logger = logging.getLogger(__name__)
 
@@ -76,319 +75,312 @@ class Trainer:
         info: CheckpointInfo,
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        mixed = {"fp32": "no"}.get(training.precision, training.precision)
-        try:
-            self.accelerator = Accelerator(mixed_precision=mixed, cpu=on_cpus())
-        except ValueError as error:
-            raise AmttsError(
-                f"training.precision {training.precision} cannot be used here: {error}",
-                remedy="Use --set training.precision=fp32",
-            ) from None
-        self.backend = backend
-        self.config = training
-        self.run = run
-        self.info = info
-        self.processes = Processes(self.accelerator)
-        self.callbacks = list(callbacks) if self.processes.main else []
-        self.train_data, self.val_data = train_data, val_data
-        world = self.processes.count
-        if len(train_data) < world:
-            raise AmttsError(f"{len(train_data)} training utterances are too few for {world} processes")
-        self.sampler = _sampler(train_data, data, training.seed)
-        self.step = 0
-        self.origin = (0, 0, 0)
-        """Step, epoch and batch from which on a step has as many batches as now."""
-        self.feed = Feed(
+        self.backend, self.config, self.info, self.run = backend, training, info, run
+        self.train_data, self._has_validation = train_data, val_data is not None
+        self.accelerator = make_accelerator(training)
+        self.processes = processes = Processes(self.accelerator)
+        check_data(train_data, val_data, training, processes)
+        self.loader = BatchLoader(
             train_data,
-            self.sampler,
+            sampler_of(train_data, data, training),
             accumulate=training.accumulate,
-            rank=self.processes.rank,
-            world=world,
+            rank=processes.rank,
+            world=processes.count,
         )
-        self.judge = Judge(training)
-        self.count_steps(from_here=False)
-        if training.optim.schedule == "plateau" and not val_data:
-            raise AmttsError(
-                "training.optim.schedule plateau waits for validations, and there is no validation utterance",
-                remedy="Use another schedule, such as cosine",
-            )
-        backend.network.to(self.accelerator.device)
-        self.processes.same_start(backend.network)
-        prepare_blocks(backend, training)
-        self.learner = checked_learner(backend)
-        if training.precision == "bf16" and self.accelerator.device.type == "cpu":
-            require_sound(
-                self.learner.modules,
-                torch.bfloat16,
-                asked="training.precision bf16",
-                remedy="Use --set training.precision=fp32",
-            )
-        shortest = int(self.sampler.lengths.argmin())
-        self.shards = split(
+        self.steps = StepCounter(training, self.loader)
+        self.early_stopping = EarlyStopping(training)
+        self.schedule = Schedule(training.optim, min_delta=training.min_delta)
+        network = prepare_network(
             backend,
-            self.learner,
             training,
+            accelerator=self.accelerator,
+            processes=processes,
+            loader=self.loader,
             new_tokens=info.new_tokens,
-            processes=self.processes,
-            device=self.accelerator.device,
-            spare=lambda: train_data.batch([shortest]),
+            step=lambda: self.steps.step,
         )
-        kinds = parameter_kinds(backend, training)
-        self.optimizers = {
-            phase: self.accelerator.prepare(
-                build_optimizer(self.learner.parameters(phase), training.optim, kinds=kinds)
-            )
-            for phase in self.learner.phases
-        }
-        self._rules = step_rules(backend, self.learner, training, info.new_tokens, step=lambda: self.step)
-        for name, module in self.learner.modules.items():
-            # evaluation_mode: precision without DistributedDataParallel, see `processes`
-            self.learner.modules[name] = self.accelerator.prepare_model(module, evaluation_mode=True)
-        self._saved_at: tuple[int, int, int] | None = None
-        rows = {utterance.id: row for row, utterance in enumerate(train_data.utterances)}
-        self._clock = Clock(train_data, self.sampler.lengths, rows)
-        self.guard = LossGuard(run, limit=training.max_bad_batches, writes=self.processes.main)
-        self.average: WeightAverage | None = None
-        if training.ema_decay:
-            still = frozen_names(backend.network)
-            self.average = WeightAverage(backend.network, training.ema_decay, still=still)
-        self._voice = Voice(
+        self.learner, self.shards, self._rules = network.learner, network.shards, network.rules
+        self.optimizers = network.optimizers
+        self.weights = InferenceWeights(
             backend,
-            average=self.average,
+            ema_decay=training.ema_decay,
             shards=self.shards,
-            main=self.processes.main,
+            main=processes.main,
         )
-        self.ledger = SampleLedger(run)
-        self.steps = StepRunner(
+        self.ledger = UtteranceLedger(run, writes=processes.main)
+        self.guard = LossGuard(run, limit=training.max_bad_batches, writes=processes.main)
+        self.runner = StepRunner(
             self.accelerator,
             self.learner,
             backend.spec,
-            self.optimizers,
+            self.optimizers.by_phase,
             clip_norm=training.optim.clip_norm,
-            rebatch=lambda ids: train_data.batch([rows[i] for i in ids], epoch=self.feed.handed_epoch),
+            rebatch=self.loader.rebatch,
             rules=self._rules,
             shards=self.shards,
         )
-        self._validator = (
-            Validator(
-                val_data,
-                _sampler(val_data, data, training.seed),
-                learner=self.learner,
-                steps=self.steps,
-                processes=self.processes,
-                shards=self.shards,
-            )
-            if val_data
-            else None
+        self.validator = self.validator_of(val_data, data) if val_data else None
+        self.metrics = self._metric_aggregator()
+        self._check_best_by(callbacks)
+        self._stop = StopRequests(run, processes)
+        self.state = self._run_state(val_data)
+        self.callbacks = list(callbacks) if processes.main else []
+        self._checkpoints = CheckpointManager(run, keep=training.keep)
+        self._saved_at: tuple[int, int, int] | None = None
+        self._parts: dict[str, Stateful] = {
+            "steps": self.steps,
+            "early_stopping": self.early_stopping,
+            "schedule": self.schedule,
+            "ledger": self.ledger,
+            "guard": self.guard,
+            "runner": self.runner,
+            "optimizers": self.optimizers,
+            "weights": self.weights,
+            "random": RandomState(),
+        }
+
+    def validator_of(self, data: SpeechDataset, settings: DataConfig) -> Validator:
+        """A validator of this run's losses over some utterances."""
+        return Validator(
+            data,
+            sampler_of(data, settings, self.config),
+            learner=self.learner,
+            steps=self.runner,
+            processes=self.processes,
+            shards=self.shards,
         )
-        if self._validator is not None:
-            self.judge.check(self._validator.names())
-        self.seen = 0
-        self._reason = ""
-        self._wish = ""
 
-    @property
-    def epoch(self) -> int:
-        """Epoch of the next batch."""
-        return self.feed.epoch
+    def _metric_aggregator(self) -> MetricAggregator:
+        device, precision = self.accelerator.device, self.config.precision
+        speed = SpeedMeter(self.backend, self.processes, device=device, precision=precision)
+        return MetricAggregator(UtteranceSizes(self.train_data), speed, self.processes)
 
-    @property
-    def batch(self) -> int:
-        """Number of the next batch in its epoch."""
-        return self.feed.batch
+    def _check_best_by(self, callbacks: Sequence[Callback]) -> None:
+        if self.validator is None:
+            return
+        added = {name for callback in callbacks for name in callback.metric_names}
+        self.early_stopping.require_measured(self.validator.names() | added)
 
-    def count_steps(self, *, from_here: bool) -> None:
-        """Sets `total_steps` and the schedule over them.
-
-        Args:
-            from_here: the number of batches in a step has changed at this position.
-        """
-        if from_here:
-            self.origin = (self.step, self.epoch, self.batch)
-        self.total_steps = total_steps(
-            self.config, self.sampler, per_step=self.feed.per_step, origin=self.origin
+    def _run_state(self, val_data: SpeechDataset | None) -> RunState:
+        return RunState(
+            folder=self.run,
+            backend=self.backend,
+            config=self.config,
+            info=self.info,
+            train_data=self.train_data,
+            val_data=val_data,
+            device=self.accelerator.device,
+            losses=lambda batch, key: self.runner.losses(batch, rng_key=key),
+            request_stop=self._stop.request,
+            _steps=self.steps,
+            _loader=self.loader,
+            _weights=self.weights,
         )
-        self.schedule = Schedule(self.config.optim, self.total_steps, min_delta=self.config.min_delta)
 
     # ---- the loop ----
 
-    def fit(self) -> Outcome:
+    def fit(self) -> TrainingOutcome:
         """Runs until the last step, an early stop or a signal; always leaves a checkpoint of the last step."""
         keep_freed_memory()
-        self._clock.start()
-        self.feed.waiting = 0.0
-        self.run.mkdir(parents=True, exist_ok=True)
-        if self.processes.main:
-            self._keeper = CheckpointKeeper(self.run, keep=self.config.keep)
-            self._control = ControlFile(self.run)
-            if self.step:
-                self._keeper.repair(self.step, self.judge.best_step)
-            if (self.step, self.epoch, self.batch) == (0, 0, 0):
-                self.ledger.cut(0)  # of an earlier run in this folder
-                self.guard.cut(0)
-        first = self.step
-        self._call("started", self)
+        self.metrics.start()
+        self.loader.waiting = 0.0
+        self._open_folder()
+        first = self.steps.step
+        self._call("started", self.state)
         metrics: dict[str, float] = {}
         reason = "finished"
-        with StopFlag() as stop:
-            for group in self.feed.groups() if self.step < self.total_steps else ():
-                made = self._train_step(group)
-                if self.batch == 0:
+        with self._stop:
+            for group in self.loader.groups() if not self.steps.finished else ():
+                stepped = self._train_step(group)
+                if self.loader.batch == 0:
                     self._end_epoch()
-                if made:
-                    due = self.step % self.config.validate_every == 0 or self.step >= self.total_steps
-                    if due:
-                        metrics = self.validate()
-                        self.judge.hear(metrics, self.step)
-                        if metrics:
-                            self.schedule.hear(metrics[self.config.best_by])
-                    if self.step % self.config.save_every == 0 or (due and self.judge.best_step == self.step):
-                        self.save(metrics)
-                if self._asked(stop, metrics):
-                    reason = self._reason or "stopped on another process"
+                if stepped:
+                    metrics = self._validate_and_save(metrics)
+                if self._stop_requested(metrics):
+                    reason = self._stop.reason
                     break
-                if self.judge.gives_up(self.epoch):
+                if self.early_stopping.should_stop(self.loader.epoch):
                     reason = "early stop"
                     break
-                if self.step >= self.total_steps:
+                if self.steps.finished:
                     break
             if not self._is_saved():
                 self.save(metrics)
-        outcome = self._clock.outcome(self, reason=reason, first=first, metrics=metrics)
+        outcome = self._outcome(reason, first=first, metrics=metrics)
         if self.config.sample_every:
-            self._voice.gather()
+            self.weights.gather()
         self._call("finished", outcome)
         return outcome
 
-    def _asked(self, stop: StopFlag, metrics: dict[str, float]) -> bool:
-        """True on every process when one got a signal or the control file says so; a pause is served here."""
-        while True:
-            word = (
-                "stop" if stop.reason or self._wish else self._control.word() if self.processes.main else ""
-            )
-            code = self.processes.highest(("", "pause", "stop").index(word))
-            if code == 0:
-                return False
-            if code == 2:
-                self._reason = stop.reason or self._wish or ("control file" if word else "")
-                if self.processes.main:
-                    self._control.clear()
-                return True
+    def _open_folder(self) -> None:
+        """Sets the pointers to the resumed checkpoint, or removes the ledgers of an earlier run."""
+        if not self.processes.main:
+            return
+        self.run.mkdir(parents=True, exist_ok=True)
+        self._checkpoints.clean()
+        if self.steps.step:
+            self._checkpoints.repair(self.steps.step, self.early_stopping.best_step)
+        if self._position() == (0, 0, 0):
+            self.ledger.clear()
+            self.guard.clear()
+
+    def _validate_and_save(self, metrics: dict[str, float]) -> dict[str, float]:
+        """After a step: validates and saves where that is due; returns the metrics of the last validation."""
+        step, config = self.steps.step, self.config
+        validate = step % config.validate_every == 0 or self.steps.finished
+        if validate:
+            metrics = self.validate()
+            self.early_stopping.update(metrics, step)
+            if metrics:
+                self.schedule.update(metrics[config.best_by])
+        if step % config.save_every == 0 or (validate and self.early_stopping.best_step == step):
+            self.save(metrics)
+        return metrics
+
+    def _stop_requested(self, metrics: dict[str, float]) -> bool:
+        """True on every process when one was asked to stop. A pause is waited for here, after a checkpoint."""
+        while (request := self._stop.poll()) == "pause":
             if not self._is_saved():
                 self.save(metrics)
-                logger.info("paused at step %d; remove %s to go on", self.step, self.run / "control")
+                logger.info("paused at step %d; remove %s to continue", self.steps.step, self.run / "control")
             time.sleep(CHECK_EVERY)
-
-    def ask_stop(self, reason: str) -> None:
-        """Ends the run after this step, with a checkpoint, on all processes; for callbacks."""
-        self._wish = reason
-
-    def _is_saved(self) -> bool:
-        return self._saved_at == (self.step, self.epoch, self.batch)
+        return request == "stop"
 
     def _train_step(self, group: list[Batch]) -> bool:
-        """One step of every optimiser; False where the batch was bad and is skipped."""
-        ids = [self.train_data.utterances[row].id for rows in self.feed.handed for row in rows]
-        epoch = self.feed.handed_epoch  # the position already stands behind the group
-        self.seen += len(ids)
-        began = time.monotonic()
-        rate = self.schedule.rate(self.step)
+        """One step of every optimizer; False where the batch was bad and is skipped."""
+        epoch, ids = self.loader.last_epoch, self.loader.last_ids()
+        began, step = time.monotonic(), self.steps.step
+        rate = self.schedule.rate(step, total=self.steps.total)
+        batches = len(self.loader.last_group)
         try:
-            result = self.steps.run(
-                group, rate=rate, batches=len(self.feed.handed), lot=f"{self.config.seed}/{self.step}"
-            )
+            result = self.runner.run(group, rate=rate, batches=batches, rng_key=f"{self.config.seed}/{step}")
         except BadBatchError as bad:
             reasons = sorted(
                 self.processes.gather((bad.elsewhere, str(bad)))
-            )  # a process that knows comes first
-            self.ledger.add(self.step + 1, epoch, ids, skipped=True)
-            self.guard.skip(reasons[0][1], step=self.step + 1, epoch=epoch, ids=ids)
+            )  # the process that saw it comes first
+            self.ledger.add(step + 1, epoch, ids, skipped=True)
+            self.guard.skip(reasons[0][1], step=step + 1, epoch=epoch, ids=ids)
             return False
-        self.step += 1
+        self.steps.step = step = step + 1
         self.processes.average_buffers(self.backend.network)
-        if self.average is not None:
-            self.average.update()
-            put_back(self._rules, self.backend.network, self.average.average)
-        self.ledger.add(self.step, epoch, ids)
+        self.weights.update(self._rules)
+        self.ledger.add(step, epoch, ids)
         if group:
-            self.guard.good(self.step, result.total)
-        self._clock.add(result.metrics, group, seconds=time.monotonic() - began, waiting=self.feed.waiting)
-        report = self._clock.report(self, rate=rate)
-        if self.config.sample_every and self.step % self.config.sample_every == 0:
-            self._voice.gather()
+            self.guard.check_step(step, result.total)
+        self.metrics.add(result.metrics, group, seconds=time.monotonic() - began, waited=self.loader.waiting)
+        due = step % self.config.log_every == 0 or self.steps.finished
+        means, speed = self.metrics.means(reduce=due)
+        if self.config.sample_every and step % self.config.sample_every == 0:
+            self.weights.gather()
+        report = StepReport(
+            step=step,
+            epoch=self.loader.epoch,
+            total_steps=self.steps.total,
+            metrics=means | {"train/learning_rate": rate},
+            log_due=due,
+            batches=batches,
+            speed=speed,
+        )
         self._call("stepped", report)
         return True
 
-    # ---- losses that cannot lie ----
-
     def _end_epoch(self) -> None:
-        """Tells what the epoch that just ended has seen."""
+        """Reports the utterances of the epoch that just ended."""
         report = EpochReport(
-            epoch=self.epoch - 1,
-            seen=self.seen,
-            expected=self.sampler.size(self.epoch - 1),
+            epoch=self.loader.epoch - 1,
+            seen=self.loader.take_epoch_count(),
+            expected=self.loader.sampler.size(self.loader.epoch - 1),
             skipped_batches=self.guard.skipped,
             unreadable=len(self.train_data.excluded),
         )
-        self.seen = 0
         self._call("epoch_ended", report)
+
+    def _outcome(self, reason: str, *, first: int, metrics: dict[str, float]) -> TrainingOutcome:
+        totals = self.metrics.totals()
+        return TrainingOutcome(
+            reason=reason,
+            step=self.steps.step,
+            epoch=self.loader.epoch,
+            seconds=totals.seconds,
+            steps_per_second=(self.steps.step - first) / totals.seconds,
+            data_wait_share=self.loader.waiting / totals.seconds,
+            padding_share=self.loader.padding_share(),
+            audio_seconds_per_second=totals.audio / totals.seconds,
+            utterances_per_second=totals.utterances / totals.seconds,
+            tokens_per_second=totals.tokens / totals.seconds,
+            skipped_batches=self.guard.skipped,
+            speed=totals.speed,
+            metrics=metrics,
+            best_metric=self.early_stopping.best,
+            best_step=self.early_stopping.best_step,
+        )
 
     # ---- validation and checkpoints ----
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Mean losses over the validation set, weighted by utterances; empty where there is none."""
-        if self._validator is None:
+        if self.validator is None:
             return {}
-        with self._voice.measured():
-            metrics, figures = self._validator.measure()
-            with (
-                torch.random.fork_rng()
-            ):  # callbacks speak and draw, which must not change what training draws
-                self._call("validated", self.step, metrics, figures)
-        return metrics
-
-    def as_spoken(self) -> AbstractContextManager[Backend]:
-        """What a checkpoint speaks with: the average, adapters merged into their layers; in evaluation mode."""
-        return self._voice.spoken()
+        with self.weights.for_losses():
+            metrics, figures = self.validator.measure()
+            with torch.random.fork_rng():  # callbacks synthesize, which must not change what training draws
+                self._call("validated", self.steps.step, metrics, figures)
+        added: dict[str, float] = self.processes.from_main(metrics)
+        return added
 
     def save(self, metrics: dict[str, float]) -> None:
         """Writes a checkpoint of this step, moves the pointers and removes old ones. Only the main process writes."""
-        self._saved_at = (self.step, self.epoch, self.batch)
+        self._saved_at = self._position()
         if not self.processes.main and self.shards is None:
             return
-        if self.processes.main:
-            self.ledger.flush()
-        state, spoken = whole((capture(self), self._voice.weights()), keep=self.processes.main)
+        self.ledger.flush()
+        state, tensors = full_tensors((self.state_dict(), self.weights.tensors()), keep=self.processes.main)
         if not self.processes.main:
             return
-        info = self.info.model_copy(update={"step": self.step, "epoch": self.epoch, "metrics": metrics})
-        best = self.judge.best_step
-        folder = self._keeper.save(
-            info,
-            spoken,
+        step, best = self.steps.step, self.early_stopping.best_step
+        folder = self._checkpoints.save(
+            self.info.model_copy(update={"step": step, "epoch": self.loader.epoch, "metrics": metrics}),
+            tensors,
             tokenizer=self.backend.text_tokenizer,
             state=state,
             best_step=best,
-            is_best=best == self.step or (best is None and self.val_data is None),
+            is_best=best == step or (best is None and not self._has_validation),
         )
-        self._call("saved", self.step, folder)
+        self._call("saved", step, folder)
 
-    def load_state(self, state: dict[str, Any], *, same_data: bool = True) -> None:
-        """Continues where `state` was taken; the caller has loaded the weights. Other data begin an epoch anew."""
-        restore(self, state, same_data=same_data)
-        self._saved_at = (self.step, self.epoch, self.batch)
+    def state_dict(self) -> dict[str, Any]:
+        """Everything besides the weights that decides how the run continues; the same on all processes."""
+        return {"loader": self.loader.state_dict()} | {
+            name: part.state_dict() for name, part in self._parts.items()
+        }
+
+    def load_state_dict(self, state: dict[str, Any], *, same_data: bool = True) -> None:
+        """Continues from `state_dict`; the network holds the checkpoint's weights already.
+
+        Args:
+            state: as `state_dict` returned it.
+            same_data: False where the utterances are others; then the epoch begins again.
+
+        Raises:
+            CheckpointError: it was written by an earlier amtts, or does not fit the settings.
+        """
+        if not {"loader", *self._parts} <= state.keys():
+            raise CheckpointError(
+                "the training state of this checkpoint was written by an earlier amtts and cannot be continued",
+                remedy="Begin again with --from-scratch, or in another --out",
+            )
+        self.loader.load_state_dict(state["loader"], same_data=same_data)
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+        self._saved_at = self._position()
+
+    def _position(self) -> tuple[int, int, int]:
+        return self.steps.step, self.loader.epoch, self.loader.batch
+
+    def _is_saved(self) -> bool:
+        return self._saved_at == self._position()
 
     def _call(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, event)(*arguments)
-
-
-def _sampler(dataset: SpeechDataset, data: DataConfig, seed: int) -> BucketSampler:
-    return BucketSampler(
-        dataset.frames(),
-        members=dataset.draw(seed) if isinstance(dataset, MixedDataset) else None,
-        batch_frames=data.batch_frames,
-        max_utterances=data.max_utterances,
-        seed=seed,
-    )

@@ -30,6 +30,7 @@ from amtts_core.config.run_config import resolve_config
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, ConfigError
 from amtts_core.run.export import export_network
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.settings import merged
 from amtts_core.training.statistics import SingleProcess
@@ -58,7 +59,11 @@ def trained() -> DacBackend:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dac")
     config, kind = tiny_config("dac", training={"max_steps": 2, "validate_every": 2, "save_every": 2})
-    train(config, kind, data=make_corpus(folder / "data", train_items=4, val_items=2), run=folder / "run")
+    train(
+        config,
+        kind,
+        RunOptions(data=make_corpus(folder / "data", train_items=4, val_items=2), run=folder / "run"),
+    )
     return folder / "run"
 
 
@@ -187,7 +192,11 @@ def test_a_run_is_a_codec(run: Path) -> None:
 
 def test_a_run_of_another_backend_is_refused(tmp_path: Path) -> None:
     config, kind = tiny_config("mel-codes", training={"max_steps": 1, "validate_every": 1, "save_every": 1})
-    train(config, kind, data=make_corpus(tmp_path / "data", train_items=3, val_items=1), run=tmp_path / "run")
+    train(
+        config,
+        kind,
+        RunOptions(data=make_corpus(tmp_path / "data", train_items=3, val_items=1), run=tmp_path / "run"),
+    )
     with pytest.raises(AmttsError, match="backend 'mel-codes', expected 'dac'"):
         DacCodec.open(tmp_path / "run")
 

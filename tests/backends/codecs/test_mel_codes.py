@@ -27,6 +27,7 @@ from amtts_core.contract.codec import SpeechCodec
 from amtts_core.contract.codec_registry import open_codec
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.training.statistics import SingleProcess
 
@@ -46,7 +47,11 @@ def trained() -> MelCodesBackend:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mel-codes")
     config, kind = tiny_config("mel-codes")
-    train(config, kind, data=make_corpus(folder / "data", train_items=6, val_items=2), run=folder / "run")
+    train(
+        config,
+        kind,
+        RunOptions(data=make_corpus(folder / "data", train_items=6, val_items=2), run=folder / "run"),
+    )
     return folder / "run"
 
 

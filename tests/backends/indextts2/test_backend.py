@@ -8,23 +8,22 @@ import numpy as np
 import pytest
 import torch
 from tiny_codecs import write_pth
-from tiny_gpt import clips, memorise, small_network, tiny_gpt
+from tiny_gpt import clips, memorize, prompt, small_network, tiny_gpt
 from tiny_voice import fidel_tokenizer, make_corpus, overfit, tiny_config, tiny_examples
 
 from amtts_core.checkpoints.checkpoint import load_strict, read_checkpoint
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
-from amtts_core.training.statistics import SingleProcess
-from amtts_indextts2.backend import IndexTTS2Backend, codec_of
+from amtts_core.speech_lm.generate import Decoding, generate
+from amtts_core.speech_lm.runtime import open_step_model
+from amtts_core.speech_lm.sampling import SamplingConfig
+from amtts_indextts2.backend import IndexTTS2Backend
 from amtts_indextts2.config import IndexTTS2Config
-from amtts_indextts2.decoder import Decoder
-from amtts_indextts2.decoding import decode
-from amtts_indextts2.network import IndexTTS2Gpt, Pace
-from amtts_indextts2.streams import Prompt
-from amtts_indextts2.text_probe import config_of_shapes, probe
-from amtts_indextts2.weights import to_published
+from amtts_indextts2.network import IndexTTS2Gpt
+from amtts_indextts2.published import config_of_shapes, probe, to_published
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def run(model: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("run")
     config, kind = tiny_config("indextts2", model=model)
     data = make_corpus(folder / "data", train_items=6, val_items=2, speakers=("ሀና", "በላይ"))
-    train(config, kind, data=data, run=folder / "run")
+    train(config, kind, RunOptions(data=data, run=folder / "run"))
     return folder / "run"
 
 
@@ -99,7 +98,7 @@ def test_settings_of_speaking_that_are_wrong_are_told(
 
 
 def test_a_start_with_other_sizes_says_what_to_leave_out(run: Path) -> None:
-    start = open_start(run)
+    start = open_init_weights(run)
     config, kind = tiny_config("indextts2", model={**start.model, "num_latents": 3, "dropout": 0.5})
     backend = kind(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer(), speakers=("ሀና", "በላይ"))
     with pytest.raises(CheckpointError, match=r"shape .*: leave model\.num_latents out$"):
@@ -115,10 +114,10 @@ def test_other_weights_of_the_codec_are_refused(run: Path, tmp_path: Path) -> No
         checkpoint.load_backend().synthesize([SynthesisRequest(tokens=[5, 6])])
 
 
-def test_every_book_is_logged(model: dict[str, object]) -> None:
+def test_every_codebook_is_logged(model: dict[str, object]) -> None:
     backend = build(model)
     loss = next(backend.learner().losses(backend.collate(tiny_examples(backend, 2))))
-    assert set(loss.terms) == {"codes", "text", "book0", "book1", "book2"}
+    assert set(loss.terms) == {"speech", "text", "codebook0", "codebook1", "codebook2"}
 
 
 def test_an_untrained_network_does_not_pretend_to_speak(model: dict[str, object]) -> None:
@@ -133,7 +132,7 @@ def test_what_runs_on_is_cut_and_told(model: dict[str, object], caplog: pytest.L
         backend.network.speech.head.bias.view(3, 17)[0, 16] = -1e4  # it can never end
     tokens = fidel_tokenizer().encode("ለመሰረ።")
     wave = backend.synthesize([SynthesisRequest(tokens=tokens)])[0]
-    assert "ran on and was cut" in caplog.text
+    assert "no end-of-speech token, truncated" in caplog.text
     assert len(wave) / 16000 < 3
 
 
@@ -142,7 +141,10 @@ def test_what_runs_on_is_cut_and_told(model: dict[str, object], caplog: pytest.L
     [
         ({"codec_weights": ""}, "needs its weights.*--set model.codec_weights"),
         ({"codec_weights": "no/such/file"}, "do not exist.*moved.*--set model.codec_weights=PATH"),
-        ({"head": {"kind": "dac", "num_codebooks": 3, "cardinality": 32}}, "16 entries a codebook.*is 32"),
+        (
+            {"head": {"kind": "dac", "num_codebooks": 3, "cardinality": 32}},
+            "16 codes a codebook.*expects 32.*model.head.cardinality=16",
+        ),
         (
             {"head": {"kind": "dac", "num_codebooks": 5, "cardinality": 16}},
             "5 codebooks were asked for.*has 3",
@@ -154,7 +156,7 @@ def test_codecs_that_do_not_fit_are_told(
     model: dict[str, object], change: dict[str, object], told: str
 ) -> None:
     with pytest.raises(AmttsError, match=told):
-        codec_of(IndexTTS2Config.model_validate({**model, **change}))
+        IndexTTS2Backend.opened_codec(IndexTTS2Config.model_validate({**model, **change}))
 
 
 def test_what_does_not_fit_the_tables_is_told(model: dict[str, object]) -> None:
@@ -164,49 +166,27 @@ def test_what_does_not_fit_the_tables_is_told(model: dict[str, object]) -> None:
     assert "399 code frames" in backend.check_example(5, {"codes": 399})
 
 
-def test_the_pace_is_a_line_through_what_was_seen() -> None:
-    pace = Pace().train()
-    assert pace.frames(10) == 0
-    for _ in range(300):
-        tokens = torch.randint(5, 60, (8,))
-        pace.begin_step()
-        pace.watch(tokens, tokens * 3 + 12)
-        pace.end_step(SingleProcess())
-    assert pace.frames(20) == pytest.approx(72, rel=0.03)
-    assert pace.frames(50) == pytest.approx(162, rel=0.03)
-    before = pace.sums.clone()
-    pace.watch(torch.tensor([1]), torch.tensor([500]))
-    pace.begin_step()
-    pace.end_step(SingleProcess())
-    assert torch.equal(before, pace.sums), "a step that was given up leaves no trace"
-
-
 def test_guidance_and_draws_speak_what_is_known() -> None:
-    from amtts_indextts2.sampling import SamplingConfig
-
     network, batch = tiny_gpt(), clips(2)
-    memorise(network, batch)
-    rows = network.prefix(network.latents_of(torch.zeros(2, dtype=torch.int64))).detach()
-    prompts = [
-        Prompt(prefix=row, text=clip.text, max_frames=40) for row, clip in zip(rows, batch, strict=True)
-    ]
-    cold = SamplingConfig(temperature=0.3, top_k=50, min_p=0.1, guidance=1.5)
-    for clip, found in zip(batch, decode(network, prompts, sampling=cold), strict=True):
+    memorize(network, batch)
+    prompts = [prompt(network, clip) for clip in batch]
+    cold = SamplingConfig(temperature=0.3, top_k=50, min_p=0.1, guidance_scale=1.5)
+    for clip, found in zip(batch, generate(network, prompts, Decoding(sampling=cold)), strict=True):
         assert torch.equal(found.codes, clip.codes)
 
 
 def test_eight_bits_speak_what_is_known_and_follow_the_network() -> None:
     network, batch = tiny_gpt(), clips(2)
-    memorise(network, batch)
-    row = network.prefix(network.latents_of(torch.zeros(1, dtype=torch.int64))).detach()[0]
-    prompt = Prompt(prefix=row, text=batch[0].text, max_frames=40)
-    assert torch.equal(decode(network, [prompt], int8=True)[0].codes, batch[0].codes)
-    first, again = (Decoder(network, int8=True)._weights for _ in range(2))
+    memorize(network, batch)
+    asked, decoding = prompt(network, batch[0]), Decoding(precision="int8")
+    assert torch.equal(generate(network, [asked], decoding)[0].codes, batch[0].codes)
+    first, again = (open_step_model(network, rows=1, precision="int8")[0].weights for _ in range(2))
     assert first is again, "made once"
+    assert first.int8
     with torch.no_grad():
         network.speech.head.bias[3] += 1000.0
-    assert Decoder(network, int8=True)._weights is not first
-    assert set(decode(network, [prompt], int8=True)[0].codes[:, 0].tolist()) == {3}, (
+    assert open_step_model(network, rows=1, precision="int8")[0].weights is not first
+    assert set(generate(network, [asked], decoding)[0].codes[:, 0].tolist()) == {3}, (
         "the changed network speaks"
     )
 
@@ -214,11 +194,11 @@ def test_eight_bits_speak_what_is_known_and_follow_the_network() -> None:
 def test_the_text_probe_reads_sizes_off_tensors_and_sees_the_text() -> None:
     network = small_network()
     weights = to_published(network)
-    config, text = config_of_shapes(weights, heads=4)
+    config, num_text_tokens = config_of_shapes(weights, heads=4)
     assert config.model_dump(exclude={"speaker", "emotion"}) == network.config.model_dump(
         exclude={"speaker", "emotion"}
     )
-    assert text == network.text_ids
+    assert num_text_tokens == network.num_text_tokens
     first = probe(weights, {"gpt": {"heads": 4}}, [[3, 4, 5], [6]])
     second = probe(weights, {"gpt": {"heads": 4}}, [[3, 4, 7], [6]])
     assert first["text_logits"].shape == (5 + 3, 12)

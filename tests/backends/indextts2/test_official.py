@@ -13,12 +13,12 @@ from safetensors.torch import save
 from tiny_gpt import small_network, tiny_gpt
 
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.speech_lm.generate import Decoding, generate, generate_stream
 from amtts_indextts2.config import IndexTTS2Config, config_of_released
-from amtts_indextts2.decoding import decode, stream
-from amtts_indextts2.network import IndexTTS2Gpt, TextIds
+from amtts_indextts2.inference import prompt_of
+from amtts_indextts2.network import IndexTTS2Gpt
+from amtts_indextts2.published import load_published, read_published, to_published
 from amtts_indextts2.reference import reference_checks
-from amtts_indextts2.streams import Prompt
-from amtts_indextts2.weights import load_published, read_published, to_published
 
 BUNDLES = Path(os.environ.get("AMTTS_REFERENCE_BUNDLES", "no-bundles"))
 NO_BUNDLE = pytest.mark.skipif(
@@ -36,7 +36,7 @@ def small() -> IndexTTS2Gpt:
 
 def test_the_released_configuration_has_exactly_the_released_tensors() -> None:
     with torch.device("meta"):
-        network = IndexTTS2Gpt(IndexTTS2Config(), TextIds(12000))
+        network = IndexTTS2Gpt(IndexTTS2Config(), 12000)
     found = to_published(network)
     lines = sorted(f"{name} {tuple(tensor.shape)}" for name, tensor in found.items())
     assert len(lines) == 665
@@ -48,7 +48,7 @@ def test_names_and_layouts_come_back(small: IndexTTS2Gpt) -> None:
     published = to_published(small)
     assert published["gpt.h.0.attn.c_attn.weight"].shape == (32, 96)
     assert published["conditioning_encoder.embed.pos_enc.pe"].shape == (1, 5000, 16)
-    again = IndexTTS2Gpt(small.config, small.text_ids)
+    again = IndexTTS2Gpt(small.config, small.num_text_tokens)
     load_published(
         again, {**published, "gpt.wte.weight": torch.zeros(1), "inference_model.x": torch.zeros(1)}
     )
@@ -70,12 +70,12 @@ def test_weights_that_do_not_fit_are_an_error(
 ) -> None:
     weights = {k: v for k, v in {**to_published(small), **change}.items() if v is not None}
     with pytest.raises(CheckpointError, match=told):
-        load_published(IndexTTS2Gpt(small.config, small.text_ids), weights)
+        load_published(IndexTTS2Gpt(small.config, small.num_text_tokens), weights)
 
 
 def test_files_are_read_safely(small: IndexTTS2Gpt, tmp_path: Path) -> None:
     torch.save({"model": to_published(small)}, tmp_path / "gpt.pth")
-    load_published(IndexTTS2Gpt(small.config, small.text_ids), read_published(tmp_path / "gpt.pth"))
+    load_published(IndexTTS2Gpt(small.config, small.num_text_tokens), read_published(tmp_path / "gpt.pth"))
     (tmp_path / "bad.pth").write_bytes(b"nothing")
     torch.save([1, 2], tmp_path / "list.pth")
     for name in ("bad.pth", "list.pth", "absent.pth"):
@@ -89,22 +89,35 @@ def test_padding_leaks_nowhere(small: IndexTTS2Gpt) -> None:
     both = small.speaker(features, lengths)
     alone = small.speaker(features[1:, :21], lengths[1:])
     torch.testing.assert_close(both[1:], alone, rtol=1e-4, atol=1e-5)
-    text, text_lengths = torch.randint(2, 12, (2, 9)), torch.tensor([9, 4])
-    codes, rows = torch.randint(0, 16, (2, 15)), torch.tensor([15, 6])
-    text_logits, logits = small(small.prefix(both), text, text_lengths, codes, rows)
-    own_text, own = small(small.prefix(alone), text[1:, :4], text_lengths[1:], codes[1:, :6], rows[1:])
-    torch.testing.assert_close(text_logits[1:, :6], own_text, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(logits[1:, :6], own, rtol=1e-4, atol=1e-4)
+    text, text_lengths = torch.randint(2, 12, (2, 11)), torch.tensor([11, 6])
+    codes, lengths = torch.randint(0, 16, (2, 15, 1)), torch.tensor([15, 6])
+    together = logits_of(small, small.prefix(both), text, text_lengths, codes, lengths)
+    own = logits_of(small, small.prefix(alone), text[1:, :6], text_lengths[1:], codes[1:, :6], lengths[1:])
+    for found, expected in zip(together, own, strict=True):
+        torch.testing.assert_close(found[1:, :6], expected, rtol=1e-4, atol=1e-4)
+
+
+def logits_of(
+    network: IndexTTS2Gpt, prefix: torch.Tensor, text: torch.Tensor, text_lengths: torch.Tensor,
+    codes: torch.Tensor, lengths: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """Of the text (B, N, V) and of the codes (B, S, E)."""
+    states = network(text, text_lengths, codes, lengths, prefix=prefix)
+    hidden = [
+        states.packing.segment(states.hidden, segment, part.shape[1])
+        for segment, part in zip(network.segments, (text, codes), strict=True)
+    ]
+    return network.text.head(hidden[0]), network.speech.head(hidden[1])
 
 
 def test_nothing_sees_what_comes_later(small: IndexTTS2Gpt) -> None:
     torch.manual_seed(2)
     prefix = torch.randn(1, 5, 32)
-    text, codes = torch.randint(2, 12, (1, 5)), torch.randint(0, 16, (1, 8))
+    text, codes = torch.randint(2, 12, (1, 5)), torch.randint(0, 16, (1, 8, 1))
     lengths = (torch.tensor([5]), torch.tensor([8]))
-    text_before, before = small(prefix, text, lengths[0], codes, lengths[1])
+    text_before, before = logits_of(small, prefix, text, lengths[0], codes, lengths[1])
     codes[0, 5] = (codes[0, 5] + 1) % 16
-    text_after, after = small(prefix, text, lengths[0], codes, lengths[1])
+    text_after, after = logits_of(small, prefix, text, lengths[0], codes, lengths[1])
     assert torch.equal(text_before, text_after)
     torch.testing.assert_close(before[:, :5], after[:, :5])
     assert float((before[:, 5:] - after[:, 5:]).detach().abs().max()) > 1e-3
@@ -156,7 +169,7 @@ def test_a_bundle_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     refused(r"inputs\.safetensors cannot be read", weights=save(published), inputs=b"")
     refused(r"outputs\.safetensors cannot be read", inputs=save({}))
     refused(r"inputs\.safetensors lacks 'cond_feats'.*Copy that file", outputs=save({}))
-    refused("do not fit together .*Take all files from one bundle", inputs=save(features))
+    refused("do not fit together .*Use the files of one bundle", inputs=save(features))
 
 
 @NO_BUNDLE
@@ -168,17 +181,17 @@ def test_the_official_code_made_the_same_numbers() -> None:
 
 @NO_BUNDLE
 def test_a_wrong_norm_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    import amtts_indextts2.trunk as trunk
+    import amtts_indextts2.transformer as transformer
 
-    monkeypatch.setattr(trunk.Trunk, "forward", _with_one_norm)
+    monkeypatch.setattr(transformer.Transformer, "forward", _with_one_norm)
     assert [check for check in reference_checks(BUNDLES / "indextts2") if not check.ok]
 
 
-def _with_one_norm(self: object, rows: torch.Tensor, *, watch: object = None) -> torch.Tensor:
-    hidden = rows
+def _with_one_norm(self: object, vectors: torch.Tensor, *, tap: object = None) -> tuple[torch.Tensor, None]:
+    hidden = vectors
     for block in self.blocks:  # type: ignore[attr-defined]
         hidden = block(hidden)
-    return self.final_norm(hidden)  # type: ignore[attr-defined]
+    return self.final_norm(hidden), None  # type: ignore[attr-defined]
 
 
 def test_released_weights_leave_a_position_out_and_no_others(small: IndexTTS2Gpt) -> None:
@@ -189,12 +202,11 @@ def test_released_weights_leave_a_position_out_and_no_others(small: IndexTTS2Gpt
     for network, released in ((small, True), (own, False)):
         assert network.as_released is released
         row = torch.zeros(network.config.num_latents + 2, network.config.model_dim)
-        prompt = Prompt(prefix=row, text=torch.tensor([5, 3, 8]), max_frames=20, min_frames=20)
-
-        def spoken(network: IndexTTS2Gpt, prompt: Prompt, skip: bool | None) -> list[int]:
-            whole = decode(network, [prompt], position_skip=skip)[0].codes
-            assert torch.equal(torch.cat(list(stream(network, prompt, every=6, position_skip=skip))), whole)
-            return whole[:, 0].tolist()
-
-        assert spoken(network, prompt, skip=None) == spoken(network, prompt, skip=released)
-        assert spoken(network, prompt, skip=True) != spoken(network, prompt, skip=False)
+        asked = prompt_of(network, row, [0, 5, 3, 8, 1], max_frames=20, min_frames=20)
+        codes = {}
+        for skip in (0, 1):
+            decoding = Decoding(position_skip=skip)
+            whole = generate(network, [asked], decoding)[0].codes
+            assert torch.equal(torch.cat(list(generate_stream(network, asked, decoding, every=6))), whole)
+            codes[skip] = whole[:, 0].tolist()
+        assert codes[0] != codes[1]

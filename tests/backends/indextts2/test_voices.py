@@ -22,13 +22,15 @@ from amtts_core.checkpoints.checkpoint import find_checkpoint, read_checkpoint
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.finetune.trainable import parameter_kinds
 from amtts_core.run.datasets import RunData, encode_prompts, load_data
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.settings import merged
 from amtts_indextts2.backend import IndexTTS2Backend
-from amtts_indextts2.voices import CONDITIONERS, heard_voice
+from amtts_indextts2.clips import voice_of_recording
+from amtts_indextts2.voices import CONDITIONERS
 from amtts_indextts2.w2v_bert import LEAST_SAMPLES, W2vBert, open_w2v_bert
 
 SPEAKERS = ("ሀና", "በላይ", "ሀና", "ከበደ", "በላይ", "ሀና", "በላይ")
@@ -79,7 +81,7 @@ def frozen_run(corpus: Path, published: Path, model: dict[str, Any], tmp_path_fa
 
 def from_published(published: Path, model: dict[str, Any]) -> dict[str, Any]:
     own = {k: v for k, v in model.items() if k not in ("speaker", "emotion")}
-    return merged(open_start(published).model, own)
+    return merged(open_init_weights(published).model, own)
 
 
 def learn(
@@ -88,8 +90,8 @@ def learn(
     resume = changes.pop("resume", False)
     training = {"max_steps": 4, "validate_every": 2, "save_every": 2, **changes}
     config, kind = tiny_config("indextts2", model=model, training=training)
-    begun = open_start(start) if start else None
-    train(config, kind, data=corpus, run=run, start=begun, resume=resume, jobs=1)
+    begun = open_init_weights(start) if start else None
+    train(config, kind, RunOptions(data=corpus, run=run, init=begun, resume=resume, jobs=1))
 
 
 def build(model: dict[str, Any], **changes: Any) -> IndexTTS2Backend:
@@ -178,7 +180,7 @@ def test_a_clip_too_short_to_hear_is_told(w2v: Path) -> None:
     listener = open_w2v_bert(str(w2v), str(w2v / "stats.pt"), LAYER)
     wave = np.ones(LEAST_SAMPLES, np.float32)
     assert listener(wave).shape == (3, 1024)
-    with pytest.raises(AmttsError, match="too short to hear a voice in"):
+    with pytest.raises(AmttsError, match="too short for a voice"):
         listener(wave[1:])
 
 
@@ -222,7 +224,7 @@ def test_validation_hears_the_same_training_clip_every_time(corpus: Path, model:
         assert source is sets.train.prompts
         assert source.speakers[other] == utterance.speaker
     first, second = sets.val.batch([0, 1, 2]), sets.val.batch([0, 1, 2])
-    assert torch.equal(first["heard_frames"], second["heard_frames"])
+    assert torch.equal(first["prompt_frames"], second["prompt_frames"])
 
 
 # ---- what is cached ----
@@ -233,12 +235,12 @@ def test_cached_latents_are_those_made_on_the_fly(corpus: Path, model: dict[str,
     sets = sets_of(backend, corpus)
     indices = range(len(sets.train))
     fresh = sets.train.batch(indices, epoch=5)
-    latents, emotion = backend.network.hear(fresh["heard_frames"], fresh["heard_lengths"])
+    latents, emotion = backend.network.encode_clips(fresh["prompt_frames"], fresh["prompt_lengths"])
     encode_prompts(backend, sets)
     cached = sets.train.batch(indices, epoch=5)
-    assert "heard_frames" not in cached
-    torch.testing.assert_close(cached["heard_latents"], latents, rtol=2e-3, atol=2e-3)
-    torch.testing.assert_close(cached["heard_emotion"], emotion, rtol=2e-3, atol=2e-3)
+    assert "prompt_frames" not in cached
+    torch.testing.assert_close(cached["prompt_latents"], latents, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(cached["prompt_emotion"], emotion, rtol=2e-3, atol=2e-3)
     assert float(latents[0].sub(latents[1]).abs().max()) > 1e-2, "clips differ"
 
 
@@ -259,10 +261,10 @@ def test_stored_codes_go_with_clips_heard_from_the_audio(
     corpus: Path, model: dict[str, Any], tmp_path: Path
 ) -> None:
     from amtts_core.run.encode_codes import encode_manifest
-    from amtts_indextts2.codec import codec_of
+    from amtts_indextts2.backend import IndexTTS2Backend
 
     backend, manifest = build(model), corpus / "train.jsonl"
-    encode_manifest(manifest, codec_of(backend.config), tmp_path / "codes")
+    encode_manifest(manifest, IndexTTS2Backend.opened_codec(backend.config), tmp_path / "codes")
     plain, stored = (
         load_dataset(backend, manifest, corpus / "features", codes=codes, prompt_seed=1)
         for codes in (None, tmp_path / "codes")
@@ -289,7 +291,7 @@ def test_an_utterance_that_cannot_be_heard_is_excluded(model: dict[str, Any], tm
 def test_frozen_encoders_stay_to_the_bit(frozen_run: Path, published: Path) -> None:
     network = read_checkpoint(frozen_run, prefer="latest").load_backend().network
     assert isinstance(network, torch.nn.Module)
-    from amtts_indextts2.weights import published_name
+    from amtts_indextts2.published import published_name
 
     before = torch.load(published / "gpt.pth", weights_only=True)
     own = network.state_dict()
@@ -297,19 +299,19 @@ def test_frozen_encoders_stay_to_the_bit(frozen_run: Path, published: Path) -> N
     assert len(held) > 50
     for name, value in held.items():
         assert torch.equal(value, before[published_name(name)]), name
-    trunk = "trunk.blocks.0.attention.qkv.weight"
+    trunk = "transformer.blocks.0.attention.qkv.weight"
     assert not torch.equal(own[trunk], before[published_name(trunk)].T)
 
 
 def test_voices_are_the_means_of_the_clips(frozen_run: Path, corpus: Path) -> None:
     backend = read_checkpoint(frozen_run).load_backend()
     assert isinstance(backend, IndexTTS2Backend)
-    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", prompt_seed=1)
-    assert dataset.prompts is not None
-    for number, name in enumerate(backend.speakers.names):
-        own = [i for i, speaker in enumerate(dataset.prompts.speakers) if speaker == name]
-        heard = [torch.from_numpy(dataset.prompts.features(i)["frames"])[None] for i in own]
-        found = [backend.network.hear(h, torch.tensor([h.shape[1]])) for h in heard]
+    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", clips=1)
+    assert dataset.clips is not None
+    for number, name in enumerate(backend.speakers):
+        own = [i for i, speaker in enumerate(dataset.clips.speakers) if speaker == name]
+        heard = [torch.from_numpy(dataset.clips.clip(i)["frames"])[None] for i in own]
+        found = [backend.network.encode_clips(h, torch.tensor([h.shape[1]])) for h in heard]
         for position, table in enumerate((backend.network.voices.latents, backend.network.voices.emotion)):
             mean = torch.stack([pair[position][0] for pair in found]).mean(0)
             torch.testing.assert_close(table[number], mean, rtol=2e-3, atol=2e-3)
@@ -356,7 +358,7 @@ def test_encoders_learn_where_they_are_told_to_and_voices_follow(
 
 
 def test_a_table_of_speakers_begins_as_the_voices(frozen_run: Path, corpus: Path, tmp_path: Path) -> None:
-    start = open_start(frozen_run)
+    start = open_init_weights(frozen_run)
     own = {**start.model, "conditioning": "table", "voice_model": "gone"}
     slow = {"optim": {"learning_rate": 1e-9, "weight_decay": 0.0}}
     learn(corpus, tmp_path / "run", own, start=frozen_run, max_steps=1, **slow)
@@ -377,13 +379,13 @@ def test_encoders_have_a_rate_of_their_own(model: dict[str, Any], caplog: pytest
     assert own == {name for name, _ in backend.network.named_parameters() if name.startswith(CONDITIONERS)}
     assert not caplog.text
     parameter_kinds(build(model), config.training)
-    assert "no encoder of clips learns" in caplog.text
+    assert "no encoder of reference audio is trained" in caplog.text
 
 
 def test_encoders_that_never_learnt_are_not_frozen_in_silence(
     corpus: Path, model: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(AmttsError, match="never learnt anything.*--set model.conditioner_training=trained"):
+    with pytest.raises(AmttsError, match="were never trained.*--set model.conditioner_training=trained"):
         learn(corpus, tmp_path / "run", model)
 
 
@@ -398,7 +400,7 @@ def test_published_encoders_want_their_statistics(
 def test_another_w2v_bert_is_refused(frozen_run: Path, corpus: Path, w2v: Path, tmp_path: Path) -> None:
     backend = read_checkpoint(frozen_run).load_backend({"voice_statistics": "none"})
     assert isinstance(backend, IndexTTS2Backend)
-    with pytest.raises(AmttsError, match="has learnt to hear with the w2v-bert"):
+    with pytest.raises(AmttsError, match="was trained on features of the w2v-bert"):
         backend.prompt_encoder()
 
 
@@ -412,16 +414,16 @@ def test_a_recording_lends_its_voice(frozen_run: Path, corpus: Path, tmp_path: P
     assert isinstance(backend, IndexTTS2Backend)
     waves = [backend.synthesize([asked])[0] for _ in range(2)]
     np.testing.assert_array_equal(*waves)
-    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", prompt_seed=1)
-    assert dataset.prompts is not None
-    frames = torch.from_numpy(dataset.prompts.features(1)["frames"])[None]
-    latents, emotion = backend.network.hear(frames, torch.tensor([frames.shape[1]]))
+    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", clips=1)
+    assert dataset.clips is not None
+    frames = torch.from_numpy(dataset.clips.clip(1)["frames"])[None]
+    latents, emotion = backend.network.encode_clips(frames, torch.tensor([frames.shape[1]]))
     torch.testing.assert_close(
-        heard_voice(backend.network, backend.config), latents + emotion[:, None], rtol=2e-3, atol=2e-3
+        voice_of_recording(backend.network, backend.config), latents + emotion[:, None], rtol=2e-3, atol=2e-3
     )
     for change, told in (
         ({"voice_clip": str(tmp_path / "no.wav")}, "no.wav"),
-        ({"voice_clip": str(clip), "voice_statistics": "none"}, "has learnt to hear with the w2v-bert"),
+        ({"voice_clip": str(clip), "voice_statistics": "none"}, "was trained on features of the w2v-bert"),
     ):
         with pytest.raises(AmttsError, match=told):
             read_checkpoint(frozen_run).load_backend(change).synthesize([asked])
@@ -446,7 +448,7 @@ def test_from_recordings_to_speech_by_the_command_line(
     options: list[object] = ["--data", data, "--out", run, "--jobs", 1]
     given = {**settings(w2v), "codec": "dac", "codec_weights": model["codec_weights"]}
     given["head"] = "{kind: dac, num_codebooks: 3, cardinality: 16}"
-    quick = {"training.sample_every": 0, "training.tensorboard": "false", "data.batch_frames": 300}
+    quick = {"training.sample_every": 0, "training.tensorboard": "false", "data.batch_seconds": 6}
     for name, value in [*((f"model.{k}", v) for k, v in given.items()), *quick.items()]:
         options += ["--set", f"{name}={value}"]
     done = call("train", "--from", published, *options, "--max-steps", 3)

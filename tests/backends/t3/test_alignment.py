@@ -1,59 +1,61 @@
-"""The alignment loss of T3: it sees what the trunk's attention sees, teaches it, and costs nothing where it is off."""
+"""The alignment loss of T3: it reads the layer's own attention, teaches it, and costs nothing when off."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
-from tiny_t3 import CODES, ToneCodec, build
+from tiny_t3 import CODES, ToneCodec, build, tone_codec
 from tiny_voice import overfit, tiny_examples
+from torch import Tensor
+from torch.nn import functional
 
-from amtts_chatterbox.t3 import backend as module
-from amtts_chatterbox.t3.alignment import alignment_layer, attention_map, text_log_shares
+from amtts_chatterbox.t3.backend import SAMPLE_RATE, ChatterboxT3Backend
+from amtts_chatterbox.t3.transformer import frequencies, rotation
 from amtts_core.contract.types import SynthesisRequest
-from amtts_core.nn.soft_code_targets import noisy_codes
+from amtts_core.speech_lm.attention import alignment_layer
+from amtts_core.speech_lm.learner import attention_of
+from amtts_core.speech_lm.step_model import rotate
 
 
 @pytest.fixture(autouse=True)
-def _codec(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module._opened.cache_clear()
-    monkeypatch.setattr(module, "open_codec", lambda name, weights, num_codebooks: ToneCodec())
-    yield
-    module._opened.cache_clear()
+def _codec() -> Iterator[None]:
+    with tone_codec():
+        yield
+
+
+def attention_probs(backend: ChatterboxT3Backend, batch: dict[str, Any]) -> tuple[Tensor, Any]:
+    """(B, H, S, N) of the alignment layer, and what the learner made of the batch."""
+    network, layer = backend.network.eval(), alignment_layer(backend.config.layers)
+    found = backend.learner().prepare(batch)
+    with torch.no_grad():
+        states = network(**found.arguments, tap=layer)
+    widths = found.text_targets.shape[1], found.targets.shape[1]
+    with torch.no_grad():
+        return attention_of(network, states, widths, layer).exp(), states
 
 
 @pytest.mark.parametrize(("row_tokens", "starts"), [(0, 1), (400, 2)])
-def test_its_shares_are_those_of_the_attention(row_tokens: int, starts: int) -> None:
+def test_its_attention_is_that_of_the_layer(row_tokens: int, starts: int) -> None:
+    """Against attention weights computed from the layer's own fused product, one item at a time."""
     backend = build(row_tokens=row_tokens, start_tokens=starts)
-    network = backend.network.eval()
     batch = backend.collate(tiny_examples(backend, 3, letters=[4, 9, 6]))
-    entering: list[torch.Tensor] = []
-    none = torch.zeros(3, 1, dtype=torch.long)
-    with torch.no_grad():
-        _, packing = network(
-            *(
-                batch[name]
-                for name in ("tokens", "token_lengths", "codes", "code_lengths", "speaker_vectors")
-            ),
-            torch.full((3,), backend.config.emotion),
-            none,
-            none[:, 0],
-            start_tokens=starts,
-            row_tokens=row_tokens,
-            watch=lambda number, hidden: (
-                entering.append(hidden) if number == alignment_layer(backend.config.layers) else None
-            ),
-        )
-        codes = batch["codes"].shape[1] - starts
-        shares = text_log_shares(network, entering[0], packing, batch["tokens"].shape[1], codes, head=1)
-    for row in range(3):
-        text = batch["tokens"][row, : batch["token_lengths"][row]]
-        speech = batch["codes"][row, : batch["code_lengths"][row]]
-        wanted = attention_map(network, text, speech, batch["speaker_vectors"][row], heads=[1])
-        predicts = wanted[starts - 1 : -1]  # the end token predicts nothing
-        found = shares[row, : len(predicts), : len(text)].exp()
-        assert torch.allclose(found, predicts, atol=1e-5)
+    together, _ = attention_probs(backend, batch)
+    config = backend.config
+    for item in range(3):
+        _, states = attention_probs(backend, {name: value[item : item + 1] for name, value in batch.items()})
+        block = backend.network.transformer.layers[alignment_layer(config.layers)]
+        fused = functional.linear(block.attention_norm(states.tapped[0]), block.attention.qkv.weight)
+        query, key, _ = fused.unflatten(-1, (3, config.heads, -1)).permute(1, 2, 0, 3)
+        turns = rotation(torch.arange(len(fused)), frequencies(config.rope, config.head_dim))
+        scores = rotate(query, *turns) @ rotate(key, *turns).transpose(1, 2) * config.head_dim**-0.5
+        wanted = scores.masked_fill(torch.ones_like(scores[0]).triu(1).bool(), -torch.inf).softmax(-1)
+        text, speech = (int(states.packing.begins[0, segment]) for segment in backend.network.segments)
+        letters, codes = int(batch["token_lengths"][item]), int(batch["input_lengths"][item])
+        wanted = wanted[:, speech : speech + codes, text : text + letters]
+        torch.testing.assert_close(together[item, :, :codes, :letters], wanted, atol=1e-5, rtol=0)
 
 
 def test_it_teaches_a_head_to_walk_through_the_text() -> None:
@@ -63,14 +65,8 @@ def test_it_teaches_a_head_to_walk_through_the_text() -> None:
         examples = tiny_examples(backend, 3)
         overfit(backend, examples, 80)
         batch = backend.collate(examples)
-        found[weight] = attention_map(
-            backend.network.eval(),
-            batch["tokens"][0, : batch["token_lengths"][0]],
-            batch["codes"][0, : batch["code_lengths"][0]],
-            batch["speaker_vectors"][0],
-            backend.network.voices.prompts[0, : int(backend.network.voices.prompt_lengths[0])].tolist(),
-            heads=[0],
-        )[:-1]
+        probs, _ = attention_probs(backend, batch)
+        found[weight] = probs[0, 0, : int(batch["input_lengths"][0]), : int(batch["token_lengths"][0])]
     places = found[1.0].argmax(1)
     # Of a walk from the first symbol to the last, most steps go nowhere or one further.
     steps = places.diff()
@@ -92,23 +88,27 @@ def test_without_weight_nothing_is_computed_and_nothing_changes() -> None:
     assert float(losses[1].total) == pytest.approx(float(losses[0].total + added), rel=1e-5)
 
 
-def test_noise_changes_what_is_heard_and_never_what_is_asked() -> None:
+def test_noise_changes_the_inputs_and_never_the_targets() -> None:
     backend = build(code_noise=0.5)
-    batch = backend.collate(tiny_examples(backend, 4))
-    before = batch["codes"].clone()
-    heard = noisy_codes(before, CODES, backend.config.code_noise)
-    assert torch.equal(batch["codes"], before)
+    learner, batch = backend.learner(), backend.collate(tiny_examples(backend, 4))
+    before, targets = batch["inputs"].clone(), batch["targets"].clone()
+    backend.network.eval()
+    assert torch.equal(learner.prepare(batch).arguments["inputs"], before)
+    backend.network.train()
+    noisy = learner.prepare(batch).arguments["inputs"]
+    assert torch.equal(batch["inputs"], before)
+    assert torch.equal(batch["targets"], targets)
     codes = before < CODES
-    assert torch.equal(heard[~codes], before[~codes])
-    assert 0.1 < float((heard != before)[codes].float().mean()) < 0.9
-    assert int(heard[codes].max()) < CODES
+    assert torch.equal(noisy[~codes], before[~codes])
+    assert 0.1 < float((noisy != before)[codes].float().mean()) < 0.9
+    assert int(noisy[codes].max()) < CODES
 
 
 def test_attention_of_a_request_is_shown() -> None:
     backend = build(sampling={"temperature": 0, "retries": 0})
-    request = SynthesisRequest(tokens=[5, 6, 7, 8], speed=1.0, seed=1)
-    shares = backend.attention(request)
+    request = SynthesisRequest(tokens=[5, 6, 7, 8], speed=1.0, seed=1, speaker="")
+    probs = backend.attention(request)
     (wave,) = backend.synthesize([request])
-    codes = len(wave) / module.SAMPLE_RATE * ToneCodec.frame_rate
-    assert shares.shape == (6, round(codes) + 1 + backend.config.start_tokens)
-    assert 0 <= float(shares.min()) <= float(shares.sum(0).max()) <= 1 + 1e-5
+    codes = len(wave) / SAMPLE_RATE * ToneCodec.frame_rate
+    assert probs.shape == (6, round(codes) + backend.config.start_tokens)
+    assert 0 <= float(probs.min()) <= float(probs.sum(0).max()) <= 1 + 1e-5

@@ -10,31 +10,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_t3 import CODES, ToneCodec, build, config
+from tiny_t3 import CODES, build, config, tone_codec
 from tiny_voice import CODEC, fidel_tokenizer, overfit, tiny_examples
 
-from amtts_chatterbox.t3 import backend as module
 from amtts_chatterbox.t3.backend import SAMPLE_RATE, ChatterboxT3Backend
-from amtts_chatterbox.t3.bundle import bundle_config
 from amtts_chatterbox.t3.config import T3Config
-from amtts_chatterbox.t3.names import DUMMY, to_published
-from amtts_chatterbox.t3.start import PUBLISHED
-from amtts_chatterbox.t3.voice_encoder import VoiceEncoder
-from amtts_chatterbox.t3.weights import load_published
+from amtts_chatterbox.t3.published import (
+    DUMMY,
+    PUBLISHED,
+    load_published,
+    published_config,
+    to_published,
+)
+from amtts_chatterbox.voice_encoder import VoiceEncoder
 from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.contract.backend import Backend
 from amtts_core.contract.types import Example, SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.run.export import export_network
+from amtts_core.speech_lm.streams import IGNORED
 from amtts_core.training.statistics import statistics_of
 
 
 @pytest.fixture(autouse=True)
-def _codec(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    module._opened.cache_clear()
-    monkeypatch.setattr(module, "open_codec", lambda name, weights, num_codebooks: ToneCodec())
-    yield
-    module._opened.cache_clear()
+def _codec() -> Iterator[None]:
+    with tone_codec():
+        yield
 
 
 def total(backend: ChatterboxT3Backend, examples: list[Example]) -> float:
@@ -44,8 +45,7 @@ def total(backend: ChatterboxT3Backend, examples: list[Example]) -> float:
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[ChatterboxT3Backend, list[Example]]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "open_codec", lambda name, weights, num_codebooks: ToneCodec())
+    with tone_codec():
         backend = build(text_dropout=0.1, sampling={"temperature": 0, "most_per_symbol": 8})
         examples = tiny_examples(backend, 4)
         overfit(backend, examples, 120)
@@ -56,7 +56,7 @@ def test_it_implements_the_protocol() -> None:
     backend = build()
     assert isinstance(backend, Backend)
     assert backend.speech_codec().cardinality == CODES
-    assert {row.tensor for row in backend.text_tensors()} == {"text_embedding.weight", "text_head.weight"}
+    assert {row.tensor for row in backend.text_tensors()} == {"text.embedding.weight", "text.head.weight"}
 
 
 def test_weights_come_back_and_others_are_refused() -> None:
@@ -73,8 +73,8 @@ def test_weights_come_back_and_others_are_refused() -> None:
 def test_features_are_codes() -> None:
     backend = build()
     for samples in (1, 100, SAMPLE_RATE):
-        codes = backend.features(np.zeros(samples, np.float32)).arrays["codes"]
-        assert codes.ndim == 1
+        codes = backend.features(backend.config, np.zeros(samples, np.float32)).arrays["codes"]
+        assert codes.shape[1] == 1
         assert len(codes) == pytest.approx(samples * 25 / SAMPLE_RATE, abs=1)
     assert backend.check_example(5, {"codes": 40}) == ""
     assert "text tokens" in backend.check_example(10_000, {"codes": 40})
@@ -87,8 +87,10 @@ def test_without_a_codec_or_with_another_codebook_it_says_so() -> None:
     with pytest.raises(AmttsError, match="model.codec=mel-codes"):
         backend.features(np.zeros(100, np.float32))
     wrong = build(speech_codes=20)
-    with pytest.raises(AmttsError, match="24 codes, the network expects 20"):
-        wrong.features(np.zeros(100, np.float32))
+    with pytest.raises(
+        AmttsError, match="24 codes a codebook, the network expects 20.*model.speech_codes=24"
+    ):
+        wrong.features(wrong.config, np.zeros(100, np.float32))
 
 
 @pytest.mark.parametrize("starts", [1, 2])
@@ -97,9 +99,12 @@ def test_a_batch_holds_every_code_between_starts_and_end(starts: int) -> None:
     examples = tiny_examples(backend, 3)
     batch = backend.collate(examples)
     for row, example in enumerate(examples):
-        length = int(batch["code_lengths"][row])
-        own = [CODES] * starts + example.features["codes"].tolist() + [CODES + 1]
-        assert batch["codes"][row, :length].tolist() == own
+        length = int(batch["input_lengths"][row])
+        codes = example.features["codes"][:, 0].tolist()
+        assert batch["inputs"][row, :length, 0].tolist() == [CODES] * starts + codes
+        predicted = batch["targets"][row, :length, 0].tolist()
+        assert predicted == [IGNORED] * (starts - 1) + [*codes, CODES + 1], "no start predicts a start"
+        assert bool((batch["targets"][row, length:] == IGNORED).all())
         text = batch["tokens"][row, : int(batch["token_lengths"][row])].tolist()
         assert text == [2, *example.tokens, 3]
 
@@ -195,8 +200,10 @@ def test_it_remembers_a_prompt_of_each_speaker(trained: tuple[ChatterboxT3Backen
     assert voices is not None
     longest = max((e.features["codes"] for e in examples), key=len)
     kept = min(len(longest), backend.config.prompt_tokens)
-    assert int(voices.prompt_lengths[0]) == kept
-    beginnings = [e.features["codes"][:kept].tolist() for e in examples if len(e.features["codes"]) >= kept]
+    assert int(voices.lengths[0]) == kept
+    beginnings = [
+        e.features["codes"][:kept, 0].tolist() for e in examples if len(e.features["codes"]) >= kept
+    ]
     assert voices.prompts[0, :kept].tolist() in beginnings
 
 
@@ -208,7 +215,7 @@ def test_requests_it_cannot_meet_are_told() -> None:
 def test_pictures_show_the_alignment(trained: tuple[ChatterboxT3Backend, list[Example]]) -> None:
     backend, examples = trained
     picture = backend.learner().figures(backend.collate(examples))["alignment"]
-    assert picture.shape == (len(examples[0].tokens) + 2, len(examples[0].features["codes"]) + 2)
+    assert picture.shape == (len(examples[0].tokens) + 2, len(examples[0].features["codes"]) + 1)
 
 
 def test_speaker_vectors_come_from_a_voice_encoder(tmp_path: Path) -> None:
@@ -225,7 +232,7 @@ def test_speaker_vectors_come_from_a_voice_encoder(tmp_path: Path) -> None:
     with statistics_of(learner, backend.spec):
         next(learner.losses(batch))
     assert backend.network.voices is not None
-    longest = max(range(2), key=lambda row: int(batch["code_lengths"][row]))
+    longest = max(range(2), key=lambda row: int(batch["input_lengths"][row]))
     assert torch.equal(backend.network.voices.vectors[0], batch["speaker_vectors"][longest])
 
 
@@ -235,8 +242,8 @@ def of(settings: T3Config) -> ChatterboxT3Backend:
 
 def test_a_voice_encoder_that_does_not_fit_is_told_before_any_audio_is_heard(tmp_path: Path) -> None:
     wrong = config(codec="mel-codes", codec_weights=str(CODEC), voice_encoder=str(tmp_path / "ve.pt"))
-    with pytest.raises(CheckpointError, match=r"ve.pt do not exist"):
-        of(wrong).feature_key()
+    with pytest.raises(CheckpointError, match=r"ve.pt does not exist"):
+        ChatterboxT3Backend.feature_key(wrong)
     torch.save(VoiceEncoder(hidden=8, size=16).state_dict(), tmp_path / "ve.pt")
     with pytest.raises(CheckpointError, match=r"16 channels, model.speaker_size is 256.*speaker_size=16"):
         of(wrong).feature_key()
@@ -252,7 +259,7 @@ def test_an_export_has_the_published_names_and_loads_again(
     backend, _ = trained
     backend.export(tmp_path / "out", format="chatterbox")
     sizes = json.loads((tmp_path / "out" / "config.json").read_text())
-    again = load_published(tmp_path / "out" / "t3_cfg.safetensors", config=bundle_config(sizes))
+    again = load_published(tmp_path / "out" / "t3_cfg.safetensors", config=published_config(sizes))
     for name, tensor in to_published(again.state_dict()).items():
         if name != DUMMY:
             assert torch.equal(tensor, to_published(backend.network.state_dict())[name]), name

@@ -1,4 +1,4 @@
-"""The decode loop: a cache that changes nothing, batches, guidance, seeds, limits."""
+"""T3 in the shared runtime: a cache that changes nothing, batches, guidance, seeds, drafts, limits."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from transformers.generation.logits_process import (
-    MinPLogitsWarper,
-    RepetitionPenaltyLogitsProcessor,
-    TopPLogitsWarper,
-)
 
-from amtts_chatterbox.t3.alignment import attention_map
-from amtts_chatterbox.t3.config import PRESETS, SamplingConfig, T3Config
-from amtts_chatterbox.t3.decoder import Decoder
-from amtts_chatterbox.t3.generate import Utterance, Voice, speak, stream, token_steps
+from amtts_chatterbox.t3.config import PRESETS, T3Config, T3SamplingConfig
+from amtts_chatterbox.t3.inference import LENGTH_SLACK, Utterance, Voice, bounded, prompts_of
 from amtts_chatterbox.t3.network import T3
-from amtts_chatterbox.t3.sampling import choose, draws, keep_nucleus, keep_probable, penalise
 from amtts_core.errors import AmttsError
-from amtts_core.nn.weight_cache import PACKED_FROM
+from amtts_core.speech_lm import tuning
+from amtts_core.speech_lm.generate import Decoding, generate, generate_stream
+from amtts_core.speech_lm.length_model import LengthModel
+from amtts_core.speech_lm.runtime import open_step_model
+from amtts_core.speech_lm.step_model import StepModel
+from amtts_core.training.statistics import Alone
 
 SMALL = PRESETS["tiny"] | {"speech_codes": 60, "speech_rows": 70, "start_speech": 60, "stop_speech": 61}
-PLAIN = SamplingConfig(cfg_weight=0, repetition_penalty=1, only_codes=False)
+PLAIN: dict[str, Any] = {"guidance_scale": 1, "repetition_penalty": 1}
 
 
 def tiny(**changes: Any) -> T3:
@@ -53,25 +50,34 @@ def utterance(letters: int = 6, *, prompt: int = 9, seed: int = 0) -> Utterance:
 BATCH = [utterance(6), utterance(11, prompt=0, seed=4), utterance(3, prompt=20, seed=9)]
 
 
-def tokens_of(network: T3, batch: list[Utterance], *, steps: int = 20, **options: Any) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in batch]
-    options = {"sampling": PLAIN} | options
-    for part in token_steps(network, batch, steps=steps, **options):
-        for row, tokens in zip(found, part, strict=True):
-            row += tokens
-    return found
+def codes_of(
+    network: T3,
+    batch: list[Utterance],
+    *,
+    frames: int = 20,
+    any_id: bool = False,
+    draft: bool = False,
+    precision: Any = "fp32",
+    **sampling: Any,
+) -> list[list[int]]:
+    """Codes, and the end where there was one."""
+    config = T3SamplingConfig.model_validate(PLAIN | sampling)
+    prompts = prompts_of(network, batch, config, max_frames=frames)
+    decoding = Decoding(sampling=config, any_id=any_id, draft=draft, precision=precision)
+    return [[*one.codes[:, 0].tolist(), *[61] * one.ended] for one in generate(network, prompts, decoding)]
 
 
 @torch.no_grad()
-def without_cache(network: T3, one: Utterance, *, starts: int, cfg: float, steps: int = 12) -> list[int]:
+def without_cache(network: T3, one: Utterance, *, cfg: float, frames: int = 12) -> list[int]:
     """The whole row again for every token."""
+    starts = network.speech.start_tokens
     tokens: list[int] = []
     voice = one.voice
-    for _ in range(steps):
-        speech = torch.tensor([[60] * starts + tokens])
+    for _ in range(frames):
+        speech = torch.tensor([[60] * starts + tokens])[..., None]
         both = []
         for keep in (True, False):
-            hidden, packing = network(
+            states = network(
                 torch.tensor([one.text]),
                 torch.tensor([len(one.text)]),
                 speech,
@@ -81,153 +87,172 @@ def without_cache(network: T3, one: Utterance, *, starts: int, cfg: float, steps
                 torch.tensor([list(voice.prompt)], dtype=torch.long),
                 torch.tensor([len(voice.prompt)]),
                 torch.tensor([keep]),
-                start_tokens=starts,
             )
-            both.append(network.speech_head(hidden[0, -1]))
+            both.append(network.speech.head(states.hidden[0, -1]))
         tokens.append(int((both[0] + cfg * (both[0] - both[1])).argmax()))
+        if tokens[-1] == 61:
+            break
     return tokens
 
 
 @pytest.mark.parametrize("starts", [1, 2])
 @pytest.mark.parametrize("cfg", [0.0, 0.5])
-def test_the_cache_changes_nothing(network: T3, starts: int, cfg: float) -> None:
-    sampling = PLAIN.model_copy(update={"cfg_weight": cfg})
+def test_the_cache_changes_nothing(starts: int, cfg: float) -> None:
+    network = tiny(start_tokens=starts)
+    options: dict[str, Any] = {"temperature": 0, "guidance_scale": 1 + cfg}
     for one in BATCH:
-        expected = without_cache(network, one, starts=starts, cfg=cfg)
-        found = tokens_of(network, [one], steps=12, sampling=sampling, start_tokens=starts, greedy=True)
-        assert found == [expected]
+        expected = without_cache(network, one, cfg=cfg)
+        assert codes_of(network, [one], frames=12, any_id=True, **options)[0][:12] == expected
 
 
-@pytest.mark.parametrize("greedy", [True, False])
-@pytest.mark.parametrize("cfg", [0.0, 0.5])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
 @pytest.mark.parametrize("copies", [1, 5])
-def test_a_batch_speaks_as_its_utterances_do(network: T3, greedy: bool, cfg: float, copies: int) -> None:
-    """Rows of different length, with and without a prompt; five copies also take the path of many rows."""
-    sampling = SamplingConfig(cfg_weight=cfg, temperature=1.0)
-    together = tokens_of(network, BATCH * copies, sampling=sampling, greedy=greedy)
-    assert copies == 1 or len(together) >= PACKED_FROM
+def test_a_batch_speaks_as_its_utterances_do(
+    network: T3, temperature: float, guidance: float, copies: int
+) -> None:
+    """Rows of different length, with and without a prompt, with a repetition penalty."""
+    options: dict[str, Any] = {
+        "guidance_scale": guidance,
+        "temperature": temperature,
+        "repetition_penalty": 1.2,
+    }
+    together = codes_of(network, BATCH * copies, **options)
     for one, found in zip(BATCH * copies, together, strict=True):
-        assert tokens_of(network, [one], sampling=sampling, greedy=greedy) == [found]
+        assert codes_of(network, [one], **options) == [found]
+
+
+@pytest.mark.parametrize("pins", ["plain,draft=2", "draft=3", "linear=packed,attention=matmul,draft=5"])
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_guesses_change_no_code(
+    network: T3, monkeypatch: pytest.MonkeyPatch, pins: str, guidance: float, temperature: float
+) -> None:
+    """With guidance and a repetition penalty, which sees the guesses before it."""
+    options: dict[str, Any] = {
+        "guidance_scale": guidance,
+        "temperature": temperature,
+        "repetition_penalty": 1.3,
+        "frames": 40,
+    }
+    plain = [codes_of(network, [one], **options) for one in BATCH]
+    checks: list[int] = []
+    check = StepModel.check
+    monkeypatch.setattr(StepModel, "check", lambda self, e: checks.append(e.shape[1]) or check(self, e))
+    monkeypatch.setenv(tuning.VARIABLE, pins.removeprefix("plain,"))
+    assert [codes_of(network, [one], draft=True, **options) for one in BATCH] == plain
+    assert checks
+    assert len(checks) < sum(len(one[0]) for one in plain)
+
+
+@pytest.mark.parametrize("kernel", ["vector", "weight_first", "transposed", "halves", "packed"])
+def test_every_kernel_gives_the_same_codes(network: T3, monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
+    options: dict[str, Any] = {"guidance_scale": 1.5, "temperature": 0.8}
+    plain = [codes_of(network, batch, **options) for batch in (BATCH, BATCH[:1], BATCH * 3)]
+    monkeypatch.setattr("amtts_core.speech_lm.kernels.SMALL", 0)
+    monkeypatch.setenv(tuning.VARIABLE, f"linear={kernel}")
+    assert [codes_of(network, batch, **options) for batch in (BATCH, BATCH[:1], BATCH * 3)] == plain
 
 
 def test_guidance_without_weight_has_no_rows(network: T3, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
-    prefill = Decoder.prefill
+    prefill = StepModel.prefill
 
-    def counted(self: Decoder, vectors: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
-        rows.append(len(vectors))
-        return prefill(self, vectors, *rest, **named)
+    def counted(self: StepModel, embeds: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+        rows.append(len(embeds))
+        return prefill(self, embeds, *rest, **named)
 
-    monkeypatch.setattr(Decoder, "prefill", counted)
-    tokens_of(network, BATCH, steps=1)
-    tokens_of(network, BATCH, steps=1, sampling=SamplingConfig(cfg_weight=0.3))
+    monkeypatch.setattr(StepModel, "prefill", counted)
+    codes_of(network, BATCH, frames=1)
+    codes_of(network, BATCH, frames=1, guidance_scale=1.3)
     assert rows == [3, 6]
 
 
-def test_the_start_tokens_are_the_networks_own(network: T3) -> None:
+def test_the_start_tokens_are_the_networks_own() -> None:
     one, two = tiny(start_tokens=1), tiny(start_tokens=2)
-    options: dict[str, Any] = {"greedy": True}
-    assert tokens_of(one, BATCH, **options) == tokens_of(two, BATCH, start_tokens=1, **options)
-    assert tokens_of(two, BATCH, **options) == tokens_of(one, BATCH, start_tokens=2, **options)
-    assert tokens_of(one, BATCH, **options) != tokens_of(two, BATCH, **options)
+    assert codes_of(one, BATCH, temperature=0) != codes_of(two, BATCH, temperature=0)
 
 
 def test_the_seed_decides(network: T3) -> None:
-    sampling = SamplingConfig(temperature=1.5, min_p=0)
-    first = tokens_of(network, BATCH, sampling=sampling)
+    options: dict[str, Any] = {"temperature": 1.5, "min_p": 0}
+    first = codes_of(network, BATCH, **options)
     torch.manual_seed(1)
-    assert tokens_of(network, BATCH, sampling=sampling) == first
+    assert codes_of(network, BATCH, **options) == first
     others = [dataclasses.replace(u, seed=u.seed + 1) for u in BATCH]
-    assert all(a != b for a, b in zip(first, tokens_of(network, others, sampling=sampling), strict=True))
+    assert all(a != b for a, b in zip(first, codes_of(network, others, **options), strict=True))
 
 
 def test_only_codes_and_the_end_are_drawn(network: T3) -> None:
-    wild = SamplingConfig(temperature=50, min_p=0, cfg_weight=0)
-    drawn = {t for row in tokens_of(network, BATCH, steps=200, sampling=wild) for t in row}
+    wild: dict[str, Any] = {"temperature": 50, "min_p": 0, "frames": 200}
+    drawn = {t for row in codes_of(network, BATCH * 3, **wild) for t in row}
     assert max(drawn) == 61
     assert 60 not in drawn
-    free = wild.model_copy(update={"only_codes": False})
-    assert max(t for row in tokens_of(network, BATCH, steps=200, sampling=free) for t in row) > 61
+    free = {t for row in codes_of(network, BATCH * 3, any_id=True, **wild) for t in row}
+    assert max(free) > 61
 
 
-def test_bfloat16_logits_are_nearly_the_same(network: T3) -> None:
+def test_bfloat16_and_8_bits_are_nearly_the_same(network: T3) -> None:
     rows, lengths = torch.randn(3, 9, 64) * 0.1, torch.tensor([9, 9, 9])
     with torch.inference_mode():
-        exact, rounded = (
-            torch.cat([decoder.prefill(rows, lengths, steps=1), decoder.step(rows[:, 0])])
-            for decoder in (Decoder(network), Decoder(network, dtype=torch.bfloat16))
+        exact, *rounded = (
+            torch.cat([model.prefill(rows, lengths, steps=1), model.step(rows[:, 0])])
+            for model, _ in (
+                open_step_model(network, rows=3, precision=precision)
+                for precision in ("fp32", "bf16", "int8")
+            )
         )
-    assert float((exact - rounded).abs().mean()) < 0.1 * float(exact.std())
-    assert tokens_of(network, BATCH, dtype=torch.bfloat16, sampling=SamplingConfig())
-    assert network.speech_head.weight.dtype == torch.float32
+    for found, share in zip(rounded, (0.1, 0.3), strict=True):
+        assert 0 < float((exact - found).abs().mean()) < share * float(exact.std())
+    assert codes_of(network, BATCH, precision="bf16")
+    assert network.speech.head.weight.dtype == torch.float32
 
 
 def test_codes_stop_at_the_end_and_at_the_limit(network: T3) -> None:
-    sampling = SamplingConfig(temperature=1.5, min_p=0, most_per_symbol=3, retries=0)
-    for one, spoken in zip(BATCH, speak(network, BATCH, sampling=sampling), strict=True):
-        assert len(spoken.codes) <= 3 * len(one.text)
-        assert all(code < 60 for code in spoken.codes)
-        assert spoken.ended or len(spoken.codes) == 3 * len(one.text)
-        assert spoken.tries == 1
+    config = T3SamplingConfig(temperature=1.5, min_p=0, most_per_symbol=3)
+    prompts = prompts_of(network, BATCH, config)
+    found = generate(network, prompts, Decoding(sampling=config))
+    for one, prompt, spoken in zip(BATCH, prompts, found, strict=True):
+        assert prompt.max_frames == 3 * len(one.text)
+        assert len(spoken.codes) <= prompt.max_frames
+        assert bool((spoken.codes < 60).all())
+        assert spoken.ended or len(spoken.codes) == prompt.max_frames
 
 
 def test_ended_rows_are_dropped_and_change_nothing(network: T3, monkeypatch: pytest.MonkeyPatch) -> None:
-    sampling = SamplingConfig(temperature=50, min_p=0, cfg_weight=0.5)
+    wild: dict[str, Any] = {"temperature": 50, "min_p": 0, "guidance_scale": 1.5, "frames": 300}
     batch = [dataclasses.replace(BATCH[n % 3], seed=n) for n in range(9)]
     rows: list[int] = []
-    step = Decoder.step
+    step = StepModel.step
 
-    def counted(self: Decoder, vectors: torch.Tensor) -> torch.Tensor:
-        rows.append(len(vectors))
-        return step(self, vectors)
+    def counted(self: StepModel, embeds: torch.Tensor, **options: Any) -> torch.Tensor:
+        rows.append(len(embeds))
+        return step(self, embeds, **options)
 
-    monkeypatch.setattr(Decoder, "step", counted)
-    together = tokens_of(network, batch, sampling=sampling, steps=300)
+    monkeypatch.setattr(StepModel, "step", counted)
+    together = codes_of(network, batch, **wild)
     assert rows[0] == 18
     assert rows[-1] < 10
     for one, found in zip(batch, together, strict=True):
-        (alone,) = tokens_of(network, [one], sampling=sampling, steps=300)
-        assert found[: len(alone)] == alone
-        assert alone[-1] == 61
+        assert codes_of(network, [one], **wild) == [found]
+        assert found[-1] == 61
 
 
-def _always(network: T3, *, end: bool) -> T3:
-    """Makes the end token certain or impossible, whatever the hidden state: all of it points one way."""
-    with torch.no_grad():
-        network.trunk.norm.weight.zero_()
-        network.speech_head.weight.zero_()
-        if end:  # all logits are 0 and the end is the only id that may be drawn
-            network.config = network.config.model_copy(update={"speech_codes": 0})
-    return network
-
-
-def test_an_implausible_utterance_is_drawn_again_within_bounds() -> None:
-    hasty = _always(tiny(), end=True)
-    spoken = speak(hasty, BATCH, sampling=SamplingConfig(retries=2))
-    assert [one.codes for one in spoken] == [[], [], []]
-    assert all(one.ended for one in spoken)
-    assert [one.tries for one in spoken] == [1, 1, 1], "none is better than the first, which stands"
-    varied = speak(
-        _always(tiny(), end=False), BATCH, sampling=SamplingConfig(retries=4, least_per_symbol=4, min_p=0)
-    )
-    assert any(one.tries > 1 for one in varied)
-
-
-def test_retries_begin_with_what_one_try_gives(network: T3) -> None:
-    easy = SamplingConfig(least_per_symbol=0, most_per_symbol=1000, max_tokens=60, temperature=1.0)
-    once = speak(network, BATCH, sampling=easy.model_copy(update={"retries": 0}))
-    again = speak(network, BATCH, sampling=easy)
-    for first, second in zip(once, again, strict=True):
-        assert first.codes == second.codes or not first.ended
-
-
-def test_a_stream_hands_over_what_one_try_gives(network: T3) -> None:
-    sampling = SamplingConfig(temperature=1.2, retries=0, max_tokens=70)
-    for one in BATCH:
-        parts = list(stream(network, one, every=7, sampling=sampling))
-        (whole,) = speak(network, [one], sampling=sampling)
-        assert [code for part in parts for code in part] == whole.codes
+def test_a_stream_hands_over_what_the_whole_gives(network: T3) -> None:
+    decoding = Decoding(sampling=T3SamplingConfig(temperature=1.2))
+    for prompt in prompts_of(network, BATCH, T3SamplingConfig(), max_frames=70):
+        parts = list(generate_stream(network, prompt, decoding, every=7))
+        (whole,) = generate(network, [prompt], decoding)
+        assert torch.equal(torch.cat([whole.codes[:0], *parts]), whole.codes)
         assert all(len(part) == 7 for part in parts[:-1])
+
+
+def test_bounds_of_the_length_are_those_of_training() -> None:
+    lengths = LengthModel()
+    assert bounded(T3SamplingConfig(), lengths) == T3SamplingConfig()
+    lengths.update(torch.tensor([10, 20]), torch.tensor([20, 80]))
+    lengths.end_step(Alone())
+    found = bounded(T3SamplingConfig(), lengths)
+    assert (found.least_per_symbol, found.most_per_symbol) == (2 / LENGTH_SLACK, 4 * LENGTH_SLACK)
 
 
 @pytest.mark.parametrize(
@@ -241,14 +266,14 @@ def test_a_stream_hands_over_what_one_try_gives(network: T3) -> None:
         ({"speaker": torch.zeros(5)}, "256"),
     ],
 )
-def test_what_the_tables_have_no_row_for_is_told(network: T3, harm: dict[str, Any], said: str) -> None:
+def test_what_the_tables_have_no_row_for_is_an_error(network: T3, harm: dict[str, Any], said: str) -> None:
     one = utterance()
     if "text" in harm:
         one = dataclasses.replace(one, **harm)
     else:
         one = dataclasses.replace(one, voice=dataclasses.replace(one.voice, **harm))
     with pytest.raises(AmttsError, match=said):
-        speak(network, [one])
+        prompts_of(network, [one], T3SamplingConfig())
 
 
 def test_rows_can_be_forgotten(network: T3) -> None:
@@ -257,52 +282,8 @@ def test_rows_can_be_forgotten(network: T3) -> None:
         rows[row, : 9 - length] = 0
     after = torch.randn(3, 64)
     with torch.inference_mode():
-        whole, part = Decoder(network), Decoder(network)
+        whole, part = (open_step_model(network, rows=3)[0] for _ in range(2))
         whole.prefill(rows, lengths, steps=2)
         part.prefill(rows, lengths, steps=2)
         part.keep(torch.tensor([2, 0]))
         torch.testing.assert_close(part.step(after[[2, 0]]), whole.step(after)[[2, 0]], atol=1e-4, rtol=1e-4)
-
-
-def test_attention_looks_at_the_text_that_the_trunk_saw(network: T3) -> None:
-    one = BATCH[0]
-    speech = torch.tensor([60, *range(10), 61])
-    found = attention_map(
-        network, torch.tensor(one.text), speech, one.voice.speaker, one.voice.prompt, layer=1
-    )
-    assert found.shape == (12, len(one.text))
-    assert bool((found >= 0).all())
-    assert bool((found.sum(1) <= 1 + 1e-5).all())
-
-
-# ---- choosing a token ----
-
-
-def test_choices_follow_the_published_order() -> None:
-    """Against the processors of transformers, in the order of the released sampler."""
-    torch.manual_seed(0)
-    logits, history = torch.randn(5, 40) * 3, torch.randint(0, 40, (5, 7))
-    config = SamplingConfig(repetition_penalty=1.4, temperature=0.7, min_p=0.05, top_p=0.8)
-    expected = RepetitionPenaltyLogitsProcessor(1.4)(history, logits) / 0.7
-    expected = TopPLogitsWarper(0.8)(history, MinPLogitsWarper(0.05)(history, expected))
-    ours = keep_nucleus(keep_probable(penalise(logits, history, 1.4) / 0.7, 0.05), 0.8)
-    torch.testing.assert_close(ours, expected)
-    mass = expected.softmax(1)
-    drawn = torch.stack([choose(logits, history, torch.rand(5), config) for _ in range(4000)])
-    share = torch.nn.functional.one_hot(drawn, 40).float().mean(0)
-    torch.testing.assert_close(share, mass, atol=0.04, rtol=0)
-    assert bool((share[mass == 0] == 0).all())
-
-
-def test_the_ends_of_the_uniform_numbers_are_safe() -> None:
-    logits = torch.full((2, 9), -torch.inf)
-    logits[:, 3] = 1.0
-    logits[:, 6] = -30.0
-    config = SamplingConfig(min_p=0, repetition_penalty=1)
-    for value in (0.0, 1 - 2**-24):
-        drawn = choose(logits, torch.zeros(2, 1, dtype=torch.long), torch.full((2,), value), config)
-        assert set(drawn.tolist()) <= {3, 6}
-
-
-def test_draws_of_an_utterance_do_not_depend_on_its_neighbours() -> None:
-    assert torch.equal(draws([5, 6], 8)[1], draws([6], 8)[0])

@@ -11,7 +11,7 @@ from extended import extended, train_from
 from tiny_voice import make_corpus
 
 from amtts_chatterbox.t3 import backend as t3
-from amtts_chatterbox.t3.generate import Spoken, Utterance
+from amtts_chatterbox.t3.inference import Utterance
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.synthesis.engine import Synthesizer
@@ -38,12 +38,13 @@ def test_the_tag_stands_before_every_text(tmp_path: Path, monkeypatch: pytest.Mo
     assert all(row[:2] == [tokenizer.bos_id, tag] and tag not in row[2:] for row in read)
 
     spoken: list[Utterance] = []
+    prompts_of = t3.prompts_of
 
-    def listen(network: Any, utterances: list[Utterance], **options: Any) -> Any:
+    def watched_prompts(network: Any, utterances: list[Utterance], sampling: Any) -> Any:
         spoken.extend(utterances)
-        return [Spoken([0, 0], ended=True) for _ in utterances]
+        return prompts_of(network, utterances, sampling, max_frames=4)
 
-    monkeypatch.setattr(t3, "speak", listen)
+    monkeypatch.setattr(t3, "prompts_of", watched_prompts)
     voice = Synthesizer.from_checkpoint(tmp_path / "run")
     learnt = [utterance.text for utterance in read_manifest(corpus / "train.jsonl")]
     voice.speak("\n".join(learnt[:2]))

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from amtts_chatterbox.t3.config import PRESETS, SamplingConfig, T3Config
+from amtts_chatterbox.t3.config import PRESETS, T3Config, T3SamplingConfig
 from amtts_chatterbox.t3.export import export_chatterbox
-from amtts_chatterbox.t3.generate import Utterance, Voice, token_steps
+from amtts_chatterbox.t3.inference import Utterance, Voice, prompts_of
 from amtts_chatterbox.t3.network import T3
-from amtts_chatterbox.t3.tokenizer_export import stock_tokenizer
+from amtts_chatterbox.t3.stock_tokenizer import stock_tokenizer
+from amtts_core.speech_lm.generate import Decoding, generate
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_core.tokenizers.fidel import FidelTokenizer, default_symbols
 from amtts_core.tokenizers.fidel_alphabet import PLAIN, spellings
@@ -89,9 +90,9 @@ def test_stock_chatterbox_says_the_same(tmp_path: Path) -> None:
     text = [start, *tokenizer.encode(TEXT), stop]
     assert told["text"] == text
     for cfg in ask["cfg"]:
-        sampling = SamplingConfig(cfg_weight=cfg, repetition_penalty=1.2, only_codes=False)
-        one = [Utterance(text=text, voice=voice)]
-        steps = token_steps(network, one, sampling=sampling, steps=40, greedy=True)
-        ours = [token for (tokens,) in steps for token in tokens]
+        sampling = T3SamplingConfig(temperature=0, guidance_scale=1 + cfg, repetition_penalty=1.2)
+        prompts = prompts_of(network, [Utterance(text=text, voice=voice)], sampling, max_frames=40)
+        (found,) = generate(network, prompts, Decoding(sampling=sampling, any_id=True))
+        ours = [*found.codes[:, 0].tolist(), *[config.stop_speech] * found.ended][:40]
         assert told["speech"][str(cfg)] == ours
         assert len(set(ours)) > 5, "a network that says one token over and over would prove little"

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from amtts_chatterbox.t3.front_ends import s3_log_mel, s3gen_mel_24k, voice_mel
-from amtts_chatterbox.t3.voice_encoder import (
+from amtts_chatterbox.front_ends import s3_log_mel, s3gen_mel_24k, voice_mel
+from amtts_chatterbox.voice_encoder import (
     STEP,
     WINDOW,
     VoiceEncoder,

@@ -13,8 +13,9 @@ from vits_critics import donor_file
 
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.errors import AmttsError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.nn.discriminators import PeriodCritic, discriminator_loss
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.settings import merged
 from amtts_vits.backend import VitsBackend
@@ -104,11 +105,11 @@ def test_a_run_without_critics_starts_one_with_them_and_back(
     corpus = make_corpus(tmp_path / "corpus", train_items=3, val_items=1)
 
     def learn(run: str, start: str = "", **model: object) -> dict[str, torch.Tensor]:
-        origin = open_start(tmp_path / start) if start else None
+        origin = open_init_weights(tmp_path / start) if start else None
         config, kind = tiny_config(
             "vits", model=merged(dict(origin.model) if origin else {}, model), training={"max_steps": 1}
         )
-        train(config, kind, data=corpus, run=tmp_path / run, start=origin, jobs=1)
+        train(config, kind, RunOptions(data=corpus, run=tmp_path / run, init=origin, jobs=1))
         return read_checkpoint(tmp_path / run).weights()
 
     assert not any(name.startswith("discriminator.") for name in learn("simple", mode="simple"))

@@ -11,6 +11,7 @@ from transformers import VitsConfig
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.synthesis.engine import Synthesizer
 from amtts_vits.backend import VitsBackend
@@ -23,7 +24,7 @@ def test_a_run_at_another_rate_hears_speaks_and_is_exported_at_it(tmp_path: Path
     config, kind = tiny_config(
         "vits", model={"mel": {"sample_rate": RATE, "fmax": 11025.0}}, training={"max_steps": 1}
     )
-    train(config, kind, data=corpus, run=tmp_path / "run", jobs=1)
+    train(config, kind, RunOptions(data=corpus, run=tmp_path / "run", jobs=1))
     checkpoint = read_checkpoint(tmp_path / "run")
     assert checkpoint.info.sample_rate == RATE
     backend = checkpoint.load_backend()

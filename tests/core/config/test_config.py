@@ -20,7 +20,7 @@ def test_defaults_come_from_preset_backend_and_core(toy: str) -> None:
     assert (config.preset, config.model) == ("tiny", {"width": 8, "dropout": 0.1})
     assert (config.training.max_steps, config.training.optim.learning_rate) == (7, 0.5)
     assert config.training.optim.betas == (0.9, 0.98), "the rest of a section keeps the core's defaults"
-    assert config.data.batch_frames == 11
+    assert config.data.batch_seconds == 11
 
 
 def test_file_wins_over_preset_and_overrides_win_over_the_file(toy: str) -> None:
@@ -37,7 +37,7 @@ def test_every_fault_comes_at_once(toy: str) -> None:
         "preset": "wid",
         "modle": {},
         "model": {"widht": 3, "dropout": 2},
-        "data": {"batch_frames": 0},
+        "data": {"batch_seconds": 0},
         "training": {"max_step": 5, "precision": "int4", "optim": {"learning_rat": 1}},
     }
     with pytest.raises(ConfigError) as caught:
@@ -49,7 +49,7 @@ def test_every_fault_comes_at_once(toy: str) -> None:
         "modle: unknown key (did you mean 'model'?)",
         "model.widht: unknown key (did you mean 'width'?)",
         "model.dropout: Input should be less than 1, got 2",
-        "data.batch_frames: Input should be greater than 0, got 0",
+        "data.batch_seconds: Input should be greater than 0, got 0",
         "training.max_step: unknown key (did you mean 'max_steps'?)",
         "training.precision: Input should be 'fp32', 'bf16' or 'fp16', got \"int4\"",
         "training.optim.learning_rat: unknown key (did you mean 'learning_rate'?)",

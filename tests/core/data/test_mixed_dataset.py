@@ -43,7 +43,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def ledger(run: Path) -> list[dict[str, Any]]:
-    lines = (run / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (run / "seen_utterances.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 

@@ -15,7 +15,7 @@ lengths_of = st.lists(st.integers(1, 900), min_size=1, max_size=80)
 
 
 def sampler(lengths: list[int], **changes: int) -> BucketSampler:
-    values = {"batch_frames": 2000, "max_utterances": 16, "seed": 1, **changes}
+    values = {"batch_seconds": 2000, "max_utterances": 16, "seed": 1, **changes}
     return BucketSampler(lengths, **values)
 
 
@@ -30,7 +30,7 @@ def test_every_utterance_exactly_once(lengths: list[int], epoch: int, seed: int)
 @settings(max_examples=100, deadline=None)
 @given(lengths_of, st.integers(100, 3000), st.integers(1, 9))
 def test_the_budget_is_kept(lengths: list[int], frames: int, utterances: int) -> None:
-    chosen = sampler(lengths, batch_frames=frames, max_utterances=utterances)
+    chosen = sampler(lengths, batch_seconds=frames, max_utterances=utterances)
     for batch in itertools.chain(chosen.epoch(0), chosen.in_order()):
         assert len(batch) <= utterances
         longest = max(lengths[i] for i in batch)
@@ -54,7 +54,7 @@ def realistic(count: int = 2000) -> list[int]:
 def test_the_same_seed_gives_the_same_epoch_in_another_process() -> None:
     lengths = realistic(300)
     assert sampler(lengths).epoch(3) == sampler(lengths).epoch(3)
-    assert sampler([5, 9, 5, 7, 6, 9, 8, 5], batch_frames=20).epoch(2) == [
+    assert sampler([5, 9, 5, 7, 6, 9, 8, 5], batch_seconds=20).epoch(2) == [
         [6, 5],
         [2, 0, 7],
         [1],
@@ -76,7 +76,7 @@ def test_epochs_and_seeds_differ_in_order_and_in_company() -> None:
 @pytest.mark.parametrize("frames", [4000, 6000, 16000])
 def test_padding_stays_below_five_percent(frames: int) -> None:
     lengths = realistic()
-    chosen = sampler(lengths, batch_frames=frames, max_utterances=64)
+    chosen = sampler(lengths, batch_seconds=frames, max_utterances=64)
     for epoch in range(3):
         assert chosen.padding_share(chosen.epoch(epoch)) < 0.05
 

@@ -14,7 +14,7 @@ from tiny_voice import make_corpus, train_tiny
 
 from amtts_core.checkpoints.checkpoint import checkpoints_of, read_checkpoint
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
-from amtts_core.finetune.init_weights import open_start
+from amtts_core.finetune.init_weights import open_init_weights
 from amtts_core.synthesis.engine import Synthesizer
 
 DECAYED = {"learning_rate": 2e-3, "weight_decay": 0.5, "warmup_steps": 2}
@@ -54,7 +54,7 @@ def test_original_rows_keep_their_bits_for_50_steps(
     }
     train_from(corpus, tmp_path / "run", folder, backend, training=training)
     train_from(
-        corpus, tmp_path / "run", None, backend, resume=True, model=open_start(folder).model,
+        corpus, tmp_path / "run", None, backend, resume=True, model=open_init_weights(folder).model,
         training={**training, "max_steps": 50},
     )  # fmt: skip
     checkpoint = read_checkpoint(tmp_path / "run", prefer="latest")
@@ -63,14 +63,14 @@ def test_original_rows_keep_their_bits_for_50_steps(
     assert len(new) > 300
     report = json.loads((folder / "vocab_report.json").read_text(encoding="utf-8"))
     assert new == sorted(report["new_tokens"].values())
-    trained = checkpoint.training_state()["weights"]
+    trained = checkpoint.training_state()["weights"]["trained"]
     for weights in (checkpoint.weights(), trained):  # the average, and what the optimiser moves
         for name, before in text_tables(backend, weights_of(folder, backend)).items():
             old = torch.ones(len(before), dtype=torch.bool)
             old[new] = False
             assert same_bits(weights[name][old], before[old]), name
             assert not torch.equal(weights[name][new], before[new]), name
-    for state in checkpoint.training_state()["optimizers"].values():
+    for state in checkpoint.training_state()["optimizers"]["phases"].values():
         for moments in state["state"].values():
             if moments["exp_avg"].shape == before.shape:
                 assert not moments["exp_avg"][old].any()
@@ -82,7 +82,7 @@ def test_only_what_a_type_names_learns(
     family: tuple[str, Path], corpus: Path, tmp_path: Path, kind: str
 ) -> None:
     backend, folder = family
-    start = open_start(folder)
+    start = open_init_weights(folder)
     train_from(corpus, tmp_path / "start", start, backend, training={"max_steps": 1, "type": kind,
                "optim": {"learning_rate": 1e-30}})  # fmt: skip
     train_from(corpus, tmp_path / "run", start, backend, training={"max_steps": 6, "type": kind})
@@ -118,7 +118,7 @@ def test_a_lora_run_resumes_to_the_same_bits_and_speaks(
     whole = training | lora | {"optim": {"schedule": "constant"}}
     train_from(corpus, tmp_path / "one", folder, backend, training=whole)
     train_from(corpus, tmp_path / "two", folder, backend, training=short)
-    model = open_start(folder).model
+    model = open_init_weights(folder).model
     train_from(corpus, tmp_path / "two", None, backend, resume=True, model=model, training=whole)
     first, second = (stored(tmp_path / name) for name in ("one", "two"))
     assert set(first) == set(second)
@@ -153,11 +153,11 @@ def test_merged_weights_are_those_the_adapters_speak_with(
     from amtts_core.training.callbacks.base import Callback
 
     class Watch(Callback):
-        def started(self, trainer: Any) -> None:
-            self.trainer = trainer
+        def started(self, state: Any) -> None:
+            self.state = state
 
         def validated(self, step: int, metrics: dict[str, float], figures: Any) -> None:
-            seen.update({k: v.clone() for k, v in self.trainer.backend.network.state_dict().items()})
+            seen.update({k: v.clone() for k, v in self.state.backend.network.state_dict().items()})
 
     train_from(
         corpus, tmp_path / "run", folder, backend, callbacks=[Watch()],
@@ -192,7 +192,7 @@ def test_a_run_starts_from_a_checkpoint_of_another_corpus(
     train_from(corpus, tmp_path / "first", folder, backend, training={"max_steps": 2})
     other = make_corpus(tmp_path / "other", seed=5, train_items=8)
     (other / "tokenizer" / "tokenizer.json").unlink()  # the checkpoint brings its own
-    start = open_start(tmp_path / "first")
+    start = open_init_weights(tmp_path / "first")
     assert start.backend == backend
     train_from(other, tmp_path / "second", start, backend, training={"max_steps": 2})
     first, second = (read_checkpoint(tmp_path / name).info for name in ("first", "second"))
@@ -205,9 +205,9 @@ def test_a_run_starts_from_a_checkpoint_of_another_corpus(
         other, tmp_path / "second", None, backend, resume=True, model=start.model, training={"max_steps": 4}
     )
     with pytest.raises(CheckpointError, match=f"is of backend '{backend}', not 'chatterbox-mel'"):
-        open_start(tmp_path / "first", backend="chatterbox-mel")
+        open_init_weights(tmp_path / "first", backend="chatterbox-mel")
     with pytest.raises(CheckpointError, match=r"has \d+ symbols and hash \w+, the one of .* \d+ and"):
-        open_start(tmp_path / "first", tokenizer=corpus / "tokenizer")
+        open_init_weights(tmp_path / "first", tokenizer=corpus / "tokenizer")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_run_starts_from_a_checkpoint_of_another_corpus(
     [
         ({"type": "lora", "lora": {"targets": ["q_prj"]}}, "'q_prj' matches none of"),
         ({"freeze": {"modules": ["trnk"]}}, "no module 'trnk'"),
-        ({"type": "embeddings-only", "freeze": {"modules": ["TABLES"]}}, "leave nothing to learn"),
+        ({"type": "embeddings-only", "freeze": {"modules": ["TABLES"]}}, "leave nothing to train"),
     ],
 )
 def test_what_would_train_nothing_is_refused(
@@ -223,7 +223,7 @@ def test_what_would_train_nothing_is_refused(
 ) -> None:
     backend, folder = family
     if "TABLES" in training.get("freeze", {}).get("modules", ()):
-        begun = ["speech", "speaker_table"] if backend == "indextts2" else []  # by lot, so they learn
+        begun = ["speech", "speaker_table"] if backend == "indextts2" else []  # random, so trained
         tables = list(text_tables(backend, weights_of(folder, backend)))
         training = training | {"freeze": {"modules": [*tables, *begun]}}
     with pytest.raises(ConfigError, match=message):
@@ -234,8 +234,8 @@ def test_what_would_train_nothing_is_refused(
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"type": "lora"}, "needs weights to start from"),
-        ({"type": "lora+new-rows"}, "needs weights to start from"),
+        ({"type": "lora"}, "needs initial weights"),
+        ({"type": "lora+new-rows"}, "needs initial weights"),
         ({"freeze": {"original_text_rows": True}}, "no new text rows"),
     ],
 )
@@ -251,11 +251,11 @@ def test_types_need_something_to_start_from(
 
 def test_a_start_that_is_none(tmp_path: Path, corpus: Path) -> None:
     with pytest.raises(AmttsError, match="does not exist"):
-        open_start(tmp_path / "nowhere")
+        open_init_weights(tmp_path / "nowhere")
     with pytest.raises(AmttsError, match="no checkpoint of amtts and holds no vocab_report.json"):
-        open_start(corpus)
+        open_init_weights(corpus)
     with pytest.raises(AmttsError, match="cannot start from published weights"):
-        open_start(corpus, backend="chatterbox-mel")
+        open_init_weights(corpus, backend="chatterbox-mel")
 
 
 def test_a_published_tokenizer_of_another_size_is_refused(tmp_path: Path) -> None:
@@ -264,10 +264,10 @@ def test_a_published_tokenizer_of_another_size_is_refused(tmp_path: Path) -> Non
 
     train_tokenizer("fidel", []).save(tmp_path / "other")
     with pytest.raises(CheckpointError, match=r"other has \d+ symbols .* the one of .* \d+ and"):
-        open_start(folder, tokenizer=tmp_path / "other")
+        open_init_weights(folder, tokenizer=tmp_path / "other")
     (folder / "t3.safetensors").write_bytes((folder / "t3.safetensors").read_bytes()[:5000])
     with pytest.raises(CheckpointError, match="cannot be read"):
-        open_start(folder)
+        open_init_weights(folder)
 
 
 def test_stored_tensors_are_plain_safetensors(family: tuple[str, Path], corpus: Path, tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_a_new_speaker_is_learnt_with_adapters_too(
         pytest.skip("its voices are heard, not learnt")
     train_from(corpus, tmp_path / "first", folder, backend, training={"max_steps": 1})
     two = make_corpus(tmp_path / "two", train_items=4, val_items=1, speakers=("ሀና", "በላይ"))
-    start = open_start(tmp_path / "first")
+    start = open_init_weights(tmp_path / "first")
     optim = {"warmup_steps": 1, "learning_rate": 1e-2}
     train_from(
         two, tmp_path / "second", start, backend, training={"max_steps": 2, "type": "lora", "optim": optim}

@@ -104,6 +104,41 @@ def test_a_run_stops_above_its_limit_and_keeps_the_checkpoint(
     assert len(stored["before"]["text"]) == 2
 
 
+def test_the_best_checkpoint_may_be_chosen_by_what_the_monitor_measures(
+    voice: tuple[str, Path], tmp_path: Path
+) -> None:
+    backend, folder = voice
+    training: dict[str, Any] = {
+        "max_steps": 2,
+        "validate_every": 1,
+        "best_by": "forgetting/rise",
+        "guard": {"old_text": str(folder / "old.txt")},
+    }
+    outcome = train_from(
+        folder / "corpus", tmp_path / "run", folder / "new", backend, training=training
+    ).outcome
+    assert outcome.best_step is not None
+    best = read_checkpoint(tmp_path / "run").info
+    assert (best.step, best.metrics["forgetting/rise"]) == (outcome.best_step, outcome.best_metric)
+    other = training | {"best_by": "forgetting/fall"}
+    with pytest.raises(AmttsError, match="'forgetting/fall', which is not measured; .*forgetting/rise"):
+        train_from(folder / "corpus", tmp_path / "other", folder / "new", backend, training=other)
+
+
+def test_old_speech_that_is_half_unreadable_is_refused(voice: tuple[str, Path], tmp_path: Path) -> None:
+    backend, folder = voice
+    speech = make_corpus(tmp_path / "speech", train_items=2, val_items=2, seed=5)
+    (speech / "audio/u002.wav").unlink()
+    with pytest.raises(AmttsError, match="1 of 2 utterances are unusable .*data.max_excluded"):
+        train_from(
+            folder / "corpus",
+            tmp_path / "run",
+            folder / "new",
+            backend,
+            training={"max_steps": 1, "guard": {"old_data": str(speech)}},
+        )
+
+
 def test_old_speech_is_compared_where_both_speak_the_same_codes(voice: tuple[str, Path]) -> None:
     backend, folder = voice
     tokenizer = folder / "old" / ("mtl.json" if backend == "chatterbox" else "bpe.model")
@@ -126,6 +161,6 @@ def test_a_backend_without_text_head_says_so(tmp_path: Path) -> None:
         read_texts(tmp_path / "none.txt")
     with pytest.raises(AmttsError, match="'chatterbox-mel' predicts no speech codes"):
         train_tiny(corpus, tmp_path / "run", training={"guard": {"old_data": str(corpus)}})
-    with pytest.raises(AmttsError, match="limit 0.5 has nothing to watch"):
+    with pytest.raises(AmttsError, match="limit 0.5 has no score to limit"):
         train_tiny(corpus, tmp_path / "run", training={"guard": {"limit": 0.5}})
     assert not (tmp_path / "run").exists()

@@ -13,6 +13,7 @@ from tiny_voice import RATE, make_corpus, tiny_config, tiny_speech, tiny_text
 from amtts_core.corpus.feedback import CORRECTED, make_feedback_corpus
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.tokenizers.factory import load_tokenizer
 
@@ -87,14 +88,14 @@ def test_the_error_on_corrected_words_falls_and_is_reported_before_and_after(
     config, kind = tiny_config(
         backend,
         training={**training, "optim": {"learning_rate": 4e-3}},
-        data={"replay": {"ratio": 0.6}, "batch_frames": 400},
+        data={"replay": {"ratio": 0.6}, "batch_seconds": 4.64},
     )
-    result = train(config, kind, data=original, run=tmp_path / "run", feedback=pairs, jobs=1)
+    result = train(config, kind, RunOptions(data=original, run=tmp_path / "run", feedback=pairs, jobs=1))
     report = json.loads((tmp_path / "run" / "feedback_report.json").read_text(encoding="utf-8"))
     assert result.feedback is not None
     assert report == result.feedback.as_dict()
     assert (report["corrected"], report["replayed"], report["rejected"]) == (3, 4, [])
-    learnt = (tmp_path / "run" / "samples.jsonl").read_text(encoding="utf-8")
+    learnt = (tmp_path / "run" / "seen_utterances.jsonl").read_text(encoding="utf-8")
     assert "replay/" in learnt, "the original data is mixed in"
     assert "corrected-" in learnt
     assert report["metric"] == config.training.best_by

@@ -15,9 +15,8 @@ from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import CheckpointError
 from amtts_core.run.folder import stored_config
 from amtts_core.run.resume_check import check_contract
-from amtts_core.storage.json_lines import write_jsonl
+from amtts_core.storage.json_lines import read_json_lines, write_jsonl
 from amtts_core.tokenizers.fidel import FidelTokenizer
-from amtts_core.training.sample_ledger import read_ledger
 
 
 @pytest.fixture
@@ -50,8 +49,8 @@ def test_other_data_are_learnt_on_with_force(
         train_tiny(data, run, resume=True)
     train_tiny(data, run, resume=True, force=True, training={"max_steps": 7})
     assert "--force: dataset_hash was" in caplog.text
-    assert "other data: epoch 0 begins anew" in caplog.text
-    rows = [row for row in read_ledger(run / "samples.jsonl")[2:] if row["epoch"] == 0]
+    assert "other data: epoch 0 begins again" in caplog.text
+    rows = [row for row in list(read_json_lines(run / "seen_utterances.jsonl"))[2:] if row["epoch"] == 0]
     seen = [name for row in rows for name in row["ids"]]  # type: ignore[attr-defined]
     assert sorted(seen) == sorted(row.id for row in read_manifest(data / "train.jsonl"))
     assert train_tiny(data, run, resume=True).outcome.step == 7, "from now on these are its data"
@@ -112,7 +111,7 @@ def test_settings_that_a_resumed_run_changes_are_told(
 def test_a_run_that_is_over_says_so(started: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
     data, run = started
     assert train_tiny(data, run, resume=True, training={"max_steps": 2}).outcome.step == 2
-    assert "nothing is left to learn: the run is at step 2 of 2" in caplog.text
+    assert "run already finished (step 2 of 2)" in caplog.text
 
 
 def test_every_backend_names_settings_that_it_has() -> None:

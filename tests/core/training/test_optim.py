@@ -84,26 +84,26 @@ def test_plateau_waits_acts_and_stays_above_its_floor() -> None:
         plateau_factor=0.1,
         final_ratio=0.05,
     )
-    schedule = Schedule(config, TOTAL, min_delta=0.1)
-    assert [schedule.rate(step) for step in (0, 1, 2)] == pytest.approx([0.5, 1.0, 1.0])
+    schedule = Schedule(config, min_delta=0.1)
+    assert [schedule.rate(step, total=TOTAL) for step in (0, 1, 2)] == pytest.approx([0.5, 1.0, 1.0])
     rates = []
     for value in (5.0, 4.0, 3.95, 3.9, 2.0, math.nan, 2.0, 2.0, 2.0):
-        schedule.hear(value)
-        rates.append(schedule.rate(50))
+        schedule.update(value)
+        rates.append(schedule.rate(50, total=TOTAL))
     assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05])
-    assert schedule.rate(0) == pytest.approx(0.05), "it never lifts the rate above the warm-up"
+    assert schedule.rate(0, total=TOTAL) == pytest.approx(0.05), "it never lifts the rate above the warm-up"
 
 
 def test_plateau_goes_on_from_its_state() -> None:
     config = OptimConfig(schedule="plateau", plateau_patience=2)
-    whole, first, second = (Schedule(config, TOTAL) for _ in range(3))
+    whole, first, second = (Schedule(config) for _ in range(3))
     values = [3.0, 3.0, 3.0, 2.0, 2.5, 2.5, 2.5]
     for value in values:
-        whole.hear(value)
+        whole.update(value)
     for value in values[:2]:
-        first.hear(value)
-    second.restore(first.state())
+        first.update(value)
+    second.load_state_dict(first.state_dict())
     for value in values[2:]:
-        second.hear(value)
-    assert second.state() == whole.state()
-    assert whole.rate(500) == pytest.approx(config.learning_rate / 4)
+        second.update(value)
+    assert second.state_dict() == whole.state_dict()
+    assert whole.rate(500, total=TOTAL) == pytest.approx(config.learning_rate / 4)

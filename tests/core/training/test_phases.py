@@ -68,7 +68,7 @@ class ToyGanLearner:
 
 
 class Vectors:
-    """A data set of `count` vectors, each one frame long, so that `batch_frames` is the batch size."""
+    """A data set of `count` vectors, each half a second long."""
 
     def __init__(self, count: int) -> None:
         self.values = torch.randn(count, 4, generator=torch.Generator().manual_seed(1))
@@ -98,7 +98,7 @@ def trainer_of(
         backend,  # type: ignore[arg-type]
         train_data=Vectors(count),  # type: ignore[arg-type]
         val_data=None,
-        data=DataConfig(batch_frames=size, max_utterances=size),
+        data=DataConfig(batch_seconds=0.5 * size, max_utterances=size),
         training=TrainingConfig(log_every=1, **values),
         run=run,
         info=info,
@@ -115,11 +115,11 @@ def by_hand(trainer: Trainer, steps: int) -> dict[str, Tensor]:
     gan, data = ToyGan(), Vectors(16)
     generator, judge = gan.network["generator"], gan.network["discriminator"]
     optimizers = {name: build_optimizer(gan.network[name].parameters(), OPTIM) for name in gan.network}
-    batches = [b for epoch in range(steps) for b in trainer.sampler.epoch(epoch)][:steps]
+    batches = [b for epoch in range(steps) for b in trainer.loader.sampler.epoch(epoch)][:steps]
     for step, indices in enumerate(batches):
         for optimizer in optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = OPTIM.learning_rate * rate_factor(step, trainer.total_steps, OPTIM)
+                group["lr"] = OPTIM.learning_rate * rate_factor(step, trainer.steps.total, OPTIM)
         x = data.batch(indices)["x"]
         for name in ("discriminator", "generator"):
             for p in gan.network.parameters():
@@ -150,7 +150,7 @@ def test_steps_come_as_declared_and_leave_no_gradient_in_the_other_network(
     trainer = trainer_of(tmp_path, size=4, accumulate=accumulate)
     other = {"discriminator": "generator", "generator": "discriminator"}
     order: list[str] = []
-    for phase, optimizer in trainer.optimizers.items():
+    for phase, optimizer in trainer.optimizers.by_phase.items():
         plain = optimizer.step
 
         def step(phase: str = phase, plain: Any = plain) -> None:
@@ -176,7 +176,7 @@ def test_accumulation_equals_one_big_batch(tmp_path: Path) -> None:
     big = trainer_of(tmp_path / "big", size=16)
     small.fit()
     big.fit()
-    assert (small.epoch, big.epoch) == (6, 6)
+    assert (small.loader.epoch, big.loader.epoch) == (6, 6)
     for name, tensor in weights(big).items():
         torch.testing.assert_close(weights(small)[name], tensor, rtol=1e-4, atol=1e-6)
 
@@ -197,11 +197,11 @@ def test_memory_that_runs_out_in_the_second_phase_does_not_repeat_the_first(
             yield loss
 
     monkeypatch.setattr(ToyGanLearner, "losses", small_generator_only)
-    optimizer = tight.optimizers["discriminator"]
+    optimizer = tight.optimizers.by_phase["discriminator"]
     step = optimizer.step
     monkeypatch.setattr(optimizer, "step", lambda: (steps.append(1), step())[1])
     tight.fit()
-    assert tight.steps.split == 2
+    assert tight.runner.parts == 2
     assert len(steps) == 6
     for name, tensor in weights(plain).items():
         torch.testing.assert_close(weights(tight)[name], tensor, rtol=1e-4, atol=1e-6)
@@ -236,7 +236,7 @@ def test_both_optimisers_are_saved_and_resumed(tmp_path: Path) -> None:
     assert checkpoint.info.step == 3
     second = trainer_of(tmp_path / "parts", size=4)
     second.backend.network.load_state_dict(checkpoint.weights())
-    second.load_state(checkpoint.training_state())
+    second.load_state_dict(checkpoint.training_state())
     second.fit()
     for name, tensor in weights(whole).items():
         assert torch.equal(weights(second)[name], tensor), name

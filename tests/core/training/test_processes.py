@@ -18,12 +18,12 @@ from tiny_voice import assignments
 from amtts_cli.app import main
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.registry import backend_names
-from amtts_core.training.sample_ledger import read_ledger
+from amtts_core.storage.json_lines import read_json_lines
 
 CHILD = str(Path(__file__).resolve().parents[2] / "support/processes_child.py")
 AMTTS = ("-m", "amtts_cli")
 SETTINGS = (
-    *("data.max_utterances=3", "data.batch_frames=3000", "training.sample_every=0"),
+    *("data.max_utterances=3", "data.batch_seconds=35", "training.sample_every=0"),
     *("training.tensorboard=false", "training.validate_every=2", "training.save_every=2"),
 )
 
@@ -114,7 +114,7 @@ def test_two_processes_equal_one(pairs: dict[str, tuple[Path, Path]], backend: s
     """Two processes with a batch each make the step of one process that accumulates both batches."""
     left, right = pairs[backend]
     assert_close(left, right)
-    assert (left / "samples.jsonl").read_bytes() == (right / "samples.jsonl").read_bytes()
+    assert (left / "seen_utterances.jsonl").read_bytes() == (right / "seen_utterances.jsonl").read_bytes()
     assert {p.name for p in left.iterdir()} == {p.name for p in right.iterdir()}, "one process writes"
 
 
@@ -125,7 +125,7 @@ def test_a_split_network_learns_what_a_whole_one_does(
     """FSDP2, with batches that do not divide; its checkpoint holds whole tensors, with which one process goes on."""
     whole, split = pairs[f"split {backend}"]
     assert_close(whole, split)
-    assert (whole / "samples.jsonl").read_bytes() == (split / "samples.jsonl").read_bytes()
+    assert (whole / "seen_utterances.jsonl").read_bytes() == (split / "seen_utterances.jsonl").read_bytes()
     assert {path.name for path in split.glob("samples/*.wav")} == {
         "step-00000003-0.wav",
         "step-00000004-0.wav",
@@ -152,8 +152,8 @@ def test_the_number_of_processes_changes_within_an_epoch(corpus: Path, tmp_path:
     for processes, steps in ((1, 2), (2, 4), (1, 7)):
         words = arguments(corpus, run, settings=cut, accumulate=2 // processes, max_steps=steps, save_every=1)
         two(words) if processes == 2 else one(words)
-    assert (whole / "samples.jsonl").read_bytes() == (run / "samples.jsonl").read_bytes()
-    first = [row["ids"] for row in read_ledger(run / "samples.jsonl") if row["epoch"] == 0]
+    assert (whole / "seen_utterances.jsonl").read_bytes() == (run / "seen_utterances.jsonl").read_bytes()
+    first = [row["ids"] for row in read_json_lines(run / "seen_utterances.jsonl") if row["epoch"] == 0]
     assert [len(ids) for ids in first] == [2, 2, 2, 2, 2, 1]  # type: ignore[arg-type]
     assert len({name for ids in first for name in ids}) == 11, "none lost, none repeated"  # type: ignore[attr-defined]
 
@@ -165,7 +165,7 @@ def test_steps_of_another_size_go_on_where_the_epoch_was(corpus: Path, tmp_path:
     one(arguments(corpus, run, settings=cut, max_steps=3))
     shown = two(arguments(corpus, run, settings=cut, max_steps=0, max_epochs=2))
     assert "a step learns from 2 batches now" in shown
-    counted = Counter(name for row in read_ledger(run / "samples.jsonl") for name in row["ids"])  # type: ignore[attr-defined]
+    counted = Counter(name for row in read_json_lines(run / "seen_utterances.jsonl") for name in row["ids"])  # type: ignore[attr-defined]
     assert len(counted) == 11
     assert set(counted.values()) == {2}
     assert f"finished at step {3 + 4 + 6}" in shown
@@ -190,7 +190,7 @@ def test_gradients_are_sent_once_a_step_and_shards_that_do_not_divide_do_not_han
     cut = ("data.max_samples=11", "data.max_utterances=1")
     words = arguments(corpus, run, settings=cut, max_steps=0, max_epochs=3, accumulate=3)
     two(["--count", str(counts), *words], program=[CHILD])
-    rows = read_ledger(run / "samples.jsonl")
+    rows = list(read_json_lines(run / "seen_utterances.jsonl"))
     assert [len(row["ids"]) for row in rows] == [6, 5] * 3  # type: ignore[arg-type]
     assert set(Counter(name for row in rows for name in row["ids"]).values()) == {3}  # type: ignore[attr-defined]
     assert len(counts.read_text().split()) == len(rows), (

@@ -17,10 +17,10 @@ from amtts_chatterbox.mel.learner import ChatterboxMelLearner
 from amtts_core.checkpoints.checkpoint import checkpoints_of, read_checkpoint
 from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.errors import AmttsError
-from amtts_core.training import control
+from amtts_core.storage.json_lines import read_json_lines
+from amtts_core.training import control_file as control
 from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport
-from amtts_core.training.guard import STILL, LossGuard
-from amtts_core.training.sample_ledger import read_ledger
+from amtts_core.training.loss_guard import CONSTANT_STEPS, LossGuard
 
 
 class Explode(Callback):
@@ -71,7 +71,7 @@ def test_bad_batches_are_skipped_up_to_the_limit(
     assert result.outcome.step == 6, "a skipped batch is no step"
     assert result.outcome.skipped_batches == 1
     assert "the batch is skipped" in caplog.text
-    rows = read_ledger(tmp_path / "run/samples.jsonl")
+    rows = list(read_json_lines(tmp_path / "run/seen_utterances.jsonl"))
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 4, 5, 6]
     assert [bool(row.get("skipped")) for row in rows] == [False, False, False, True, False, False, False]
 
@@ -112,7 +112,7 @@ def test_a_run_that_stops_before_its_first_checkpoint_is_not_told_to_resume(tmp_
     (tmp_path / "checkpoints" / "step-00000001").mkdir(parents=True)
     with pytest.raises(AmttsError, match="continue with --resume"):
         guard.skip("the loss is nan", step=2, epoch=0, ids=["u000"])
-    guard.cut(0)
+    guard.clear()
     assert not (tmp_path / "bad_batches.jsonl").exists()
 
 
@@ -122,7 +122,7 @@ def test_a_run_without_an_average_goes_on_with_what_was_trained(
     train_tiny(corpus, tmp_path / "plain", training={"max_steps": 4, "save_every": 2})
     train_tiny(corpus, tmp_path / "run", training={"max_steps": 2, "ema_decay": 0.9})
     train_tiny(corpus, tmp_path / "run", resume=True, training={"max_steps": 4, "ema_decay": 0.0})
-    assert "the average is let go" in caplog.text
+    assert "EMA disabled" in caplog.text
     plain, run = (read_checkpoint(tmp_path / name, prefer="latest").weights() for name in ("plain", "run"))
     assert_equal(plain, run)
 
@@ -133,9 +133,11 @@ def test_the_sample_ledger_equals_that_of_an_undisturbed_run(corpus: Path, tmp_p
     with pytest.raises(RuntimeError, match="power cut"):
         train_tiny(corpus, tmp_path / "cut", callbacks=[Explode(5)], training=whole)
     train_tiny(corpus, tmp_path / "cut", resume=True, training=whole)
-    ledgers = [(tmp_path / name / "samples.jsonl").read_bytes() for name in ("whole", "cut")]
+    ledgers = [(tmp_path / name / "seen_utterances.jsonl").read_bytes() for name in ("whole", "cut")]
     assert ledgers[0] == ledgers[1]
-    counted = Counter(i for row in read_ledger(tmp_path / "cut/samples.jsonl") for i in row["ids"])  # type: ignore[attr-defined]
+    counted = Counter(
+        i for row in read_json_lines(tmp_path / "cut/seen_utterances.jsonl") for i in row["ids"]
+    )  # type: ignore[attr-defined]
     assert max(counted.values()) - min(counted.values()) <= 1, "no utterance twice before each came once"
 
 
@@ -148,9 +150,9 @@ def test_an_average_of_the_weights_is_saved_validated_and_resumed(corpus: Path, 
     train_tiny(corpus, tmp_path / "cut", resume=True, training=settings)
     whole, cut = (read_checkpoint(tmp_path / n, prefer="latest") for n in ("whole", "cut"))
     assert_equal(whole.weights(), cut.weights())
-    assert_equal(whole.training_state()["weights"], cut.training_state()["weights"])
+    assert_equal(whole.training_state()["weights"]["trained"], cut.training_state()["weights"]["trained"])
     own = read_checkpoint(plain.run, prefer="latest").weights()
-    assert_equal(own, whole.training_state()["weights"])
+    assert_equal(own, whole.training_state()["weights"]["trained"])
     assert any(not torch.equal(own[k], whole.weights()[k]) for k in own), "what speaks is the average"
 
 
@@ -189,7 +191,7 @@ def test_running_out_of_memory_halves_the_batches_and_goes_on(
     result = train_tiny(corpus, tmp_path / "run")
     assert result.outcome.step == 6
     assert "the effective batch stays the same" in caplog.text
-    rows = read_ledger(tmp_path / "run/samples.jsonl")
+    rows = list(read_json_lines(tmp_path / "run/seen_utterances.jsonl"))
     assert max(len(row["ids"]) for row in rows) > 1, "a step still learns from the whole batch"  # type: ignore[arg-type]
 
 
@@ -197,10 +199,10 @@ def test_a_loss_that_stands_still_is_said(
     corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     guard = LossGuard(tmp_path, limit=3)
-    for step in range(STILL + 1):
-        guard.good(step, 0.25)
+    for step in range(CONSTANT_STEPS + 1):
+        guard.check_step(step, 0.25)
     assert "the loss has been exactly 0.25" in caplog.text
-    guard.good(99, 0.0)
+    guard.check_step(99, 0.0)
     assert "the loss is exactly 0" in caplog.text
 
 

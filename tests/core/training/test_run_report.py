@@ -56,7 +56,7 @@ def test_the_page_is_whole_and_holds_all_it_shows(run: Path) -> None:
     assert page.count("data:image/png") == 4
     assert "run &amp; more" in page
     assert "ሰላም &lt;ለዓለም&gt;።" in page
-    for heading in ("Losses", "Samples", "Pictures", "Optimiser", "Speed", "Epochs"):
+    for heading in ("Losses", "Samples", "Pictures", "Optimizer", "Speed", "Epochs"):
         assert f"<h2>{heading}</h2>" in page
     assert "steps, finished" in page
 

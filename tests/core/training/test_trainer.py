@@ -24,10 +24,12 @@ from amtts_core.contract.types import Batch, PhaseLoss
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.run.folder import latest_sound_checkpoint, stored_config
+from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.storage.json_lines import write_jsonl
 from amtts_core.tokenizers.fidel import FidelTokenizer
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
+from amtts_core.training.run_state import RunState
 from amtts_core.training.trainer import Trainer
 
 
@@ -35,22 +37,22 @@ class Watch(Callback):
     """Keeps what happened; optionally raises a signal at a step."""
 
     def __init__(self, *, signal_at: int = 0, number: int = signal.SIGTERM) -> None:
-        self.trainer: Trainer | None = None
+        self.state: RunState | None = None
         self.reports: list[StepReport] = []
         self.events: list[tuple[str, int]] = []
         self.validations: list[dict[str, float]] = []
-        self.outcome: Outcome | None = None
+        self.outcome: TrainingOutcome | None = None
         self.weights: dict[str, Tensor] = {}
         self.batches: list[tuple[str, ...]] = []
         self._signal_at, self._number = signal_at, number
 
-    def started(self, trainer: Trainer) -> None:
-        self.trainer = trainer
+    def started(self, state: RunState) -> None:
+        self.state = state
         self.weights = self._copy()
 
     def _copy(self) -> dict[str, Tensor]:
-        assert self.trainer is not None
-        return {k: v.clone() for k, v in self.trainer.backend.network.state_dict().items()}
+        assert self.state is not None
+        return {k: v.clone() for k, v in self.state.backend.network.state_dict().items()}
 
     def stepped(self, report: StepReport) -> None:
         self.reports.append(report)
@@ -65,7 +67,7 @@ class Watch(Callback):
     def saved(self, step: int, folder: Path) -> None:
         self.events.append(("saved", step))
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         self.outcome = outcome
 
 
@@ -260,7 +262,7 @@ def test_max_epochs_sees_every_utterance_exactly_so_often(
     corpus: Path, tmp_path: Path, accumulate: int
 ) -> None:
     training = {"max_steps": 0, "max_epochs": 5, "accumulate": accumulate, "validate_every": 99}
-    watch, seen = epochs_of(corpus, tmp_path / "run", training=training, data={"batch_frames": 230})
+    watch, seen = epochs_of(corpus, tmp_path / "run", training=training, data={"batch_seconds": 2.67})
     ids = [i for batch in seen for i in batch]
     assert {i: ids.count(i) for i in set(ids)} == {u.id: 5 for u in read_manifest(corpus / "train.jsonl")}
     assert watch.outcome is not None
@@ -341,7 +343,7 @@ def test_a_validation_loss_that_is_not_finite_is_no_progress(
 
     def spoilt(self: Trainer) -> dict[str, float]:
         metrics = plain(self)
-        calls.append(self.step)
+        calls.append(self.steps.step)
         return {name: float("nan") for name in metrics} if len(calls) == 1 else metrics
 
     monkeypatch.setattr(Trainer, "validate", spoilt)
@@ -364,7 +366,7 @@ def test_a_stopped_and_resumed_run_equals_an_undisturbed_one_to_the_bit(
 ) -> None:
     sections: dict[str, Any] = {
         "model": {"dropout": 0.1},
-        "data": {"batch_frames": 200},
+        "data": {"batch_seconds": 2.32},
         "training": {**RESUMABLE, "accumulate": accumulate},
     }
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -375,18 +377,17 @@ def test_a_stopped_and_resumed_run_equals_an_undisturbed_one_to_the_bit(
     assert first.outcome.step == stop_at, "it stops at the step's end"
     assert steps_of(parts)[-1] == stop_at
     state = read_checkpoint(parts, prefer="latest").training_state()
-    assert (state["batch"] == 0) == (stop_at == 6), (
+    assert (state["loader"]["batch"] == 0) == (stop_at == 6), (
         "six batches an epoch: the others are in the middle of one"
     )
     again = train_tiny(corpus, parts, resume=True, **sections)
     assert again.outcome.step == 13
     assert_equal(weights_of(whole, 13), weights_of(parts, 13))
     one, two = (read_checkpoint(run, prefer="latest").training_state() for run in (whole, parts))
-    assert one["epoch"] == two["epoch"]
-    assert one["batch"] == two["batch"]
-    assert one["best"] == two["best"]
-    assert torch.equal(one["random"], two["random"])
-    moments = [s["optimizers"]["main"]["state"] for s in (one, two)]
+    for part in ("loader", "steps", "early_stopping", "schedule", "ledger", "guard", "runner"):
+        assert one[part] == two[part], part
+    assert torch.equal(one["random"]["cpu"], two["random"]["cpu"])
+    moments = [s["optimizers"]["phases"]["main"]["state"] for s in (one, two)]
     for key, values in moments[0].items():
         for name, tensor in values.items():
             assert torch.equal(tensor, moments[1][key][name])
@@ -397,7 +398,7 @@ def test_a_stopped_and_resumed_run_equals_an_undisturbed_one_to_the_bit(
 
 def test_stopped_twice_each_utterance_is_still_seen_once_per_epoch(corpus: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, ...]] = []
-    run, sections = tmp_path / "run", {"data": {"batch_frames": 200}}
+    run, sections = tmp_path / "run", {"data": {"batch_seconds": 2.32}}
     training = {"max_steps": 0, "max_epochs": 3, "validate_every": 99, "save_every": 99}
     for number, stop in enumerate((4, 9, 0)):
         plain = ChatterboxMelLearner.losses
@@ -586,14 +587,14 @@ def test_another_batch_size_on_resume_begins_the_epoch_anew_and_says_so(
 ) -> None:
     """A position in the order of batches means nothing in another order; the run must neither skip nor hang."""
     run = tmp_path / "run"
-    train_tiny(corpus, run, data={"batch_frames": 100}, training={"max_steps": 9})
-    position = read_checkpoint(run, prefer="latest").training_state()["batch"]
+    train_tiny(corpus, run, data={"batch_seconds": 1.16}, training={"max_steps": 9})
+    position = read_checkpoint(run, prefer="latest").training_state()["loader"]["batch"]
     assert position == 9
     outcome = train_tiny(
-        corpus, run, resume=True, data={"batch_frames": 4000}, training={"max_steps": 10}
+        corpus, run, resume=True, data={"batch_seconds": 46}, training={"max_steps": 10}
     ).outcome
     assert (outcome.step, outcome.epoch) == (10, 1)
-    assert "data.batch_frames was 100, is now 4000: epoch 0 begins anew" in caplog.text
+    assert "data.batch_seconds was 1.16, is now 46.0: epoch 0 begins again" in caplog.text
 
 
 def test_bad_places_for_a_run(corpus: Path, tmp_path: Path) -> None:
@@ -686,8 +687,8 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_before_the_weights_change(
     assert row["ids"]
     assert set(row["ids"]) <= {u.id for u in read_manifest(corpus / "train.jsonl")}
     assert [r.step for r in watch.reports] == [1, 2, 3]
-    assert watch.trainer is not None
-    assert_equal(watch.weights, watch.trainer.backend.network.state_dict())
+    assert watch.state is not None
+    assert_equal(watch.weights, watch.state.backend.network.state_dict())
     assert all(bool(torch.isfinite(t).all()) for t in watch.weights.values())
     assert steps_of(tmp_path / "run") == [3]
 
@@ -824,7 +825,10 @@ def test_the_library_call_equals_the_helper(corpus: Path, tmp_path: Path) -> Non
     data = Path(shutil.copytree(corpus, tmp_path / "corpus"))
     shutil.rmtree(data / "features", ignore_errors=True)
     result = train(
-        config, kind, data=data, run=tmp_path / "run", on_progress=lambda *values: told.append(values)
+        config,
+        kind,
+        RunOptions(data=data, run=tmp_path / "run"),
+        on_progress=lambda *values: told.append(values),
     )
     assert result.outcome.step == 1
     assert told[0] == ("features of train.jsonl", 1, 12)

@@ -1,20 +1,21 @@
-"""What a logger, a progress bar or a sampler implements; the loop calls them and knows none of them."""
+"""What a logger, a progress bar or a sample speaker implements. The loop calls callbacks and knows none of them."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amtts_core.training.run_state import RunState
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from amtts_core.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """One optimiser step. `metrics` are means over the steps since the last report."""
+    """One optimizer step. `metrics` are means over the steps since the last report."""
 
     step: int
     epoch: int
@@ -22,8 +23,10 @@ class StepReport:
     metrics: dict[str, float]
     log_due: bool
     """True every `log_every` steps."""
+    batches: int = 0
+    """Batches of the step, on all processes together."""
     speed: dict[str, float] = field(default_factory=dict)
-    """Since the last report, all processes together, where a log is due; see `throughput.speeds`."""
+    """Since the last report, all processes together, where a log is due; see `SpeedMeter.speeds`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class EpochReport:
 
     epoch: int
     seen: int
-    """Utterances handed to the loop."""
+    """Utterances that the loop took."""
     expected: int
     skipped_batches: int
     """Since the run began."""
@@ -41,11 +44,11 @@ class EpochReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class TrainingOutcome:
     """How a run ended."""
 
     reason: str
-    """"finished", "early stop", or the name of a signal."""
+    """"finished", "early stop", "control file", the name of a signal, or what a callback said."""
     step: int
     epoch: int
     seconds: float
@@ -53,38 +56,41 @@ class Outcome:
     data_wait_share: float
     """Share of time the loop waited for batches."""
     padding_share: float
-    """Share of batch frames that were padding."""
+    """Share of the seconds of batches that were padding."""
     audio_seconds_per_second: float
     utterances_per_second: float = 0.0
     tokens_per_second: float = 0.0
     skipped_batches: int = 0
     speed: dict[str, float] = field(default_factory=dict)
-    """While learning: validation, samples and checkpoints taken off; see `throughput.speeds`."""
+    """Of training steps, without validation, samples and checkpoints; see `SpeedMeter.speeds`."""
     metrics: dict[str, float] = field(default_factory=dict)
     best_metric: float | None = None
     best_step: int | None = None
 
 
 class Callback:
-    """Does nothing; override what is needed."""
+    """Does nothing; override what is needed. Called on the main process only."""
 
-    def started(self, trainer: Trainer) -> None:
-        """The loop is about to run; `trainer.step` is where it starts."""
+    metric_names: Collection[str] = ()
+    """Names of the metrics that `validated` adds to those of a validation."""
+
+    def started(self, state: RunState) -> None:
+        """The loop is about to run; `state.step` is where it starts."""
 
     def stepped(self, report: StepReport) -> None:
-        """An optimiser step is done."""
+        """An optimizer step is done."""
 
     def validated(self, step: int, metrics: dict[str, float], figures: dict[str, Tensor]) -> None:
-        """A validation is done; figures are (H, W)."""
+        """A validation is done; figures are (H, W). May add to `metrics`, see `metric_names`."""
 
     def sampled(self, step: int, index: int, text: str, path: Path, figures: dict[str, Tensor]) -> None:
-        """A sentence was spoken into `path`; figures are (H, W), see `samples.pictures_of`."""
+        """A sentence was synthesized into `path`; figures are (H, W), see `samples.pictures_of`."""
 
     def epoch_ended(self, report: EpochReport) -> None:
-        """Every utterance of an epoch was handed out."""
+        """Every batch of an epoch was used."""
 
     def saved(self, step: int, folder: Path) -> None:
         """A checkpoint is on disk."""
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         """The loop ended."""

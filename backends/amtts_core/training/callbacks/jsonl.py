@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from amtts_core.training.callbacks.base import Callback, EpochReport, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport, TrainingOutcome
+from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from amtts_core.training.trainer import Trainer
 
 
 class JsonlLogger(Callback):
@@ -31,8 +30,8 @@ class JsonlLogger(Callback):
         self._handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         self._handle.flush()
 
-    def started(self, trainer: Trainer) -> None:
-        self._write("start", step=trainer.step, epoch=trainer.epoch)
+    def started(self, state: RunState) -> None:
+        self._write("start", step=state.step, epoch=state.epoch)
 
     def stepped(self, report: StepReport) -> None:
         if report.log_due:
@@ -50,7 +49,7 @@ class JsonlLogger(Callback):
     def saved(self, step: int, folder: Path) -> None:
         self._write("checkpoint", step=step, folder=folder.name)
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         self._write("end", **outcome.__dict__)
         if self._handle is not None:
             self._handle.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amtts_core.storage.atomic import replace_text
-from amtts_core.training.callbacks.base import Callback, Outcome
+from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.figures import save_picture
 from amtts_core.training.report.page import PICTURES, render
 
@@ -33,12 +33,12 @@ class ReportWriter(Callback):
             logger.warning("figures cannot be written into %s: %s", self._run, error)
         self._write()
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         self._write()
 
     def _write(self) -> None:
         path = self._run / "report.html"
         try:
             replace_text(path, render(self._run), errors="backslashreplace")
-        except OSError as error:  # a full disk is the checkpoint's business to tell
+        except OSError as error:  # the next checkpoint reports a full disk
             logger.warning("%s cannot be written: %s", path, error)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.figures import to_image
+from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from amtts_core.training.trainer import Trainer
 
 
 class TensorBoardLogger(Callback):
@@ -21,10 +20,10 @@ class TensorBoardLogger(Callback):
         self._folder = folder
         self._writer: Any = None
 
-    def started(self, trainer: Trainer) -> None:
+    def started(self, state: RunState) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(self._folder), purge_step=trainer.step + 1 if trainer.step else None)
+        self._writer = SummaryWriter(str(self._folder), purge_step=state.step + 1 if state.step else None)
 
     def stepped(self, report: StepReport) -> None:
         if report.log_due:
@@ -46,6 +45,6 @@ class TensorBoardLogger(Callback):
         for name, picture in figures.items():
             self._writer.add_image(f"sample/{index}/{name}", to_image(picture), step, dataformats="HWC")
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         if self._writer is not None:
             self._writer.close()

@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from amtts_core.errors import AmttsError
-from amtts_core.training.callbacks.base import Callback, Outcome, StepReport
+from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.figures import to_image
+from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from amtts_core.training.trainer import Trainer
-
 
 class WandbLogger(Callback):
-    """One run of the project `amtts` (or `WANDB_PROJECT`); a resumed training goes on in the same.
+    """One run of the project `amtts` (or `WANDB_PROJECT`); a resumed training continues the same.
 
     Args:
         folder: of the training run.
@@ -44,7 +43,7 @@ class WandbLogger(Callback):
         self._folder, self._mode = folder, mode
         self._run: Any = None
 
-    def started(self, trainer: Trainer) -> None:
+    def started(self, state: RunState) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._run = self._wandb.init(
             project=os.environ.get("WANDB_PROJECT", "amtts"),
@@ -53,8 +52,8 @@ class WandbLogger(Callback):
             mode=self._mode,
             id=self._id(),
             resume="allow",
-            config={"backend": trainer.info.backend, "model": trainer.info.backend_config}
-            | {"training": trainer.config.model_dump(mode="json")},
+            config={"backend": state.info.backend, "model": state.info.backend_config}
+            | {"training": state.config.model_dump(mode="json")},
             settings=self._wandb.Settings(silent=True),
         )
 
@@ -78,7 +77,7 @@ class WandbLogger(Callback):
         shown = {f"{name}/{k}": self._wandb.Image(to_image(picture)) for k, picture in figures.items()}
         self._run.log({name: self._wandb.Audio(str(path), caption=text), **shown}, step=step)
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TrainingOutcome) -> None:
         if self._run is not None:
             self._run.summary.update({"reason": outcome.reason, "best_step": outcome.best_step})
             self._run.finish()

@@ -1,4 +1,4 @@
-"""What the processes of one run tell each other: gradients, decisions, sums. A single process talks to nobody.
+"""What the processes of a run exchange: gradients, decisions, sums. Nothing is sent where there is one process.
 
 Gradients are averaged here, after the last backward pass of a phase, and not by DistributedDataParallel: its hooks
 assume one forward and one backward pass a step, whereas a GAN runs several with accumulation, and differentiates for
@@ -24,7 +24,7 @@ BUCKET = 32 * 2**20
 
 
 class Processes:
-    """The processes of a run, from the view of one.
+    """The processes of a run, as one of them sees it.
 
     Args:
         accelerator: knows how many there are.
@@ -38,7 +38,7 @@ class Processes:
         self._versions: dict[str, int] = {}
 
     def highest(self, code: int) -> int:
-        """The highest code any process brings."""
+        """The highest code of all processes."""
         return int(self._maximum([code])[0])
 
     def _maximum(self, codes: Sequence[int]) -> Tensor:
@@ -60,6 +60,10 @@ class Processes:
         """Every process's value, in the order of their numbers."""
         return gather_object([value]) if self.count > 1 else [value]
 
+    def from_main(self, value: Any) -> Any:
+        """The main process's value, on every process."""
+        return self.gather(value)[0]
+
     def total(self, values: Mapping[str, float]) -> dict[str, float]:
         """Sums by name over all processes."""
         out: dict[str, float] = {}
@@ -68,7 +72,7 @@ class Processes:
                 out[name] = out.get(name, 0.0) + value
         return out
 
-    def same_start(self, network: nn.Module) -> None:
+    def broadcast_weights(self, network: nn.Module) -> None:
         """Every process gets the main one's weights and buffers."""
         if self.count > 1:
             with torch.no_grad():
@@ -92,7 +96,7 @@ class Processes:
 
     @torch.no_grad()
     def average_buffers(self, network: nn.Module) -> None:
-        """Averages buffers that a step has written to (a codebook's running means), lest processes drift apart.
+        """Averages buffers that a step has written to (a codebook's running means), so that processes stay equal.
 
         What a learner that `KeepsStatistics` moves is the same everywhere already, and stays as it is.
         """
@@ -138,7 +142,7 @@ def is_main() -> bool:
 
 
 def on_cpus() -> bool:
-    """True where torchrun started several processes without a GPU: accelerate has to be told, or runs each alone."""
+    """True where torchrun started several processes without a GPU: without this accelerate runs each alone."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available()
 
 
@@ -148,11 +152,11 @@ ENGINES = {
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism_config",
 }
-"""What `accelerate launch` sets -> the way of splitting a network that its file asks for."""
+"""Environment variable that `accelerate launch` sets -> the way of splitting a network that it asks for."""
 
 
-def refuse_split_networks() -> None:
-    """Says so where accelerate's file asks for what amtts does not do, rather than training without a word of it.
+def check_launcher() -> None:
+    """Refuses an `accelerate launch` configuration that asks for another way of splitting the network.
 
     Raises:
         AmttsError: names the engine.
@@ -160,7 +164,7 @@ def refuse_split_networks() -> None:
     for variable, engine in ENGINES.items():
         if os.environ.get(variable, "").lower() in ("true", "1", "yes", "on"):
             raise AmttsError(
-                f"accelerate was told to use {engine}; amtts splits a network by its own setting",
+                f"accelerate is configured to use {engine}; amtts splits a network by its own setting",
                 remedy="Use distributed_type MULTI_GPU and --set training.shard=true",
             )
 

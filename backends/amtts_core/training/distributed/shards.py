@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 SETTING = "training.shard"
 
 
-def refuse_shards(training: TrainingConfig, *, auto_batch: bool = False) -> None:
-    """Says which settings do not go together with `training.shard`.
+def check_shard_settings(training: TrainingConfig, *, auto_batch: bool = False) -> None:
+    """Refuses settings that do not work together with `training.shard`.
 
     Raises:
         AmttsError: names one.
@@ -51,6 +51,7 @@ def refuse_shards(training: TrainingConfig, *, auto_batch: bool = False) -> None
         "training.precision fp16": training.precision == "fp16",
         f"training.type {training.type}": training.type != "full",
         f"training.compile {training.compile}": training.compile != "off",
+        "training.guard": bool(training.guard.old_text or training.guard.old_data),
     }
     for name, given in others.items():
         if given:
@@ -61,17 +62,17 @@ def refuse_shards(training: TrainingConfig, *, auto_batch: bool = False) -> None
 
 
 class Shards:
-    """A learner's modules, split over the processes; `voice` is what samples are spoken with.
+    """A learner's modules, split over the processes; `inference_backend` is what samples are spoken with.
 
     Args:
         backend: declares the blocks; its weights are loaded, and the same on every process.
         learner: has one phase.
         device: of the network.
         count: processes.
-        spare: makes the small batch of a pass that counts nothing.
+        dummy_batch: makes the dummy batch that keeps collectives aligned.
 
     Raises:
-        AmttsError: the backend declares no blocks, or learns in several phases.
+        AmttsError: the backend declares no blocks, or has several phases.
     """
 
     def __init__(
@@ -81,13 +82,13 @@ class Shards:
         *,
         device: torch.device,
         count: int,
-        spare: Callable[[], Batch],
+        dummy_batch: Callable[[], Batch],
     ) -> None:
-        self.spare = spare
-        self.voice: Backend | None = None
+        self.dummy_batch = dummy_batch
+        self.inference_backend: Backend | None = None
         if len(learner.phases) != 1:
             raise AmttsError(
-                f"{SETTING} cannot be used with backend '{backend.spec.name}': it learns in "
+                f"{SETTING} cannot be used with backend '{backend.spec.name}': it trains in "
                 f"{len(learner.phases)} phases ({', '.join(learner.phases)})",
                 remedy=f"Use --set {SETTING}=false",
             )
@@ -107,7 +108,7 @@ class Shards:
             fully_shard(module, mesh=mesh) for module in learner.modules.values()
         ]
         tensors = list(backend.network.parameters())
-        mine = sum(t.to_local().numel() if _is_split(t) else t.numel() for t in tensors)
+        mine = sum(t.to_local().numel() if _is_sharded(t) else t.numel() for t in tensors)
         self.summary = (
             f"the network is split over {count} processes: {mine} of {sum(t.numel() for t in tensors)} weights "
             "are in the first"
@@ -117,27 +118,29 @@ class Shards:
             "ignore", message="FSDP2-wrapped module .* returned a view", category=UserWarning
         )
 
-    def settle(self) -> None:
-        """Only parts are held from here on: what the last pass gathered is let go."""
+    def reshard(self) -> None:
+        """Frees the weights that the last pass gathered; each process holds its shards again."""
         for module in self._modules:
             module.reshard()
 
-    def send(self, last: bool) -> None:
-        """Whether the next backward pass is the last of a step, after which gradients are put together."""
+    def set_gradient_sync(self, last: bool) -> None:
+        """Says whether the next backward pass is the last of a step, after which gradients are reduced."""
         for module in self._modules:
             module.set_requires_gradient_sync(last)
 
-    def gather_voice(self, backend: Backend, weights: Mapping[str, Tensor], *, main: bool) -> None:
-        """Makes `voice`, a whole copy with these weights, on the main process; every process has to call it."""
-        full = whole(weights, keep=main)
+    def gather_inference_backend(
+        self, backend: Backend, weights: Mapping[str, Tensor], *, main: bool
+    ) -> None:
+        """Makes `inference_backend`, a whole copy with these weights, on the main process; all have to call it."""
+        full = full_tensors(weights, keep=main)
         if not main:
             return
         with torch.random.fork_rng():
-            self.voice = type(backend)(
+            self.inference_backend = type(backend)(
                 backend.config, tokenizer=backend.text_tokenizer, speakers=backend.speakers
             )
-        load_strict(self.voice.network, full, backend=backend.spec.name)
-        self.voice.network.to(self._device).eval()
+        load_strict(self.inference_backend.network, full, backend=backend.spec.name)
+        self.inference_backend.network.to(self._device).eval()
 
 
 def split(
@@ -148,12 +151,12 @@ def split(
     new_tokens: Sequence[int],
     processes: Processes,
     device: torch.device,
-    spare: Callable[[], Batch],
+    dummy_batch: Callable[[], Batch],
 ) -> Shards | None:
     """Splits what is to be split; None where `training.shard` is off or there is one process.
 
     Raises:
-        AmttsError: see `Shards`; or single text rows are to learn otherwise than the rest.
+        AmttsError: see `Shards`; or some text rows have another learning rate than the rest.
     """
     if not training.shard or processes.count == 1:
         return None
@@ -162,41 +165,41 @@ def split(
         training.freeze.original_text_rows or not rates.new_rows == rates.heads == rates.old_rows
     ):
         raise AmttsError(
-            f"{SETTING} cannot hold single text rows back",
+            f"{SETTING} cannot freeze or slow down single text rows",
             remedy="Use equal training.optim.rates and no training.freeze.original_text_rows",
         )
-    shards = Shards(backend, learner, device=device, count=processes.count, spare=spare)
+    shards = Shards(backend, learner, device=device, count=processes.count, dummy_batch=dummy_batch)
     if processes.main:
         logger.info(shards.summary)
     return shards
 
 
-def _is_split(value: object) -> TypeIs[DTensor]:
+def _is_sharded(value: object) -> TypeIs[DTensor]:
     """Whether `value` is a tensor in parts; where nobody has loaded their module, which takes time, there is none."""
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(value, module.DTensor)
 
 
-def whole(value: Any, *, keep: bool) -> Any:
+def full_tensors(value: Any, *, keep: bool) -> Any:
     """Nested dicts and lists with every split tensor put together, on the CPU. Every process has to call it.
 
     Args:
         value: what a checkpoint is made of.
-        keep: False lets what was put together go at once: another process writes it.
+        keep: False drops each tensor as soon as it is put together: another process writes it.
     """
-    if _is_split(value):
+    if _is_sharded(value):
         full = value.full_tensor()
         return full.detach().cpu() if keep else None
     if isinstance(value, Mapping):
-        return {name: whole(part, keep=keep) for name, part in value.items()}
+        return {name: full_tensors(part, keep=keep) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [whole(part, keep=keep) for part in value]
+        return [full_tensors(part, keep=keep) for part in value]
     return value
 
 
-def part_of(tensor: Tensor, like: Tensor) -> Tensor:
+def local_shard(tensor: Tensor, like: Tensor) -> Tensor:
     """This process's part of a whole tensor, where `like` is a split one of the same shape; otherwise the tensor."""
-    if not _is_split(like) or tensor.shape != like.shape:
+    if not _is_sharded(like) or tensor.shape != like.shape:
         return tensor
     from torch.distributed.tensor import distribute_tensor
 
@@ -204,11 +207,11 @@ def part_of(tensor: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(moved, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def parts_of(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`part_of` for every tensor of a state dict."""
-    return {name: part_of(tensor, like[name]) for name, tensor in tensors.items()}
+def local_shards(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`local_shard` for every tensor of a state dict."""
+    return {name: local_shard(tensor, like[name]) for name, tensor in tensors.items()}
 
 
-def number_of(norm: Tensor) -> Tensor:
+def full_scalar(norm: Tensor) -> Tensor:
     """A plain scalar of one that may be split."""
-    return norm.full_tensor() if _is_split(norm) else norm
+    return norm.full_tensor() if _is_sharded(norm) else norm

@@ -82,7 +82,7 @@ def _span(values: list[float]) -> tuple[float, float]:
 
 
 def _thinned(points: Points) -> Points:
-    """At most `_MOST` points; each stands for the mean of its neighbours."""
+    """At most `_MOST` points; each stands for the mean of its neighbors."""
     size = math.ceil(len(points) / _MOST)
     parts = [points[start : start + size] for start in range(0, len(points), size)]
     return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]

@@ -22,7 +22,7 @@ class History:
         epochs: rows of `metrics.jsonl`.
         samples: step -> (text, path of the audio).
         excluded: why utterances were left out -> how many.
-        end: the last outcome; empty while the run goes on.
+        end: the last outcome; empty while the run continues.
     """
 
     curves: dict[str, Points] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         for line in lines:
             try:
                 row = json.loads(line)
-            except ValueError:  # cut off by a kill; the logger mends it at the next start
+            except ValueError:  # cut off by a kill; the logger removes it at the next start
                 continue
             if isinstance(row, dict):
                 yield row

@@ -17,7 +17,7 @@ _LARGEST = 2_000_000  # bytes of a file that is put inside the page
 _ROUNDS = 5
 _EPOCHS = 8
 _SPEED = {
-    "speed/audio_seconds_per_second": ("Speech learnt from", "seconds of speech per second", 1.0),
+    "speed/audio_seconds_per_second": ("Speech", "seconds of training speech per second", 1.0),
     "speed/utterances_per_second": ("Utterances", "per second", 1.0),
     "speed/data_wait_share": ("Waiting for data", "% of the time", 100.0),
     "speed/padding_share": ("Padding", "% of the frames", 100.0),
@@ -33,7 +33,7 @@ def render(run: Path) -> str:
         for package in ("amtts_core.corpus.report", "amtts_core.training.report")
     )
     parts = [_tiles(history), _losses(history), _samples(history), _pictures(run)]
-    parts += [_optimiser(history), _speed(history), _excluded(history), _epochs(history)]
+    parts += [_optimizer(history), _speed(history), _excluded(history), _epochs(history)]
     title = escape(f"{run.resolve().name}: training report")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -52,7 +52,7 @@ def _tiles(history: History) -> str:
         tiles.append((f"{end['best_metric']:.4g}", f"best validation, at step {end['best_step']:,}"))
     speed = end.get("speed") or {}
     if "speed/audio_seconds_per_second" in speed:
-        tiles.append((f"{speed['speed/audio_seconds_per_second']:.0f} s", "of speech learnt per second"))
+        tiles.append((f"{speed['speed/audio_seconds_per_second']:.0f} s", "of training speech per second"))
         tiles.append((f"{speed['speed/padding_share']:.1%}", "of the frames were padding"))
     skipped = max([end.get("skipped_batches") or 0, *(row["skipped_batches"] for row in history.epochs)])
     tiles.append((f"{skipped:,}", "batches skipped, their loss was not finite"))
@@ -79,13 +79,13 @@ def _losses(history: History) -> str:
     return f'<h2>Losses</h2><div class="grid">{charts}</div>' if charts else ""
 
 
-def _optimiser(history: History) -> str:
+def _optimizer(history: History) -> str:
     charts = "".join(
         chart(name.removeprefix("train/").replace("_", " ").replace("/", ", "), {"": points})
         for name, points in history.curves.items()
         if name.startswith(("train/learning_rate", "train/grad_norm"))
     )
-    return f'<h2>Optimiser</h2><div class="grid">{charts}</div>' if charts else ""
+    return f'<h2>Optimizer</h2><div class="grid">{charts}</div>' if charts else ""
 
 
 def _speed(history: History) -> str:

@@ -20,7 +20,7 @@ from amtts_core.nn.lora import (
     describe_adapters,
     lora_targets,
     merge_stored,
-    merged,
+    merged_adapters,
 )
 from amtts_core.nn.scaled_rows import ScaledRows
 from amtts_core.nn.text_loss import text_cross_entropy
@@ -84,7 +84,6 @@ def test_frozen_rows_keep_their_bits_for_50_steps(kind: int) -> None:
         optimizer.step()
         frozen.after_step(optimizer)
     assert len(frozen) == 27
-    assert frozen.largest_change() == 0
     for rows in ROWS:
         value = tensors[rows.tensor]
         assert value[:9].detach().numpy().tobytes() == before[rows.tensor][:9].numpy().tobytes()
@@ -99,10 +98,13 @@ def test_without_the_restoring_step_weight_decay_moves_them() -> None:
     network = Toy()
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=0.5)
     frozen = FrozenRows({network.embedding.weight: torch.arange(12) < 9})
+    before = network.embedding.weight.detach().clone()
     loss_of(network, 0).backward()
     frozen.before_step()
     optimizer.step()
-    assert frozen.largest_change() > 0
+    assert not torch.equal(network.embedding.weight[:9], before[:9])
+    frozen.after_step(optimizer)
+    assert torch.equal(network.embedding.weight[:9], before[:9])
     with pytest.raises(ValueError, match="row 12 of a tensor with 12 rows"):
         FrozenRows({network.embedding.weight: torch.tensor([12])})
 
@@ -181,7 +183,7 @@ def test_lora_adapts_conv1d_and_linear_and_merges_back() -> None:
     stored = {name: value.detach().clone() for name, value in network.state_dict().items()}
     state = merge_stored(stored, told)
     assert set(state) == names
-    with merged(network):
+    with merged_adapters(network):
         assert set(network.state_dict()) == names
         for name, value in network.state_dict().items():
             torch.testing.assert_close(value, state[name])

@@ -1,0 +1,1 @@
+"""One runtime for autoregressive speech models: cache, sampling, generation, drafts, guards."""
