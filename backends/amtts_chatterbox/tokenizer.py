@@ -25,7 +25,7 @@ from amtts_core.tokenizers.published.hf_file import (
     read_hf_vocabulary,
 )
 from amtts_core.tokenizers.published.hf_surgery import TextRules, change_vocabulary
-from amtts_core.tokenizers.published.symbols import unspelt
+from amtts_core.tokenizers.published.symbols import compose_letters
 from amtts_core.tokenizers.published.vocabulary import hf_vocabulary, read_json, size_of
 from amtts_core.tokenizers.settings import MODEL_FILE, damaged, write_settings
 
@@ -101,8 +101,8 @@ class HfJsonTokenizer:
             if number not in skipped and number < len(names)
         )
         if not self.data["model"].get("byte_fallback"):
-            return unspelt("".join(parts))
-        return unspelt(b"".join(map(_bytes, parts)).decode("utf-8", errors="replace"))
+            return compose_letters("".join(parts))
+        return compose_letters(b"".join(map(_bytes, parts)).decode("utf-8", errors="replace"))
 
     def symbols(self) -> list[str]:
         """See `TextTokenizer`; an id without a token shows as `[ROW n]`."""

@@ -64,15 +64,12 @@ def start_generator(network: VitsNetwork, settings: VitsSettings, tokenizer: Tex
     new = {name: tensor for name, tensor in own.items() if _is_new(name, found, settings)}
     if settings.start_parts == "all":
         found[EMBEDDING] = _embedding(found[EMBEDDING], own[EMBEDDING], folder, tokenizer)
-        told = sorted({name.split(".")[0] for name in new})
-        if told:
-            logger.warning(
-                "%s knows no such speakers; these parts of it start fresh: %s", folder, ", ".join(told)
-            )
+        if random := sorted({name.split(".")[0] for name in new}):
+            logger.warning("%s has no such speakers; randomly initialized: %s", folder, ", ".join(random))
     else:
         found = {name: tensor for name, tensor in found.items() if name.startswith(VOCODER)}
     load_strict(network.generator, {**found, **new}, backend="vits")
-    logger.info("started from %s (%s of %s tensors)", folder, len(own) - len(new), len(own))
+    logger.info("initial weights from %s (%s of %s tensors)", folder, len(own) - len(new), len(own))
 
 
 def _is_new(name: str, found: dict[str, Tensor], settings: VitsSettings) -> bool:
@@ -102,7 +99,7 @@ def start_discriminator(discriminator: Discriminator, source: str, settings: Vit
     periods = len({name.split(".")[1] for name in weights}) - 1
     if periods != len(settings.discriminator.periods):
         raise CheckpointError(
-            f"{source} judges {periods} periods, model.discriminator.periods has "
+            f"{source} has discriminators for {periods} periods, model.discriminator.periods has "
             f"{len(settings.discriminator.periods)}",
             remedy="Name the periods that the file was trained with, published ones: "
             "--set 'model.discriminator.periods=[2,3,5,7,11]'",
@@ -113,7 +110,7 @@ def start_discriminator(discriminator: Discriminator, source: str, settings: Vit
         if int(name.split(".")[1]) >= discriminator.published
     }
     if fresh:
-        logger.warning("%s knows no critics of spectrograms; these start fresh", source)
+        logger.warning("%s has no discriminators of spectrograms; they are randomly initialized", source)
     load_strict(discriminator, {**from_published(weights), **fresh}, backend="vits")
 
 
@@ -217,7 +214,7 @@ def _embedding(table: Tensor, own: Tensor, folder: Path, tokenizer: TextTokenize
     random = [symbol for symbol in new if sources[symbol].init != "romanized"]
     if random:
         logger.warning(
-            "%d of %d symbols sound like none of %s and start at random: %s",
+            "%d of %d symbols have no sound of %s and are randomly initialized: %s",
             len(random),
             len(symbols),
             folder,

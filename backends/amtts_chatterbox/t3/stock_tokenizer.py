@@ -45,7 +45,7 @@ def _of_fidel(tokenizer: FidelTokenizer) -> dict[str, Any]:
     ids = {symbol: number for number, symbol in enumerate(symbols)}
     parts = [s for s in symbols if s in fidel_alphabet.VOWELS or s in fidel_alphabet.consonants()]
     written = {part: chr(_PRIVATE + number) for number, part in enumerate(parts)}
-    spelt = {
+    spelled = {
         letter: "".join(written[part] for part in spelling)
         for letter, spelling in fidel_alphabet.spellings().items()
         if all(part in written for part in spelling)
@@ -81,7 +81,7 @@ def _of_fidel(tokenizer: FidelTokenizer) -> dict[str, Any]:
             "type": "Sequence",
             "normalizers": [
                 {"type": "Replace", "pattern": {"String": letter}, "content": content}
-                for letter, content in spelt.items()
+                for letter, content in spelled.items()
             ],
         },
         "pre_tokenizer": None,

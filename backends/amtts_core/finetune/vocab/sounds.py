@@ -86,13 +86,13 @@ def _consonant(letter: str) -> tuple[Alternatives, ...]:
     sound = sound.removesuffix("ʷ")
     plain = sound.removesuffix("ʼ")
     latin = _EJECTIVES.get(sound) or _LATIN.get(plain) or (plain,)
-    spelt: list[tuple[str, ...]] = [(sound,), (sound.replace("͡", ""),)]
+    spelled: list[tuple[str, ...]] = [(sound,), (sound.replace("͡", ""),)]
     if sound != plain:
-        spelt += [(plain, "ʼ"), (plain.replace("͡", ""), "ʼ"), (*plain.replace("͡", ""), "ʼ")]
+        spelled += [(plain, "ʼ"), (plain.replace("͡", ""), "ʼ"), (*plain.replace("͡", ""), "ʼ")]
     elif "͡" in plain:
-        spelt.append(tuple(plain.replace("͡", "")))
-    spelt += [("".join(latin),), latin, latin[:1], (plain,)]
-    first: Alternatives = tuple(dict.fromkeys(spelt))
+        spelled.append(tuple(plain.replace("͡", "")))
+    spelled += [("".join(latin),), latin, latin[:1], (plain,)]
+    first: Alternatives = tuple(dict.fromkeys(spelled))
     return (first, (("ʷ",), ("w",))) if rounded else (first,)
 
 

@@ -117,7 +117,7 @@ def read_back(written: Path, old: Mapping[str, Tensor], changed: Sequence[str]) 
         changed: names of those that may differ.
 
     Raises:
-        CheckpointError: the file holds other names, or an unchanged tensor came back otherwise.
+        CheckpointError: the file holds other names, or an unchanged tensor differs.
     """
     if written.suffix == ".safetensors":
         with safe_open(written, framework="pt") as stored:
@@ -140,7 +140,7 @@ def _compared(
         tensor = read(name)
         if name not in changed:
             if not _same_bits(tensor, old[name]):
-                raise CheckpointError(f"{path.name}: tensor '{name}' came back otherwise than it was written")
+                raise CheckpointError(f"{path.name}: tensor '{name}' differs from what was written")
             tensor = old[name]
         result[name] = tensor
     return result

@@ -216,7 +216,7 @@ def add_merges(model: dict[str, Any], pieces: Sequence[str]) -> None:
 
 
 def added_token(name: str, number: int, *, special: bool) -> dict[str, Any]:
-    """A token that is looked for before the merges; vowels after the letters were spelt out, tags before."""
+    """A token that is looked for before the merges; vowels after the letters were spelled out, tags before."""
     return {
         "id": number,
         "content": name,
@@ -249,10 +249,10 @@ def spell_letters(data: dict[str, Any]) -> None:
 def _unreached(change: HfChange, tags: set[str], letters: Letters) -> list[str]:
     """New tokens that their own string does not encode to."""
     tokenizer = open_tokenizer(change.data)
-    spelt = set(spellings()) if letters == "cv" else set()
+    spelled = set(spellings()) if letters == "cv" else set()
     failed = []
     for name, number in change.added.items():
-        if name in spelt:
+        if name in spelled:
             ids = tokenizer.encode(name, add_special_tokens=False).ids
             if number not in ids:
                 failed.append(name)

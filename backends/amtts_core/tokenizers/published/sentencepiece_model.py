@@ -18,7 +18,7 @@ from amtts_core.tokenizers.published.sentencepiece_surgery import (
     pieces,
     vowel_piece,
 )
-from amtts_core.tokenizers.published.symbols import SPACE_MARK, unspelt
+from amtts_core.tokenizers.published.symbols import SPACE_MARK, compose_letters
 from amtts_core.tokenizers.settings import MODEL_FILE, damaged, write_settings
 
 
@@ -60,7 +60,7 @@ class PublishedSentencePiece:
     def decode(self, ids: Sequence[int]) -> str:
         """See `TextTokenizer`. Consonant and vowel pieces come back as letters."""
         text = str(self._processor.decode([number for number in ids if number < self.vocab_size]))
-        return unspelt(text) if self.letters == "cv" else text
+        return compose_letters(text) if self.letters == "cv" else text
 
     def symbols(self) -> list[str]:
         """See `TextTokenizer`."""
