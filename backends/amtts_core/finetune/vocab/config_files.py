@@ -32,7 +32,7 @@ def check_sizes(files: Sequence[Path], keys: Sequence[str], size: int) -> None:
     for path in files:
         data = read_config([path])
         for section, key in _holders(data, keys):
-            if isinstance(section[key], int) and section[key] != size:
+            if section[key] != size:
                 raise AmttsError(
                     f"{path} says {key} {section[key]}, the weights beside it have {size} text tokens",
                     remedy="Use the config that belongs to these weights",
@@ -76,7 +76,7 @@ def _holders(data: dict[str, Any], keys: Sequence[str]) -> Iterator[tuple[dict[s
         holder: Any = data
         for name in sections:
             holder = holder.get(name) if isinstance(holder, dict) else None
-        if isinstance(holder, dict) and key in holder:
+        if isinstance(holder, dict) and type(holder.get(key)) is int:
             yield holder, key
 
 
