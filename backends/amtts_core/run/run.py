@@ -32,7 +32,7 @@ from amtts_core.run.resume_check import (
 )
 from amtts_core.run.samples import SampleSpeaker
 from amtts_core.run.weights import load_weights, resume_weights
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.callbacks.jsonl import JsonlLogger
 from amtts_core.training.callbacks.report import ReportWriter

@@ -62,7 +62,7 @@ def read_config(files: Sequence[Path]) -> dict[str, Any]:
 
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as fault:
+        except (yaml.YAMLError, UnicodeDecodeError) as fault:
             raise AmttsError(f"{path} is no YAML ({fault})") from None
         if isinstance(data, dict):
             return data
