@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,17 @@ def test_only_kinds_that_can_be_trained_are_offered(broken: None) -> None:
         with pytest.raises(AmttsError, match=f"kind '{kind}'.* Choose one of: fidel, unigram, bpe, char$"):
             check_kind(kind)
     check_kind("bpe")
+
+
+def test_no_kind_loads_torch() -> None:
+    script = (
+        "import sys\n"
+        "from amtts_core.tokenizers.registry import published_formats, tokenizer_kinds, tokenizer_module\n"
+        "published_formats(), [tokenizer_module(kind) for kind in tokenizer_kinds()]\n"
+        "print(*sorted({'torch', 'sentencepiece', 'tokenizers', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_published_formats_are_those_of_the_installed_kinds() -> None:
