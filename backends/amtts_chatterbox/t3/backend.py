@@ -41,6 +41,7 @@ from amtts_core.contract.capabilities import (
     Streaming,
     TextAttention,
     TextScoring,
+    VocoderChoice,
 )
 from amtts_core.contract.codec import SpeechCodec
 from amtts_core.contract.reference_check import ReferenceCheck
@@ -73,6 +74,7 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         speakers=SpeakerConditioning(tables=("voices.vectors", "voices.prompts", "voices.lengths")),
         speech_codes=SpeechCodes(),
         streaming=Streaming(),
+        vocoder=VocoderChoice(),
         attention=TextAttention(),
         blocks=Blocks(),
         blocks_read_outside=BlocksReadOutside(),

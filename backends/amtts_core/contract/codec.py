@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -64,6 +64,8 @@ class SpeechCodec(ABC):
     """What `set_precision` accepts; with fewer bits the encoder is faster, and a few codes become their neighbors."""
     decoder_context: int | None = None
     """Frames on either side that a frame's samples depend on; None where decoding needs all frames."""
+    decodes_streams: ClassVar[bool] = False
+    """It decodes codes as they come by itself, with `decode_stream`."""
     cache: CodeCache | None = None
     """Where its codes come from files and its own network is not here."""
     needs_weights: ClassVar[bool] = True
@@ -113,6 +115,21 @@ class SpeechCodec(ABC):
     def code_vectors(self) -> Tensor | None:
         """(K, V, D) float32 on the CPU: the codebook entries, neighbors sound alike; None where there are none."""
         return None
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks its mels through another vocoder from now on.
+
+        Raises:
+            AmttsError: as `open_vocoder`, or it makes waveforms without mels.
+        """
+        raise AmttsError(
+            f"codec '{self.name}' makes waveforms without mels, so no vocoder fits it",
+            remedy="Leave --vocoder out",
+        )
+
+    def decode_stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Codes (K', l) each -> waveforms (t,) on the CPU whose join is `decode` of all, where `decodes_streams`."""
+        raise NotImplementedError
 
     def set_precision(self, precision: str) -> None:
         """From now on `encode` runs its layers in `precision`; distances to codebook entries stay in float32."""

@@ -69,6 +69,10 @@ class SpeechLmBackend(Backend[Config]):
             )
         return codec
 
+    def choose_vocoder(self, choice: str) -> None:
+        """Has the codec's mels spoken through another vocoder from now on."""
+        self.speech_codec().choose_vocoder(choice)
+
     def codec_identity(self) -> CodecIdentity:
         """The codec of the settings, with the codebooks that the network reads."""
         return CodecIdentity.of(self.open_codec())

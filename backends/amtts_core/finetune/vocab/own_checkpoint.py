@@ -109,7 +109,7 @@ def extend_own(
             comparison=comparison,
         ),
     }
-    _install(out, _info_of(checkpoint, new, plan), resized, new, result)
+    _install(out, _info_of(checkpoint, new, plan), resized, new, result, backend=loaded)
     return result
 
 
@@ -153,13 +153,19 @@ def _install(
     weights: dict[str, Tensor],
     tokenizer: TextTokenizer,
     result: Mapping[str, Any],
+    *,
+    backend: Backend[Any],
 ) -> None:
-    """Writes the checkpoint beside `out`, loads it once, and renames it."""
+    """Writes the checkpoint beside `out`, with the further files of the backend, loads it once, and renames it."""
     target = out.absolute()
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"
-        write_checkpoint(temporary, info, weights, tokenizer=tokenizer, documents={report.FILE: text})
+        declared = backend.spec.checkpoint_files
+        files = declared.of(backend).write_files if declared is not None else None
+        write_checkpoint(
+            temporary, info, weights, tokenizer=tokenizer, documents={report.FILE: text}, files=files
+        )
         read_checkpoint(temporary).load_backend()  # strictly, at the new size
         if target.exists():
             target.rmdir()
