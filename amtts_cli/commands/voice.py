@@ -30,7 +30,7 @@ def voice(
     """
     from amtts_core.checkpoints.checkpoint import read_checkpoint
     from amtts_core.config.yaml_files import parse_assignments
-    from amtts_core.synthesis.kept_voices import save_voice, kept_voices
+    from amtts_core.synthesis.kept_voices import kept_voices, save_voice
 
     if recording is None:
         kept = {known: str(file) for known, file in sorted(kept_voices(checkpoint).items())}
