@@ -25,13 +25,18 @@ COMMANDS = (
     "encode-codes",
     "train",
     "synthesize",
+    "evaluate",
+    "align",
     "export",
     "validate-e2e",
     "config",
     "backends",
     "doctor",
+    "feedback",
 )
-"""In the order of a user's work. `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
+"""In the order of a user's work; groups of commands last, as the help shows them.
+
+`commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
 
 INTERRUPTED = 130
 
@@ -65,7 +70,11 @@ def root(
 
 for _name in COMMANDS:
     _function = _name.replace("-", "_")
-    app.command(_name)(getattr(importlib.import_module(f"amtts_cli.commands.{_function}"), _function))
+    _command = getattr(importlib.import_module(f"amtts_cli.commands.{_function}"), _function)
+    if isinstance(_command, typer.Typer):  # a group of commands
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

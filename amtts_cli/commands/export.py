@@ -31,6 +31,7 @@ def export(
     from amtts_core.checkpoints.checkpoint import read_checkpoint
     from amtts_core.run.export import export_network
     from amtts_core.storage.atomic import whole_folder
+    from amtts_core.synthesis.model_card import add_data_card
 
     found = read_checkpoint(checkpoint)
     backend = found.load_backend()
@@ -38,6 +39,7 @@ def export(
         with whole_folder(out.resolve()) as hidden:
             try:
                 export_network(backend, hidden, format=format)
+                add_data_card(hidden, found.info)
             except AmttsError as error:
                 raise type(error)(
                     error.message.replace(str(hidden), str(out)), remedy=error.remedy
@@ -53,5 +55,6 @@ def export(
         lines=[
             f"wrote {', '.join(files)} into {out}",
             f"license of the weights it started from: {found.info.base_weights_license}",
+            f"license of the recordings: {', '.join(found.info.data_licenses) or 'not stated'}",
         ],
     )

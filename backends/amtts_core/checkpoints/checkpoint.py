@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from amtts_core.contract.backend import Backend
     from amtts_core.contract.tokenizer import TextTokenizer
-    from amtts_core.text.normalize import Normalizer
+    from amtts_core.text.normalizer import Normalizer
 
 FORMAT = 1
 
@@ -75,6 +75,10 @@ class CheckpointInfo(BaseModel):
     """The codec whose codes it was trained on, see `CodecIdentity`; empty where it predicts none."""
     dataset_hash: str = ""
     base_weights_license: str = ""
+    data_licenses: list[str] = Field(default_factory=list)
+    """Licenses of the recordings it was trained with, as their corpus states them."""
+    consent_notes: list[str] = Field(default_factory=list)
+    """How their speakers agreed to the use of their voices."""
     git_revision: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
 
@@ -120,7 +124,7 @@ class Checkpoint:
 
     def normalizer(self) -> Normalizer:
         """The text normaliser it was trained with."""
-        from amtts_core.text.normalize import Normalizer, NormalizerSettings
+        from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
         try:
             settings = NormalizerSettings.model_validate(self.info.normalizer)

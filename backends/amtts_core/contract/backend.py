@@ -93,6 +93,8 @@ class BackendSpec(Generic[Config]):
     """License of the published weights it can start from."""
 
     text: TextInput | None = TextInput()
+    speaks: bool = True
+    """False for a network that reads speech: its text is what it puts out."""
     speakers: SpeakerConditioning | None = None
     speaker_folding: SpeakerFolding | None = None
     speech_codes: SpeechCodes | None = None

@@ -25,7 +25,7 @@ from amtts_core.audio.trim import find_speech
 from amtts_core.corpus.filters import Finding, Measurements, judge
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.text.language import get_language
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.units import Decibels, Hertz, Seconds
 
 _HUGE = 1e9
@@ -45,6 +45,8 @@ class ClipTask:
         speaker: empty where there is none.
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
+        channel: number of the channel, from 0; None is the mean of all.
+        track: number of the sound track of a video, from 0; None is the one in Amharic, or the first.
         data: the audio file's content, where it stands inside `path` instead of being it.
         tags: more fields for the manifest row.
         distinct: another reading than the others of the same text, though the speaker is not named.
@@ -61,6 +63,8 @@ class ClipTask:
     speaker: str = ""
     start: Seconds = 0.0
     end: Seconds | None = None
+    channel: int | None = None
+    track: int | None = None
     data: bytes = field(default=b"", repr=False)
     tags: Mapping[str, str] = field(default_factory=dict)
     distinct: bool = False
@@ -84,6 +88,8 @@ class Outcome(BaseModel):
     source_duration: Seconds = 0.0
     source_rate: Hertz = 0
     channels: int = 0
+    sides_differ: bool = False
+    """The two channels that were mixed hold sound that has nothing in common."""
     level: Decibels = 0.0
     noise: Decibels = 0.0
     clipped: float = 0.0
@@ -100,6 +106,8 @@ class Outcome(BaseModel):
     """Characters of the normalised text outside of the language's symbols, with their counts."""
     guesses: dict[str, int] = Field(default_factory=dict)
     """Words of the text that were read by guess, with their counts."""
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """What was left out of the text as no text, such as emoji and markup, with counts."""
 
     def measures(self) -> dict[str, float]:
         """What the manifest says about the recording as it came, by name."""
@@ -168,6 +176,8 @@ class ClipProcessor:
                 duration=span,
                 max_duration=settings.max_source_duration,
                 data=task.data,
+                channel=task.channel,
+                track=task.track,
             )
         except AudioTooLongError as error:
             finding = Finding(
@@ -233,6 +243,7 @@ class ClipProcessor:
             bandwidth=bandwidth(wide, source_rate),
             letters_per_second=letters * rate / (speech.end - speech.begin),
         )
+        reading = self._normalizer.read(task.spoken or task.text)
         outcome = Outcome(
             finding=judge(measured, settings),
             normalized_text=normalized,
@@ -240,6 +251,7 @@ class ClipProcessor:
             source_duration=round(measured.source_duration, 6),
             source_rate=source_rate,
             channels=decoded.channels,
+            sides_differ=decoded.sides_differ,
             level=round(speech.level, 2),
             noise=round(speech.noise, 2),
             clipped=round(clipped, 6),
@@ -248,7 +260,8 @@ class ClipProcessor:
             bandwidth=round(measured.bandwidth),
             letters_per_second=round(measured.letters_per_second, 3),
             leftovers=dict(self._normalizer.leftovers(normalized)),
-            guesses=dict(self._normalizer.guesses(task.text)),
+            guesses=dict(reading.guesses),
+            left_out=dict(reading.dropped),
         )
         if outcome.finding is not None:
             return outcome

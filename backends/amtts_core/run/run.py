@@ -17,7 +17,7 @@ from amtts_core.config.sections import TrainingConfig
 from amtts_core.config.yaml_files import commented_yaml
 from amtts_core.contract.backend import Backend
 from amtts_core.errors import AmttsError
-from amtts_core.forgetting.monitor import ForgettingMonitor, open_monitor
+from amtts_core.forgetting.monitor import open_monitor
 from amtts_core.run.auto_batch import with_largest_batch
 from amtts_core.run.data_index import NAME, DataChanges, DataIndex, index_lines, index_of, read_index
 from amtts_core.run.datasets import RunData, encode_prompts, load_data
@@ -47,7 +47,7 @@ from amtts_core.run.resume_check import (
 from amtts_core.run.samples import SampleSpeaker
 from amtts_core.run.schedule_notes import report_resume, report_warmup
 from amtts_core.run.weights import check_training_type, choose_trained, fill_weights, resume_weights
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.callbacks.jsonl import JsonlLogger
 from amtts_core.training.callbacks.report import ReportWriter
@@ -151,6 +151,7 @@ def _train(
         config = with_largest_batch(config, backend, sets.train, run=options.run, info=info)
     with main_first():
         monitor = open_monitor(options.run, config, backend, new_tokens=info.new_tokens, jobs=options.jobs)
+    check = _speech_check(config, inputs.normalizer, sets, options.data)
     trainer = Trainer(
         backend,
         train_data=sets.train,
@@ -159,7 +160,7 @@ def _train(
         training=config.training,
         run=options.run,
         info=info,
-        callbacks=_callbacks(inputs.normalizer, monitor, [*loggers, *callbacks]),
+        callbacks=_callbacks(inputs.normalizer, [c for c in (monitor, check) if c], [*loggers, *callbacks]),
     )
     if previous is not None:
         _resume(trainer, previous, stored or config.training, same_data=same_data)
@@ -171,7 +172,7 @@ def _train(
         raise monitor.failure
     codes = backend.spec.speech_codes
     from_cache = codes is not None and codes.of(backend).speech_codec().cache is not None
-    speaks = backend.spec.text is not None and not from_cache
+    speaks = backend.spec.text is not None and backend.spec.speaks and not from_cache
     return TrainingResult(options.run, outcome, len(sets.excluded), inputs.feedback, speaks)
 
 
@@ -231,6 +232,18 @@ def _resume(trainer: Trainer, previous: Checkpoint, stored: TrainingConfig, *, s
     report_resume(trainer, stored, state)
 
 
+def _speech_check(config: RunConfig, normalizer: Normalizer, sets: RunData, data: Path) -> Callback | None:
+    """What speaks test texts at validations; None where no recognizer is named."""
+    if not config.training.speech_check.recognizer:
+        return None
+    from amtts_core.evaluation.speech_check import (
+        open_speech_check,
+    )  # a training without it needs none of its imports
+
+    validation = sets.val.utterances if sets.val else []
+    return open_speech_check(config.training.speech_check, normalizer, validation, data / "val.jsonl")
+
+
 def _loggers(run: Path, config: RunConfig) -> list[Callback]:
     """What is written into the run folder; the report comes last, since it reads what the others wrote."""
     loggers: list[Callback] = [JsonlLogger(run / "metrics.jsonl")]
@@ -242,11 +255,11 @@ def _loggers(run: Path, config: RunConfig) -> list[Callback]:
 
 
 def _callbacks(
-    normalizer: Normalizer, monitor: ForgettingMonitor | None, others: Sequence[Callback]
+    normalizer: Normalizer, measuring: Sequence[Callback], others: Sequence[Callback]
 ) -> list[Callback]:
-    """The monitor comes first, since loggers log what it measures, then the speaker, which calls the loggers at the end
+    """Those that measure come first, since loggers log it, then the speaker, which calls the loggers at the end
     before they close their files."""
-    return [*([monitor] if monitor else []), SampleSpeaker(normalizer, listeners=others), *others]
+    return [*measuring, SampleSpeaker(normalizer, listeners=others), *others]
 
 
 def _fit(

@@ -47,8 +47,8 @@ def test_two_corpora_become_one(tmp_path: Path):
     assert {row["speaker"] for row in made} == {"a-አበበ", "b-አበበ"}
     assert report.renamed_speakers == {"a/አበበ": "a-አበበ", "b/አበበ": "b-አበበ"}
     assert report.licences == {"a": ["CC BY 4.0"], "b": []}
-    assert made[0]["licence"] == "CC BY 4.0"
-    assert "no licence is stated by: b" in report.warnings
+    assert made[0]["license"] == "CC BY 4.0"
+    assert "no license is stated by: b" in report.warnings
     for row in made:
         path = tmp_path / "out" / row["audio_filepath"]
         assert path.stat().st_nlink == 2
