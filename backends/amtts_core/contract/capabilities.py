@@ -124,9 +124,14 @@ class SpeechCodesMethods(Protocol):
 
 @dataclass(frozen=True)
 class SpeechCodes(Capability[SpeechCodesMethods]):
-    """The backend learns the codes of a speech codec and accepts them from `amtts encode-codes`, too."""
+    """The backend learns the codes of a speech codec and accepts them from `amtts encode-codes`, too.
+
+    Attributes:
+        path_setting: the setting with the path of the codec's weights. The codec is the same wherever they are.
+    """
 
     Methods: ClassVar[type] = SpeechCodesMethods
+    path_setting: str = "codec_weights"
 
 
 class ReferenceAudioMethods(Protocol):

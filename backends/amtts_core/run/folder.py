@@ -104,7 +104,7 @@ def latest_sound_checkpoint(run: Path) -> Checkpoint:
         wrong = damage(folder)
         if not wrong:
             return read_checkpoint(folder)
-        logger.warning("checkpoint %s is damaged (%s); using the one before it", folder, wrong)
+        logger.warning("checkpoint %s is damaged (%s); going back to the one before", folder, wrong)
     raise CheckpointError(f"every checkpoint of {run} is damaged", remedy="Start again with --from-scratch")
 
 
