@@ -56,6 +56,8 @@ class Speech:
         pieces: the text as it was read, sentence by sentence, with its place in the samples.
         unread: characters that the voice never learned, with counts; they are not in the samples.
         guesses: words whose reading is a guess, with counts; a lexicon settles them.
+        left_out: what is no text (markup, emoji), with counts.
+        notes: sentences of which the network told something (cut off, tried again), with what.
     """
 
     samples: np.ndarray
@@ -63,6 +65,8 @@ class Speech:
     pieces: tuple[Piece, ...] = ()
     unread: Counter[str] = field(default_factory=Counter)
     guesses: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def duration(self) -> float:

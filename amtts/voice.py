@@ -13,8 +13,10 @@ from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
     from amtts_core.synthesis.engine import Synthesizer
+    from amtts_core.synthesis.stitch import Pauses
 
 AnyPath = str | PathLike[str]
+LONGEST_PAUSE = 60.0
 
 
 def load(
@@ -122,37 +124,66 @@ class Voice:
         speaker: str = "",
         speed: float = 1.0,
         seed: int = 0,
+        sentence_pause: float | None = None,
+        paragraph_pause: float | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Speech:
         """Speaks a text of any length.
 
         Args:
-            text: as a person writes it.
+            text: as a person writes it. Blank lines end paragraphs; `[pause:1.5s]` and a subset of SSML are read.
             speaker: one of `speakers`; empty for the first.
             speed: 1.0 is the voice's own pace; 0.25 to 4.
             seed: the same seed gives the same speech.
+            sentence_pause: seconds between sentences; None takes 0.35.
+            paragraph_pause: seconds between paragraphs; None takes 0.7.
             on_progress: called with (sentences spoken, sentences in all).
 
         Raises:
             AmttsError: no letter of the text is known to the voice, an unknown speaker, or an impossible speed.
         """
         spoken = self._synthesizer.speak(
-            text, speed=speed, seed=seed, speaker=speaker, on_progress=on_progress
+            text,
+            speed=speed,
+            seed=seed,
+            speaker=speaker,
+            pauses=_pauses(sentence_pause, paragraph_pause),
+            on_progress=on_progress,
         )
         pieces = tuple(
             Piece(stretch.text, *place)
             for stretch, place in zip(spoken.stretches, spoken.places, strict=True)
         )
-        return Speech(spoken.waveform, spoken.sample_rate, pieces, spoken.unread, self.guesses(text))
+        reading = self._synthesizer.read(text)
+        return Speech(
+            spoken.waveform,
+            spoken.sample_rate,
+            pieces,
+            spoken.unread,
+            reading.guesses,
+            reading.left_out,
+            tuple(spoken.notes),
+        )
 
-    def stream(self, text: str, *, speaker: str = "", speed: float = 1.0, seed: int = 0) -> SpeechStream:
+    def stream(
+        self,
+        text: str,
+        *,
+        speaker: str = "",
+        speed: float = 1.0,
+        seed: int = 0,
+        sentence_pause: float | None = None,
+        paragraph_pause: float | None = None,
+    ) -> SpeechStream:
         """Speaks a text and hands over each piece of sound as soon as it is there.
 
         Args:
-            text: as a person writes it.
+            text: as for `speak`.
             speaker: one of `speakers`; empty for the first.
             speed: 1.0 is the voice's own pace; 0.25 to 4.
             seed: the same seed gives the same speech.
+            sentence_pause: seconds between sentences; None takes 0.35.
+            paragraph_pause: seconds between paragraphs; None takes 0.7.
 
         Raises:
             AmttsError: as `speak`, before the first piece.
@@ -161,7 +192,13 @@ class Voice:
             >>> for samples in voice.stream("ሰላም። እንዴት ነህ?"):
             ...     player.write(samples)
         """
-        made = self._synthesizer.stream(text, speed=speed, seed=seed, speaker=speaker)
+        made = self._synthesizer.stream(
+            text,
+            speed=speed,
+            seed=seed,
+            speaker=speaker,
+            pauses=_pauses(sentence_pause, paragraph_pause),
+        )
         return SpeechStream(made.pieces, made.sample_rate, made.unread)
 
     def guesses(self, text: str) -> Counter[str]:
@@ -171,6 +208,17 @@ class Voice:
     def check(self, text: str) -> None:
         """Raises the `AmttsError` that `speak` would raise because of the text, without speaking."""
         self._synthesizer.check(text)
+
+
+def _pauses(sentence: float | None, paragraph: float | None) -> Pauses:
+    """Pauses of the engine; None keeps its own."""
+    from amtts_core.synthesis.stitch import Pauses
+
+    given = {"sentence": sentence, "paragraph": paragraph}
+    for name, seconds in given.items():
+        if seconds is not None and not 0 <= seconds <= LONGEST_PAUSE:
+            raise AmttsError(f"{name} pause {seconds:g} s is out of range; expected 0 to {LONGEST_PAUSE:g} s")
+    return Pauses(**{name: seconds for name, seconds in given.items() if seconds is not None})
 
 
 def _check_device(device: str) -> None:

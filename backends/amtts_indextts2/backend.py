@@ -182,6 +182,10 @@ class IndexTTS2Backend(SpeechLmBackend[IndexTTS2Config]):
         )
 
     @torch.inference_mode()
+    def longest_text(self) -> int:
+        """See `IndexTTS2Config.max_text_tokens`."""
+        return int(self.config.max_text_tokens)
+
     def prompts(self, requests: Sequence[SynthesisRequest], frames: Sequence[int]) -> list[Prompt]:
         """See `SpeechLmBackend`."""
         network, found = self.network, []

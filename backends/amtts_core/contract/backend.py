@@ -212,6 +212,10 @@ class Backend(ABC, Generic[Config]):
         """Frames of an utterance, from its features' lengths; the longest feature by default."""
         return max(lengths.values())
 
+    def longest_text(self) -> int | None:
+        """Tokens that `synthesize` reads at most; longer sentences are cut. None where there is no limit."""
+        return None
+
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """Why an utterance of these lengths cannot be learned from, or an empty string."""
         return ""

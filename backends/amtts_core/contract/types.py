@@ -80,12 +80,14 @@ class SynthesisRequest:
         speed: 1.0 is the voice's own speaking rate, 2.0 twice as fast.
         seed: makes sampling reproducible; backends without sampling ignore it.
         speaker: index in the checkpoint's speaker table.
+        notes: takes what the backend has to tell of this piece (tried again, cut off); None logs it.
     """
 
     tokens: Sequence[int]
     speed: float = 1.0
     seed: int = 0
     speaker: int = 0
+    notes: list[str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class Language:
     """Beginnings of the verbs that report what stands in quotation marks before them."""
     cardinal: Callable[[int], str] | None = None
     to_ipa: Callable[[str], str] | None = None
+    from_ipa: Callable[[str], str] | None = None
+    """Writes phonemes in the language's letters."""
     romanize: Callable[[str], str] | None = None
     espeak_voice: str = ""
 
