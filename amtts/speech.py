@@ -98,19 +98,34 @@ class Speech:
                 found.append(Word(caption.text, caption.start + offset, caption.end + offset))
         return tuple(found)
 
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Writes an audio file; its ending names the format: .wav, .flac, .ogg or .mp3.
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        sample_rate: int | None = None,
+        loudness: float | None = None,
+        encoding: str = "",
+    ) -> Path:
+        """Writes an audio file.
+
+        Args:
+            path: its ending names the format: .wav, .flac, .ogg, .opus, .mp3, .m4a, .ulaw or .alaw.
+            sample_rate: of the file, Hz; None keeps the voice's (8000 for telephone codings).
+            loudness: LUFS; None keeps the voice's own.
+            encoding: of a .wav file: pcm16, pcm24, float, mulaw or alaw.
 
         Returns:
             the path.
 
         Raises:
-            AmttsError: an unknown ending, or the file cannot be written; no half file is left.
+            AmttsError: an unknown ending, an option that does not fit it, or the file cannot be written; no half file
+                is left.
         """
-        from amtts_core.audio.save import write_audio
+        from amtts_core.audio.save import AudioOptions, write_audio
 
         target = Path(path)
-        write_audio(target, self.samples, self.sample_rate)
+        options = AudioOptions(sample_rate=sample_rate, loudness=loudness, encoding=encoding)
+        write_audio(target, self.samples, self.sample_rate, options=options)
         return target
 
 
