@@ -135,10 +135,18 @@ class SpeechStream:
     Attributes:
         sample_rate: Hz.
         unread: characters that the voice never learned, with counts; they are not in the samples.
+        notes: sentences of which the network told something, with what; complete at the end.
     """
 
-    def __init__(self, pieces: Iterator[np.ndarray], sample_rate: int, unread: Counter[str]) -> None:
+    def __init__(
+        self,
+        pieces: Iterator[np.ndarray],
+        sample_rate: int,
+        unread: Counter[str],
+        notes: list[tuple[str, str]] | None = None,
+    ) -> None:
         self._pieces = pieces
+        self.notes = notes if notes is not None else []
         self.sample_rate = sample_rate
         self.unread = unread
 

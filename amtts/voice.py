@@ -12,7 +12,7 @@ from amtts.speech import Piece, Speech, SpeechStream
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
-    from amtts_core.synthesis.engine import Synthesizer
+    from amtts_core.synthesis.engine import Synthesizer, TextReading
     from amtts_core.synthesis.stitch import Pauses
 
 AnyPath = str | PathLike[str]
@@ -147,23 +147,10 @@ class Voice:
             speed=speed,
             seed=seed,
             speaker=speaker,
-            pauses=_pauses(sentence_pause, paragraph_pause),
+            pauses=pauses_of(sentence_pause, paragraph_pause),
             on_progress=on_progress,
         )
-        pieces = tuple(
-            Piece(stretch.text, *place)
-            for stretch, place in zip(spoken.stretches, spoken.places, strict=True)
-        )
-        reading = self._synthesizer.read(text)
-        return Speech(
-            spoken.waveform,
-            spoken.sample_rate,
-            pieces,
-            spoken.unread,
-            reading.guesses,
-            reading.left_out,
-            tuple(spoken.notes),
-        )
+        return speech_of(spoken, self._synthesizer.read(text))
 
     def stream(
         self,
@@ -197,9 +184,9 @@ class Voice:
             speed=speed,
             seed=seed,
             speaker=speaker,
-            pauses=_pauses(sentence_pause, paragraph_pause),
+            pauses=pauses_of(sentence_pause, paragraph_pause),
         )
-        return SpeechStream(made.pieces, made.sample_rate, made.unread)
+        return SpeechStream(made.pieces, made.sample_rate, made.unread, made.notes)
 
     def guesses(self, text: str) -> Counter[str]:
         """Words of a text whose reading is a guess, with counts; readings for `load(lexicon=...)` settle them."""
@@ -210,7 +197,24 @@ class Voice:
         self._synthesizer.check(text)
 
 
-def _pauses(sentence: float | None, paragraph: float | None) -> Pauses:
+def speech_of(spoken: Any, reading: TextReading) -> Speech:
+    """The public form of a speech of the engine and of how its text was read."""
+    places = spoken.places or [(0, 0)] * len(spoken.stretches)
+    pieces = tuple(
+        Piece(stretch.text, *place) for stretch, place in zip(spoken.stretches, places, strict=True)
+    )
+    return Speech(
+        spoken.waveform,
+        spoken.sample_rate,
+        pieces,
+        spoken.unread,
+        reading.guesses,
+        reading.left_out,
+        tuple(spoken.notes),
+    )
+
+
+def pauses_of(sentence: float | None, paragraph: float | None) -> Pauses:
     """Pauses of the engine; None keeps its own."""
     from amtts_core.synthesis.stitch import Pauses
 

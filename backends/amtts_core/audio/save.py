@@ -117,11 +117,20 @@ def check_audio_name(path: Path) -> None:
 
 def endless_wav_header(sample_rate: int) -> bytes:
     """Header of a mono 16-bit WAV whose length is not known yet, for a pipe; its sizes are the largest there are."""
-    most, size = 0xFFFFFFFF, 2
+    return _wav_header(sample_rate, 0xFFFFFFFF - 36)
+
+
+def wav_header(sample_rate: int, samples: int) -> bytes:
+    """Header of a mono 16-bit WAV of so many samples."""
+    return _wav_header(sample_rate, min(2 * samples, 0xFFFFFFFF - 36))
+
+
+def _wav_header(sample_rate: int, data: int) -> bytes:
+    size = 2
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", most, b"WAVE", b"fmt ", 16, 1, 1, sample_rate, size * sample_rate, size, 8 * size),
-        *(b"data", most - 36),
+        *(b"RIFF", data + 36, b"WAVE", b"fmt ", 16, 1, 1, sample_rate, size * sample_rate, size, 8 * size),
+        *(b"data", data),
     )
 
 

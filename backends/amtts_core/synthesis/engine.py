@@ -23,10 +23,10 @@ from amtts_core.synthesis.stitch import (
     CLAUSE_ENDS,
     Pauses,
     Stretch,
-    assemble,
     cut_long,
     cut_words,
     faded_stream,
+    with_silence,
 )
 from amtts_core.text.normalizer import Normalizer, split_sentences
 from amtts_core.units import Hertz, Seconds
@@ -97,6 +97,54 @@ class TextReading:
     stretches: list[Stretch]
     guesses: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+
+
+class SpeechMaking:
+    """Speech in the making; iterate over it for its parts (T,), several stretches each, silence included.
+
+    Attributes:
+        done: stretches that are spoken.
+        total: stretches in all.
+        unread: as of `Speech`.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        stretches: list[Stretch],
+        requests: list[SynthesisRequest],
+        unread: Counter[str],
+        speed: float,
+    ) -> None:
+        self._backend, self._stretches, self._requests, self._speed = backend, stretches, requests, speed
+        self.unread, self.done, self.total = unread, 0, len(stretches)
+        self._places: list[tuple[int, int]] = []
+        self._samples = 0
+
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """(stretch, what the backend tells of it), of what is spoken."""
+        return _notes(self._stretches, self._requests)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        rate = self._backend.sample_rate
+        for start in range(0, self.total, TOGETHER):
+            waveforms = self._backend.synthesize(self._requests[start : start + TOGETHER])
+            parts: list[np.ndarray] = []
+            for waveform in waveforms:
+                stretch, last = self._stretches[self.done], self.done == self.total - 1
+                before, sound, after = with_silence(stretch, waveform, rate, speed=self._speed, last=last)
+                self._samples += len(before)
+                self._places.append((self._samples, self._samples + len(sound)))
+                self._samples += len(sound) + len(after)
+                self.done += 1
+                parts += [before, sound, after]
+            yield np.concatenate(parts)
+
+    def speech(self, waveform: np.ndarray) -> Speech:
+        """The finished speech, given the joined parts."""
+        rate = self._backend.sample_rate
+        return Speech(waveform, rate, self._stretches, self.unread, self._places, self.notes)
 
 
 class Synthesizer:
@@ -262,16 +310,26 @@ class Synthesizer:
         Raises:
             AmttsError: an impossible speed, an unknown speaker, or nothing that can be read.
         """
+        making = self.making(text, speed=speed, seed=seed, speaker=speaker, pauses=pauses)
+        parts: list[np.ndarray] = []
+        for part in making:
+            parts.append(part)
+            if on_progress:
+                on_progress(making.done, making.total)
+        return making.speech(np.concatenate(parts))
+
+    def making(
+        self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "", pauses: Pauses | None = None
+    ) -> SpeechMaking:
+        """The speech of `speak`, part by part as it is made: for texts so long that they are written meanwhile.
+
+        Raises:
+            AmttsError: as `speak`.
+        """
         spoken, requests, unread = self._requests(
             text, speed=speed, seed=seed, speaker=speaker, pauses=pauses
         )
-        waveforms: list[np.ndarray] = []
-        for start in range(0, len(requests), TOGETHER):
-            waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
-            if on_progress:
-                on_progress(len(waveforms), len(requests))
-        waveform, places = assemble(spoken, waveforms, self.sample_rate, speed=speed)
-        return Speech(waveform, self.sample_rate, spoken, unread, places, _notes(spoken, requests))
+        return SpeechMaking(self.backend, spoken, requests, unread, speed)
 
     def stream(
         self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "", pauses: Pauses | None = None

@@ -94,25 +94,13 @@ def join(waveforms: list[np.ndarray], pauses: list[Seconds], sample_rate: int) -
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
 
-def assemble(
-    stretches: list[Stretch], waveforms: list[np.ndarray], sample_rate: int, *, speed: float
-) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """One waveform (T,) of those of stretches, with their silence, and where each begins and ends in it."""
-    parts: list[np.ndarray] = []
-    places: list[tuple[int, int]] = []
-    length = 0
-    for number, (stretch, waveform) in enumerate(zip(stretches, waveforms, strict=True), 1):
-        before = np.zeros(round(stretch.before * sample_rate), dtype=np.float32)
-        after = stretch.silence(speed, last=number == len(stretches))
-        start = length + len(before)
-        places.append((start, start + len(waveform)))
-        parts += [
-            before,
-            _faded(waveform, sample_rate),
-            np.zeros(round(after * sample_rate), dtype=np.float32),
-        ]
-        length += sum(len(part) for part in parts[-3:])
-    return (np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)), places
+def with_silence(
+    stretch: Stretch, waveform: np.ndarray, sample_rate: int, *, speed: float, last: bool
+) -> list[np.ndarray]:
+    """Silence before a stretch, its waveform (T,) with faded edges, and silence after it."""
+    before = np.zeros(round(stretch.before * sample_rate), dtype=np.float32)
+    after = np.zeros(round(stretch.silence(speed, last=last) * sample_rate), dtype=np.float32)
+    return [before, _faded(waveform, sample_rate), after]
 
 
 def faded_stream(pieces: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:
