@@ -102,17 +102,17 @@ def tokenize(
     from amtts_core.errors import AmttsError
     from amtts_core.tokenizers.factory import train_tokenizer
     from amtts_core.tokenizers.folder import check_target, install_tokenizer
-    from amtts_core.tokenizers.kinds import check_kind
+    from amtts_core.tokenizers.registry import check_kind
 
     manifest, target = Path(data) / "train.jsonl", Path(data) / "tokenizer"
     check_kind(kind)
     check_target(target, force=force)
-    text = get_backend(backend).spec.text if backend else None
+    published = get_backend(backend).spec.published if backend else None
     made: TextTokenizer = train_tokenizer(
         kind,
         (utterance.spoken_text() for utterance in read_manifest(manifest)),
         vocab_size=vocab_size,
-        layout=text.layout if text is not None else "amtts",
+        format=published.tokenizer if published is not None else None,
     )
     report = measure(made, read_manifest(manifest), held_out=iter(()))
     if not report.train.tokens:
