@@ -155,6 +155,8 @@ class Backend(ABC, Generic[Config]):
     config: Config
     network: nn.Module
     """Everything that is saved in `model.safetensors`."""
+    untrained_tokens: frozenset[int] | None = None
+    """Text tokens that training never met, of a checkpoint; None where that is not known."""
 
     def __init__(
         self,
