@@ -31,6 +31,8 @@ COMMANDS = (
     "voice",
     "convert",
     "export",
+    "push",
+    "info",
     "validate-e2e",
     "config",
     "backends",

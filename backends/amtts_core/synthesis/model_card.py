@@ -51,9 +51,9 @@ int64 ids with the blank before, between and after them: [0, a, 0, b, 0]; `x_len
 or from Python: `amtts.load(".").speak(TEXT).save("hello.wav")`. The normalizer is part of it: text may hold numbers and
 abbreviations.""",
 }
-_NORMALIZE = """The engine looks characters up one by one and knows no Amharic. Numbers, abbreviations, Latin words and ፡፡
-have to be written out before: `amtts normalize TEXT`, or `amtts.normalize(text)` from Python, runs the rules that the voice was
-trained with. A digit that reaches the engine is not spoken.
+_NORMALIZE = """The engine looks characters up one by one and knows no Amharic. Numbers, abbreviations, Latin words
+and ፡፡ have to be written out first: `amtts normalize TEXT`, or `amtts.normalize(text)` in Python, runs the
+rules that the voice was trained with. A digit that reaches the engine is not spoken.
 """
 
 
@@ -86,3 +86,23 @@ def write_card(folder: Path, info: CheckpointInfo, *, format: str = "", sample: 
 def language_of(info: CheckpointInfo) -> str:
     """Code of the language that the voice reads."""
     return str(info.normalizer.get("language", "am"))
+
+
+def with_hub_header(folder: Path, info: CheckpointInfo) -> None:
+    """Puts the header that the Hugging Face hub reads before the card of a folder.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = folder / CARD
+    lines = ["---", "pipeline_tag: text-to-speech", "library_name: amtts", f"language: {language_of(info)}"]
+    if len(info.data_licenses) == 1 and not info.started_from:
+        lines.append(f"license: {info.data_licenses[0].lower()}")
+    elif info.data_licenses or info.started_from:
+        lines += ["license: other", "license_name: see-card"]
+    lines += ["tags:", "- text-to-speech", "- amtts", f"- {info.backend}"]
+    if info.started_from:
+        lines.append(f"# started from: {' '.join(info.started_from.split())}")
+    path.write_text(
+        "\n".join([*lines, "---", ""]) + "\n" + path.read_text(encoding="utf-8"), encoding="utf-8"
+    )
