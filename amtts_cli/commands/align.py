@@ -37,7 +37,7 @@ def align(
         ),
     ] = 0.4,
     speaker: Annotated[str, typer.Option("--speaker", help="Who speaks.")] = "",
-    language: Annotated[str, typer.Option("--lang", help="Language of the text.")] = "am",
+    language: Annotated[str, typer.Option("--language", help="Language of the text.")] = "am",
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
 ) -> None:

@@ -56,7 +56,7 @@ def evaluate(
         ),
     ] = "",
     metrics: Annotated[str, typer.Option("--metrics", help="Groups of figures, with commas between.")] = ALL,
-    language: Annotated[str, typer.Option("--lang", help="Language of the texts.")] = "am",
+    language: Annotated[str, typer.Option("--language", help="Language of the texts.")] = "am",
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of checkpoints with several.")] = "",
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of the checkpoints' sampling.")

@@ -31,7 +31,7 @@ def prepare(
         ),
     ] = "",
     sample_rate: Annotated[int, typer.Option("--sample-rate", help="Rate of the written audio, Hz.")] = 22050,
-    lang: Annotated[str, typer.Option("--lang", help="Language of the text.")] = "am",
+    lang: Annotated[str, typer.Option("--language", help="Language of the text.")] = "am",
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of rows that name none.")] = "",
     columns: Annotated[
         str,

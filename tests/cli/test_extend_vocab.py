@@ -60,7 +60,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_it_says_what_became_of_every_row(old: list[object], run: Run, tmp_path: Path) -> None:
-    code, out, _ = run(*old, "--add", "fidel", "--lang-tag", "am", "--out", tmp_path / "new")
+    code, out, _ = run(*old, "--add", "fidel", "--language-tag", "am", "--out", tmp_path / "new")
     assert code == 0
     assert f"{SIZE} text tokens before, {SIZE + 359} after: {SIZE} kept, 0 moved, 359 new, 0 dropped" in out
     assert "ሉ" in out

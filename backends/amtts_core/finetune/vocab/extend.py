@@ -259,7 +259,11 @@ def _write(
 
 
 def _extend_own(request: ExtendRequest) -> dict[str, Any]:
-    given = {"--mode": request.mode != "extend", "--pad-to": request.pad_to, "--lang-tag": request.language}
+    given = {
+        "--mode": request.mode != "extend",
+        "--pad-to": request.pad_to,
+        "--language-tag": request.language,
+    }
     if typed := [name for name, value in given.items() if value]:
         raise AmttsError(
             f"{', '.join(typed)}: only for published files, {request.checkpoint} is a checkpoint of amtts"
