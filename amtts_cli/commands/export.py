@@ -11,6 +11,8 @@ from amtts_cli import console
 from amtts_cli.options import Json
 from amtts_core.errors import AmttsError
 
+NORMALIZE_FIRST = "text goes through `amtts normalize` first: an engine drops digits and knows no abbreviations (README.md says how)"
+
 
 def export(
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Checkpoint folder or run folder.")],
@@ -73,5 +75,6 @@ def export(
             f"wrote {', '.join(files)} into {out}",
             f"license of the weights it started from: {found.info.base_weights_license}",
             f"license of the recordings: {', '.join(found.info.data_licenses) or 'not stated'}",
+            *([] if format == "voice" else [NORMALIZE_FIRST]),
         ],
     )
