@@ -16,6 +16,11 @@ PACKS = {
     "ti": "amtts_core.text.tigrinya.pack",
 }
 """Code to the module whose `language()` returns the pack; imported when asked for."""
+MISSING = {
+    "om": "Oromo (qubee) is written in Latin letters and needs a symbol set, number words (tokko, lama, …), clock, "
+    "dates and a sentence splitter of its own",
+}
+"""Languages that users ask for and that have no pack, with what one would have to bring."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ def get_language(code: str) -> Language:
     Raises:
         AmttsError: no pack has that code.
     """
+    if code in MISSING:
+        raise AmttsError(
+            f"language {code!r} has no text front end yet; {MISSING[code]}",
+            remedy=f"Choose one of: {', '.join(sorted(PACKS))}; Oromo words inside Amharic text are read with 'am'",
+        )
     if code not in PACKS:
         known = ", ".join(sorted(PACKS))
         raise AmttsError(
