@@ -76,15 +76,27 @@ def _paragraphs(text: str) -> str:
     return " ".join([*ended, *lines[-1:]])
 
 
-_LABEL = re.compile(rf"\s*\(?([0-9]{{1,2}}|[{LETTER}](?=..[{LETTER}]{{2}}))[.)](?=\s)")
+_LABELS = "".join(chr(row) for row in range(0x1200, 0x1358, 8))
+"""The letters that number the entries of a list: first order."""
+_LABEL = re.compile(rf"\s*\(?([0-9]{{1,2}}|[{_LABELS}](?=..[{LETTER}]{{2}}))[.)](?=\s)")
 
 
 def _label(text: str) -> str:
-    """The mark behind the label of a list entry (`1.`, `ሀ)`) at the beginning of a sentence is a pause."""
+    """The mark behind the label of a list entry (`1.`, `ሀ)`) at the beginning is a pause, like those that follow."""
     match = _LABEL.match(text)
-    return text if match is None else f"{match[1]}፣{text[match.end() :]}"
+    if match is None:
+        return text
+    out, place, label = [f"{match[1]}፣"], match.end(), match[1]
+    if label.isdecimal():
+        for following in _NEXT_LABEL.finditer(text, place):
+            if int(following[1]) == int(label) + 1:
+                label = following[1]
+                out.append(f"{text[place : following.start()]}{label}፣")
+                place = following.end()
+    return "".join((*out, text[place:]))
 
 
+_NEXT_LABEL = re.compile(r"(?<=[\s])([0-9]{1,2})[.)](?=\s)")
 _WORD_SPACE = re.compile(rf"(?<=[{LETTER}0-9])፡(?=\s)")
 _PLAIN_GAP = re.compile(rf"[{LETTER}0-9]\s+[{LETTER}0-9]")
 _FEW = 3

@@ -16,7 +16,7 @@ from amtts_core.text.amharic.abbreviation_forms import (
     rule_table,
 )
 from amtts_core.text.amharic.numbers import words
-from amtts_core.text.amharic.scripture import is_book
+from amtts_core.text.amharic.scripture import is_book, kind_rules
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Stage, Substitution
 
@@ -189,6 +189,7 @@ def abbreviations_stage() -> Stage:
     return Stage(
         "abbreviations",
         (
+            *kind_rules(),
             Substitution("era", _LATIN_ERA, lambda m: f" {_ERAS[m[1]]}" + _gap(m), words=("E.", "G.")),
             Substitution("letter-names", _LETTER_NAMES_SLASH, lambda _m: "ኤች አይ ቪ ", words=("ቪ/ኤድስ",)),
             Substitution(

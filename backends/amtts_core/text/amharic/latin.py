@@ -23,6 +23,11 @@ _LETTERS = frozenset(
 )
 _WORD = re.compile(rf"[{_LATIN}]+(?:[.&](?=[A-Z](?:[.&]|\b))[A-Z])*(?:['-][{_LATIN}]+)*")
 _ENGLISH_ORDINAL = re.compile(r"([0-9])(?:st|nd|rd|th)(?![A-Za-z])")
+_DEGREE = re.compile(
+    r"(?<![A-Za-z.])(?P<head>Ph|[BM]|LL|[BM]BA)\.\s?(?P<tail>Sc|Ed|Com|Phil|Tech|Eng|A|B|D|M)\.?(?![A-Za-z0-9])"
+)
+_LATIN_PHRASES = {"e.g": "ለምሳሌ", "i.e": "ማለትም", "a.k.a": "aka", "p.s": "PS"}
+_PHRASE = re.compile(r"(?<![A-Za-z.])(e\.g|i\.e|a\.k\.a|[Pp]\.[Ss])\.?(?![A-Za-z0-9])")
 _LETTER_DOT = re.compile(r"[A-Za-z]\.")
 _LONG_SUFFIX = re.compile(f"[{LETTER}]{{4}}")
 _ORDINAL_SUFFIX = re.compile("ኛ")
@@ -87,6 +92,13 @@ def web_stage(settings: NormalizerSettings) -> Stage:
             address_rule(settings),
             *tag_rules(settings),
             literal("possessive", r"(?<=[A-Za-z])['’]s\b", "", words=("'s", "’s")),
+            Substitution("dotted", _DEGREE, lambda m: m["head"] + m["tail"], needs=".", guard=_LETTER_DOT),
+            Substitution(
+                "dotted",
+                _PHRASE,
+                lambda m: _LATIN_PHRASES[m[1].lower()],
+                words=("e.g", "i.e", "k.a", ".s", ".S"),
+            ),
             Substitution("dotted", dotted, lambda match: match[1], needs=".", guard=_LETTER_DOT),
             literal(
                 "number-sign",

@@ -42,6 +42,8 @@ _TYPED_COMMA = re.compile(r"(?<![0-9])([1-9][0-9]{0,2})፣([0-9]00)(?![0-9]|፣[
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([1-9][0-9]{0,2}(?:\.[0-9]{3})+),([0-9]{1,2})(?![0-9.,])")
 _LOOSE_PREFIX = re.compile(rf"(?<![{LETTER}])([የበለከ]) (?=[0-9$€£¥])")
 _LOOSE_SUFFIX = re.compile(rf"(?<=[0-9]) (?=(?:ኛ[{LETTER}]{{0,3}}|ው|ዋ|ዎቹ|ዎች)(?![{LETTER}]))")
+_LIST_ORDINAL = re.compile(r"(?<![0-9])([0-9]{1,2}ኛ)\.(?=\s)")
+_ZERO_COMMA = re.compile(r"(?<![0-9.,])0,(?=[0-9]{1,3}(?![0-9,]))")
 _DECIMAL_COMMA_ALONE = re.compile(
     rf"(?<![0-9.,])([0-9]{{1,3}}),([0-9]{{1,2}})(?=\s?(?:%|በመቶ|ፐርሰንት|ሚሊ|ሚልዮን|ቢሊ|ቢልዮን|ትሪሊ|ሺህ|ሺ(?![{LETTER}])|ኪሎ|ሜትር|ዲግሪ|ዶላር|ነጥብ|"
     r"km|kg|cm|mm|m(?![a-z])|°))"
@@ -153,7 +155,7 @@ def geez_stage() -> Stage:
 
 def signs_stage() -> Stage:
     """Signs of arithmetic and rates, which need no digit beside them (`mg/dl`, `x²`)."""
-    return Stage("signs", (*rate_rules(), *sign_rules()), frozenset("²³⁰¹⁴⁵⁶⁷⁸⁹<>≥≤*∗~≈∼√≠/×+["))
+    return Stage("signs", (*rate_rules(), *sign_rules()), frozenset("²³⁰¹⁴⁵⁶⁷⁸⁹<>≥≤≧≦^*∗~≈∼√≠/×+["))
 
 
 def numeric_stage(settings: NormalizerSettings) -> Stage:
@@ -177,6 +179,8 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
         Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1], needs=("የ ", "በ ", "ለ ", "ከ ", *"$€£¥")),
         literal("loose-suffix", _LOOSE_SUFFIX.pattern, "", needs=(" ኛ", " ው", " ዋ", " ዎ")),
+        Substitution("list-entry", _LIST_ORDINAL, lambda m: f"{m[1]}፣", needs=("ኛ",)),
+        literal("decimal-comma", _ZERO_COMMA.pattern, "0.", needs=(",0",)),
         Substitution("decimal-comma", _DECIMAL_COMMA_ALONE, lambda m: f"{m[1]}.{m[2]}", needs=(",0",)),
         literal("leading-zero", _AFTER_SCALE.pattern, "", needs=(LEADING_ZERO,), words=("ሺህ 0", "ሺ 0")),
         literal("leading-zero", _LEADING_ZERO_DAY.pattern, "", needs=(LEADING_ZERO,)),

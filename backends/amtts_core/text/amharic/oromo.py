@@ -18,7 +18,18 @@ _CONSONANTS = {
     "w": "ው", "x": "ጥ", "y": "ይ", "z": "ዝ",
 }  # fmt: skip
 _VOWELS = {"aa": 4, "ee": 5, "ii": 3, "oo": 7, "uu": 2, "a": 1, "e": 5, "i": 3, "o": 7, "u": 2}
-_ALONE = {"aa": "አ", "ee": "ኤ", "ii": "ኢ", "oo": "ኦ", "uu": "ኡ", "a": "አ", "e": "ኤ", "i": "ኢ", "o": "ኦ", "u": "ኡ"}
+_ALONE = {
+    "aa": "አ",
+    "ee": "ኤ",
+    "ii": "ኢ",
+    "oo": "ኦ",
+    "uu": "ኡ",
+    "a": "አ",
+    "e": "ኤ",
+    "i": "ኢ",
+    "o": "ኦ",
+    "u": "ኡ",
+}
 _PIECE = re.compile("|".join(sorted((*_CONSONANTS, *_VOWELS, "'"), key=len, reverse=True)))
 _LONG_VOWEL = re.compile("aa|ii|uu")
 _LONG_END = re.compile(r"[^aeiou](?:oo|ee)$")
@@ -28,7 +39,7 @@ _SHORTEST = 4
 
 def looks_oromo(word: str) -> bool:
     """True for a lower-case word with vowels doubled as qubee doubles them and English does not."""
-    if len(word) < _SHORTEST or not _PIECE.sub("", word) == "":
+    if len(word) < _SHORTEST or _PIECE.sub("", word):
         return False
     if _LONG_VOWEL.search(word) or _LONG_BEFORE_DOUBLED.search(word):
         return True
