@@ -1,7 +1,7 @@
 """The Typer app. Command modules import only typer at their top; torch and the core come in when one runs.
 
-Exit codes: 0 done; 1 a check did not hold (validate-e2e); 2 the user's mistake, told in one line; 130
-interrupted. A bug keeps its traceback and exits with 1.
+Exit codes: 0 done; 1 a check did not hold (validate-e2e); 2 the user's mistake, told in one line; 130, 143 and 129
+interrupted by Ctrl-C, SIGTERM and SIGHUP. A bug keeps its traceback and exits with 1.
 """
 
 from __future__ import annotations
@@ -22,16 +22,24 @@ COMMANDS = (
     "normalize",
     "tokenize",
     "extend-vocab",
+    "adopt",
     "encode-codes",
     "train",
     "synthesize",
+    "evaluate",
+    "align",
+    "voice",
+    "convert",
     "export",
     "validate-e2e",
     "config",
     "backends",
     "doctor",
+    "feedback",
 )
-"""In the order of a user's work. `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
+"""In the order of a user's work; groups of commands last, as the help shows them.
+
+`commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
 
 INTERRUPTED = 130
 
@@ -65,7 +73,11 @@ def root(
 
 for _name in COMMANDS:
     _function = _name.replace("-", "_")
-    app.command(_name)(getattr(importlib.import_module(f"amtts_cli.commands.{_function}"), _function))
+    _command = getattr(importlib.import_module(f"amtts_cli.commands.{_function}"), _function)
+    if isinstance(_command, typer.Typer):  # a group of commands
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -36,6 +36,9 @@ def commands_page() -> str:
         command = root.get_command(top, name)
         context = command.context_class(command, info_name=name, parent=top, terminal_width=100)
         parts += [f"## amtts {name}", _block(f"amtts {name} --help", command, context)]
+        for inner, within in getattr(command, "commands", {}).items():
+            context_of = within.context_class(within, info_name=inner, parent=context, terminal_width=100)
+            parts += [f"### amtts {name} {inner}", _block(f"amtts {name} {inner} --help", within, context_of)]
     return "\n\n".join(parts) + "\n"
 
 

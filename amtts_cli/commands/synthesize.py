@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from amtts_cli import console
+from amtts_cli.checked_speech import CheckedSpeech
 from amtts_cli.devices import usable_device
 from amtts_cli.guesses import warn_of_guesses
 from amtts_cli.options import Assignments, Json, Lexicon
@@ -41,11 +42,40 @@ def synthesize(
     speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same audio.")] = 0,
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
+    voice: Annotated[
+        str, typer.Option("--voice", help="Recording to speak like, or a voice kept with the checkpoint.")
+    ] = "",
     attention: Annotated[
         Path | None,
         typer.Option("--attention", help="Folder for figures of where the speech looks in its text (T3)."),
     ] = None,
+    vocoder: Annotated[
+        str | None,
+        typer.Option(
+            "--vocoder", help="What turns its mels into sound: griffin-lim, or a file or folder of weights."
+        ),
+    ] = None,
     lexicon: Lexicon = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(
+            "--guard",
+            help="Recognizer that reads each sentence (ctc for the one that comes along): another seed is "
+            "tried where it reads something else.",
+        ),
+    ] = None,
+    guard_tries: Annotated[
+        int, typer.Option("--guard-tries", min=1, help="Tries of a sentence at most.")
+    ] = 4,
+    guard_cer: Annotated[
+        float, typer.Option("--guard-cer", min=0, help="Share of letters that may be read otherwise.")
+    ] = 0.15,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 where --guard leaves a sentence doubtful.")
+    ] = False,
+    timestamps: Annotated[
+        str, typer.Option("--timestamps", help="Write word times beside the audio: srt, vtt or json.")
+    ] = "",
     assignments: Assignments = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
@@ -66,20 +96,30 @@ def synthesize(
     elif out.exists() and not out.is_dir():
         raise AmttsError(f"{out} is a file without an audio ending; known endings: {' '.join(FORMATS)}")
     words = _read_text(text or [], file)
-    synthesizer = _open(checkpoint, device, assignments, lexicon)
+    synthesizer = _open(checkpoint, device, assignments, lexicon, vocoder, voice)
     if not (one_file or streamed):
         _check_lines(synthesizer, words)
     warn_of_guesses(synthesizer.guesses(words))
     if attention is not None:
         _show(synthesizer.attention(words, seed=seed, speaker=speaker), attention)
+    language = synthesizer.normalizer.settings.language
+    checks = CheckedSpeech.open(
+        guard, tries=guard_tries, max_cer=guard_cer, timestamps=timestamps, language=language, device=device
+    )
     if streamed:
+        if guard is not None or timestamps:
+            raise AmttsError(
+                "--guard and --timestamps need whole sentences; --out - hands speech over before they end",
+                remedy="Give a file: --out speech.wav",
+            )
         _stream(synthesizer, words, speed=speed, seed=seed, speaker=speaker)
         return
     lines = [words] if one_file else [line for line in words.splitlines() if line.strip()]
     paths = [out] if one_file else [out / f"{number:04d}.wav" for number in range(1, len(lines) + 1)]
-    _speak_all(
-        synthesizer, lines, paths, speed=speed, seed=seed, speaker=speaker, folder=None if one_file else out
-    )
+    how = {"speed": speed, "seed": seed, "speaker": speaker}
+    _speak_all(synthesizer, lines, paths, checks, how, folder=None if one_file else out)
+    if strict and checks.doubtful:
+        raise typer.Exit(1)
 
 
 def _read_text(arguments: list[str], file: Path | None) -> str:
@@ -117,9 +157,17 @@ def _check_lines(synthesizer: Synthesizer, words: str) -> None:
             raise AmttsError(f"line {number}: {fault.message}", remedy=fault.remedy) from None
 
 
-def _open(checkpoint: Path, device: str, assignments: list[str] | None, lexicon: Path | None) -> Synthesizer:
+def _open(
+    checkpoint: Path,
+    device: str,
+    assignments: list[str] | None,
+    lexicon: Path | None,
+    vocoder: str | None,
+    voice: str,
+) -> Synthesizer:
     from amtts_core.config.yaml_files import parse_assignments
     from amtts_core.synthesis.engine import Synthesizer
+    from amtts_core.synthesis.kept_voices import find_voice
     from amtts_core.text.lexicon import read_lexicon
 
     usable_device(device)
@@ -131,8 +179,13 @@ def _open(checkpoint: Path, device: str, assignments: list[str] | None, lexicon:
             remedy="Example: --set model.sampling.temperature=0",
         )
     readings = read_lexicon(lexicon) if lexicon else {}
+    settings = dict(values.get("model", {}))
+    if voice:
+        if "voice_clip" in settings:
+            raise AmttsError("give the voice once: with --voice, or with --set model.voice_clip=FILE")
+        settings["voice_clip"] = str(find_voice(checkpoint, voice))
     return Synthesizer.from_checkpoint(
-        checkpoint, device=device, settings=values.get("model"), lexicon=readings
+        checkpoint, device=device, settings=settings or None, lexicon=readings, vocoder=vocoder
     )
 
 
@@ -140,10 +193,9 @@ def _speak_all(
     synthesizer: Synthesizer,
     lines: list[str],
     paths: list[Path],
+    checks: CheckedSpeech,
+    how: dict[str, Any],
     *,
-    speed: float,
-    seed: int,
-    speaker: str,
     folder: Path | None,
 ) -> None:
     import time
@@ -151,17 +203,17 @@ def _speak_all(
     from amtts_core.audio.save import write_audio
 
     began = time.monotonic()
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, Any]] = []
     seconds = 0.0
     with console.progress() as progress:
         task = progress.add_task("speaking", total=len(lines), note="")
         for line, path in zip(lines, paths, strict=True):
-            speech = synthesizer.speak(line, speed=speed, seed=seed, speaker=speaker)
+            speech, checked = checks.speak(synthesizer, line, path, **how)
             write_audio(path, speech.waveform, speech.sample_rate)
             _tell_unread(speech.unread)
             seconds += speech.duration
             said = " ".join(line.replace("|", " ").split())
-            rows.append({"path": str(path), "seconds": f"{speech.duration:.2f}", "text": said})
+            rows.append({"path": str(path), "seconds": f"{speech.duration:.2f}", "text": said, **checked})
             progress.update(task, advance=1)
     if folder is not None:
         table = "".join(f"{Path(r['path']).name}|{r['text']}\n" for r in rows)

@@ -9,7 +9,7 @@ import typer
 
 from amtts_cli import console
 from amtts_cli.options import Assignments, ConfigFile, Jobs, Json
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, command
 
 if TYPE_CHECKING:
     from amtts_core.run.dry_run import DryRun
@@ -41,6 +41,10 @@ def train(
     codes: Annotated[
         Path | None, typer.Option("--codes", help="Learn stored codes: a folder of `amtts encode-codes`.")
     ] = None,
+    mels_from: Annotated[
+        Path | None,
+        typer.Option("--mels-from", help="A vocoder learns from the mels that this voice predicts."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random.")
     ] = None,
@@ -52,7 +56,7 @@ def train(
     ] = False,
     from_scratch: Annotated[
         bool,
-        typer.Option("--from-scratch", help="Begin again in --out; earlier checkpoints are moved aside."),
+        typer.Option("--from-scratch", help="Begin again in --out; the earlier run is moved to previous/N."),
     ] = False,
     overfit: Annotated[
         int | None,
@@ -94,6 +98,7 @@ def train(
     from amtts_core.run.run import train as run_training
     from amtts_core.settings import merged
     from amtts_core.training.distributed.processes import is_main
+    from amtts_core.training.stop_flag import exit_code
 
     if resume and from_scratch:
         raise AmttsError("--resume and --from-scratch exclude each other")
@@ -116,7 +121,20 @@ def train(
         wanted = "a new run with --from" if dry or auto_batch else "weights to correct"
         raise AmttsError(
             f"--feedback {feedback} needs {wanted}",
-            remedy=f"amtts train --from RUN --feedback {feedback} --data {data} --out NEW_RUN",
+            remedy=command(
+                *(
+                    "amtts",
+                    "train",
+                    "--from",
+                    "RUN",
+                    "--feedback",
+                    feedback,
+                    "--data",
+                    data,
+                    "--out",
+                    "NEW_RUN",
+                )
+            ),
         )
     overrides = merged(
         parse_assignments(assignments or []),
@@ -127,6 +145,7 @@ def train(
             seed=seed,
             overfit=overfit,
             codes=codes,
+            mels_from=mels_from,
         ),
     )
     for key, value in (("backend", backend), ("preset", preset)):
@@ -172,6 +191,8 @@ def train(
         return
     if is_main():
         _print(result, data)
+    if code := exit_code(result.outcome.reason):  # `amtts train && amtts synthesize` stops here
+        raise typer.Exit(code)
 
 
 def _options(
@@ -182,6 +203,7 @@ def _options(
     seed: int | None,
     overfit: int | None,
     codes: Path | None,
+    mels_from: Path | None,
 ) -> dict[str, Any]:
     training: dict[str, Any] = {}
     if max_epochs is not None:
@@ -191,7 +213,12 @@ def _options(
         training["max_steps"] = max_steps
     if seed is not None:
         training["seed"] = seed
-    data = {"max_samples": max_samples, "overfit": overfit, "codes": str(codes) if codes else None}
+    data = {
+        "max_samples": max_samples,
+        "overfit": overfit,
+        "codes": str(codes) if codes else None,
+        "mels_from": str(mels_from) if mels_from else None,
+    }
     data = {key: value for key, value in data.items() if value is not None}
     return {key: value for key, value in (("training", training), ("data", data)) if value}
 
@@ -234,12 +261,14 @@ def _print(result: TrainingResult, data: Path) -> None:
     if outcome.best_step is not None:
         lines.append(f"best: step {outcome.best_step} ({outcome.best_metric:.4f})")
     if outcome.reason not in ("finished", "early stop"):
-        lines.append(f"continue with: amtts train --data {data} --out {result.run} --resume")
+        lines.append(
+            "continue with: " + command("amtts", "train", "--data", data, "--out", result.run, "--resume")
+        )
     if result.feedback is not None:
         lines += result.feedback.lines()
     if result.speaks:
-        spoken = f'amtts synthesize --checkpoint {result.run} "ሰላም ለዓለም።" --out hello.wav'
-        lines.append(f"speak with: {spoken}")
+        words = ("amtts", "synthesize", "--checkpoint", result.run, "ሰላም ለዓለም።", "--out", "hello.wav")
+        lines.append(f"speak with: {command(*words)}")
     told = {"run": str(result.run), "excluded": result.excluded, **outcome.__dict__}
     if result.feedback is not None:
         told["feedback"] = result.feedback.as_dict()

@@ -68,7 +68,7 @@ def losses(backend: Backend, examples: Sequence[Example]) -> dict[str, PhaseLoss
 
 def speak(backend: Backend, texts: Sequence[str], **changes: float) -> list[np.ndarray]:
     tokenizer = backend.text_tokenizer
-    if tokenizer is None:
+    if tokenizer is None or not backend.spec.speaks:
         pytest.skip("speaks no text")
     requests = [SynthesisRequest(tokens=tokenizer.encode(text)) for text in texts]
     return backend.synthesize([dataclasses.replace(r, **changes) for r in requests])  # type: ignore[arg-type]
@@ -379,7 +379,7 @@ def test_a_batch_speaks_as_its_items_do(trained: tuple[Backend, list[Example], l
 
 def test_each_request_has_its_own_speed(trained: tuple[Backend, list[Example], list[float]]) -> None:
     backend = trained[0]
-    if backend.text_tokenizer is None:
+    if backend.text_tokenizer is None or not backend.spec.speaks:
         pytest.skip("speaks no text")
     tokens = backend.text_tokenizer.encode(TEXTS[2])
     fast, slow = backend.synthesize(

@@ -40,6 +40,9 @@ class DataConfig(Settings):
     codes: str = Field(
         "", description="folder of `amtts encode-codes` to train on; empty makes the codes from the audio"
     )
+    mels_from: str = Field(
+        "", description="voice whose predicted mels a vocoder learns from; empty takes the recordings' own"
+    )
     replay: ReplayConfig = Field(default_factory=ReplayConfig, description="old data against forgetting")
 
 
@@ -124,6 +127,17 @@ class GuardConfig(Settings):
     )
 
 
+class SpeechCheckConfig(Settings):
+    """Speaks a few texts at every validation and lets a recognizer read them: `val/speech/cer` and more."""
+
+    recognizer: str = Field(
+        "",
+        description="ctc, or a recognizer as `amtts evaluate --recognizer` takes it; empty checks nothing",
+    )
+    texts: tuple[str, ...] = Field((), description="what is spoken; empty takes some of the validation set")
+    count: int = Field(6, gt=0, description="texts of the validation set")
+
+
 class TrainingConfig(Settings):
     """The training loop; the same for every backend."""
 
@@ -156,6 +170,9 @@ class TrainingConfig(Settings):
     sample_every: int = Field(200, ge=0, description="steps between synthesized samples; 0 makes none")
     sample_texts: tuple[str, ...] = Field(
         ("ሰላም ለዓለም።",), description="sentences synthesized during training, as written by a person"
+    )
+    speech_check: SpeechCheckConfig = Field(
+        default_factory=SpeechCheckConfig, description="errors in what the voice says, as a metric"
     )
     best_by: str = Field(
         "val/total",

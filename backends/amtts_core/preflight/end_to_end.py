@@ -287,7 +287,7 @@ def describe(setup: Setup, tokenizer: TextTokenizer | None) -> CheckpointInfo:
 
 
 def _synthesis(setup: Setup) -> Finding:
-    if setup.backend.text_tokenizer is None:
+    if setup.backend.text_tokenizer is None or not setup.backend.spec.speaks:
         return "this backend has no text to speak", None
     setup.backend.network.eval()
     speech = Synthesizer(setup.backend, setup.normalizer).speak(setup.text)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 REPORT = "feedback_report.json"
 FOLDER = "feedback"
+LEAST_REPLAY = 10
+"""Utterances of the original corpus in an epoch for each corrected one: fewer, and a few words cost the others."""
 Losses = dict[str, dict[str, float]]
 """Set ("corrected", "validation") -> loss -> mean over its utterances."""
 
@@ -134,7 +136,8 @@ def open_feedback(
             )
     for row in corpus.rejected:
         logger.warning("feedback %s is left out: %s", row["where"], row["reason"])
-    report = FeedbackReport(config.training.best_by, corpus, config.data.replay.ratio)
+    replay = with_replay(config, data).data.replay
+    report = FeedbackReport(config.training.best_by, corpus, replay.ratio)
     logger.info(
         "feedback: %d corrected words, %d utterances replayed an epoch, %d pairs rejected",
         corpus.corrected,
@@ -145,10 +148,14 @@ def open_feedback(
 
 
 def with_replay(config: RunConfig, original: Path) -> RunConfig:
-    """The settings with the original corpus mixed in, where they name no other."""
+    """The settings with the original corpus mixed in, `LEAST_REPLAY` utterances or more for each corrected one.
+
+    Settings that name a corpus to replay stay as they are.
+    """
     if config.data.replay.data:
         return config
-    replay = config.data.replay.model_copy(update={"data": str(original)})
+    ratio = max(config.data.replay.ratio, LEAST_REPLAY / (LEAST_REPLAY + 1))
+    replay = config.data.replay.model_copy(update={"data": str(original), "ratio": ratio})
     return config.model_copy(update={"data": config.data.model_copy(update={"replay": replay})})
 
 

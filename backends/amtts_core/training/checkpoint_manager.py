@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,17 @@ class CheckpointManager:
         state: Any,
         best_step: int | None,
         is_best: bool,
+        files: Callable[[Path], None] | None = None,
     ) -> Path:
-        """Writes the checkpoint of `info.step` and moves the pointers; returns its folder."""
+        """Writes the checkpoint of `info.step` and moves the pointers; returns its folder.
+
+        Raises:
+            FileNotFoundError: the run folder is gone; it is not made again.
+            CheckpointError: the checkpoint cannot be written.
+        """
         folder = self._run / "checkpoints" / f"step-{info.step:08d}"
-        write_checkpoint(folder, info, weights, tokenizer=tokenizer, training_state=state)
+        folder.parent.mkdir(exist_ok=True)
+        write_checkpoint(folder, info, weights, tokenizer=tokenizer, training_state=state, files=files)
         write_pointer(self._run, "latest", folder)
         if is_best:
             write_pointer(self._run, "best", folder)

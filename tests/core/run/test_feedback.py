@@ -13,6 +13,7 @@ from tiny_voice import RATE, make_corpus, tiny_config, tiny_speech, tiny_text
 from amtts_core.corpus.feedback import CORRECTED, make_feedback_corpus
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError
+from amtts_core.run.feedback import with_replay
 from amtts_core.run.options import RunOptions
 from amtts_core.run.run import train
 from amtts_core.tokenizers.factory import load_tokenizer
@@ -88,7 +89,7 @@ def test_the_error_on_corrected_words_falls_and_is_reported_before_and_after(
     config, kind = tiny_config(
         backend,
         training={**training, "optim": {"learning_rate": 4e-3}},
-        data={"replay": {"ratio": 0.6}, "batch_seconds": 4.64},
+        data={"replay": {"data": str(original), "ratio": 0.6}, "batch_seconds": 4.64},
     )
     result = train(config, kind, RunOptions(data=original, run=tmp_path / "run", feedback=pairs, jobs=1))
     report = json.loads((tmp_path / "run" / "feedback_report.json").read_text(encoding="utf-8"))
@@ -106,3 +107,14 @@ def test_the_error_on_corrected_words_falls_and_is_reported_before_and_after(
     assert {row.id for row in read_manifest(tmp_path / "run" / "feedback" / CORRECTED)} <= {
         row.id for row in read_manifest(tmp_path / "run" / "feedback" / "val.jsonl")
     }
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(0.2, 10 / 11), (0.95, 0.95)])
+def test_ten_utterances_of_the_original_for_each_corrected_one(
+    asked: float, kept: float, original: Path
+) -> None:
+    config, _ = tiny_config("chatterbox-mel", data={"replay": {"ratio": asked}})
+    found = with_replay(config, original).data.replay
+    assert found.data == str(original)
+    assert found.ratio == pytest.approx(kept)
+    assert round(3 * found.ratio / (1 - found.ratio)) >= 30

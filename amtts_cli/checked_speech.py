@@ -1,0 +1,96 @@
+"""What `amtts synthesize` does beside speaking: a recognizer that checks each sentence, and word times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amtts_cli import console
+from amtts_core.errors import AmttsError, nearest
+
+if TYPE_CHECKING:
+    from amtts_core.contract.recognizer import FrameRecognizer, Recognizer
+    from amtts_core.evaluation.guard import GuardSettings
+    from amtts_core.synthesis.engine import Speech, Synthesizer
+
+
+@dataclass
+class CheckedSpeech:
+    """Speaks, checks and times.
+
+    Attributes:
+        guard: reads each sentence; None does not check.
+        settings: when a sentence is spoken again.
+        aligner: finds the words; None writes no times.
+        form: of the word times: srt, vtt or json.
+        doubtful: sentences that even their best try left doubtful, so far.
+    """
+
+    guard: Recognizer | None = None
+    settings: GuardSettings | None = None
+    aligner: FrameRecognizer | None = None
+    form: str = ""
+    doubtful: int = field(default=0)
+
+    @classmethod
+    def open(
+        cls, guard: str | None, *, tries: int, max_cer: float, timestamps: str, language: str, device: str
+    ) -> CheckedSpeech:
+        """Opens the recognizers that are asked for.
+
+        Raises:
+            AmttsError: an unknown format of times, or a recognizer that cannot be used.
+        """
+        if guard is None and not timestamps:
+            return cls()
+        from amtts_core.contract.recognizer_registry import frame_recognizer, open_recognizer
+        from amtts_core.evaluation.guard import GuardSettings
+        from amtts_core.evaluation.subtitle_files import FORMATS
+
+        if timestamps and timestamps not in FORMATS:
+            raise AmttsError(
+                f"--timestamps '{timestamps}' is unknown{nearest(timestamps, FORMATS)}; known: {', '.join(FORMATS)}"
+            )
+        return cls(
+            guard=None if guard is None else open_recognizer(guard, device=device),
+            settings=GuardSettings(tries=tries, max_cer=max_cer, language=language),
+            aligner=frame_recognizer(guard or "", device=device) if timestamps else None,
+            form=timestamps,
+        )
+
+    def speak(
+        self, synthesizer: Synthesizer, text: str, path: Path, **how: Any
+    ) -> tuple[Speech, dict[str, Any]]:
+        """Speaks a text; writes its word times beside `path`; returns what goes onto its row."""
+        row: dict[str, Any] = {}
+        if self.guard is None:
+            speech = synthesizer.speak(text, **how)
+        else:
+            from amtts_core.evaluation.guard import speak_guarded
+
+            guarded = speak_guarded(synthesizer, text, self.guard, settings=self.settings, **how)
+            speech = guarded.speech
+            row["tries"] = sum(sentence.tries for sentence in guarded.sentences)
+            row["doubtful"] = [
+                {"text": s.text, "recognized": s.hypothesis, "cer": round(s.cer, 4), "problem": s.problem}
+                for s in guarded.doubtful
+            ]
+            self.doubtful += len(guarded.doubtful)
+            for sentence in guarded.doubtful:
+                console.warn(f"{path}: doubtful: {sentence.text!r}: {sentence.problem}")
+        if self.aligner is not None:
+            row["timestamps"] = str(self._write_times(self.aligner, speech, path))
+        return speech, row
+
+    def _write_times(self, aligner: FrameRecognizer, speech: Speech, path: Path) -> Path:
+        from amtts_core.evaluation.subtitle_files import write_captions
+        from amtts_core.evaluation.timestamps import word_captions
+        from amtts_core.storage.atomic import replace_text
+
+        text = " ".join(stretch.text for stretch in speech.stretches)
+        captions = word_captions(aligner, speech.waveform, speech.sample_rate, text)
+        beside = path.with_suffix(f".{self.form}")
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(beside, write_captions(captions, form=self.form))
+        return beside

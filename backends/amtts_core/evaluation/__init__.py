@@ -1,0 +1,1 @@
+"""Whether speech is good: recognition errors, quality, similarity, prosody, alignment, reports, listening tests."""

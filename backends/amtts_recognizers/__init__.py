@@ -1,0 +1,1 @@
+"""Speech recognizers: a small CTC network trained by this toolkit, and models of Hugging Face."""
