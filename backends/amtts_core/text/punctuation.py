@@ -83,10 +83,10 @@ _LABEL = re.compile(rf"\s*\(?([0-9]{{1,2}}|[{_LABELS}](?=..[{LETTER}]{{2}}))[.)]
 
 def _label(text: str) -> str:
     """The mark behind the label of a list entry (`1.`, `ሀ)`) at the beginning is a pause, like those that follow."""
-    match = _LABEL.match(text)
+    match = _LABEL.match(text) or _first_of_several(text)
     if match is None:
         return text
-    out, place, label = [f"{match[1]}፣"], match.end(), match[1]
+    out, place, label = [f"{text[: match.start()]}{match[1]}፣"], match.end(), match[1]
     if label.isdecimal():
         for following in _NEXT_LABEL.finditer(text, place):
             if int(following[1]) == int(label) + 1:
@@ -96,7 +96,17 @@ def _label(text: str) -> str:
     return "".join((*out, text[place:]))
 
 
-_NEXT_LABEL = re.compile(r"(?<=[\s])([0-9]{1,2})[.)](?=\s)")
+_NEXT_LABEL = re.compile(r"(?<=\s)([0-9]{1,2})[.)](?=\s)")
+_FIRST_LABEL = re.compile(r"(?<=\s)(1)[.)](?=\s)")
+
+
+def _first_of_several(text: str) -> re.Match[str] | None:
+    """The label 1 inside a text, where a label 2 follows."""
+    first = _FIRST_LABEL.search(text)
+    following = first and _NEXT_LABEL.search(text, first.end())
+    return first if following and following[1] == "2" else None
+
+
 _WORD_SPACE = re.compile(rf"(?<=[{LETTER}0-9])፡(?=\s)")
 _PLAIN_GAP = re.compile(rf"[{LETTER}0-9]\s+[{LETTER}0-9]")
 _FEW = 3

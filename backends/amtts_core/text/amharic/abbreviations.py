@@ -18,7 +18,7 @@ from amtts_core.text.amharic.abbreviation_forms import (
 from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.scripture import is_book, kind_rules
 from amtts_core.text.ethiopic import LETTER
-from amtts_core.text.rules import Stage, Substitution
+from amtts_core.text.rules import Stage, Substitution, literal
 
 _JOINED = re.compile(rf"(?<![{LETTER}])[{LETTER}]+(?:[/.][{LETTER}]+)+\.?(?!\.)")
 _SPACED = re.compile(
@@ -181,7 +181,8 @@ def _unresolved(match: re.Match[str]) -> str:
         return match[0]
     if len(parts) > 2 and max(map(len, parts)) < 3:
         return "".join(parts) + _gap(match)
-    return " ".join(parts) + match[0][len(match[0].rstrip(".")) :]
+    initials = max(map(len, parts)) == 1 and match.string[match.end() :].strip()
+    return " ".join(parts) + ("" if initials else match[0][len(match[0].rstrip(".")) :])
 
 
 def abbreviations_stage() -> Stage:
@@ -196,6 +197,7 @@ def abbreviations_stage() -> Stage:
                 "abbreviation", _SPACED, _read_spaced, needs="./", words=(". ", "/ ", " .", " /"), guard=_GAP
             ),
             Substitution("abbreviation", _JOINED, _read_joined, needs="/."),
+            literal("repeated", "ልደት በፊት በፊት", "ልደት በፊት", words=("ልደት በፊት በፊት",)),
             Substitution(UNKNOWN, _UNRESOLVED, _unresolved, needs="./"),
             Substitution("dotted-word", _SINGLE, _read_single, needs="."),
             Substitution(

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 
 from amtts_core.text import tables
-from amtts_core.text.amharic.affixes import joint
-from amtts_core.text.amharic.latin_words import is_romanized, read
+from amtts_core.text.amharic.affixes import is_bound, joint
+from amtts_core.text.amharic.latin_words import is_romanized, lexicon, read
 from amtts_core.text.amharic.letters import PACKAGE
 from amtts_core.text.amharic.numbers import cardinal, words
 from amtts_core.text.amharic.roman import LIST_ENTRY, read_roman, values
 from amtts_core.text.amharic.romanized import words as romanized_words
 from amtts_core.text.amharic.web import address_rule, tag_rules
-from amtts_core.text.ethiopic import LETTER
+from amtts_core.text.ethiopic import LETTER, order_of, to_order
 from amtts_core.text.rules import DIGIT, LATIN, Record, Rule, Stage, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
@@ -22,12 +22,17 @@ _LETTERS = frozenset(
     {LATIN, *map(chr, (*range(0xC0, 0xD7), *range(0xD8, 0xF7), *range(0xF8, 0x250), *range(0x1E00, 0x1F00)))}
 )
 _WORD = re.compile(rf"[{_LATIN}]+(?:[.&](?=[A-Z](?:[.&]|\b))[A-Z])*(?:['-][{_LATIN}]+)*")
+_WORD_AND_SUFFIX = re.compile(
+    rf"(?P<word>{_WORD.pattern})(?P<suffix>ኡ(?=[{LETTER}]{{0,3}}(?![{LETTER}]))|[ኦ](?=ች)|[ኣአ](?=ችን|ችሁ|ቸው|ቼ))?"
+)
+_VOWELS = {"ኡ": (2, "ው"), "ኦ": (7, "ዎ"), "ኣ": (4, "ያ"), "አ": (4, "ያ")}
 _ENGLISH_ORDINAL = re.compile(r"([0-9])(?:st|nd|rd|th)(?![A-Za-z])")
 _DEGREE = re.compile(
     r"(?<![A-Za-z.])(?P<head>Ph|[BM]|LL|[BM]BA)\.\s?(?P<tail>Sc|Ed|Com|Phil|Tech|Eng|A|B|D|M)\.?(?![A-Za-z0-9])"
 )
 _LATIN_PHRASES = {"e.g": "ለምሳሌ", "i.e": "ማለትም", "a.k.a": "aka", "p.s": "PS"}
 _PHRASE = re.compile(r"(?<![A-Za-z.])(e\.g|i\.e|a\.k\.a|[Pp]\.[Ss])\.?(?![A-Za-z0-9])")
+_LETTERS_OF_CODE = re.compile(r"(?<![A-Za-z])[A-Z]{2}(?=[0-9₀-₉])")
 _LETTER_DOT = re.compile(r"[A-Za-z]\.")
 _LONG_SUFFIX = re.compile(f"[{LETTER}]{{4}}")
 _ORDINAL_SUFFIX = re.compile("ኛ")
@@ -57,23 +62,31 @@ class LatinWords:
         romanized = any(word.lower() in table for word in found) and is_romanized(found)
 
         def say(match: re.Match[str]) -> str:
-            word = match[0]
+            word, suffix = match["word"], match["suffix"]
             spoken, known = self._read(match, romanized)
             if spoken == word:
-                return word
+                return match[0]
+            if suffix:
+                spoken = with_vowel_suffix(spoken, suffix)
             after = joint(match.string, match.start()) + spoken + _gap(match)
             if record is not None:
                 record(KNOWN if known else GUESS, word, spoken)
             return after
 
-        return _WORD.sub(say, text)
+        return _WORD_AND_SUFFIX.sub(say, text)
 
     def _read(self, match: re.Match[str], romanized: bool) -> tuple[str, bool]:
-        word = match[0]
+        word = match["word"]
         if word in values() and (numeral := read_roman(word, match.string, match.start())):
             return numeral, True
         spoken, known = read(word, romanized)
         return (word, True) if self.keep_unknown and not known else (spoken, known)
+
+
+def with_vowel_suffix(spoken: str, suffix: str) -> str:
+    """`Linkኡ` ሊንኩ, `Videoኡ` ቪዲዮው: the vowel joins a consonant, or follows a vowel with a glide."""
+    order, glided = _VOWELS[suffix]
+    return spoken[:-1] + to_order(spoken[-1], order) if order_of(spoken[-1]) == 6 else spoken + glided
 
 
 def _gap(match: re.Match[str]) -> str:
@@ -106,6 +119,9 @@ def web_stage(settings: NormalizerSettings) -> Stage:
                 "ቁጥር ",
                 words=("#", "No", "NO"),
             ),
+            Substitution(
+                "letter-names", _LETTERS_OF_CODE, _letters_of_code, needs=DIGIT, guard=_LETTERS_OF_CODE
+            ),
             Substitution("english-ordinal", _ENGLISH_ORDINAL, lambda match: f"{match[1]}ኛ", needs=DIGIT),
             Substitution(
                 "list-entry", LIST_ENTRY, _list_entry, needs=")", words=("i)", "v)", "x)", "I)", "V)", "X)")
@@ -114,6 +130,11 @@ def web_stage(settings: NormalizerSettings) -> Stage:
         _LETTERS | {"#"},
         takes=frozenset("#"),
     )
+
+
+def _letters_of_code(match: re.Match[str]) -> str:
+    """`CO2`: letters, where the list has a word of the same letters (`co`)."""
+    return " ".join(match[0]) if lexicon().get(match[0].lower()) and match[0] not in lexicon() else match[0]
 
 
 def _list_entry(match: re.Match[str]) -> str:
@@ -126,7 +147,8 @@ def latin_stage(settings: NormalizerSettings) -> Stage:
 
     def sign(match: re.Match[str]) -> str:
         said = signs[match[1]]
-        return f" {said}" + ("" if said.endswith(_OPEN_SIGNS) else " ")
+        before = "" if is_bound(match.string, match.start()) else " "
+        return f"{before}{said}" + ("" if said.endswith(_OPEN_SIGNS) else " ")
 
     needs = "".join(signs)
     rules: tuple[Rule, ...] = (

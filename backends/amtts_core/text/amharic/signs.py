@@ -40,8 +40,9 @@ def sign_rules() -> tuple[Rule, ...]:
         ),
         literal("compared", r"\s?(?:≥|≧)\s?", " ይበልጣል ወይም እኩል ይሆናል ", needs="≥≧"),
         literal("compared", r"\s?(?:≤|≦)\s?", " ያንሳል ወይም እኩል ይሆናል ", needs="≤≦"),
-        literal("power", r"(?<=[0-9A-Za-z)])\s?\^\s?(?=[0-9A-Za-z(])", " ኃይል ", needs="^"),
+        literal("power", r"(?<=[0-9A-Za-z)])\s?\^\s?(?=-?[0-9A-Za-z(])", " ኃይል ", needs="^"),
         Substitution("times", re.compile(r"(?<=[0-9]) ?[*∗] ?(?=[0-9])"), lambda _m: " ሲባዛ በ", needs="*∗"),
+        literal("range", r"(?<=[0-9]) ?[~∼～] ?(?=[0-9])", "-", needs="~∼～"),
         literal("about", r"(?<![\w~])[~≈∼]\s?(?=[0-9$€£])", "በግምት ", needs="~≈∼"),
         literal("root", r"√\s?(?=[0-9])", "ስኩዌር ሩት ", needs="√"),
         Substitution(
