@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -43,6 +44,8 @@ class Language:
     """True for a dotted word that ends in a dot without ending the sentence."""
     reporting: tuple[str, ...] = ()
     """Beginnings of the verbs that report what stands in quotation marks before them."""
+    doubtful: re.Pattern[str] | None = None
+    """Finds in a text of `plain` characters what has to be guessed at nevertheless."""
     cardinal: Callable[[int], str] | None = None
     to_ipa: Callable[[str], str] | None = None
     romanize: Callable[[str], str] | None = None

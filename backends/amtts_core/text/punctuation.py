@@ -180,6 +180,7 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
                 needs="/",
             ),
             literal("slash", "[/\\\\|]", " ", needs="/\\|"),
+            literal("underscore", "_", " ", needs="_"),
             literal("comma", ",", "፣", needs=","),
             literal("full-stop", r"(?<=[^\s.])\.(?=\s|$)", "።", needs="."),
             literal("dot", r"\.", " ", needs="."),
@@ -192,7 +193,7 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
                 "bracket", r"[()\[\]{}<>]", " ፣ " if settings.brackets == "pause" else " ", needs="()[]{}<>"
             ),
         ),
-        frozenset("-./,:()[]{}<>\\|"),
+        frozenset("-./,:()[]{}<>\\|_"),
         takes=frozenset(),
     )
 

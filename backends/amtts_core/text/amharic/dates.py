@@ -77,7 +77,9 @@ def date_rules(reader: Reader) -> tuple[Rule, ...]:
 
     month = rf"(?<![{LETTER}])(?P<month>(?:[የበለከ]|እስከ)?(?:{month_names()}))"
     days = r"(?P<day>[0-9]{1,2})(?:\s?-\s?(?P<last>[0-9]{1,2}))?"
-    slashed = re.compile(rf"{month}\s?/?\s?{days}\s?/\s?(?P<year>[0-9]{{4}}|[0-9]{{2}})(?![0-9/])")
+    slashed = re.compile(
+        rf"{month}\s?/?\s?{days}(?:\s?/\s?|-(?=[12][0-9]{{3}}))(?P<year>[0-9]{{4}}|[0-9]{{2}})(?![0-9/])"
+    )
     spaced = re.compile(rf"{month}\s{days}\s(?P<year>[12][0-9]{{3}})(?![0-9/:.,%-])")
     leading = re.compile(rf"{month}(?P<gap>\s?)0(?P<day>[1-9])(?![0-9.,:])")
     return (
@@ -88,7 +90,7 @@ def date_rules(reader: Reader) -> tuple[Rule, ...]:
             needs=("/0",),
         ),
         Substitution("date-range", _DATE_RANGE, between, needs=("-0",), guard=_TWO_MARKS),
-        Substitution("date", slashed, after_month, needs=("/0",)),
+        Substitution("date", slashed, after_month, needs=("/0", "-0")),
         Substitution("date", spaced, after_month, needs=(" 0",), guard=_DAY_YEAR),
         Substitution("date", leading, plain_day, needs=(LEADING_ZERO,), guard=_ZERO_DAY),
         Substitution(
