@@ -10,6 +10,7 @@ from amtts_core.text.amharic.affixes import is_bound, joint
 from amtts_core.text.amharic.latin_words import is_romanized, lexicon, read
 from amtts_core.text.amharic.letters import PACKAGE
 from amtts_core.text.amharic.numbers import cardinal, words
+from amtts_core.text.amharic.numeric_features import LATIN_BEFORE
 from amtts_core.text.amharic.roman import LIST_ENTRY, read_roman, values
 from amtts_core.text.amharic.romanized import words as romanized_words
 from amtts_core.text.amharic.web import address_rule, tag_rules
@@ -32,7 +33,7 @@ _DEGREE = re.compile(
 )
 _LATIN_PHRASES = {"e.g": "ለምሳሌ", "i.e": "ማለትም", "a.k.a": "aka", "p.s": "PS"}
 _PHRASE = re.compile(r"(?<![A-Za-z.])(e\.g|i\.e|a\.k\.a|[Pp]\.[Ss])\.?(?![A-Za-z0-9])")
-_LETTERS_OF_CODE = re.compile(r"(?<![A-Za-z])[A-Z]{2}(?=[0-9₀-₉])")
+_LETTERS_OF_CODE = re.compile(r"(?<![A-Za-z])[A-Z]{2}(?=[0-9])")
 _LETTER_DOT = re.compile(r"[A-Za-z]\.")
 _LONG_SUFFIX = re.compile(f"[{LETTER}]{{4}}")
 _ORDINAL_SUFFIX = re.compile("ኛ")
@@ -57,23 +58,28 @@ class LatinWords:
 
     def apply(self, text: str, record: Record | None = None) -> str:
         """See `Rule.apply`; a guess is reported under a name of its own."""
-        found = _WORD.findall(text)
+        found = list(_WORD_AND_SUFFIX.finditer(text))
         table = romanized_words()
-        romanized = any(word.lower() in table for word in found) and is_romanized(found)
+        romanized = any(match["word"].lower() in table for match in found) and is_romanized(
+            [match["word"] for match in found]
+        )
+        out, place = [], 0
+        for match in found:
+            out.append(text[place : match.start()])
+            out.append(self._say(match, romanized, record))
+            place = match.end()
+        return "".join((*out, text[place:]))
 
-        def say(match: re.Match[str]) -> str:
-            word, suffix = match["word"], match["suffix"]
-            spoken, known = self._read(match, romanized)
-            if spoken == word:
-                return match[0]
-            if suffix:
-                spoken = with_vowel_suffix(spoken, suffix)
-            after = joint(match.string, match.start()) + spoken + _gap(match)
-            if record is not None:
-                record(KNOWN if known else GUESS, word, spoken)
-            return after
-
-        return _WORD_AND_SUFFIX.sub(say, text)
+    def _say(self, match: re.Match[str], romanized: bool, record: Record | None) -> str:
+        word, suffix = match["word"], match["suffix"]
+        spoken, known = self._read(match, romanized)
+        if spoken == word:
+            return match[0]
+        if suffix:
+            spoken = with_vowel_suffix(spoken, suffix)
+        if record is not None:
+            record(KNOWN if known else GUESS, word, spoken)
+        return joint(match.string, match.start()) + spoken + _gap(match)
 
     def _read(self, match: re.Match[str], romanized: bool) -> tuple[str, bool]:
         word = match["word"]
@@ -119,9 +125,6 @@ def web_stage(settings: NormalizerSettings) -> Stage:
                 "ቁጥር ",
                 words=("#", "No", "NO"),
             ),
-            Substitution(
-                "letter-names", _LETTERS_OF_CODE, _letters_of_code, needs=DIGIT, guard=_LETTERS_OF_CODE
-            ),
             Substitution("english-ordinal", _ENGLISH_ORDINAL, lambda match: f"{match[1]}ኛ", needs=DIGIT),
             Substitution(
                 "list-entry", LIST_ENTRY, _list_entry, needs=")", words=("i)", "v)", "x)", "I)", "V)", "X)")
@@ -132,9 +135,14 @@ def web_stage(settings: NormalizerSettings) -> Stage:
     )
 
 
-def _letters_of_code(match: re.Match[str]) -> str:
-    """`CO2`: letters, where the list has a word of the same letters (`co`)."""
-    return " ".join(match[0]) if lexicon().get(match[0].lower()) and match[0] not in lexicon() else match[0]
+def code_rule() -> Rule:
+    """`CO2`: the letters one by one, where the list has a word of the same letters (`co`)."""
+
+    def apart(match: re.Match[str]) -> str:
+        listed = lexicon().get(match[0].lower()) and match[0] not in lexicon()
+        return " ".join(match[0]) if listed else match[0]
+
+    return Substitution("letter-names", _LETTERS_OF_CODE, apart, needs=(LATIN_BEFORE,))
 
 
 def _list_entry(match: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ import re
 from amtts_core.text.amharic.affixes import following_space, is_bound, joint, letters_before, with_suffix
 from amtts_core.text.amharic.clock import clock_rules
 from amtts_core.text.amharic.dates import date_rules
+from amtts_core.text.amharic.latin import code_rule
 from amtts_core.text.amharic.money import money_range_rule, money_rules
 from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader
@@ -184,6 +185,7 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
     rules: tuple[Rule, ...] = (
         literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
         by_rule(),
+        code_rule(),
         *verse_rules(),
         Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs=(LIST,)),
         Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=(",0",)),
