@@ -162,6 +162,10 @@ def marks_stage(*, reporting: tuple[str, ...] = ()) -> Stage:
     )
 
 
+_SUFFIX_BEHIND = re.compile(rf"(?<=[{LETTER}])\s?[)\]]((?:ን|ም|ና|ንም|ንና|ስ|ው|ዎች)(?![{LETTER}]))")
+"""A suffix against a bracket (`(ዶ/ር)ን`) belongs to the word inside."""
+
+
 def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage:
     """What numbers, times and abbreviations left over of `. , : / -` and brackets."""
     slash = "፣ " if settings.slash == "pause" else f" {word_for_or} "
@@ -188,6 +192,7 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
             literal("colon", ":", " ", needs=":"),
             literal("dash", r"(?:(?<=\s)|^)-+(?=\s|$)", "፣", needs="-"),
             literal("hyphen", "-", " ", needs="-"),
+            Substitution("bracket", _SUFFIX_BEHIND, lambda match: f"{match[1]} ) ", needs=")]"),
             literal("bracket", r"[)\]}>]+\s*$", "", needs=")]}>"),
             literal(
                 "bracket", r"[()\[\]{}<>]", " ፣ " if settings.brackets == "pause" else " ", needs="()[]{}<>"

@@ -223,7 +223,7 @@ def write(pairs: tuple[Pair, ...]) -> str:
         if phone not in VOWELS:
             _add_consonant(out, phone, letters, before=before, after=after)
             continue
-        if phone == "@" and letters == "o" and flat[place - 1][1].endswith("i"):
+        if phone == "@" and letters == "o" and flat[place - 1][1].endswith("i") and before[-1:] != "y":
             letters = "io"  # nation: the letters of the consonant took the i
         last = not any(sound in VOWELS for sound in after)
         order, brought = vowel(phone, letters, before=before, after=after, place=place, last=last)
