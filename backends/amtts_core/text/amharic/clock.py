@@ -44,7 +44,7 @@ _MILITARY = re.compile(
     r"(?<![0-9.,:/])(?P<hour>0[0-9])(?P<minute>[0-5][0-9])(?P<noon>)\s?(?:ሰዓት|ሰአት)(?![ሀ-ፚ])"
 )
 _PART_BEFORE = re.compile(r"([ሀ-ፚ]+)[፣፦]?\s(?:ላይ\s)?(?:ከ|በ|ለ|እስከ)?$")
-_AFTER_HOUR_WORD = re.compile(r"(?<![0-9])(?<![0-9]\s)(?:ሰዓት|ሰአት|ሠዓት)[፣፦]? $")
+_AFTER_HOUR_WORD = re.compile(r"(?<![0-9])(?<![0-9]\s)(?:ሰዓት|ሰአት|ሠዓት)(?: በኋላ)?[፣፦]? $")
 _COUNTED_AFTER = re.compile(r"\s?(?:%|በመቶ|ከመቶ|ሺ|ሚሊ|ሚል|ቢሊ|ቢል|ትሪ|ብር|ዶላር|ኪ|ሜትር|ዲግሪ)")
 _PARTS = ("ጠዋት", "ጧት", "ማታ", "ምሽት", "ሌሊት", "ቀን", "ረፋድ", "ንጋት", "ማለዳ", "ጎህ", "ማምሻ")
 _LONGEST_PART = 24
@@ -160,6 +160,12 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
             r"(?<=:[0-9][0-9])\s?-\s?(?=[0-9]{1,2}:[0-9]{2})",
             f" {words()['to']} ",
             needs=(":0",),
+        ),
+        literal(
+            "clock-range",
+            r"(?<=[0-9][AaPp][Mm])\s?-\s?(?=[0-9])|(?<=[0-9] [AaPp][Mm])\s?-\s?(?=[0-9])",
+            f" {words()['to']} ",
+            needs=("@a", "@p"),
         ),
         Substitution(
             "military", _MILITARY_PAIR, _military_pair, needs=(LEADING_ZERO,), guard=_MILITARY_GUARD

@@ -69,6 +69,7 @@ _ENGLISH_SCALE = re.compile(
 )
 _CODE = re.compile(r"[A-Za-z]-?[0-9]+$")
 LONGEST_CODE = 12
+_RATIO = re.compile(r"(?<![0-9.,:/])1:(?=[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{3,6}(?![0-9:]))")
 _ERA = re.compile(rf"([0-9]) ?አም(?![{LETTER}])\.?")
 _LEADING_POINT = re.compile(r"(?:(?<=\s)|^)\.(?=[0-9])")
 
@@ -197,6 +198,7 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
             if settings.abbreviations
             else []
         ),
+        literal("ratio", _RATIO.pattern, "1 ለ", needs=(":0",)),
         literal("corporal", r"(?<=[0-9]) ?/ ?(?=አለቃ)", " ", needs="/"),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
         Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1], needs=("የ ", "በ ", "ለ ", "ከ ", *"$€£¥")),

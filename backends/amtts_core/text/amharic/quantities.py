@@ -123,7 +123,7 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
         Substitution("score", _VS, versus, needs=("ለ", " ለ")),
         Substitution("score", _COLON, by_colon, needs=(":0",)),
         Substitution("range", _AFTER_UNIT, after_unit, needs="-"),
-        Substitution("range", _PAIR, pair, needs=("-0",)),
+        Substitution("range", _PAIR, pair, needs=("-0", *"$€£")),
     )
 
 

@@ -48,9 +48,9 @@ def sign_rules() -> tuple[Rule, ...]:
         Substitution(
             "more",
             re.compile(
-                rf"(?<![0-9.,:/+])(?P<prefix>[የበለ]?)(?P<number>{_N})\+(?=\s*(?:$|[።፣፤)])|\s(?![0-9])|[{LETTER}])"
+                rf"(?<![0-9.,:/+])(?P<prefix>[የበለከ]?)(?P<number>{_N})\+(?P<noun>\s(?:ዓመት|አመት)(?![{LETTER}]))?(?=\s*(?:$|[።፣፤)])|\s(?![0-9])|[{LETTER}])"
             ),
-            lambda m: f"{m['prefix']}ከ{m['number']} በላይ ",
+            lambda m: f"{m['prefix'].replace('ከ', '')}ከ{m['number']}{m['noun'] or ''} በላይ ",
             needs="+",
         ),
         literal("not-equal", "≠", " እኩል አይደለም ከ", needs="≠"),
@@ -62,7 +62,7 @@ _BY = re.compile(r"[0-9m] ?[xX*×] ?[0-9]")
 
 def by_rule() -> Rule:
     """`3x4` and `61cm*173cm`: lengths by lengths."""
-    pattern = r"(?<=[0-9])\s?[xX]\s?(?=[0-9])|(?<=[0-9][a-z]m)\s?[*xX×]\s?(?=[0-9])"
+    pattern = r"(?<=[0-9])\s?[xX]\s?(?=[0-9])|(?<=[0-9][a-z]m)\s?[*xX×]\s?(?=[0-9])|(?<=[0-9]m)\s?[*xX×]\s?(?=[0-9])"
     return Substitution("by", re.compile(pattern), lambda _m: " በ", needs=(LATIN_AFTER,), guard=_BY)
 
 
