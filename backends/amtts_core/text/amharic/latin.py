@@ -109,6 +109,7 @@ def web_stage(settings: NormalizerSettings) -> Stage:
         "latin",
         (
             address_rule(settings),
+            literal("sharp", r"(?<![A-Za-z][CF])(?<=[CF])#(?![A-Za-z0-9])", " ሻርፕ ", needs="#"),
             *tag_rules(settings),
             literal("possessive", r"(?<=[A-Za-z])['’]s\b", "", words=("'s", "’s")),
             Substitution("dotted", _DEGREE, lambda m: m["head"] + m["tail"], needs=".", guard=_LETTER_DOT),

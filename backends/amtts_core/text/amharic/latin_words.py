@@ -91,7 +91,11 @@ def _unlisted(word: str, lower: str, letters: str, *, romanized: bool) -> Readin
     if not (romanized and looks_ethiopian(lower)) and (english := read_english(letters.lower())):
         return Reading(english, True)
     parts = _CAMEL.findall(word) if not word.isupper() else []
-    if len(parts) > 1 and "".join(parts) == word and all(part.isupper() or len(part) > 1 for part in parts):
+    if (
+        len(parts) > 1
+        and "".join(parts) == word
+        and all(part.isupper() or len(part) > 1 for part in parts[1:])
+    ):
         return _joined([read(part, romanized) for part in parts])
     if compound := _compound(lower):
         return Reading(compound, True)

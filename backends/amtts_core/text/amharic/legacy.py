@@ -36,12 +36,16 @@ def _later(letter: str) -> str:
 _MARKED = re.compile(rf"[{LETTER}\u12d7]*[{_MARKERS}][{LETTER}\u12d7]*")
 _LEGACY_OFTEN, _USUALLY_OFTEN = "ሇዯሌዴ", "ለደልድ"
 """The frequent letters of the rows, as a legacy font stores them and as everybody else writes them."""
+_SLIP = re.compile(rf"ሇላ(?![{LETTER}])")
 _ROOM = re.compile(rf"(?:(?<=ኛ )|(?<=[0-9] ))[የበለከ]?ክፍሌ(?![{LETTER}])|(?<![{LETTER}])[የበለከ]?ክፍሌ(?= [0-9])")
 
 
 def _is_legacy(text: str) -> bool:
-    """True where most of the frequent letters stand where a legacy font puts them."""
-    return sum(map(text.count, _LEGACY_OFTEN)) >= sum(map(text.count, _USUALLY_OFTEN))
+    """True where most of the frequent letters stand where a legacy font puts them, in words without a mark too."""
+    return all(
+        sum(map(part.count, _LEGACY_OFTEN)) >= sum(map(part.count, _USUALLY_OFTEN))
+        for part in (text, _MARKED.sub("", text))
+    )
 
 
 class _Shift:
@@ -67,9 +71,10 @@ class _Shift:
 
 
 def legacy_stage() -> Stage:
-    """Repairs a text with a telltale letter, and `ክፍሌ` beside a number."""
+    """Repairs a text with a telltale letter, `ክፍሌ` beside a number, and `በሇላ`, a slip for በኋላ."""
     room = Substitution(LEGACY, _ROOM, lambda match: match[0][:-1] + "ል", words=("ክፍሌ",))
-    return Stage("legacy", (_Shift(), room), frozenset("\u12d7"), ("ሇ", "ዯ", "ክፍሌ"))
+    slip = Substitution("typo", _SLIP, lambda _match: "ኋላ", words=("ሇላ",))
+    return Stage("legacy", (slip, _Shift(), room), frozenset("\u12d7"), ("ሇ", "ዯ", "ክፍሌ"))
 
 
 def legacy_words() -> Substitution:
