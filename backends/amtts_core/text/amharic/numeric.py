@@ -71,6 +71,7 @@ _CODE = re.compile(r"[A-Za-z]-?[0-9]+$")
 LONGEST_CODE = 12
 _RATIO = re.compile(r"(?<![0-9.,:/])1:(?=[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{3,6}(?![0-9:]))")
 _ERA = re.compile(rf"([0-9]) ?አም(?![{LETTER}])\.?")
+_LOOSE_POINT = re.compile(r"(?<=[0-9])\. (?=[0-9]{1,2} ?(?:ሚሊዮን|ሚሊየን|ቢሊዮን|ቢሊየን|ትሪሊዮን|ትሪሊየን|በመቶ|%))")
 _LEADING_POINT = re.compile(r"(?:(?<=\s)|^)\.(?=[0-9])")
 
 
@@ -200,6 +201,7 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
         ),
         literal("ratio", _RATIO.pattern, "1 ለ", needs=(":0",)),
         literal("corporal", r"(?<=[0-9]) ?/ ?(?=አለቃ)", " ", needs="/"),
+        literal("loose-point", _LOOSE_POINT.pattern, ".", needs=(".0",)),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
         Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1], needs=("የ ", "በ ", "ለ ", "ከ ", *"$€£¥")),
         literal("loose-suffix", _LOOSE_SUFFIX.pattern, "", needs=(" ኛ", " ው", " ዋ", " ዎ")),
