@@ -33,7 +33,8 @@ def decode_pieces(codec: SpeechCodec, pieces: Iterable[Tensor]) -> Iterator[np.n
         pieces: (T, K) int64 each, in order.
 
     Yields:
-        (samples,) float32 in [-1, 1]; joined they are `codec.decode` of all pieces together.
+        (samples,) float32 in [-1, 1]; joined they are `codec.decode` of all pieces together, or what a
+        `StreamingDecoder` makes of them.
     """
     if codec.decodes_streams:
         for wave in codec.decode_stream(piece.T for piece in pieces):

@@ -243,6 +243,36 @@ class MelInput(Capability[MelInputMethods]):
     Methods: ClassVar[type] = MelInputMethods
 
 
+class VoiceFilesMethods(Protocol):
+    """See `VoiceFiles`."""
+
+    def adopt_voice(self, folder: Path) -> str:
+        """Takes the voice beside published weights as the first speaker's; says what it took, or an empty string."""
+        ...
+
+    def keep_voice(self, recording: Path, file: Path) -> Path:
+        """Writes the voice of a recording.
+
+        Args:
+            recording: of the speaker.
+            file: to write, without an ending; the backend adds its own.
+
+        Returns:
+            the file.
+
+        Raises:
+            AmttsError: the recording cannot be read, or the file cannot be written.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class VoiceFiles(Capability[VoiceFilesMethods]):
+    """Voices are small files: published ones come with the weights, one's own are made of recordings."""
+
+    Methods: ClassVar[type] = VoiceFilesMethods
+
+
 class BlocksMethods(Protocol):
     """See `Blocks`."""
 
