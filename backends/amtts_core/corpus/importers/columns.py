@@ -15,6 +15,7 @@ from functools import cached_property
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers.column_names import (
     AUDIO_NAMES,
+    LANGUAGES,
     NAMES,
     SPOKEN_NAMES,
     TAG_NAMES,
@@ -24,84 +25,13 @@ from amtts_core.corpus.importers.column_names import (
     plain_name,
 )
 from amtts_core.corpus.importers.locate import AudioLocator
-from amtts_core.corpus.importers.times import is_number, is_time
+from amtts_core.corpus.importers.spans import Spans
+from amtts_core.corpus.importers.times import Scale, is_number, is_time, read_time
 from amtts_core.corpus.importers.walk import SOUND_SUFFIXES, suffix_of
 from amtts_core.errors import AmttsError, nearest
 from amtts_core.text.script import script_share
 
 _ALIKE = 0.4  # of two texts, one of which is the other's normalized form
-_LANGUAGES = frozenset(
-    (
-        "am",
-        "amh",
-        "ti",
-        "tir",
-        "om",
-        "orm",
-        "so",
-        "som",
-        "en",
-        "eng",
-        "fr",
-        "fra",
-        "fre",
-        "de",
-        "deu",
-        "es",
-        "spa",
-    )
-    + (
-        "it",
-        "ita",
-        "pt",
-        "por",
-        "ru",
-        "rus",
-        "ar",
-        "ara",
-        "zh",
-        "zho",
-        "cmn",
-        "yue",
-        "jp",
-        "ja",
-        "jpn",
-        "ko",
-        "kor",
-    )
-    + (
-        "hi",
-        "hin",
-        "sw",
-        "swa",
-        "nl",
-        "pl",
-        "tr",
-        "vi",
-        "th",
-        "id",
-        "fa",
-        "ur",
-        "bn",
-        "ta",
-        "te",
-        "he",
-        "el",
-        "uk",
-    )
-    + (
-        "amharic",
-        "tigrinya",
-        "oromo",
-        "somali",
-        "english",
-        "french",
-        "arabic",
-        "chinese",
-        "japanese",
-        "korean",
-    )
-)
 _PLACEHOLDERS = frozenset(("", "_", "-", "none", "null", "nan", "n/a"))
 
 
@@ -262,6 +192,7 @@ class _Decision:
         self.roles: dict[str, int] = {}
         self.tags: dict[str, int] = {}
         self._reasons: dict[int, str] = {}
+        self._said_text = False
 
     def _free(self) -> list[int]:
         taken = {*self.roles.values(), *self.tags.values()}
@@ -275,6 +206,7 @@ class _Decision:
     def take_said(self, said: Mapping[str, str]) -> None:
         """Roles that a person gives to columns."""
         plain = [plain_name(name) for name in self._names]
+        self._said_text = "text" in said
         for role, column in said.items():
             if column.isdigit() and 1 <= int(column) <= len(self._columns):
                 self.roles[role] = int(column) - 1
@@ -332,7 +264,9 @@ class _Decision:
             self.roles["audio"] = self._audio()
         if "text" not in self.roles and "spoken" in self.roles:
             self.roles["text"] = self.roles.pop("spoken")
+        self._times()
         if "text" in self.roles:
+            self._own_language()
             return
         if not self._names:
             self._take_plain_ones()
@@ -364,6 +298,38 @@ class _Decision:
             else "Name the folder with the recordings: --audio-root FOLDER",
         )
 
+    def _own_language(self) -> None:
+        """Takes the one column of texts of the language where the column that is called the text holds another."""
+        text = self._columns[self.roles["text"]]
+        if self._said_text or "spoken" in self.roles or not text.filled or text.script >= 0.5:
+            return
+        own = [n for n in self._free() if self._columns[n].script >= 0.5]
+        if len(own) != 1:
+            return
+        other = self._columns[own[0]]
+        if other.distinct >= 0.8 * text.distinct and other.letters >= 0.4 * text.letters:
+            self._reasons[self.roles["text"]] = "in another script"
+            self.roles["text"] = own[0]
+
+    def _times(self) -> None:
+        """Columns under other names, or under none, whose numbers cut the recordings that the rows share."""
+        if "start" in self.roles or "end" in self.roles:
+            return
+        spans = Spans(self._columns[self.roles["audio"]].cells)
+        free = [n for n in self._free() if self._columns[n].is_time and not self._columns[n].counts_rows]
+        lengths = [*free, *([self.roles["duration"]] if "duration" in self.roles else [])]
+        for left in free:
+            for right in free:
+                if left != right and spans.follow(self._columns[left].cells, self._columns[right].cells):
+                    self.roles |= {"start": left, "end": right}
+                    return
+        for left in free:
+            for right in lengths:
+                cells = self._columns[left].cells, self._columns[right].cells
+                if left != right and spans.follow(*cells, lengths=True):
+                    self.roles |= {"start": left, "duration": right}
+                    return
+
     def _take_plain_ones(self) -> None:
         """Columns without a name whose cells can only be one thing."""
         for number in self._free():
@@ -382,9 +348,13 @@ class _Decision:
 
     def _are_times(self, left: int, right: int) -> bool:
         first, second = self._columns[left], self._columns[right]
-        if not (first.is_numeric and second.is_numeric and len(first.filled) == len(second.filled)):
+        if len(first.filled) != len(second.filled):
             return False
-        later = all(a < b for a, b in zip(first.numbers, second.numbers, strict=True))
+        pairs = [
+            (read_time(a, Scale()), read_time(b, Scale()))
+            for a, b in zip(first.filled, second.filled, strict=True)
+        ]
+        later = all(isinstance(a, float) and isinstance(b, float) and a < b for a, b in pairs)
         return later and (len({*first.filled, *second.filled}) > len(first.filled) or not first.is_whole)
 
     def _text_and_speaker(self) -> None:
@@ -504,7 +474,7 @@ def _alike(left: Sequence[str], right: Sequence[str]) -> float:
 
 def _is_language_code(cell: str) -> bool:
     code, _, region = cell.strip().casefold().replace("_", "-").partition("-")
-    return code in _LANGUAGES and (not region or (region.isalpha() and len(region) in (2, 4)))
+    return code in LANGUAGES and (not region or (region.isalpha() and len(region) in (2, 4)))
 
 
 def _is_path(cell: str) -> bool:

@@ -212,3 +212,36 @@ def test_no_table_is_taken_for_one(tmp_path: Path):
     assert rules(
         make_files(tmp_path / "x", {**FILES, "metadata.csv": f"wavs/0.wav|{A}\nwavs/9.wav|{B}"})
     ) == {B: "missing-file"}
+
+
+@pytest.mark.parametrize("sign", ["-", "=>", "=", ":", "→"])
+def test_a_sign_between_spaces_separates_and_is_no_text(tmp_path: Path, sign: str):
+    lines = (f"wavs/{n}.wav {sign} {text}" for n, text in enumerate((A, f"{B} {sign} {C}")))
+    assert texts(tmp_path, "\n".join(lines), name="list.txt") == [A, f"{B} {sign} {C}"]
+
+
+def test_quotes_hold_line_ends_in_every_row(tmp_path: Path):
+    rows_of = (f'wavs/{n}.wav\t"{text[:4]}\n{text[4:]}"' for n, text in enumerate((A, B, C)))
+    found = texts(tmp_path, "\n".join(["file\ttext", *rows_of]), name="metadata.tsv")
+    assert found == [" ".join(f"{text[:4]} {text[4:]}".split()) for text in (A, B, C)]
+
+
+def test_a_text_column_in_another_language_gives_way_to_the_one_in_the_language(tmp_path: Path):
+    rows_of = (f"wavs/{n}.wav,Good morning {n},{text}" for n, text in enumerate((A, B, C)))
+    assert texts(tmp_path, "\n".join(["file,text,amharic", *rows_of])) == [A, B, C]
+
+
+def test_names_are_not_taken_for_a_text_in_another_script(tmp_path: Path):
+    rows_of = (f"wavs/{n}.wav,Good morning {n},አበበ" for n in range(3))
+    assert texts(tmp_path, "\n".join(["file,text,ስም", *rows_of])) == [f"Good morning {n}" for n in range(3)]
+
+
+def test_one_name_in_every_speakers_folder(tmp_path: Path):
+    files = {f"{speaker}/{n}.wav": "x" for speaker in ("abebe", "almaz") for n in range(2)}
+    lines = [
+        f"{speaker},{n}.wav,{SENTENCES[2 * k + n]}"
+        for k, speaker in enumerate(("abebe", "almaz"))
+        for n in (0, 1)
+    ]
+    make_files(tmp_path, {**files, "metadata.csv": "\n".join(["speaker,file,text", *lines])})
+    assert [clip.source for clip in clips(tmp_path)] == list(files)
