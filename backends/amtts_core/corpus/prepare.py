@@ -126,6 +126,8 @@ def open_source(
     given = [source] if isinstance(source, Path) else list(source)
     options = _options(settings, audio_root)
     unpacked = Unpacked(given, out)
+    if unpacked.recordings is not None and options.audio_root is None:
+        options = replace(options, audio_root=unpacked.recordings)
     try:
         return _open_unpacked(unpacked, out, settings, options, importer=importer, force=force)
     except AmttsError:
