@@ -29,6 +29,7 @@ from amtts_core.contract.capabilities import (
     MelPrediction,
     ReferenceAudio,
     ReferenceChecks,
+    SavedVoices,
     SpeakerConditioning,
     SpeakerFolding,
     SpeechCodes,
@@ -37,13 +38,12 @@ from amtts_core.contract.capabilities import (
     TextAttention,
     TextScoring,
     VocoderChoice,
-    VoiceFiles,
     WeightConversion,
 )
 from amtts_core.contract.learner import Learner
 from amtts_core.contract.published import PublishedFormat
 from amtts_core.contract.speakers import SpeakerTable
-from amtts_core.contract.tokenizer import Layout, TextTokenizer
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.contract.types import (
     Batch,
     Example,
@@ -69,12 +69,9 @@ class TextInput:
 
     Attributes:
         tokenizers: tokenizer kinds it accepts, the recommended one first.
-        layout: file format and special ids of the tokenizers that `amtts tokenize --backend` trains: those of its
-            published weights, where it has some.
     """
 
     tokenizers: tuple[str, ...] = ("fidel", "unigram", "bpe", "char")
-    layout: Layout = "amtts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +101,7 @@ class BackendSpec(Generic[Config]):
     speaker_folding: SpeakerFolding | None = None
     speech_codes: SpeechCodes | None = None
     reference_audio: ReferenceAudio | None = None
-    voice_files: VoiceFiles | None = None
+    saved_voices: SavedVoices | None = None
     streaming: Streaming | None = None
     attention: TextAttention | None = None
     vocoder: VocoderChoice | None = None
