@@ -23,6 +23,7 @@ SPOKEN_NAMES = (
 SPEAKER_NAMES = (
     "speaker_name", "speaker", "speaker_id", "client_id", "spk", "spk_id", "spkid", "spk_name", "speakerid", "speakers",
     "speaker_label", "reader", "reader_id", "narrator", "voice", "voice_id", "user_id", "contributor_id", "sid",
+    "person", "talker", "participant", "participant_id", "subject", "informant", "actor", "voice_actor", "performer",
     "ተናጋሪ", "አንባቢ",
 )  # fmt: skip
 START_NAMES = (

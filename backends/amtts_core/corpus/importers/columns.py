@@ -25,6 +25,7 @@ from amtts_core.corpus.importers.column_names import (
     plain_name,
 )
 from amtts_core.corpus.importers.locate import AudioLocator
+from amtts_core.corpus.importers.record import language_names
 from amtts_core.corpus.importers.spans import Spans
 from amtts_core.corpus.importers.times import Scale, is_number, is_time, read_time
 from amtts_core.corpus.importers.walk import SOUND_SUFFIXES, suffix_of
@@ -32,6 +33,23 @@ from amtts_core.errors import AmttsError, nearest
 from amtts_core.text.script import script_share
 
 _ALIKE = 0.4  # of two texts, one of which is the other's normalized form
+_GENDERS = frozenset(("male", "female", "man", "woman", "boy", "girl", "m", "f", "ወንድ", "ሴት"))
+_MANNERS = frozenset(
+    (
+        "happy",
+        "sad",
+        "angry",
+        "neutral",
+        "surprise",
+        "surprised",
+        "fear",
+        "fearful",
+        "disgust",
+        "calm",
+        "excited",
+    )
+    + ("normal", "whisper", "shout", "fast", "slow")
+)
 _PLACEHOLDERS = frozenset(("", "_", "-", "none", "null", "nan", "n/a"))
 
 
@@ -110,6 +128,10 @@ class Column:
         known = {"train", "dev", "test", "val", "valid", "validation", "eval", "training"}
         return bool(self.filled) and all(cell.casefold() in known for cell in self.filled)
 
+    def are_all(self, known: frozenset[str]) -> bool:
+        """True where every cell is one of some words."""
+        return bool(self.filled) and all(cell.casefold() in known for cell in self.filled)
+
     @property
     def is_numeric(self) -> bool:
         """True for numbers throughout."""
@@ -142,6 +164,12 @@ class Column:
         """True for whole numbers that follow one another."""
         numbers = self.numbers if self.is_whole else []
         return len(numbers) > 1 and all(b == a + 1 for a, b in zip(numbers, numbers[1:], strict=False))
+
+    def is_numbered(self, locator: AudioLocator) -> bool:
+        """True where each cell is another number, and a recording has it as its name."""
+        cells = self.filled[:50]
+        alone = len(set(self.filled)) == len(self.filled) and self.is_numeric
+        return alone and sum(locator.names_a_file(cell, numbers=True) for cell in cells) >= 0.9 * len(cells)
 
     @property
     def letters(self) -> float:
@@ -277,6 +305,9 @@ class _Decision:
         hits = {n: self._hits(n) for n in free}
         if hits and max(hits.values()) > 0:
             return max(hits, key=lambda n: (hits[n], self._is_path_column(n)))
+        numbered = [n for n in free if self._columns[n].is_numbered(self._locator)]
+        if len(numbered) == 1:
+            return numbered[0]
         likely = next(
             (n for n in free if any(map(_is_path, self._columns[n].filled))), free[0] if free else 0
         )
@@ -338,6 +369,8 @@ class _Decision:
                 self.roles["language"] = number
             elif column.is_split:
                 self._reasons[number] = "splits; amtts makes its own"
+            elif column.are_all(_MANNERS):
+                self._reasons[number] = "manners of speaking"
             elif column.counts_rows:
                 self._reasons[number] = "numbers the rows"
         numeric = [n for n in self._free() if self._columns[n].is_time and n not in self._reasons]
@@ -360,8 +393,11 @@ class _Decision:
     def _text_and_speaker(self) -> None:
         free = [n for n in self._free() if n not in self._reasons]
         own = [n for n in free if self._columns[n].script >= 0.5]
-        if len(own) == 1:
-            self.roles["text"] = own[0]
+        called = [
+            n for n in own if self._names and plain_name(self._names[n]) in language_names(self._language)
+        ]
+        if len(own) == 1 or len(called) == 1:
+            self.roles["text"] = (called or own)[0]
         elif len(own) == 2:
             self._two_texts(*own)
         elif len(own) > 2:
@@ -425,6 +461,7 @@ class _Decision:
         texts = self._columns[self.roles["text"]]
         named = [n for n in free if self._may_name_speakers(self._columns[n]) and not self._is_path_column(n)]
         named = [n for n in named if self._columns[n].names_people_of(texts)]
+        named = [n for n in named if not self._columns[n].are_all(_GENDERS)] or named
         if "speaker" in self.roles or not named:
             return
         several = [n for n in named if self._columns[n].distinct > 1] or named[:1]
