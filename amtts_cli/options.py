@@ -24,6 +24,9 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file, se
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Override one key, e.g. --set training.max_steps=100.")
 ]
+Lexicon = Annotated[
+    Path | None, typer.Option("--lexicon", help="File of your own readings: word<TAB>reading.")
+]
 Jobs = Annotated[int, typer.Option("--jobs", min=0, help="Worker processes; 0 uses every core.")]
 ExecutorName = Annotated[
     str,

@@ -81,6 +81,10 @@ class TrainingProgress(Callback):
                 f"{report.skipped_batches} batches skipped, {report.unreadable} utterances unreadable"
             )
 
+    def paused(self, step: int, seconds: float) -> None:
+        self._began = (self._began[0], self._began[1] + seconds)  # no part of the time that steps take
+        self._line(f"step {step}: continued after a pause of {seconds:.0f} s")
+
     def saved(self, step: int, folder: Path) -> None:
         self._line(f"step {step}: saved {folder}")
 

@@ -12,7 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
-from amtts_core.text.normalize import Normalizer, NormalizerSettings
+from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
 INSERTED = ("በ1984 ዓ.ም.", "27/4/93", "12.50 ብር", "ከቀኑ 8፡30 ሰዓት", "365 ሰዎች", "3ኛ ደረጃ", "25% ", "ከ10-20 ቀን")
 

@@ -100,7 +100,7 @@ class Harness:
             code = self._train(run, self._moment(kind), number)
             tries += 1
             done = self._finished(run)
-            if code < 0 or (code == 0 and not done):
+            if code < 0 or code == 128 + signal.SIGTERM or (code == 0 and not done):
                 struck += 1
                 self.tally.kills.update((kind, number.name))
             elif code != 0:

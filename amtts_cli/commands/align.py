@@ -53,7 +53,8 @@ def align(
     from amtts_core.evaluation.subtitle_files import Caption, write_captions
     from amtts_core.storage.atomic import replace_text
     from amtts_core.storage.json_lines import write_jsonl
-    from amtts_core.text.normalize import Normalizer, decode_text
+    from amtts_core.text.decoding import decode_text
+    from amtts_core.text.normalizer import Normalizer
     from amtts_core.text.settings import NormalizerSettings
 
     usable_device(device)

@@ -149,7 +149,7 @@ def evaluate(
 
 def _items(manifest: Path | None, *, limit: int, public_list: bool, language: str) -> list[TestItem]:
     from amtts_core.evaluation.items import LISTS, manifest_items, public_items
-    from amtts_core.text.normalize import Normalizer
+    from amtts_core.text.normalizer import Normalizer
     from amtts_core.text.settings import NormalizerSettings
 
     normalize = Normalizer(NormalizerSettings(language=language, strip_gemination_marks=False))

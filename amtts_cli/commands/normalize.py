@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amtts_cli import console
-from amtts_cli.options import Assignments, Json
+from amtts_cli.guesses import listed, warn_of_guesses
+from amtts_cli.options import Assignments, Json, Lexicon
 
 if TYPE_CHECKING:
-    from amtts_core.text.normalize import NormalizerSettings
+    from amtts_core.text.normalizer import NormalizerSettings
 
 
 class Target(StrEnum):
-    """What the normalised text is turned into."""
+    """What the normalized text is turned into."""
 
     IPA = "ipa"
     ROMAN = "roman"
@@ -34,37 +35,38 @@ def normalize(
     fold_homophones: Annotated[
         bool, typer.Option(help="One letter per sound; off for checkpoints that keep the letters apart.")
     ] = True,
-    lexicon: Annotated[
-        Path | None, typer.Option("--lexicon", help="File of your own readings: word<TAB>reading.")
-    ] = None,
+    lexicon: Lexicon = None,
     to: Annotated[Target | None, typer.Option("--to", help="Also write IPA or reversible ASCII.")] = None,
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
-    """Normalise texts: one a line in, one a line out.
+    """Normalize texts: one a line in, one a line out.
 
-    Characters outside the language's symbols are kept and counted on standard error, and so are Latin words that no
-    lexicon knows and that were spelled by guess. A text that begins with a minus
-    sign comes after two of them.
+    Counted on standard error: Latin words and abbreviations that no list knows and that were read by guess; emoji,
+    tags and marks that were left out; characters outside the language's symbols, which are kept. A text that begins
+    with a minus sign comes after two of them.
 
     Example: amtts normalize --explain -- "-5 ዲግሪ"
     """
-    from amtts_core.text.normalize import Normalizer
+    from amtts_core.text.normalizer import Normalizer
 
     settings = _settings(language, fold_homophones, lexicon, to, assignments or [])
     normalizer = Normalizer(settings)
     finish = _finisher(language, to)
     total: Counter[str] = Counter()
     guessed: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
     rows: list[dict[str, object]] = []
     for line in text if text else _standard_input():
-        normalized = normalizer(line)
-        total += (left := normalizer.leftovers(normalized))
-        guessed += (rough := normalizer.guesses(line))
+        reading = normalizer.read(line)
+        normalized = reading.text
         fired = normalizer.explain(line) if explain else []
+        total.update(left := normalizer.leftovers(normalized))
+        guessed.update(rough := reading.guesses)
+        left_out.update(dropped := reading.dropped)
         if json:
             row: dict[str, object] = {"text": line, "normalized": normalized, "leftovers": dict(left)}
-            row["guesses"] = dict(rough)
+            row |= {"guesses": dict(rough), "left_out": dict(dropped)}
             if to:
                 row[to.value] = finish(normalized)
             if explain:
@@ -75,12 +77,12 @@ def normalize(
             console.log(f"{rule.stage}/{rule.rule}: {rule.before} -> {rule.after}")
         console.out(finish(normalized))
     if json:
-        console.result({"texts": rows, "leftovers": dict(total), "guesses": dict(guessed)})
+        counts = {"leftovers": dict(total), "guesses": dict(guessed), "left_out": dict(left_out)}
+        console.result({"texts": rows, **counts})
         return
-    if guessed:
-        words = ", ".join(f"{word} {count}" for word, count in guessed.most_common(20))
-        more = f" and {len(guessed) - 20} more" if len(guessed) > 20 else ""
-        console.warn(f"read by guess: {words}{more}; --lexicon FILE takes readings of your own")
+    warn_of_guesses(guessed)
+    if left_out:
+        console.warn(f"left out, as no text: {listed(left_out)}")
     if total:
         console.warn(f"characters outside the symbols of {language!r}: {_listed(total)}")
 
@@ -89,11 +91,9 @@ def _settings(
     language: str, fold_homophones: bool, lexicon: Path | None, to: Target | None, assignments: list[str]
 ) -> NormalizerSettings:
     """The settings that the options ask for; every fault of `--set` in one error."""
-    from pydantic import ValidationError
-
     from amtts_core.errors import AmttsError, nearest
     from amtts_core.text.lexicon import read_lexicon
-    from amtts_core.text.normalize import NormalizerSettings
+    from amtts_core.text.settings import NormalizerSettings, read_settings
 
     values: dict[str, object] = {"language": language, "fold_homophones": fold_homophones}
     values["lexicon"] = read_lexicon(lexicon) if lexicon else {}
@@ -103,19 +103,15 @@ def _settings(
         if not sign or name not in NormalizerSettings.model_fields or name == "lexicon":
             hint = nearest(name, NormalizerSettings.model_fields)
             raise AmttsError(
-                f"--set {assignment!r} names no switch of the normaliser{hint}",
+                f"--set {assignment!r} names no switch of the normalizer{hint}",
                 remedy=f"Write --set NAME=VALUE with one of: {', '.join(NormalizerSettings.model_fields)}",
             )
         values[name] = value
-    try:
-        return NormalizerSettings.model_validate(values)
-    except ValidationError as fault:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}={e['input']}: {e['msg']}" for e in fault.errors())
-        raise AmttsError(f"these settings cannot be used: {faults}") from fault
+    return read_settings(values)
 
 
 def _finisher(language: str, to: Target | None) -> Callable[[str], str]:
-    """What is done to a normalised text before it is printed."""
+    """What is done to a normalized text before it is printed."""
     from amtts_core.errors import AmttsError
     from amtts_core.text.language import get_language
 
@@ -131,7 +127,7 @@ def _finisher(language: str, to: Target | None) -> Callable[[str], str]:
 def _standard_input() -> Iterator[str]:
     """Lines of standard input, UTF-8 or UTF-16; a bad line is named by its number."""
     from amtts_core.errors import AmttsError
-    from amtts_core.text.normalize import decode_text
+    from amtts_core.text.normalizer import decode_text
 
     if sys.stdin.isatty():
         raise AmttsError("no text given", remedy="Write it as an argument or pipe it in")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from amtts_cli import console
-from amtts_cli.options import ExecutorName, Jobs, Json, OutDir
+from amtts_cli.options import ExecutorName, Jobs, Json, Lexicon, OutDir
 
 if TYPE_CHECKING:
     from amtts_core.corpus.prepare import PrepareReport
@@ -52,9 +52,7 @@ def prepare(
     max_rejected: Annotated[
         float, typer.Option("--max-rejected", help="Fail when a larger share of the clips is rejected.")
     ] = 0.3,
-    lexicon: Annotated[
-        Path | None, typer.Option("--lexicon", help="File of your own readings: word<TAB>reading.")
-    ] = None,
+    lexicon: Lexicon = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override any other setting, e.g. --set normalizer.latin=false."),

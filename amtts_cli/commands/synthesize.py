@@ -12,7 +12,8 @@ import typer
 from amtts_cli import console
 from amtts_cli.checked_speech import CheckedSpeech
 from amtts_cli.devices import usable_device
-from amtts_cli.options import Assignments, Json
+from amtts_cli.guesses import warn_of_guesses
+from amtts_cli.options import Assignments, Json, Lexicon
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def synthesize(
     timestamps: Annotated[
         str, typer.Option("--timestamps", help="Write word times beside the audio: srt, vtt or json.")
     ] = "",
+    lexicon: Lexicon = None,
     assignments: Assignments = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
@@ -85,9 +87,10 @@ def synthesize(
     elif out.exists() and not out.is_dir():
         raise AmttsError(f"{out} is a file without an audio ending; known endings: {' '.join(FORMATS)}")
     words = _read_text(text or [], file)
-    synthesizer = _open(checkpoint, device, assignments)
+    synthesizer = _open(checkpoint, device, assignments, lexicon)
     if not (one_file or streamed):
         _check_lines(synthesizer, words)
+    warn_of_guesses(synthesizer.guesses(words))
     if attention is not None:
         _show(synthesizer.attention(words, seed=seed, speaker=speaker), attention)
     language = synthesizer.normalizer.settings.language
@@ -111,7 +114,7 @@ def synthesize(
 
 
 def _read_text(arguments: list[str], file: Path | None) -> str:
-    from amtts_core.text.normalize import decode_text
+    from amtts_core.text.normalizer import decode_text
 
     if arguments and file:
         raise AmttsError("give either a text or --file, not both")
@@ -145,9 +148,10 @@ def _check_lines(synthesizer: Synthesizer, words: str) -> None:
             raise AmttsError(f"line {number}: {fault.message}", remedy=fault.remedy) from None
 
 
-def _open(checkpoint: Path, device: str, assignments: list[str] | None) -> Synthesizer:
+def _open(checkpoint: Path, device: str, assignments: list[str] | None, lexicon: Path | None) -> Synthesizer:
     from amtts_core.config.yaml_files import parse_assignments
     from amtts_core.synthesis.engine import Synthesizer
+    from amtts_core.text.lexicon import read_lexicon
 
     usable_device(device)
     values = parse_assignments(assignments or [])
@@ -157,7 +161,10 @@ def _open(checkpoint: Path, device: str, assignments: list[str] | None) -> Synth
             f"--set {strange[0] if strange else 'model'}: speaking has only settings of the network",
             remedy="Example: --set model.sampling.temperature=0",
         )
-    return Synthesizer.from_checkpoint(checkpoint, device=device, settings=values.get("model"))
+    readings = read_lexicon(lexicon) if lexicon else {}
+    return Synthesizer.from_checkpoint(
+        checkpoint, device=device, settings=values.get("model"), lexicon=readings
+    )
 
 
 def _speak_all(

@@ -9,7 +9,7 @@ import typer
 
 from amtts_cli import console
 from amtts_cli.options import Assignments, ConfigFile, Jobs, Json
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, command
 
 if TYPE_CHECKING:
     from amtts_core.run.dry_run import DryRun
@@ -52,7 +52,7 @@ def train(
     ] = False,
     from_scratch: Annotated[
         bool,
-        typer.Option("--from-scratch", help="Begin again in --out; earlier checkpoints are moved aside."),
+        typer.Option("--from-scratch", help="Begin again in --out; the earlier run is moved to previous/N."),
     ] = False,
     overfit: Annotated[
         int | None,
@@ -94,6 +94,7 @@ def train(
     from amtts_core.run.run import train as run_training
     from amtts_core.settings import merged
     from amtts_core.training.distributed.processes import is_main
+    from amtts_core.training.stop_flag import exit_code
 
     if resume and from_scratch:
         raise AmttsError("--resume and --from-scratch exclude each other")
@@ -116,7 +117,20 @@ def train(
         wanted = "a new run with --from" if dry or auto_batch else "weights to correct"
         raise AmttsError(
             f"--feedback {feedback} needs {wanted}",
-            remedy=f"amtts train --from RUN --feedback {feedback} --data {data} --out NEW_RUN",
+            remedy=command(
+                *(
+                    "amtts",
+                    "train",
+                    "--from",
+                    "RUN",
+                    "--feedback",
+                    feedback,
+                    "--data",
+                    data,
+                    "--out",
+                    "NEW_RUN",
+                )
+            ),
         )
     overrides = merged(
         parse_assignments(assignments or []),
@@ -172,6 +186,8 @@ def train(
         return
     if is_main():
         _print(result, data)
+    if code := exit_code(result.outcome.reason):  # `amtts train && amtts synthesize` stops here
+        raise typer.Exit(code)
 
 
 def _options(
@@ -234,12 +250,14 @@ def _print(result: TrainingResult, data: Path) -> None:
     if outcome.best_step is not None:
         lines.append(f"best: step {outcome.best_step} ({outcome.best_metric:.4f})")
     if outcome.reason not in ("finished", "early stop"):
-        lines.append(f"continue with: amtts train --data {data} --out {result.run} --resume")
+        lines.append(
+            "continue with: " + command("amtts", "train", "--data", data, "--out", result.run, "--resume")
+        )
     if result.feedback is not None:
         lines += result.feedback.lines()
     if result.speaks:
-        spoken = f'amtts synthesize --checkpoint {result.run} "ሰላም ለዓለም።" --out hello.wav'
-        lines.append(f"speak with: {spoken}")
+        words = ("amtts", "synthesize", "--checkpoint", result.run, "ሰላም ለዓለም።", "--out", "hello.wav")
+        lines.append(f"speak with: {command(*words)}")
     told = {"run": str(result.run), "excluded": result.excluded, **outcome.__dict__}
     if result.feedback is not None:
         told["feedback"] = result.feedback.as_dict()

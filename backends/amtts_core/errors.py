@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 
 
@@ -40,6 +41,11 @@ class CheckpointError(AmttsError):
 
 class ManifestError(AmttsError):
     """A manifest or ledger line that cannot be read; names file and line."""
+
+
+def command(*words: object) -> str:
+    """A command line that can be pasted into a shell, whatever its paths hold."""
+    return shlex.join(map(str, words))
 
 
 def nearest(name: str, choices: Iterable[str], *, cutoff: float = 0.5) -> str:

@@ -6,15 +6,33 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from amtts_core.errors import nearest
+
+UNKNOWN_KEY = "unknown key"
 
 
 class Settings(BaseModel):
     """Base of every configuration section: unknown keys are errors, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_texts(cls, values: Any) -> Any:
+        """A plain string where a list of strings is expected is a list of one."""
+        if not isinstance(values, Mapping):
+            return values
+        return {
+            key: (value,) if isinstance(value, str) and _is_texts(cls, key) else value
+            for key, value in values.items()
+        }
+
+
+def _is_texts(section: type[BaseModel], key: object) -> bool:
+    field = section.model_fields.get(str(key))
+    return field is not None and field.annotation == tuple[str, ...]
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +57,7 @@ def faults_of(section: type[BaseModel], values: object, prefix: str = "") -> Ite
             where = prefix + ".".join(str(part) for part in fault["loc"])
             if fault["type"] == "extra_forbidden":
                 known = _known_keys(section, fault["loc"][:-1])
-                yield f"{where}: unknown key{nearest(str(fault['loc'][-1]), known)}"
+                yield f"{where}: {UNKNOWN_KEY}{nearest(str(fault['loc'][-1]), known)}"
             elif fault["type"] == "missing":
                 yield f"{where}: missing"
             else:

@@ -77,7 +77,7 @@ def voice_of_recording(network: IndexTTS2Gpt, config: IndexTTS2Config) -> Tensor
 
 
 def prompt_encoder(network: IndexTTS2Gpt) -> PromptEncoder | None:
-    """The frozen encoders, which make of a recording `latents` (N, D) and `emotion` (1, D); None where they are trained.
+    """The frozen encoders: a recording becomes `latents` (N, D), `emotion` (1, D); None where they are trained.
 
     Raises:
         AmttsError: its voices are of the features of another w2v-bert.

@@ -120,7 +120,7 @@ def _fill(
     random = tuple(name for name, _ in backend.network.named_parameters() if name.startswith(FRESH))
     if len(codes) == 4 and codes[POSITIONS].shape[1] == own[POSITIONS].shape[1]:  # else load_strict says so
         named = config.codec_weights  # none where only the text side is wanted
-        rate = backend.opened_codec(config).frame_rate if named else PUBLISHED_RATE
+        rate = backend.open_codec().frame_rate if named else PUBLISHED_RATE
         transferred = transferred_codes(backend.network.speech, codes, head, frame_rate=rate)
         found |= transferred.tensors
         random += transferred.random

@@ -98,8 +98,9 @@ class W2vBert:
 
 @lru_cache(maxsize=1)
 def open_w2v_bert(model: str, statistics: str, layer: int) -> W2vBert:
-    """`W2vBert`, opened once."""
-    return W2vBert(model, statistics, layer)
+    """`W2vBert`, opened once; draws nothing from torch's random numbers, however often it was opened before."""
+    with torch.random.fork_rng(devices=[]):  # layers draw weights before the stored ones replace them
+        return W2vBert(model, statistics, layer)
 
 
 def _statistics(path: str) -> tuple[Tensor, Tensor]:

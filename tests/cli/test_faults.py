@@ -19,6 +19,7 @@ from tiny_voice import make_corpus, train_tiny
 from amtts_core.audio.save import write_audio
 from amtts_core.checkpoints.checkpoint import checkpoints_of, damage
 from amtts_core.errors import AmttsError
+from amtts_core.run import early_checks
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +68,18 @@ def fill(path: Path) -> None:
 
 
 def test_a_disk_that_fills_up_during_a_checkpoint(
-    corpus: Path, whole: Path, tmp_path: Path, disk: Callable[[int], Path]
+    corpus: Path,
+    whole: Path,
+    tmp_path: Path,
+    disk: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Room for two checkpoints and a half: the third fails, two stay whole, and with more room it goes on."""
+    """Room for two checkpoints and a half: the third fails, two stay whole, and with more room it goes on.
+
+    Somebody else has filled the disk: at the start there was room enough.
+    """
+    plenty = shutil.disk_usage(tmp_path)._replace(free=2**40)
+    monkeypatch.setattr(early_checks.shutil, "disk_usage", lambda path: plenty)
     one = kilobytes(whole / "checkpoints/step-00000002")
     run = disk(round(2.5 * one) + 40) / "run"
     cache = f"data.cache={tmp_path / 'features'}"
@@ -83,6 +93,16 @@ def test_a_disk_that_fills_up_during_a_checkpoint(
     disk(8 * one)
     assert resume(corpus, run).code == 0
     assert_same_end(whole, run)
+
+
+def test_a_disk_without_room_for_the_checkpoints_is_told_first(
+    corpus: Path, whole: Path, tmp_path: Path, disk: Callable[[int], Path]
+) -> None:
+    run = disk(round(2.5 * kilobytes(whole / "checkpoints/step-00000002")) + 40) / "run"
+    cache = tmp_path / "features"
+    begin(corpus, run, f"data.cache={cache}").refused("3 more checkpoints of about", "Free space")
+    assert not cache.exists()
+    assert not run.exists()
 
 
 def test_a_disk_without_a_byte_left_keeps_the_settings_of_the_run(

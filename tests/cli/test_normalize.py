@@ -37,20 +37,29 @@ def test_bad_bytes_name_the_line_and_exit_2() -> None:
 
 
 def test_explain_and_leftovers_go_to_standard_error(amtts) -> None:
-    done = amtts("normalize", "--explain", "ዶ/ር ☺☺")
-    assert done.stdout == "ዶክተር ☺☺\n"
+    done = amtts("normalize", "--explain", "ዶ/ር 中中")
+    assert done.stdout == "ዶክተር 中中\n"
     assert "abbreviations/abbreviation: ዶ/ር -> ዶክተር" in done.stderr
-    assert "'☺' (U+263A) 2" in done.stderr
+    assert "'中' (U+4E2D) 2" in done.stderr
 
 
 def test_json_holds_texts_rules_and_leftovers(amtts) -> None:
-    done = amtts("normalize", "--json", "--explain", "5 ☺")
+    done = amtts("normalize", "--json", "--explain", "😀5 中")
     result = json.loads(done.stdout)
-    assert result["leftovers"] == {"☺": 1}
-    assert result["texts"][0]["normalized"] == "አምስት ☺"
-    assert result["texts"][0]["rules"] == [
-        {"stage": "numbers", "rule": "number", "before": "5", "after": "አምስት"}
+    assert result["leftovers"] == {"中": 1}
+    assert result["left_out"] == {"😀": 1}
+    assert result["texts"][0]["normalized"] == "አምስት 中"
+    assert result["texts"][0]["rules"][:2] == [
+        {"stage": "residue", "rule": "emoji", "before": "😀", "after": ""},
+        {"stage": "numbers", "rule": "number", "before": "5", "after": "አምስት"},
     ]
+
+
+def test_guesses_and_what_is_left_out_are_counted(amtts) -> None:
+    done = amtts("normalize", "የZorkk ነገር 😀 <b>እ.ጅ.ቀ</b>")
+    assert done.stdout == "የዞርክ ነገር እጅቀ\n"
+    assert "read by guess: እ.ጅ.ቀ 1, Zorkk 1; --lexicon FILE takes readings of your own" in done.stderr
+    assert "left out, as no text: <b> 1, </b> 1, 😀 1" in done.stderr
 
 
 def test_lexicon_switches_and_targets(amtts, tmp_path: Path) -> None:

@@ -54,6 +54,19 @@ def test_argument_file_and_pipe_say_the_same(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
 
 
+def test_a_lexicon_settles_what_is_read_by_guess(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.tsv").write_text("Zorkk\tዞርኪ\n", encoding="utf-8")
+    guessed = speak(run, tmp_path / "a.wav", "የZorkk ነገር።")
+    assert guessed.code == 0, guessed.err
+    assert "read by guess: Zorkk 1; --lexicon FILE" in guessed.err
+    settled = speak(run, tmp_path / "b.wav", "--lexicon", tmp_path / "mine.tsv", "የZorkk ነገር።")
+    assert settled.code == 0, settled.err
+    assert "read by guess" not in settled.err
+    assert (tmp_path / "a.wav").read_bytes() != (tmp_path / "b.wav").read_bytes()
+    assert speak(run, tmp_path / "c.wav", "የዞርኪ ነገር።").code == 0
+    assert (tmp_path / "b.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
+
+
 def test_several_arguments_are_several_lines(run: Path, tmp_path: Path) -> None:
     assert speak(run, tmp_path / "a.wav", TEXT, TEXT).code == 0
     assert speak(run, tmp_path / "b.wav", stdin=f"{TEXT}\n{TEXT}").code == 0

@@ -120,7 +120,7 @@ def test_from_scratch(corpus: Path, tmp_path: Path) -> None:
     assert learn(corpus, tmp_path / "run").code == 0
     done = learn(corpus, tmp_path / "run", "--from-scratch", steps=2)
     assert done.code == 0, done.err
-    assert "kept in" in done.err
+    assert f"is kept in {tmp_path / 'run/previous/1'}" in done.err
     assert read_checkpoint(tmp_path / "run").info.step == 2
 
 
@@ -246,6 +246,12 @@ def test_a_bug_keeps_its_traceback(corpus: Path, tmp_path: Path, monkeypatch: py
 # ---- a real process ----
 
 
+def default_signals() -> None:
+    """As a terminal starts a program, also where these tests run under nohup or in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def started(corpus: Path, run: Path) -> subprocess.Popen[str]:
     """A long training in a process of its own, which has left its first checkpoint."""
     words = (
@@ -266,6 +272,7 @@ def started(corpus: Path, run: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=default_signals,
     )
     deadline = time.monotonic() + 600
     while not checkpoints_of(run) and time.monotonic() < deadline and process.poll() is None:
@@ -273,7 +280,7 @@ def started(corpus: Path, run: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path, number: signal.Signals) -> None:
     run = tmp_path / "run"
     process = started(corpus, run)
@@ -282,7 +289,8 @@ def test_a_signal_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path, numb
         out, err = process.communicate(timeout=600)
     finally:
         process.kill()
-    assert process.returncode == 0, err
+    assert process.returncode == 128 + number, err
+    assert "saving a checkpoint after this step" in err
     assert f"{number.name} at step" in out
     assert f"amtts train --data {corpus} --out {run} --resume" in out
     last = read_checkpoint(find_checkpoint(run, prefer="latest"))
@@ -300,6 +308,7 @@ def test_a_storm_of_signals_ends_it_at_once_and_damages_nothing(corpus: Path, tm
         time.sleep(0.002)
     _, err = process.communicate(timeout=600)
     assert process.returncode in (128 + signal.SIGTERM, 128 + signal.SIGINT), err
+    assert "stopped at once, without saving; lost: " in err
     assert "Traceback" not in err
     assert not any(damage(folder) for folder in checkpoints_of(run))
     last = int(checkpoints_of(run)[-1].name.removeprefix("step-"))

@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> None:
     try:
         main(arguments)
     except SystemExit as leaving:
-        if leaving.code:
+        if leaving.code not in (None, 0, 128 + signal.SIGTERM):
             raise
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import DacModel
 
 from amtts_codecs.dac.fast import FastDac
+from amtts_codecs.dac.reference import reference_checks
 from amtts_codecs.dac.weights import load_dac
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
@@ -58,9 +59,7 @@ class DacCodec(SpeechCodec):
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
         """Codes, latents and audio of a bundle made with the original package."""
-        from amtts_codecs.dac.reference import reference_checks
-
-        return reference_checks(folder)
+        return reference_checks(cls.open(folder / "weights.pth"), folder)
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of a waveform; the last one may be partly padding."""

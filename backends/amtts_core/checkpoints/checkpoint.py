@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from amtts_core.contract.backend import Backend
     from amtts_core.contract.tokenizer import TextTokenizer
-    from amtts_core.text.normalize import Normalizer
+    from amtts_core.text.normalizer import Normalizer
 
 FORMAT = 1
 
@@ -120,7 +120,7 @@ class Checkpoint:
 
     def normalizer(self) -> Normalizer:
         """The text normaliser it was trained with."""
-        from amtts_core.text.normalize import Normalizer, NormalizerSettings
+        from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
         try:
             settings = NormalizerSettings.model_validate(self.info.normalizer)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from amtts_core.config.near_misses import with_hints
 from amtts_core.config.sections import DataConfig, TrainingConfig
 from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.registry import backend_names, get_backend
@@ -51,6 +52,9 @@ def resolve_config(
     if backend is not None and isinstance(values["model"], Mapping):
         faults += faults_of(backend.spec.config, values["model"], prefix="model.")
     if faults or backend is None:
+        sections: list[tuple[str, type[BaseModel]]] = [("", RunConfig)]
+        sections += [("model.", backend.spec.config)] if backend is not None else []
+        faults = with_hints(faults, sections)
         count = f"{len(faults)} error{'s' * (len(faults) > 1)}"
         remedy = f"Valid keys: amtts config --backend {backend.spec.name if backend else 'NAME'}"
         raise ConfigError(f"{source}: {count}: " + "; ".join(faults), remedy=remedy)

@@ -16,6 +16,24 @@ from amtts_core.contract.backend import Backend
 from amtts_core.errors import ConfigError
 from amtts_core.settings import merged
 
+FIRST_LINE = "# amtts configuration"
+"""How a configuration that amtts has written begins."""
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key stands once: with the plain loader the first of two sections is lost."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[Any, int] = {}
+        for key, _ in node.value:
+            name, line = self.construct_object(key, deep=True), key.start_mark.line + 1
+            if isinstance(name, str) and name in seen and name != "<<":
+                raise ConfigError(f"line {line}: key '{name}' is given twice, first in line {seen[name]}")
+            if isinstance(name, str):
+                seen[name] = line
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
 
 def read_config_file(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
@@ -24,11 +42,15 @@ def read_config_file(path: Path) -> dict[str, Any]:
         ConfigError: missing, a folder, not YAML, or not a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # a SafeLoader
     except OSError as error:
         raise ConfigError(
             f"config file {path}: {error.strerror}",
             remedy="Make one with: amtts config --backend NAME > FILE",
+        ) from None
+    except ConfigError as error:
+        raise ConfigError(
+            f"config file {path}, {error.message}", remedy="Put what belongs to it in one place"
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"config file {path} is not UTF-8 text ({error.reason})") from None
@@ -70,7 +92,7 @@ def commented_yaml(config: RunConfig, backend: type[Backend]) -> str:
     """The configuration as YAML, each key with its meaning as a comment."""
     sections = {"model": backend.spec.config}
     values = config.model_dump(mode="json")
-    lines = [f"# amtts configuration for {config.backend}: {backend.spec.summary}"]
+    lines = [f"{FIRST_LINE} for {config.backend}: {backend.spec.summary}"]
     lines += _commented(RunConfig, values, sections, indent=0)
     return "\n".join(lines) + "\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError, ManifestError
-from amtts_core.text.normalize import Normalizer, NormalizerSettings
+from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
 
 def corpus_normalizer(data: Path) -> Normalizer:

@@ -41,6 +41,7 @@ class CorpusFiles:
         speakers: speaker -> clips.
         leftovers: characters outside of the language's symbols -> how often.
         guesses: words that were read by guess -> how often.
+        left_out: what was left out of texts as no text, such as emoji and markup -> how often.
         spaces: counts the spaces of all texts, and those inside of words.
     """
 
@@ -56,6 +57,7 @@ class CorpusFiles:
         self.speakers: Counter[str] = Counter()
         self.leftovers: Counter[str] = Counter()
         self.guesses: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
         self.spaces = SpaceCounter()
 
     def __enter__(self) -> CorpusFiles:
@@ -108,8 +110,9 @@ class CorpusFiles:
                 "measures": outcome.measures(),
             }
         )
+        counts = [outcome.leftovers, outcome.guesses, outcome.left_out]
         waiting = row.model_dump(exclude_none=True) | {
-            _ASIDE: [task.where, outcome.leftovers, outcome.guesses, _without_audio(task) if remake else None]
+            _ASIDE: [task.where, *counts, _without_audio(task) if remake else None]
         }
         self._write(_WAITING, json_line(waiting))
         self.kept += 1
@@ -126,7 +129,7 @@ class CorpusFiles:
         with self._temporary(_WAITING).open(encoding="utf-8") as waiting:
             for line in waiting:
                 row = json.loads(line)
-                where, leftovers, guesses, task = row.pop(_ASIDE)
+                where, leftovers, guesses, left_out, task = row.pop(_ASIDE)
                 measures = row["measures"]
                 ratio = self._pace.ratio(row["speaker"], measures["letters_per_second"])
                 measures["pace"] = round(ratio, 3)
@@ -144,6 +147,7 @@ class CorpusFiles:
                     row["flags"] = [finding.rule]
                     self.flags[finding.rule] += 1
                 self.guesses.update(guesses)
+                self.left_out.update(left_out)
                 self._publish_row(row, leftovers)
 
     def reject(self, task: ClipTask, finding: Finding) -> None:

@@ -33,7 +33,7 @@ from amtts_core.corpus.workspace import writing
 from amtts_core.errors import AmttsError
 from amtts_core.storage.atomic import replace_text
 from amtts_core.storage.json_lines import json_line
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.text.settings import NormalizerSettings
 from amtts_core.units import Hertz, Seconds
 

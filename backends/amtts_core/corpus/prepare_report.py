@@ -87,6 +87,9 @@ def make_report(
             f"{files.guesses.total()} words were read by guess ({words}); --lexicon FILE takes readings of "
             "your own"
         )
+    if files.left_out:
+        shown = ", ".join(f"{item} {count}" for item, count in files.left_out.most_common(10))
+        told.append(f"{files.left_out.total()} emoji, tags and marks were left out of the text: {shown}")
     return PrepareReport(
         out=str(out),
         manifest=str(out / MANIFEST),

@@ -25,7 +25,7 @@ from amtts_core.audio.trim import find_speech
 from amtts_core.corpus.filters import Finding, Measurements, judge
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.text.language import get_language
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.units import Decibels, Hertz, Seconds
 
 _HUGE = 1e9
@@ -100,6 +100,8 @@ class Outcome(BaseModel):
     """Characters of the normalised text outside of the language's symbols, with their counts."""
     guesses: dict[str, int] = Field(default_factory=dict)
     """Words of the text that were read by guess, with their counts."""
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """What was left out of the text as no text, such as emoji and markup, with counts."""
 
     def measures(self) -> dict[str, float]:
         """What the manifest says about the recording as it came, by name."""
@@ -233,6 +235,7 @@ class ClipProcessor:
             bandwidth=bandwidth(wide, source_rate),
             letters_per_second=letters * rate / (speech.end - speech.begin),
         )
+        reading = self._normalizer.read(task.spoken or task.text)
         outcome = Outcome(
             finding=judge(measured, settings),
             normalized_text=normalized,
@@ -248,7 +251,8 @@ class ClipProcessor:
             bandwidth=round(measured.bandwidth),
             letters_per_second=round(measured.letters_per_second, 3),
             leftovers=dict(self._normalizer.leftovers(normalized)),
-            guesses=dict(self._normalizer.guesses(task.text)),
+            guesses=dict(reading.guesses),
+            left_out=dict(reading.dropped),
         )
         if outcome.finding is not None:
             return outcome

@@ -22,7 +22,7 @@ from amtts_core.audio.io import read_audio
 from amtts_core.config.sections import SpeechCheckConfig
 from amtts_core.contract.recognizer import Recognizer
 from amtts_core.contract.recognizer_registry import open_recognizer
-from amtts_core.corpus.manifest import Utterance
+from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError
 from amtts_core.evaluation import packages
 from amtts_core.evaluation.signal import rms
@@ -31,7 +31,7 @@ from amtts_core.evaluation.systems import at_rate
 from amtts_core.evaluation.text_errors import text_errors
 from amtts_core.storage.atomic import replace_text
 from amtts_core.synthesis.engine import Synthesizer
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.run_state import RunState
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PREFIX = "val/speech/"
+FIGURES = ("cer", "words_wrong", "similarity")
+"""Metrics of a validation, after the prefix; the last one only where there are recordings and Resemblyzer's weights."""
 REPORT = "speech_check.json"
 WORSE_CER = 0.02
 """Rise of the error rate over its best that is worth a warning."""
@@ -58,16 +60,14 @@ class CheckText:
     recording: np.ndarray | None = None
 
 
-def check_texts(
-    config: SpeechCheckConfig, validation: Sequence[Utterance], manifest: Path
-) -> list[CheckText]:
-    """The configured texts, or some of the validation set, evenly spread, with their recordings."""
+def check_texts(config: SpeechCheckConfig, manifest: Path) -> list[CheckText]:
+    """The configured texts, or some of a manifest, evenly spread, with their recordings."""
     if config.texts:
         return [CheckText(text) for text in config.texts]
-    count = min(config.count, len(validation))
-    chosen = [validation[number * len(validation) // count] for number in range(count)]
+    utterances = list(read_manifest(manifest, bad_lines=[])) if manifest.is_file() else []
+    count = min(config.count, len(utterances))
     found = []
-    for utterance in chosen:
+    for utterance in (utterances[number * len(utterances) // count] for number in range(count)):
         recording = None
         if packages.installed("resemblyzer"):
             path = utterance.audio_path(manifest)
@@ -138,8 +138,7 @@ class SpeechCheck(Callback):
     def __init__(self, normalizer: Normalizer, texts: Sequence[CheckText], recognizer: Recognizer) -> None:
         self.normalizer, self.texts, self.recognizer = normalizer, texts, recognizer
         compared = any(item.recording is not None for item in texts)
-        names = ("cer", "words_wrong", *(["similarity"] if compared else []))
-        self.metric_names = [PREFIX + name for name in names]
+        self.metric_names = [PREFIX + name for name in (FIGURES if compared else FIGURES[:2])]
         self.history: dict[int, dict[str, float]] = {}
         self._state: RunState | None = None
         self._losses: list[float] = []
@@ -232,21 +231,18 @@ def _stored(path: Path) -> dict[int, dict[str, float]]:
         return {}
 
 
-def open_speech_check(
-    config: SpeechCheckConfig, normalizer: Normalizer, validation: Sequence[Utterance], manifest: Path
-) -> SpeechCheck:
+def open_speech_check(config: SpeechCheckConfig, normalizer: Normalizer, manifest: Path) -> SpeechCheck:
     """The callback of a configuration that names a recognizer.
 
     Args:
         config: what is spoken and who reads it.
         normalizer: of the corpus.
-        validation: utterances to choose from where the configuration names no texts.
-        manifest: that they were read from.
+        manifest: of the validation set, where the configuration names no texts.
 
     Raises:
         AmttsError: the recognizer cannot be used, or there is no text to speak.
     """
-    texts = check_texts(config, validation, manifest)
+    texts = check_texts(config, manifest)
     if not texts:
         raise AmttsError(
             "training.speech_check has no text to speak: the corpus has no validation set",

@@ -25,7 +25,7 @@ from amtts_core.nn.freeze import (
     original_rows,
     parameters_below,
 )
-from amtts_core.nn.lora import add_lora, choose_trainable, describe_adapters
+from amtts_core.nn.lora import add_lora, choose_trainable, describe_adapters, lora_targets
 from amtts_core.nn.scaled_rows import ScaledRows
 from amtts_core.nn.step_rules import StepRule
 
@@ -58,17 +58,11 @@ def choose_parameters(
     Raises:
         ConfigError: a type or freeze that would train nothing, or has nothing to refer to.
     """
-    if training.type != "full" and not pretrained:
-        raise ConfigError(
-            NEEDS_WEIGHTS.format(training.type), remedy="Name them with --from DIR, or use training.type=full"
-        )
-    _check_new_tokens(training, new_tokens)
+    check_trainable(backend, training, new_tokens=new_tokens, pretrained=pretrained)
     adapters: dict[str, Any] = {}
     if training.type != "full":
         adapters = _restrict(backend, training, fresh)
-    if training.freeze.modules and training.freeze.until:
-        parameters_below(backend.network, training.freeze.modules)  # refuses a wrong name now
-    elif training.freeze.modules:
+    if training.freeze.modules and not training.freeze.until:
         freeze_modules(backend.network, training.freeze.modules)
     learner = backend.learner()
     for phase in learner.phases:
@@ -78,6 +72,43 @@ def choose_parameters(
                 remedy="Freeze fewer modules",
             )
     return adapters
+
+
+def check_trainable(
+    backend: Backend, training: TrainingConfig, *, new_tokens: Sequence[int], pretrained: bool
+) -> None:
+    """Refuses settings that `choose_parameters` will refuse, as far as that is known without weights.
+
+    Args:
+        backend: its network is built, without adapters.
+        training: type, adapters, what is frozen.
+        new_tokens: ids that `amtts extend-vocab` added to the vocabulary it starts from.
+        pretrained: it starts from trained weights.
+
+    Raises:
+        ConfigError: a type or freeze that has nothing to refer to.
+    """
+    if training.type != "full" and not pretrained:
+        raise ConfigError(
+            NEEDS_WEIGHTS.format(training.type), remedy="Name them with --from DIR, or use training.type=full"
+        )
+    _check_new_tokens(training, new_tokens)
+    if training.freeze.modules:
+        parameters_below(backend.network, training.freeze.modules)
+    if training.type != "full" and not backend.text_tensors():
+        raise ConfigError(f"training.type '{training.type}': backend '{backend.spec.name}' uses no text")
+    if training.type.startswith("lora"):
+        lora_targets(backend.network, _lora_patterns(backend, training))
+
+
+def _lora_patterns(backend: Backend, training: TrainingConfig) -> Sequence[str]:
+    patterns = training.lora.targets or backend.spec.fine_tuning.lora_targets
+    if not patterns:
+        raise ConfigError(
+            f"backend '{backend.spec.name}' names no layers for LoRA",
+            remedy="Name some with training.lora.targets",
+        )
+    return patterns
 
 
 def _check_new_tokens(training: TrainingConfig, new_tokens: Sequence[int]) -> None:
@@ -100,20 +131,12 @@ def _check_new_tokens(training: TrainingConfig, new_tokens: Sequence[int]) -> No
 
 def _restrict(backend: Backend, training: TrainingConfig, fresh: Collection[str]) -> dict[str, Any]:
     network, rows = backend.network, backend.text_tensors()
-    if not rows:
-        raise ConfigError(f"training.type '{training.type}': backend '{backend.spec.name}' uses no text")
     before = {id(p): p.requires_grad for p in network.parameters()}
     others = _without_text(backend.learner(), network, [row.tensor for row in rows])
     others |= {id(parameter) for name, parameter in network.named_parameters() if name in fresh}
     adapters: dict[str, Any] = {}
     if training.type.startswith("lora"):
-        lora = training.lora
-        patterns = lora.targets or backend.spec.fine_tuning.lora_targets
-        if not patterns:
-            raise ConfigError(
-                f"backend '{backend.spec.name}' names no layers for LoRA",
-                remedy="Name some with training.lora.targets",
-            )
+        lora, patterns = training.lora, _lora_patterns(backend, training)
         # Opening a codec for the first time draws random numbers; adapters must not depend on whether that happened.
         torch.manual_seed(training.seed)
         targets = add_lora(network, patterns, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)

@@ -27,7 +27,7 @@ from amtts_core.data.dataset import SpeechDataset, load_dataset
 from amtts_core.data.features import load_utterance
 from amtts_core.errors import AmttsError
 from amtts_core.synthesis.engine import Synthesizer
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.training.optim import build_optimizer
 from amtts_core.training.statistics import statistics_of
 

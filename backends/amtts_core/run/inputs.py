@@ -17,7 +17,7 @@ from amtts_core.finetune.speakers import speaker_table, speakers_of_checkpoint
 from amtts_core.run.datasets import training_manifest
 from amtts_core.run.feedback import FeedbackReport, open_feedback, with_replay
 from amtts_core.run.options import RunOptions
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.tokenizers.factory import load_tokenizer
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo
+from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.init_weights import InitWeights
+from amtts_core.run.data_index import DataChanges
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +27,10 @@ CONTRACT = (
     "freeze",
     "tokenizer_hash",
     "vocab_size",
-    "dataset_hash",
     "normalizer",
     "speakers",
 )
-"""Fields of `CheckpointInfo` that a resumed run shares with the run it continues."""
+"""Fields of `CheckpointInfo` that a resumed run shares with the run it continues; its data is compared later."""
 
 
 FORCEABLE = ("dataset_hash", "normalizer")
@@ -93,6 +93,40 @@ def check_contract(
             )
         logger.warning("--force: %s was %s, is now %s", name, _short(before), _short(now))
     return [name for name, _, _ in differences]
+
+
+def check_data(
+    previous: Checkpoint, current: CheckpointInfo, changes: DataChanges | None, *, force: bool
+) -> bool:
+    """Refuses to resume with other texts or utterances, and logs audio that changed.
+
+    Args:
+        previous: checkpoint that is resumed.
+        current: description of the run, with its data.
+        changes: of the utterances; None where the run holds no index of them.
+        force: accept the change, and log it.
+
+    Returns:
+        False where texts or utterances changed.
+
+    Raises:
+        CheckpointError: they changed, and `force` is not given.
+    """
+    if previous.info.dataset_hash == current.dataset_hash:
+        if changes is not None and changes.audio:
+            logger.warning("training data since the run began: %s", changes)
+        return True
+    what = str(changes) if changes is not None else ""
+    if not what:  # replayed data, or an index that is gone
+        before, now = previous.info.dataset_hash, current.dataset_hash
+        what = f"dataset_hash was {_short(before)}, is now {_short(now)}"
+    if not force:
+        raise CheckpointError(
+            f"cannot resume from {previous.folder}: the training data changed: {what}",
+            remedy="Continue anyway with --force, or use the data it was started with",
+        )
+    logger.warning("--force: the training data changed: %s", what)
+    return False
 
 
 ENDS = ("training.max_steps", "training.max_epochs")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,26 +13,41 @@ import torch
 
 from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo
 from amtts_core.config.run_config import RunConfig
+from amtts_core.config.sections import TrainingConfig
 from amtts_core.config.yaml_files import commented_yaml
 from amtts_core.contract.backend import Backend
 from amtts_core.errors import AmttsError
+from amtts_core.evaluation.speech_check import open_speech_check
 from amtts_core.forgetting.monitor import open_monitor
 from amtts_core.run.auto_batch import with_largest_batch
+from amtts_core.run.data_index import NAME, DataChanges, DataIndex, index_lines, index_of, read_index
 from amtts_core.run.datasets import RunData, encode_prompts, load_data
 from amtts_core.run.description import describe, with_data
+from amtts_core.run.early_checks import check_early
 from amtts_core.run.feedback import FeedbackReport
-from amtts_core.run.folder import open_run, prepare_folder, stored_config
+from amtts_core.run.folder import (
+    CONFIG,
+    check_folder,
+    latest_sound_checkpoint,
+    move_earlier_run,
+    prepare_folder,
+    stored_config,
+    write_failure,
+)
 from amtts_core.run.inputs import RunInputs, open_inputs
+from amtts_core.run.lock import run_lock
 from amtts_core.run.options import Progress, RunOptions
 from amtts_core.run.resume_check import (
     check_contract,
+    check_data,
     report_normalizer,
     report_settings,
     with_new_settings,
 )
 from amtts_core.run.samples import SampleSpeaker
-from amtts_core.run.weights import load_weights, resume_weights
-from amtts_core.text.normalize import Normalizer
+from amtts_core.run.schedule_notes import report_resume, report_warmup
+from amtts_core.run.weights import check_training_type, choose_trained, fill_weights, resume_weights
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.callbacks.jsonl import JsonlLogger
 from amtts_core.training.callbacks.report import ReportWriter
@@ -40,10 +55,10 @@ from amtts_core.training.callbacks.tensorboard import TensorBoardLogger
 from amtts_core.training.callbacks.wandb import WandbLogger
 from amtts_core.training.distributed.processes import check_launcher, is_main, main_first
 from amtts_core.training.distributed.shards import check_shard_settings
+from amtts_core.training.memory_errors import is_out_of_memory
 from amtts_core.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -81,12 +96,121 @@ def train(
     """
     check_launcher()
     check_shard_settings(config.training, auto_batch=options.auto_batch)
-    previous = open_run(options.run, resume=options.resume, from_scratch=options.from_scratch)
+    check_folder(options.run, resume=options.resume, from_scratch=options.from_scratch)
+    with run_lock(options.run) if is_main() else nullcontext():
+        try:
+            return _train(config, backend_class, options, callbacks, on_progress)
+        except (RuntimeError, MemoryError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise AmttsError(
+                f"memory ran out: {first[:200]}",
+                remedy=f"Use a smaller preset, or --set data.batch_seconds={config.data.batch_seconds / 2:g}; "
+                "--auto-batch finds the largest batches that fit",
+            ) from error
+
+
+def _train(
+    config: RunConfig,
+    backend_class: type[Backend],
+    options: RunOptions,
+    callbacks: Sequence[Callback],
+    on_progress: Progress | None,
+) -> TrainingResult:
+    """Trains; no other process writes into the run folder."""
+    check_folder(options.run, resume=options.resume, from_scratch=options.from_scratch)
+    previous = latest_sound_checkpoint(options.run) if options.resume else None
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     torch.manual_seed(config.training.seed)
     inputs = open_inputs(config, backend_class.spec, options, previous)
     backend = inputs.build_backend(backend_class)
+    info = describe(backend, inputs)
+    stored = None
+    if previous is not None:
+        stored = _check_resume(info, backend_class, inputs, options, previous)
+    elif options.init is not None:
+        report_normalizer(options.init, info)
+    check_training_type(backend, inputs)
+    fresh = fill_weights(backend, options, previous)
+    check_early(backend, inputs, options)
+    speech_check = None
+    if config.training.speech_check.recognizer:
+        speech_check = open_speech_check(
+            config.training.speech_check, inputs.normalizer, inputs.data / "val.jsonl"
+        )
+    loggers = _loggers(options.run, inputs.config)
+    sets, index, info, same_data = _load_data(backend, info, inputs, options, previous, on_progress)
+    if previous is None and not (options.init is not None and options.init.statistics):
+        backend.initialize(sets.train)
+    lora = choose_trained(backend, inputs, fresh=fresh)
+    info = info.model_copy(update={"began_fresh": fresh, "lora": lora})
+    if previous is not None:
+        check_contract(previous.info, info, previous.folder, names=("lora",))
+        resume_weights(backend, previous)
+    with main_first():
+        encode_prompts(backend, sets, on_progress=on_progress)
+    config = inputs.config
+    if options.auto_batch:
+        config = with_largest_batch(config, backend, sets.train, run=options.run, info=info)
+    with main_first():
+        monitor = open_monitor(options.run, config, backend, new_tokens=info.new_tokens, jobs=options.jobs)
+    trainer = Trainer(
+        backend,
+        train_data=sets.train,
+        val_data=sets.val,
+        data=config.data,
+        training=config.training,
+        run=options.run,
+        info=info,
+        callbacks=_callbacks(inputs.normalizer, (monitor, speech_check), [*loggers, *callbacks]),
+    )
+    if previous is not None:
+        _resume(trainer, previous, stored or config.training, same_data=same_data)
+    else:
+        report_warmup(config.training, trainer.steps.total)
+    files = {CONFIG: commented_yaml(config, backend_class), NAME: index_lines(index)}
+    outcome = _fit(trainer, inputs, options, files, sets)
+    if monitor is not None and monitor.failure is not None:
+        raise monitor.failure
+    codes = backend.spec.speech_codes
+    from_cache = codes is not None and codes.of(backend).speech_codec().cache is not None
+    speaks = backend.spec.text is not None and backend.spec.speaks and not from_cache
+    return TrainingResult(options.run, outcome, len(sets.excluded), inputs.feedback, speaks)
+
+
+def _check_resume(
+    info: CheckpointInfo,
+    backend_class: type[Backend],
+    inputs: RunInputs,
+    options: RunOptions,
+    previous: Checkpoint,
+) -> TrainingConfig | None:
+    """Refuses to resume another run, and logs the settings that change; returns those of the loop before."""
+    check_contract(
+        with_new_settings(previous.info, backend_class),
+        info,
+        previous.folder,
+        mutable=backend_class.spec.mutable_settings,
+        force=options.force,
+    )
+    if not (options.run / CONFIG).is_file():
+        return None
+    stored, _ = stored_config(options.run, {})
+    report_settings(stored, inputs.config)
+    return stored.training
+
+
+def _load_data(
+    backend: Backend,
+    info: CheckpointInfo,
+    inputs: RunInputs,
+    options: RunOptions,
+    previous: Checkpoint | None,
+    on_progress: Progress | None,
+) -> tuple[RunData, DataIndex, CheckpointInfo, bool]:
+    """The utterances, their index, the description with their hash, and False where a resumed run has others."""
     with main_first():  # it makes the feature stores, the others open them
         sets = load_data(
             backend,
@@ -96,133 +220,66 @@ def train(
             select=options.select,
             on_progress=on_progress,
         )
-    info, same_data = _begin(backend, inputs, options, sets, previous)
-    with main_first():  # now that it has its weights
-        encode_prompts(backend, sets, on_progress=on_progress)
-    config = inputs.config
-    if options.auto_batch:
-        config = with_largest_batch(config, backend, sets.train, run=options.run, info=info)
-    with main_first():
-        monitor = open_monitor(options.run, config, backend, new_tokens=info.new_tokens, jobs=options.jobs)
-    check = _speech_check(config, inputs.normalizer, sets, options.data)
-    trainer = Trainer(
-        backend,
-        train_data=sets.train,
-        val_data=sets.val,
-        data=config.data,
-        training=config.training,
-        run=options.run,
-        info=info,
-        callbacks=_callbacks(
-            options.run, config, inputs.normalizer, [c for c in (monitor, check) if c], callbacks
-        ),
-    )
+    info = with_data(info, sets.train, inputs.tokenizer)
+    stored = read_index(options.run) if previous is not None else {}
+    index = index_of(sets.training_parts()[0].utterances, inputs.data / "train.jsonl", stored)
+    same_data = True
     if previous is not None:
-        _resume(trainer, previous, same_data=same_data)
-    with main_first():
-        if is_main():
-            text = commented_yaml(config, backend_class)
-            prepare_folder(options.run, text, sets.excluded, from_scratch=options.from_scratch)
-    outcome = _fit(trainer, inputs, options)
-    if monitor is not None and monitor.failure is not None:
-        raise monitor.failure
-    codes = backend.spec.speech_codes
-    from_cache = codes is not None and codes.of(backend).speech_codec().cache is not None
-    speaks = backend.spec.text is not None and backend.spec.speaks and not from_cache
-    return TrainingResult(options.run, outcome, len(sets.excluded), inputs.feedback, speaks)
+        changes = DataChanges.between(stored, index) if stored else None
+        same_data = check_data(previous, info, changes, force=options.force)
+    return sets, index, info, same_data
 
 
-def _begin(
-    backend: Backend, inputs: RunInputs, options: RunOptions, sets: RunData, previous: Checkpoint | None
-) -> tuple[CheckpointInfo, bool]:
-    """Puts weights into the network; returns the run's description, and False where a resumed run has other data."""
-    info = with_data(describe(backend, inputs), sets.train, inputs.tokenizer)
-    overridden: list[str] = []
-    if previous is not None:
-        overridden = _check_resume(info, type(backend), inputs, options, previous)
-    elif options.init is not None:
-        report_normalizer(options.init, info)
-    weights = load_weights(backend, inputs, options, previous, sets.train)
-    info = info.model_copy(update={"began_fresh": weights.fresh, "lora": weights.lora})
-    if previous is not None:
-        check_contract(previous.info, info, previous.folder, names=("lora",))
-        resume_weights(backend, previous)
-    return info, "dataset_hash" not in overridden
+def _resume(trainer: Trainer, previous: Checkpoint, stored: TrainingConfig, *, same_data: bool) -> None:
+    state = previous.training_state()
+    trainer.load_state_dict(state, same_data=same_data)
+    report_resume(trainer, stored, state)
 
 
-def _check_resume(
-    info: CheckpointInfo,
-    backend_class: type[Backend],
-    inputs: RunInputs,
-    options: RunOptions,
-    previous: Checkpoint,
-) -> list[str]:
-    """Refuses to resume another run; returns the fields that `--force` overrode."""
-    overridden = check_contract(
-        with_new_settings(previous.info, backend_class),
-        info,
-        previous.folder,
-        mutable=backend_class.spec.mutable_settings,
-        force=options.force,
-    )
-    if (options.run / "config.yaml").is_file():
-        report_settings(stored_config(options.run, {})[0], inputs.config)
-    return overridden
-
-
-def _resume(trainer: Trainer, previous: Checkpoint, *, same_data: bool) -> None:
-    trainer.load_state_dict(previous.training_state(), same_data=same_data)
-    if trainer.steps.finished:
-        logger.warning(
-            "run already finished (step %d of %d); raise --max-steps or --max-epochs to continue",
-            trainer.steps.step,
-            trainer.steps.total,
-        )
-
-
-def _speech_check(config: RunConfig, normalizer: Normalizer, sets: RunData, data: Path) -> Callback | None:
-    """What speaks test texts at validations; None where no recognizer is named."""
-    if not config.training.speech_check.recognizer:
-        return None
-    from amtts_core.evaluation.speech_check import (
-        open_speech_check,
-    )  # a training without it needs none of its imports
-
-    validation = sets.val.utterances if sets.val else []
-    return open_speech_check(config.training.speech_check, normalizer, validation, data / "val.jsonl")
-
-
-def _callbacks(
-    run: Path,
-    config: RunConfig,
-    normalizer: Normalizer,
-    measuring: Sequence[Callback],
-    others: Sequence[Callback],
-) -> list[Callback]:
-    """Those that measure come first, since loggers log it; at the end the report reads what others wrote."""
+def _loggers(run: Path, config: RunConfig) -> list[Callback]:
+    """What is written into the run folder; the report comes last, since it reads what the others wrote."""
     loggers: list[Callback] = [JsonlLogger(run / "metrics.jsonl")]
     if config.training.tensorboard:
         loggers.append(TensorBoardLogger(run / "tensorboard"))
     if config.training.wandb != "off":
         loggers.append(WandbLogger(run, config.training.wandb))
-    loggers += [ReportWriter(run), *others]
-    # The speaker comes before the loggers: it hands them its last samples before they close their files.
-    return [*measuring, SampleSpeaker(normalizer, listeners=loggers), *loggers]
+    return [*loggers, ReportWriter(run)]
 
 
-def _fit(trainer: Trainer, inputs: RunInputs, options: RunOptions) -> TrainingOutcome:
-    """Trains. A full disk is an error for the user; every other error keeps its traceback."""
+def _callbacks(
+    normalizer: Normalizer, measuring: Sequence[Callback | None], others: Sequence[Callback]
+) -> list[Callback]:
+    """Those that measure come first, since loggers log it, then the speaker, which calls the loggers at the end before
+    they close their files."""
+    return [
+        *(callback for callback in measuring if callback),
+        SampleSpeaker(normalizer, listeners=others),
+        *others,
+    ]
+
+
+def _fit(
+    trainer: Trainer, inputs: RunInputs, options: RunOptions, files: Mapping[str, str], sets: RunData
+) -> TrainingOutcome:
+    """Prepares the folder and trains.
+
+    Raises:
+        AmttsError: the folder cannot be written; every other error keeps its traceback.
+    """
     fit: Callable[[], TrainingOutcome] = trainer.fit
     if inputs.feedback is not None:
         fit = partial(
             inputs.feedback.fit, trainer, original=options.data, config=inputs.config, jobs=options.jobs
         )
     try:
+        with main_first():
+            if is_main():
+                if not options.resume:
+                    move_earlier_run(options.run, keep=("feedback",) if inputs.feedback else ())
+                prepare_folder(options.run, files, sets.excluded)
         return fit()
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        failure = write_failure(error, options.run)
+        if failure is None:
             raise
-        raise AmttsError(
-            f"run folder {options.run} cannot be written: {error.strerror}",
-            remedy="Free space, then continue with --resume",
-        ) from error
+        raise failure from error

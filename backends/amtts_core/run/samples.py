@@ -13,7 +13,7 @@ from amtts_core.audio.mel import MelConfig, log_mel
 from amtts_core.audio.save import write_audio
 from amtts_core.errors import AmttsError
 from amtts_core.synthesis.engine import Speech, Synthesizer
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.training.callbacks.base import Callback, StepReport, TrainingOutcome
 from amtts_core.training.figures import save_picture
 from amtts_core.training.run_state import RunState

@@ -2,71 +2,77 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from amtts_core.checkpoints.checkpoint import Checkpoint, load_strict
 from amtts_core.contract.backend import Backend
-from amtts_core.contract.types import TrainingExamples
-from amtts_core.finetune.trainable import choose_parameters
+from amtts_core.finetune.trainable import check_trainable, choose_parameters
 from amtts_core.run.inputs import RunInputs
 from amtts_core.run.options import RunOptions
 
 
-@dataclass(frozen=True)
-class BeginningWeights:
-    """What a checkpoint has to know of the weights that its run began with.
-
-    Attributes:
-        fresh: parameters missing from the initial weights; randomly initialized, always trainable.
-        lora: what is needed to merge the adapters; empty without adapters.
-    """
-
-    fresh: list[str]
-    lora: dict[str, Any]
-
-
-def load_weights(
-    backend: Backend,
-    inputs: RunInputs,
-    options: RunOptions,
-    previous: Checkpoint | None,
-    examples: TrainingExamples,
-) -> BeginningWeights:
-    """Puts the initial weights into a freshly built backend, adds adapters, and freezes what is to stay.
+def fill_weights(backend: Backend, options: RunOptions, previous: Checkpoint | None) -> list[str]:
+    """Puts the initial weights into a freshly built backend.
 
     Args:
         backend: freshly built; its network is changed in place.
-        inputs: settings and provenance.
         options: initial weights.
-        previous: checkpoint to resume; None for a new run.
-        examples: the training set, for what a new network takes from it.
+        previous: checkpoint to resume, whose weights come later, with adapters; None for a new run.
+
+    Returns:
+        Parameters missing from the initial weights: randomly initialized, always trainable.
 
     Raises:
-        AmttsError: the weights do not fit, or the settings leave nothing to train.
+        AmttsError: the weights do not fit.
     """
-    init, spec, training = options.init, backend.spec, inputs.config.training
-    fresh: list[str] = []
     if previous is not None:
-        fresh = list(previous.info.began_fresh)
-    elif init is not None:
-        fresh = list(init.fill(backend))
-        if (
-            codes := spec.speech_codes
-        ):  # refuses another codec than the one whose codes the weights were trained on
-            codes.of(backend).speech_codec()
-    if previous is None and not (init is not None and init.statistics):
-        backend.initialize(examples)
-    named_settings = spec.fine_tuning.init_weight_settings.items()
-    named = any(inputs.config.model.get(key) != none for key, none in named_settings)
-    lora = choose_parameters(
+        return list(previous.info.began_fresh)
+    if options.init is None:
+        return []
+    fresh = list(options.init.fill(backend))
+    if codes := backend.spec.speech_codes:  # refuses another codec than the one of the weights
+        codes.of(backend).speech_codec()
+    return fresh
+
+
+def check_training_type(backend: Backend, inputs: RunInputs) -> None:
+    """Refuses a training type, adapters or frozen modules that this network and these weights do not allow.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    check_trainable(
         backend,
-        training,
+        inputs.config.training,
+        new_tokens=inputs.provenance.new_tokens,
+        pretrained=_is_pretrained(backend, inputs),
+    )
+
+
+def choose_trained(backend: Backend, inputs: RunInputs, *, fresh: Sequence[str]) -> dict[str, Any]:
+    """Adds adapters and freezes what is to stay; returns what a checkpoint needs to merge the adapters.
+
+    Args:
+        backend: its network has its weights, except for adapters of a resumed run.
+        inputs: settings and provenance.
+        fresh: as `fill_weights` returned it.
+
+    Raises:
+        AmttsError: the settings leave nothing to train.
+    """
+    return choose_parameters(
+        backend,
+        inputs.config.training,
         new_tokens=inputs.provenance.new_tokens,
         fresh=fresh,
-        pretrained=named or bool(inputs.provenance.source),
+        pretrained=_is_pretrained(backend, inputs),
     )
-    return BeginningWeights(fresh, lora)
+
+
+def _is_pretrained(backend: Backend, inputs: RunInputs) -> bool:
+    named = backend.spec.fine_tuning.init_weight_settings.items()
+    return bool(inputs.provenance.source) or any(inputs.config.model.get(key) != none for key, none in named)
 
 
 def resume_weights(backend: Backend, previous: Checkpoint) -> None:

@@ -27,7 +27,7 @@ from amtts_core.synthesis.stitch import (
     faded_stream,
     join,
 )
-from amtts_core.text.normalize import Normalizer, split_sentences
+from amtts_core.text.normalizer import Normalizer, split_sentences
 from amtts_core.units import Hertz, Seconds
 
 if TYPE_CHECKING:
@@ -97,7 +97,12 @@ class Synthesizer:
 
     @classmethod
     def from_checkpoint(
-        cls, path: Path, *, device: str = "cpu", settings: Mapping[str, Any] | None = None
+        cls,
+        path: Path,
+        *,
+        device: str = "cpu",
+        settings: Mapping[str, Any] | None = None,
+        lexicon: Mapping[str, str] | None = None,
     ) -> Synthesizer:
         """Loads a checkpoint folder or the best checkpoint of a run folder; needs nothing else but the codec it names.
 
@@ -105,6 +110,7 @@ class Synthesizer:
             path: of the folder.
             device: where the network speaks.
             settings: of the network, see `Checkpoint.load_backend`.
+            lexicon: word to its reading; wins over the rules and over the lexicon of the checkpoint.
 
         Raises:
             AmttsError: the checkpoint cannot be used, or its codec is not the one whose codes it has learnt.
@@ -120,12 +126,19 @@ class Synthesizer:
                     remedy="Name the codec's own weights: --set model.codec_weights=PATH",
                 )
         backend.network.to(device)
-        return cls(backend, checkpoint.normalizer(), untrained=checkpoint.info.untrained_tokens)
+        normalizer = checkpoint.normalizer().with_lexicon(lexicon or {})
+        return cls(backend, normalizer, untrained=checkpoint.info.untrained_tokens)
 
     @property
     def sample_rate(self) -> Hertz:
         """Of the speech."""
         return self.backend.sample_rate
+
+    def guesses(self, text: str) -> Counter[str]:
+        """Words of a text that the normalizer reads by guess, counted; a lexicon settles them."""
+        language = self.normalizer.settings.language
+        sentences = (s for line in text.splitlines() for s in split_sentences(line, language=language))
+        return sum((self.normalizer.read(sentence).guesses for sentence in sentences), Counter())
 
     def stretches(self, text: str) -> list[Stretch]:
         """The pieces of a text in speaking order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 
@@ -72,14 +73,18 @@ def order_of(letter: str) -> int:
 
 
 def numeral_value(numeral: str) -> int:
-    """The value of a numeral written in Ethiopic numbers: additive, ፻ times 100, ፼ times 10,000, leading 1 omitted."""
+    """The value of a numeral written in Ethiopic numbers: additive, ፻ times 100, ፼ times 10,000, leading 1 omitted.
+
+    Typed without ፻ and ፼ like a decimal number (`፲፱፹፪`, `፩፱፰፪` for 1982), each ten and unit is a place of its own.
+    """
+    if not _HUNDREDS.intersection(numeral) and len(groups := _GROUP.findall(numeral)) > 1:
+        width = 1 if max(map(len, groups)) == 1 and numeral[0] <= "፱" else 2
+        return int("".join(f"{_additive(group):0{width}}" for group in groups))
     total = group = pending = 0
     for sign in numeral:
         code = ord(sign)
-        if code <= 0x1371:
-            pending += code - 0x1368
-        elif code <= 0x137A:
-            pending += (code - 0x1371) * 10
+        if code <= 0x137A:
+            pending += _additive(sign)
         elif code == 0x137B:
             group += (pending or 1) * 100
             pending = 0
@@ -87,3 +92,12 @@ def numeral_value(numeral: str) -> int:
             total = (total + group + pending or 1) * 10_000
             group = pending = 0
     return total + group + pending
+
+
+_HUNDREDS = frozenset("፻፼")
+_GROUP = re.compile("[፲-፺][፩-፱]?|[፩-፱]")
+
+
+def _additive(signs: str) -> int:
+    """The sum of tens and units."""
+    return sum(ord(s) - 0x1368 if ord(s) <= 0x1371 else (ord(s) - 0x1371) * 10 for s in signs)

@@ -25,15 +25,19 @@ class Language:
     code: str
     name: str
     symbols: frozenset[str]
-    """The characters a normalised text consists of."""
+    """The characters a normalized text consists of."""
     optional_symbols: frozenset[str]
-    """Characters that stand in a normalised text only where a setting keeps them."""
+    """Characters that stand in a normalized text only where a setting keeps them."""
+    plain: frozenset[str]
+    """The characters of a text in which nothing has to be guessed: the letters of the language itself, space, marks."""
     stages: Callable[[NormalizerSettings], tuple[Stage, ...]]
-    """Builds the stages of the normaliser, in order."""
+    """Builds the stages of the normalizer, in order."""
     homophones: dict[int, str]
     """Letters that sound alike, each to the one that stands for its sound."""
     is_abbreviation: Callable[[str], bool]
     """True for a dotted word that ends in a dot without ending the sentence."""
+    reporting: tuple[str, ...] = ()
+    """Beginnings of the verbs that report what stands in quotation marks before them."""
     cardinal: Callable[[int], str] | None = None
     to_ipa: Callable[[str], str] | None = None
     romanize: Callable[[str], str] | None = None

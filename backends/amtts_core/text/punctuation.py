@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 
 from amtts_core.text.ethiopic import LETTER
-from amtts_core.text.rules import Stage, Substitution, Translation, Whole, literal
+from amtts_core.text.rules import DIGIT, LATIN, Stage, Substitution, Translation, Whole, literal
 from amtts_core.text.settings import NormalizerSettings
 
 END_MARKS = "።?!"
 PAUSE_MARKS = "፣፤፦"
 MARKS = END_MARKS + PAUSE_MARKS
 _BY_STRENGTH = "?!።፦፤፣"
+_ORDINARY = frozenset({LATIN, DIGIT, *"።፣፤?!%$€£+*#@&=_~^<>|\\[]{}(,/-"})
+"""Signs that `marks_stage` leaves alone."""
 _QUOTES = '"«»“”„‟‹›❝❞〝〞'
 _APOSTROPHES = "'‘’‚‛′´`ʼʻ"
+_OPENING = "‘‛"
 _RUN_BEFORE = re.compile(f"[{LETTER}]+$")
 _RUN_AFTER = re.compile(f"[{LETTER}]+")
 _WORD = rf"[^\W\d_{LETTER}]|[{LETTER}]"
@@ -49,8 +52,19 @@ def _quote(match: re.Match[str]) -> str:
     """A quotation mark that ties a prefix or suffix to its word goes without a trace; any other is a space."""
     before = _RUN_BEFORE.search(match.string, max(0, match.start() - 12), match.start())
     after = _RUN_AFTER.match(match.string, match.end(), match.end() + 12)
+    if before and after is None and len(before[0]) <= 2:
+        return "" if match.string[match.end() : match.end() + 1].isalnum() else " "
     bound = before and after and (len(before[0]) <= 2 or len(after[0]) <= 3)
     return "" if bound else " "
+
+
+def _apostrophe(match: re.Match[str]) -> str:
+    """`ደማም’ኮ` is one word; an opening quotation mark, or a mark between two long words, parts them."""
+    before = _RUN_BEFORE.search(match.string, max(0, match.start() - 12), match.start())
+    after = _RUN_AFTER.match(match.string, match.end(), match.end() + 12)
+    if before and after:
+        return "" if match[0] not in _OPENING and (len(before[0]) <= 2 or len(after[0]) <= 3) else " "
+    return ""
 
 
 def _paragraphs(text: str) -> str:
@@ -62,24 +76,67 @@ def _paragraphs(text: str) -> str:
     return " ".join([*ended, *lines[-1:]])
 
 
-def marks_stage() -> Stage:
-    """Sentence and clause marks, word separator, quotation marks."""
+_LABEL = re.compile(rf"\s*\(?([0-9]{{1,2}}|[{LETTER}](?=..[{LETTER}]{{2}}))[.)](?=\s)")
+
+
+def _label(text: str) -> str:
+    """The mark behind the label of a list entry (`1.`, `ሀ)`) at the beginning of a sentence is a pause."""
+    match = _LABEL.match(text)
+    return text if match is None else f"{match[1]}፣{text[match.end() :]}"
+
+
+_WORD_SPACE = re.compile(rf"(?<=[{LETTER}0-9])፡(?=\s)")
+_PLAIN_GAP = re.compile(rf"[{LETTER}0-9]\s+[{LETTER}0-9]")
+_FEW = 3
+
+
+def _word_spaces(text: str) -> str:
+    """`በግ፡ በሬ፡ ፍየል`: ፡ against a word and before a space is a pause, unless the text parts all its words that way."""
+    if "፡" not in text:
+        return text
+    marks = len(_WORD_SPACE.findall(text))
+    if not marks or (marks >= _FEW and marks > len(_PLAIN_GAP.findall(text))):
+        return text
+    return _WORD_SPACE.sub("፣", text)
+
+
+def marks_stage(*, reporting: tuple[str, ...] = ()) -> Stage:
+    """Sentence and clause marks, word separator, quotation marks.
+
+    Args:
+        reporting: beginnings of the verbs that report a quotation; a full stop inside it before one is a pause.
+    """
+    said = "|".join(map(re.escape, reporting)) or "(?!)"
     return Stage(
         "punctuation",
         (
-            Whole("blank-line", _paragraphs),
+            Whole("blank-line", _paragraphs, needs="\n"),
             literal("long-dash", f"(?<=[{LETTER}])[—―](?=[{LETTER}])", " - ", needs="—―"),
             Translation("single-mark", _SINGLE),
+            literal("division-sign", rf"(?<=[{LETTER}])÷|÷(?!\s?[0-9])", "፣", needs="÷"),
+            Whole("list-entry", _label, needs=".)"),
             literal("ellipsis", r"\.{2,}", " ፣ ", needs="."),
             literal("clock-colon", r"(?<=[0-9፩-፼]) ?፡ ?(?=[0-9፩-፼])", ":", needs="፡"),
-            literal("preface", r"(?<![፡:])[፡:]+[-፦]|፦-+", "፦", needs="፡:፦"),
-            literal("full-stop", r"[፡:።](?:\s?[፡:።])*\s?[፡:።](?!\d)", "።", needs="፡:።"),
+            literal("preface", r"(?<![፡:])[፡:]+[-፦]|፦-+", "፦", words=(":-", "፡-", ":፦", "፡፦", "፦-")),
+            literal(
+                "full-stop",
+                r"[፡:።](?:\s?[፡:።])*\s?[፡:።](?!\d)",
+                "።",
+                words=tuple(f"{a}{gap}{b}" for a in "፡:።" for b in "፡:።" for gap in ("", " ")),
+            ),
+            literal("reported", rf"።(?=\s?[»”\"’'›]+\s?(?:{said}))", "፣", needs="»”\"’'›"),
+            Whole("word-space", _word_spaces, needs="፡"),
             literal("word-space", "፡", " ", needs="፡"),
-            literal("apostrophe", rf"(?<={_WORD})[{_APOSTROPHES}](?={_WORD})", "", needs=_APOSTROPHES),
+            Substitution(
+                "apostrophe",
+                re.compile(rf"(?<={_WORD})[{_APOSTROPHES}](?={_WORD})"),
+                _apostrophe,
+                needs=_APOSTROPHES,
+            ),
             literal("apostrophe", f"[{_APOSTROPHES}]", " ", needs=_APOSTROPHES),
             Substitution("quotation-mark", re.compile(f"[{_QUOTES}]+"), _quote, needs=_QUOTES),
         ),
-        re.compile(f"[^ {LETTER}0-9]"),
+        ordinary=_ORDINARY,
     )
 
 
@@ -113,21 +170,31 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
                 "bracket", r"[()\[\]{}<>]", " ፣ " if settings.brackets == "pause" else " ", needs="()[]{}<>"
             ),
         ),
-        re.compile(r"[-./,:()\[\]{}<>\\|]"),
+        frozenset("-./,:()[]{}<>\\|"),
+        takes=frozenset(),
     )
 
 
-_RUN = re.compile(rf"\s*[{MARKS}](?:\s*[{MARKS}])*\s*")
-_UNTIDY = re.compile(rf" [{MARKS}]|[{MARKS}](?=[^ ])|^[{MARKS}]|[{MARKS}] [{MARKS}]")
+_RUN = re.compile(rf"[{MARKS}](?: ?[{MARKS}])* ?")
+_MARK_BEFORE = re.compile(rf"[{MARKS}](?=[^ ])")
+_MARK_AFTER = re.compile(rf" [{MARKS}]")
+_ALL_MARKS = frozenset(MARKS)
 _LEADING = re.compile(rf"^[{PAUSE_MARKS}። ]+(?=.)")
 
 
 def tidy_marks(text: str) -> str:
     """One mark where several meet (the strongest), no space before it, one after it, none before the first word."""
-    if not _UNTIDY.search(text):
+    if not (text[:1] in _ALL_MARKS or _MARK_BEFORE.search(text) or _MARK_AFTER.search(text)):
         return text
-    joined = _RUN.sub(lambda match: min(match[0].strip(), key=_strength) + " ", text)
+    for mark in MARKS:
+        text = text.replace(" " + mark, mark)
+    joined = _RUN.sub(_strongest, text)
     return _LEADING.sub("", joined.strip())
+
+
+def _strongest(match: re.Match[str]) -> str:
+    run = match[0].rstrip()
+    return (run if len(run) == 1 else min(run, key=_strength)) + " "
 
 
 def _strength(mark: str) -> int:

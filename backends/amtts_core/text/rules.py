@@ -6,8 +6,10 @@ A rule has two speeds: `apply(text)` for corpora, `apply(text, record)` for `--e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 Record = Callable[[str, str, str], None]
@@ -42,24 +44,27 @@ class Substitution:
     name: str
     pattern: re.Pattern[str]
     replace: Callable[[re.Match[str]], str]
-    needs: str = ""
-    """A text without any of these characters is passed over without running the pattern."""
+    needs: Iterable[str] = ()
+    """Features of which a text must have one (see `Stage.look`); none lets the pattern always run."""
+    words: tuple[str, ...] = ()
+    """Strings of which a text must hold one; none lets the pattern always run."""
+    guard: re.Pattern[str] | None = None
+    """A pattern that is quicker to look for, and without which there is no match."""
 
     def apply(self, text: str, record: Record | None = None) -> str:
         """See `Rule.apply`."""
-        for mark in self.needs:
-            if mark in text:
-                break
-        else:
-            if self.needs:
-                return text
+        if self.guard is not None and not self.guard.search(text):
+            return text
         if record is None:
             return self.pattern.sub(self.replace, text)
 
         def recorded(match: re.Match[str]) -> str:
             after = self.replace(match)
-            if after != match[0]:
-                record(self.name, match[0].strip(), after.strip())
+            before, now = match[0].strip(), after.strip()
+            if before != now:
+                record(self.name, before, now)
+            elif after != match[0]:
+                record(self.name, match[0], after)
             return after
 
         return self.pattern.sub(recorded, text)
@@ -96,6 +101,8 @@ class Whole:
 
     name: str
     function: Callable[[str], str]
+    needs: Iterable[str] = ()
+    """As of `Substitution`."""
 
     def apply(self, text: str, record: Record | None = None) -> str:
         """See `Rule.apply`."""
@@ -105,35 +112,127 @@ class Whole:
         return after
 
 
+Look = Callable[[str, AbstractSet[str]], AbstractSet[str]]
+"""Finds the features of a text that rules ask for, given its signs."""
+Step = tuple["frozenset[str] | None", "tuple[str, ...]", "Callable[[str], str]"]
+"""What a rule needs, the words that it needs, and how it runs unrecorded."""
+_SPECIAL = re.compile("[^ \u1200-\u135a0-9A-Za-z]")
+_DIGIT, _LATIN = re.compile("[0-9]"), re.compile("[A-Za-z]")
+DIGIT, LATIN = "0", "a"
+"""Stand in the signs of a text for any digit and for any letter from a to z."""
+
+
+def special_signs(text: str) -> frozenset[str]:
+    """The characters of a text besides Ethiopic letters and spaces; digits and the letters a to z count as one each."""
+    signs = set(_SPECIAL.findall(text))
+    if _DIGIT.search(text):
+        signs.add(DIGIT)
+    if _LATIN.search(text):
+        signs.add(LATIN)
+    return frozenset(signs)
+
+
 @dataclass(frozen=True)
 class Stage:
     """Rules that run one after the other, skipped when nothing in the text calls for them."""
 
     name: str
     rules: tuple[Rule, ...]
-    trigger: re.Pattern[str] | None = None
-    """The stage runs only on texts in which this is found; None runs it always."""
-    fast: tuple[Rule, ...] = field(init=False, repr=False)
-    """The same rules with neighbouring character tables made one, for runs that record nothing."""
+    signs: frozenset[str] | None = None
+    """The stage runs only on texts with one of these signs (see `special_signs`); None runs it always."""
+    words: tuple[str, ...] = ()
+    """The stage also runs on a text that holds one of these strings."""
+    ordinary: frozenset[str] | None = None
+    """Signs that do not call for the stage; it runs on a text with any other."""
+    takes: frozenset[str] | None = None
+    """Signs that the stage leaves none of, for one that brings no new signs; None for a stage that may."""
+    look: Look | None = None
+    """Finds what the rules need; None takes the signs. A rule that brings a feature into being, which a later rule of
+    the stage needs, belongs into a stage of its own before that rule."""
+    _steps: tuple[Step, ...] = field(init=False, repr=False)
+    _asked: frozenset[str] = field(init=False, repr=False)
+    """Every feature that some rule needs."""
+    _plans: dict[AbstractSet[str], tuple[Step, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fast", merge_translations(self.rules))
+        steps = tuple(
+            (_needed(rule), getattr(rule, "words", ()), _runner(rule))
+            for rule in merge_translations(self.rules)
+        )
+        object.__setattr__(self, "_steps", steps)
+        object.__setattr__(self, "_asked", frozenset().union(*(step[0] for step in steps if step[0])))
 
-    def apply(self, text: str, fired: list[FiredRule] | None = None) -> str:
-        """The text after all rules of the stage; changes are appended to `fired`."""
-        if self.trigger is not None and not self.trigger.search(text):
-            return text
-        if fired is None:
-            for rule in self.fast:
-                text = rule.apply(text)
-            return text
+    def apply(
+        self, text: str, fired: list[FiredRule] | None = None, signs: frozenset[str] | None = None
+    ) -> str:
+        """The text after all rules of the stage; changes are appended to `fired`.
 
+        Args:
+            text: what the rules change.
+            fired: takes what they did.
+            signs: the text's `special_signs`, where the caller has them.
+        """
+        found = special_signs(text) if signs is None else signs
+        if not self.may_run_on(found, text):
+            return text
+        features = self._asked.intersection(found if self.look is None else self.look(text, found))
+        if fired is not None:
+            return self._recorded(text, features, fired)
+        plan = self._plans.get(features)
+        for _needs, words, run in self._planned(features) if plan is None else plan:
+            if words and not _holds_any(text, words):
+                continue
+            text = run(text)
+        return text
+
+    def may_run_on(self, signs: AbstractSet[str], text: str | None = None) -> bool:
+        """True where a text with these signs calls for the stage; without a text, where some such text may."""
+        if self.ordinary is not None:
+            return not self.ordinary.issuperset(signs)
+        if self.signs is None or not self.signs.isdisjoint(signs):
+            return True
+        return bool(self.words) if text is None else _holds_any(text, self.words)
+
+    def _planned(self, features: frozenset[str]) -> tuple[Step, ...]:
+        """The steps that a text with these features may need; texts are much alike, so that it is remembered."""
+        plan = tuple(step for step in self._steps if step[0] is None or not step[0].isdisjoint(features))
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        self._plans[features] = plan
+        return plan
+
+    def _recorded(self, text: str, features: AbstractSet[str], fired: list[FiredRule]) -> str:
         def record(rule: str, before: str, after: str) -> None:
             fired.append(FiredRule(self.name, rule, before, after))
 
         for rule in self.rules:
-            text = rule.apply(text, record)
+            needed, words = _needed(rule), getattr(rule, "words", ())
+            if (needed is None or not needed.isdisjoint(features)) and (not words or _holds_any(text, words)):
+                text = rule.apply(text, record)
         return text
+
+
+_MOST_PLANS = 4096
+
+
+def _runner(rule: Rule) -> Callable[[str], str]:
+    """How a rule runs unrecorded; most need no more than their pattern."""
+    if isinstance(rule, Substitution) and rule.guard is None:
+        return partial(rule.pattern.sub, rule.replace)
+    return rule.apply
+
+
+def _needed(rule: Rule) -> frozenset[str] | None:
+    return frozenset(getattr(rule, "needs", ())) or None
+
+
+def _holds_any(text: str, words: tuple[str, ...]) -> bool:
+    for word in words:  # noqa: SIM110 - half the time of any()
+        if word in text:
+            return True
+    return False
 
 
 def merge_translations(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -149,6 +248,8 @@ def merge_translations(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return tuple(merged)
 
 
-def literal(name: str, pattern: str, replacement: str, *, needs: str = "") -> Substitution:
+def literal(
+    name: str, pattern: str, replacement: str, *, needs: Iterable[str] = (), words: tuple[str, ...] = ()
+) -> Substitution:
     """A substitution with a fixed replacement (no group references)."""
-    return Substitution(name, re.compile(pattern), lambda _match: replacement, needs)
+    return Substitution(name, re.compile(pattern), lambda _match: replacement, needs, words)

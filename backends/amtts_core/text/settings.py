@@ -1,18 +1,28 @@
-"""The switches of the normaliser, one per stage or choice; stored with a corpus and with a checkpoint."""
+"""The switches of the normalizer, one per stage or choice; stored with a corpus and with a checkpoint."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
+
+from amtts_core.errors import AmttsError, nearest
 
 
 class NormalizerSettings(BaseModel, extra="forbid"):
-    """What the normaliser does to a text. The defaults suit a model that is trained on folded spelling."""
+    """What the normalizer does to a text. The defaults suit a model that is trained on folded spelling."""
 
     language: str = Field(default="am", description="code of the language pack, for example am or ti")
     unicode: bool = Field(
         default=True, description="NFC, invisible characters deleted, foreign digits made ASCII"
+    )
+    markup: bool = Field(
+        default=True,
+        description="HTML tags and entities, Markdown marks and terminal codes taken out of the text and counted",
+    )
+    emoji: Literal["drop", "keep"] = Field(
+        default="drop", description="emoji and pictures of the same kind: left out and counted, or kept"
     )
     lexicon: dict[str, str] = Field(
         default_factory=dict, description="the user's own readings, word to reading; they win over every rule"
@@ -54,6 +64,13 @@ class NormalizerSettings(BaseModel, extra="forbid"):
         default="spell",
         description="a Latin word of no lexicon: written in the language's letters by rule, or kept",
     )
+    hashtags: Literal["read", "words", "drop"] = Field(
+        default="read",
+        description="#tags and @names: with the word for the sign, the words alone, or left out and counted",
+    )
+    addresses: Literal["read", "drop"] = Field(
+        default="read", description="web and mail addresses and file names: read, or left out and counted"
+    )
     typos: bool = Field(default=True, description="mend typing slips that do not change the pronunciation")
     fold_homophones: bool = Field(
         default=True,
@@ -69,3 +86,33 @@ class NormalizerSettings(BaseModel, extra="forbid"):
     strip_gemination_marks: bool = Field(
         default=True, description="delete U+135D to U+135F; keep them for the G2P"
     )
+    mark_gemination: bool = Field(
+        default=False,
+        description="write U+135F behind every long consonant that the list or a rule knows, so that a model can "
+        "learn length as one symbol; marks that are in the text stay",
+    )
+
+    @property
+    def keeps_marks(self) -> bool:
+        """True where a normalized text may hold marks of length."""
+        return self.mark_gemination or not self.strip_gemination_marks
+
+
+def read_settings(values: Mapping[str, Any]) -> NormalizerSettings:
+    """Settings by name.
+
+    Raises:
+        AmttsError: a name or a value is not known; all faults in one line.
+    """
+    known = NormalizerSettings.model_fields
+    for name in values:
+        if name not in known:
+            raise AmttsError(
+                f"{name!r} is no setting of the normalizer{nearest(name, known)}",
+                remedy=f"Choose from: {', '.join(known)}",
+            )
+    try:
+        return NormalizerSettings.model_validate(dict(values))
+    except ValidationError as fault:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}={e['input']}: {e['msg']}" for e in fault.errors())
+        raise AmttsError(f"these settings cannot be used: {faults}") from fault

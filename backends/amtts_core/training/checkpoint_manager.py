@@ -57,8 +57,14 @@ class CheckpointManager:
         best_step: int | None,
         is_best: bool,
     ) -> Path:
-        """Writes the checkpoint of `info.step` and moves the pointers; returns its folder."""
+        """Writes the checkpoint of `info.step` and moves the pointers; returns its folder.
+
+        Raises:
+            FileNotFoundError: the run folder is gone; it is not made again.
+            CheckpointError: the checkpoint cannot be written.
+        """
         folder = self._run / "checkpoints" / f"step-{info.step:08d}"
+        folder.parent.mkdir(exist_ok=True)
         write_checkpoint(folder, info, weights, tokenizer=tokenizer, training_state=state)
         write_pointer(self._run, "latest", folder)
         if is_best:

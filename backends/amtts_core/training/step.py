@@ -27,6 +27,7 @@ from amtts_core.nn.step_rules import StepRule
 from amtts_core.training.distributed.processes import Processes
 from amtts_core.training.distributed.shards import Shards, full_scalar
 from amtts_core.training.loss_guard import BadBatchError
+from amtts_core.training.memory_errors import is_out_of_memory
 from amtts_core.training.statistics import statistics_of
 
 logger = logging.getLogger(__name__)
@@ -210,7 +211,9 @@ class StepRunner:
                 if counts and not bool(torch.isfinite(loss.total)):
                     reason = _not_finite(loss)
                 self._accelerator.backward(loss.total * share)
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 raise AmttsError(
                     "memory ran out, and batches cannot be split while training.shard splits the network",
                     remedy="Lower data.batch_seconds, raise training.accumulate, then continue with --resume",
@@ -226,7 +229,9 @@ class StepRunner:
         try:
             for stream, _ in streams:
                 next(stream)
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             return OUT_OF_MEMORY, ""
         return FINITE, ""
 
@@ -247,7 +252,9 @@ class StepRunner:
                     return NOT_FINITE, _not_finite(loss)
                 # inputs=: a generator's loss also flows through the discriminator; it must leave no gradient there.
                 self._accelerator.backward(loss.total * share, inputs=parameters)
-            except torch.OutOfMemoryError:  # dropped: it keeps references to what did not fit
+            except (RuntimeError, MemoryError) as error:  # dropped: it keeps references to what did not fit
+                if not is_out_of_memory(error):
+                    raise
                 return OUT_OF_MEMORY, ""
             self._record(loss, share, result)
         return FINITE, ""

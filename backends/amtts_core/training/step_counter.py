@@ -50,6 +50,7 @@ class StepCounter:
             "step": self.step,
             "origin": list(self._origin),
             "batches_per_step": self._loader.batches_per_step,
+            "total": self.total,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -20,11 +21,12 @@ class StopRequests:
     Args:
         run: folder of the run, with the control file.
         processes: of the run.
+        unsaved: says what a process loses that is stopped at once.
     """
 
-    def __init__(self, run: Path, processes: Processes) -> None:
+    def __init__(self, run: Path, processes: Processes, *, unsaved: Callable[[], str]) -> None:
         self._processes = processes
-        self._signals = StopFlag()
+        self._signals = StopFlag(unsaved)
         self._control = ControlFile(run) if processes.main else None
         self._requested = ""
         self.reason = ""
@@ -51,7 +53,8 @@ class StopRequests:
         word = "stop" if reason else self._control.word() if self._control is not None else ""
         request = _CODES[self._processes.highest(_CODES.index(word))]
         if request == "stop":
-            self.reason = reason or ("control file" if word else "stopped on another process")
+            reasons = self._processes.gather(reason or ("control file" if word else ""))
+            self.reason = next(given for given in reasons if given)
             if self._control is not None:
                 self._control.clear()
         return request

@@ -122,7 +122,7 @@ class Trainer:
         self.validator = self.validator_of(val_data, data) if val_data else None
         self.metrics = self._metric_aggregator()
         self._check_best_by(callbacks)
-        self._stop = StopRequests(run, processes)
+        self._stop = StopRequests(run, processes, unsaved=self._unsaved)
         self.state = self._run_state(val_data)
         self.callbacks = list(callbacks) if processes.main else []
         self._checkpoints = CheckpointManager(run, keep=training.keep)
@@ -196,13 +196,13 @@ class Trainer:
                     self._end_epoch()
                 if stepped:
                     metrics = self._validate_and_save(metrics)
+                if self.steps.finished:
+                    break
                 if self._stop_requested(metrics):
                     reason = self._stop.reason
                     break
                 if self.early_stopping.should_stop(self.loader.epoch):
                     reason = "early stop"
-                    break
-                if self.steps.finished:
                     break
             if not self._is_saved():
                 self.save(metrics)
@@ -239,11 +239,16 @@ class Trainer:
 
     def _stop_requested(self, metrics: dict[str, float]) -> bool:
         """True on every process when one was asked to stop. A pause is waited for here, after a checkpoint."""
+        began = 0.0
         while (request := self._stop.poll()) == "pause":
-            if not self._is_saved():
-                self.save(metrics)
+            if not began:
+                began = time.monotonic()
+                if not self._is_saved():
+                    self.save(metrics)
                 logger.info("paused at step %d; remove %s to continue", self.steps.step, self.run / "control")
             time.sleep(CHECK_EVERY)
+        if began:
+            self._call("paused", self.steps.step, time.monotonic() - began)
         return request == "stop"
 
     def _train_step(self, group: list[Batch]) -> bool:
@@ -380,6 +385,10 @@ class Trainer:
 
     def _is_saved(self) -> bool:
         return self._saved_at == self._position()
+
+    def _unsaved(self) -> str:
+        step, saved = self.steps.step, self._saved_at[0] if self._saved_at else 0
+        return f"steps {saved + 1} to {step}" if step > saved else "no step"
 
     def _call(self, event: str, *arguments: Any) -> None:
         for callback in self.callbacks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 from amtts_vits.export.hugging_face import characters
 
 _ASCII_MARKS = ".,?!;:-'\""

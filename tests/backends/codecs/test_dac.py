@@ -14,7 +14,6 @@ from transformers import DacConfig, DacModel
 
 from amtts_codecs.dac.codec import DacCodec
 from amtts_codecs.dac.packaged import is_packaged
-from amtts_codecs.dac.reference import reference_checks
 from amtts_core.contract.codec import CodecIdentity, SpeechCodec
 from amtts_core.contract.codec_registry import codec_names, get_codec, open_codec
 from amtts_core.errors import AmttsError, CheckpointError
@@ -273,16 +272,16 @@ def test_the_fingerprint_is_of_the_numbers() -> None:
 
 
 def test_a_bundle_is_read_and_its_damage_told(tmp_path: Path) -> None:
-    checks = reference_checks(write_bundle(tmp_path / "bundle"))
+    checks = DacCodec.reference_checks(write_bundle(tmp_path / "bundle"))
     assert {c.name for c in checks} >= {"codes", "z", "decoded", "audio_padded", "frame_rate"}
     assert all(check.ok for check in checks)
     with pytest.raises(AmttsError, match="bundle"):
-        reference_checks(tmp_path)
+        DacCodec.reference_checks(tmp_path)
 
 
 @pytest.mark.skipif(
     not (BUNDLES / "dac").is_dir(), reason="AMTTS_REFERENCE_BUNDLES names no folder with dac/"
 )
 def test_the_original_package_made_the_same_numbers() -> None:
-    failed = [check for check in reference_checks(BUNDLES / "dac") if not check.ok]
+    failed = [check for check in DacCodec.reference_checks(BUNDLES / "dac") if not check.ok]
     assert not failed

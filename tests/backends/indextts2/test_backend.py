@@ -156,7 +156,9 @@ def test_codecs_that_do_not_fit_are_told(
     model: dict[str, object], change: dict[str, object], told: str
 ) -> None:
     with pytest.raises(AmttsError, match=told):
-        IndexTTS2Backend.opened_codec(IndexTTS2Config.model_validate({**model, **change}))
+        IndexTTS2Backend(
+            IndexTTS2Config.model_validate({**model, **change}), tokenizer=fidel_tokenizer()
+        ).open_codec()
 
 
 def test_what_does_not_fit_the_tables_is_told(model: dict[str, object]) -> None:

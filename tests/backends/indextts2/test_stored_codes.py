@@ -15,13 +15,12 @@ from amtts_core.data.dataset import load_dataset
 from amtts_core.errors import AmttsError
 from amtts_core.run.encode_codes import encode_manifest
 from amtts_core.storage.json_lines import write_jsonl
-from amtts_indextts2.backend import IndexTTS2Backend
 
 
 def test_stored_codes_make_the_same_batches(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus", train_items=4, val_items=1)
     backend, manifest = tiny_backend("indextts2"), corpus / "train.jsonl"
-    encode_manifest(manifest, IndexTTS2Backend.opened_codec(backend.config), tmp_path / "codes")
+    encode_manifest(manifest, backend.open_codec(), tmp_path / "codes")
     heard = load_dataset(backend, manifest, tmp_path / "cache")
     stored = load_dataset(backend, manifest, tmp_path / "none", codes=tmp_path / "codes")
     assert stored.frames() == heard.frames()
@@ -37,7 +36,7 @@ def test_stored_codes_make_the_same_batches(tmp_path: Path) -> None:
 def test_codes_of_audio_that_was_prepared_anew_are_told(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus", train_items=4, val_items=1)
     backend, manifest = tiny_backend("indextts2"), corpus / "train.jsonl"
-    encode_manifest(manifest, IndexTTS2Backend.opened_codec(backend.config), tmp_path / "codes")
+    encode_manifest(manifest, backend.open_codec(), tmp_path / "codes")
     rows = list(read_manifest(manifest))
     rows[2] = rows[2].model_copy(update={"duration": rows[2].duration - 0.1})
     write_jsonl(manifest, rows)
@@ -49,7 +48,7 @@ def test_codes_of_audio_that_was_prepared_anew_are_told(tmp_path: Path) -> None:
 def test_codes_of_other_weights_are_refused_with_both_ids(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus", train_items=2, val_items=1)
     backend, manifest = tiny_backend("indextts2"), corpus / "train.jsonl"
-    own = IndexTTS2Backend.opened_codec(backend.config)
+    own = backend.open_codec()
     write_pth(tmp_path / "other.pth", seed=1)
     other = open_codec("dac", tmp_path / "other.pth", num_codebooks=own.num_codebooks)
     encode_manifest(manifest, other, tmp_path / "codes")

@@ -261,10 +261,9 @@ def test_stored_codes_go_with_clips_heard_from_the_audio(
     corpus: Path, model: dict[str, Any], tmp_path: Path
 ) -> None:
     from amtts_core.run.encode_codes import encode_manifest
-    from amtts_indextts2.backend import IndexTTS2Backend
 
     backend, manifest = build(model), corpus / "train.jsonl"
-    encode_manifest(manifest, IndexTTS2Backend.opened_codec(backend.config), tmp_path / "codes")
+    encode_manifest(manifest, backend.open_codec(), tmp_path / "codes")
     plain, stored = (
         load_dataset(backend, manifest, corpus / "features", codes=codes, prompt_seed=1)
         for codes in (None, tmp_path / "codes")
@@ -306,11 +305,11 @@ def test_frozen_encoders_stay_to_the_bit(frozen_run: Path, published: Path) -> N
 def test_voices_are_the_means_of_the_clips(frozen_run: Path, corpus: Path) -> None:
     backend = read_checkpoint(frozen_run).load_backend()
     assert isinstance(backend, IndexTTS2Backend)
-    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", clips=1)
-    assert dataset.clips is not None
-    for number, name in enumerate(backend.speakers):
-        own = [i for i, speaker in enumerate(dataset.clips.speakers) if speaker == name]
-        heard = [torch.from_numpy(dataset.clips.clip(i)["frames"])[None] for i in own]
+    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", prompt_seed=1)
+    assert dataset.prompts is not None
+    for number, name in enumerate(backend.speakers.names):
+        own = [i for i, speaker in enumerate(dataset.prompts.speakers) if speaker == name]
+        heard = [torch.from_numpy(dataset.prompts.features(i)["frames"])[None] for i in own]
         found = [backend.network.encode_clips(h, torch.tensor([h.shape[1]])) for h in heard]
         for position, table in enumerate((backend.network.voices.latents, backend.network.voices.emotion)):
             mean = torch.stack([pair[position][0] for pair in found]).mean(0)
@@ -414,9 +413,9 @@ def test_a_recording_lends_its_voice(frozen_run: Path, corpus: Path, tmp_path: P
     assert isinstance(backend, IndexTTS2Backend)
     waves = [backend.synthesize([asked])[0] for _ in range(2)]
     np.testing.assert_array_equal(*waves)
-    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", clips=1)
-    assert dataset.clips is not None
-    frames = torch.from_numpy(dataset.clips.clip(1)["frames"])[None]
+    dataset = load_dataset(backend, corpus / "train.jsonl", corpus / "features", prompt_seed=1)
+    assert dataset.prompts is not None
+    frames = torch.from_numpy(dataset.prompts.features(1)["frames"])[None]
     latents, emotion = backend.network.encode_clips(frames, torch.tensor([frames.shape[1]]))
     torch.testing.assert_close(
         voice_of_recording(backend.network, backend.config), latents + emotion[:, None], rtol=2e-3, atol=2e-3

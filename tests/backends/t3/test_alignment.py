@@ -106,7 +106,7 @@ def test_noise_changes_the_inputs_and_never_the_targets() -> None:
 
 def test_attention_of_a_request_is_shown() -> None:
     backend = build(sampling={"temperature": 0, "retries": 0})
-    request = SynthesisRequest(tokens=[5, 6, 7, 8], speed=1.0, seed=1, speaker="")
+    request = SynthesisRequest(tokens=[5, 6, 7, 8], speed=1.0, seed=1)
     probs = backend.attention(request)
     (wave,) = backend.synthesize([request])
     codes = len(wave) / SAMPLE_RATE * ToneCodec.frame_rate

@@ -17,7 +17,7 @@ from amtts_core.speech_lm.generate import Decoding, generate, generate_stream
 from amtts_core.speech_lm.length_model import LengthModel
 from amtts_core.speech_lm.runtime import open_step_model
 from amtts_core.speech_lm.step_model import StepModel
-from amtts_core.training.statistics import Alone
+from amtts_core.training.statistics import SingleProcess
 
 SMALL = PRESETS["tiny"] | {"speech_codes": 60, "speech_rows": 70, "start_speech": 60, "stop_speech": 61}
 PLAIN: dict[str, Any] = {"guidance_scale": 1, "repetition_penalty": 1}
@@ -250,7 +250,7 @@ def test_bounds_of_the_length_are_those_of_training() -> None:
     lengths = LengthModel()
     assert bounded(T3SamplingConfig(), lengths) == T3SamplingConfig()
     lengths.update(torch.tensor([10, 20]), torch.tensor([20, 80]))
-    lengths.end_step(Alone())
+    lengths.end_step(SingleProcess())
     found = bounded(T3SamplingConfig(), lengths)
     assert (found.least_per_symbol, found.most_per_symbol) == (2 / LENGTH_SLACK, 4 * LENGTH_SLACK)
 

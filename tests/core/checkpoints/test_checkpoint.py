@@ -30,7 +30,7 @@ from amtts_core.contract.backend import Backend
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.storage.checksums import described
 from amtts_core.storage.state_tree import flatten, unflatten
-from amtts_core.text.normalize import NormalizerSettings
+from amtts_core.text.normalizer import NormalizerSettings
 
 NAME = "chatterbox-mel"
 

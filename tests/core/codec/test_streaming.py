@@ -21,7 +21,7 @@ from amtts_core.contract.codec import SpeechCodec
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.synthesis.engine import Synthesizer
 from amtts_core.synthesis.stitch import faded_stream, join
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 
 RATE = 16000
 
@@ -102,7 +102,7 @@ class Tones24(ToneCodec):
 def test_t3_streams_its_codes() -> None:
     backend = build(sampling={"retries": 0, "least_per_symbol": 6.0})
     assert backend.spec.streaming is not None
-    request = SynthesisRequest(tokens=[5, 6, 7, 8], speed=1.0, seed=1, speaker="")
+    request = SynthesisRequest(tokens=[5, 6, 7, 8], speed=1.0, seed=1)
     with tone_codec(Tones24):
         pieces, (whole,) = list(backend.stream(request)), backend.synthesize([request])
     assert len(pieces) > 1

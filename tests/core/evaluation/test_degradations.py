@@ -23,7 +23,7 @@ from amtts_core.evaluation.evaluate import evaluate
 from amtts_core.evaluation.items import TestItem
 from amtts_core.evaluation.settings import EvaluationSettings
 from amtts_core.evaluation.systems import FolderSystem
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 
 CORPUS = Path(__file__).parents[3] / "examples" / "corpus"
 RATE = 16_000

@@ -23,7 +23,7 @@ from amtts_core.evaluation.report.as_json import write_json
 from amtts_core.evaluation.report.page import write_page
 from amtts_core.evaluation.settings import EvaluationSettings
 from amtts_core.evaluation.systems import CheckpointSystem, FolderSystem
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 
 CORPUS = Path(__file__).parents[3] / "examples" / "corpus"
 QUICK = EvaluationSettings(metrics=("text", "signal", "alignment"), batch=3)

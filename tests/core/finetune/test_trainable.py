@@ -101,7 +101,7 @@ def test_only_what_a_type_names_learns(
                 old = torch.ones(len(value), dtype=torch.bool)
                 old[new] = False
                 assert same_bits(before[name][old], value[old])
-        elif not name.startswith(("discriminator.", "pace.", "voices.")):
+        elif not name.startswith(("discriminator.", "length_model.", "voices.")):
             assert still == (name not in info.began_fresh), name
     adapted = {name.rsplit(".lora_A", 1)[0] for name in after if ".lora_A" in name}
     assert adapted == set(info.lora.get("targets", ()))
@@ -214,7 +214,7 @@ def test_a_run_starts_from_a_checkpoint_of_another_corpus(
     ("training", "message"),
     [
         ({"type": "lora", "lora": {"targets": ["q_prj"]}}, "'q_prj' matches none of"),
-        ({"freeze": {"modules": ["trnk"]}}, "no module 'trnk'"),
+        ({"freeze": {"modules": ["trnsformer"]}}, "no module 'trnsformer'"),
         ({"type": "embeddings-only", "freeze": {"modules": ["TABLES"]}}, "leave nothing to train"),
     ],
 )

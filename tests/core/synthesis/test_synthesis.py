@@ -21,7 +21,7 @@ from amtts_core.synthesis.stitch import (
     cut_long,
     join,
 )
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amtts_core.errors import AmttsError
-from amtts_core.text.normalize import decode_text, split_sentences
+from amtts_core.text.normalizer import decode_text, split_sentences
 
 TEXT = "ሰላም ለዓለም። እንዴት ነህ?\nደህና\n"
 
@@ -65,7 +65,11 @@ def test_any_bytes_are_text_or_one_clear_error(data: bytes) -> None:
         ("በ1984 ዓ.ም. ተወለደ። ሄደ።", ["በ1984 ዓ.ም. ተወለደ።", "ሄደ።"]),
         ("እ.ኤ.አ. በ2001 እና ኤች.አይ.ቪ. መከላከያ", ["እ.ኤ.አ. በ2001 እና ኤች.አይ.ቪ. መከላከያ"]),
         ("ዋጋው 3.14 ነው. ገዛ.", ["ዋጋው 3.14 ነው.", "ገዛ."]),
-        ("«ሂድ!» አለ። «ና።»", ["«ሂድ!»", "አለ።", "«ና።»"]),
+        ("«ሂድ!» አለ። «ና።»", ["«ሂድ!» አለ።", "«ና።»"]),
+        ("«ሂድ!» ከበደ መጣ።", ["«ሂድ!»", "ከበደ መጣ።"]),
+        ("Dr. አበበ መጣ። Mr. Smith ሄደ። መዝ. 23 ተነበበ።", ["Dr. አበበ መጣ።", "Mr. Smith ሄደ።", "መዝ. 23 ተነበበ።"]),
+        ("1. ሻይ 2. ቡና 3. ውሃ", ["1. ሻይ", "2. ቡና", "3. ውሃ"]),
+        ("ዕድሜው 25. ሄደ", ["ዕድሜው 25.", "ሄደ"]),
         ("መስመር አንድ\nመስመር ሁለት\n\n", ["መስመር አንድ", "መስመር ሁለት"]),
         ("1. አንደኛ። ሀ. ሁለተኛ።", ["1. አንደኛ።", "ሀ. ሁለተኛ።"]),
         ("አንድ፤ ሁለት፣ ሦስት", ["አንድ፤ ሁለት፣ ሦስት"]),

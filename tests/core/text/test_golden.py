@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from amtts_core.text.normalize import Normalizer, NormalizerSettings
+from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "reference"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amtts_core.text.normalize import Normalizer, NormalizerSettings
+from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from amtts_core.text.normalize import Normalizer
+from amtts_core.text.normalizer import Normalizer
 
 REPEATED = (
     *[

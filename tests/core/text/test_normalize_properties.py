@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from amtts_core.text.ethiopic import letters
-from amtts_core.text.normalize import Normalizer, NormalizerSettings
+from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
 WILD = st.text(max_size=60)
 PIECES = st.sampled_from(

@@ -238,7 +238,7 @@ def _by_segments(parts: list[str]) -> str | None:
 
 
 def _by_letters(parts: list[str]) -> str | None:
-    """`ኤች.አይ.ቪ`: letter names lose their dots; three or more short parts are an acronym that is read as a word."""
+    """`ኤች.አይ.ቪ`: letter names lose their dots; the letters of an acronym that is read as a word are joined."""
     names = frozenset(rule_table()["letter_names"])
     first = parts[0] if parts[0] in names else parts[0][1:]
     if first in names and all(part in names for part in parts[1:-1]):
@@ -249,6 +249,7 @@ def _by_letters(parts: list[str]) -> str | None:
             return " ".join(parts)
         if len(parts) >= 3 and len(last) >= 3:
             return " ".join(parts)
-    if len(parts) >= 3 and all(len(part) <= 2 for part in parts):
-        return "".join(parts)
-    return None
+    word = "".join(parts)
+    acronyms = _folded_words("acronyms")
+    known = fold(word).startswith(acronyms) or fold(word[1:]).startswith(acronyms)
+    return word if known and len(parts) >= 3 else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from amtts_core.text.amharic.abbreviation_forms import (
@@ -14,6 +15,8 @@ from amtts_core.text.amharic.abbreviation_forms import (
     key_of,
     rule_table,
 )
+from amtts_core.text.amharic.numbers import words
+from amtts_core.text.amharic.scripture import is_book
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Stage, Substitution
 
@@ -21,6 +24,7 @@ _JOINED = re.compile(rf"(?<![{LETTER}])[{LETTER}]+(?:[/.][{LETTER}]+)+\.?(?!\.)"
 _SPACED = re.compile(
     rf"(?<![{LETTER}./])[{LETTER}]{{1,4}}(?: ?[./] ?[{LETTER}]{{1,5}})+(?:(?:\.|(?<=ም)/)(?![.{LETTER}]))?"
 )
+_GAP = re.compile(rf"[{LETTER}](?:[./] | [./] ?)[{LETTER}]")
 _SINGLE = re.compile(rf"(?<![{LETTER}./])(?P<word>[{LETTER}]{{1,4}})\.(?![{LETTER}.])")
 _WHOLE = re.compile(rf"(?<![{LETTER}])[ዓአዐ] ?ም(?![{LETTER}])\.?")
 _CALENDAR = re.compile(rf"(?<![{LETTER}])([የበለከ]?)(እ[ኤአ]አ)(?![{LETTER}])")
@@ -28,7 +32,7 @@ _LETTER_NAMES_SLASH = re.compile(r"ኤች አይ ቪ/(?=ኤድስ)")
 _LATIN_ERA = re.compile(r"(?<=[0-9])\s?([EG])\. ?C\b\.?")
 _ERAS = {"E": "ዓመተ ምሕረት", "G": "እንደ አውሮፓውያን አቆጣጠር"}
 _DIGIT_BEFORE = re.compile(r"[0-9፩-፼]\s?$")
-_DIGIT_AFTER = re.compile(r"\s?[:፦]?\s?[0-9፩-፼]")
+_DIGIT_AFTER = re.compile(r"\s?[:፦]?\s?(?:[0-9፩-፼]|[A-Z]{1,3}-?[0-9])")
 _SPACED_PREFIXES = (" የ", " በ", " ለ", " ከ", " እስከ", " ወደ")
 _SHORT_PREFIXES = ("", "የ", "በ", "ለ", "ከ")
 
@@ -143,10 +147,41 @@ def _gap(match: re.Match[str]) -> str:
 
 
 def is_abbreviation(word: str) -> bool:
-    """True for a dotted form whose last dot does not end the sentence: `ዓ.ም.`, `ኤች.አይ.ቪ.`, `ቁ.`"""
+    """True for a dotted form whose last dot does not end the sentence: `ዓ.ም.`, `ኤች.አይ.ቪ.`, `ቁ.`, `መዝ.`, `Dr.`"""
     table = rule_table()
     stem = word.strip(".")
-    return "." in stem or stem in table["before_number"] or stem in table["plain"] or fold(stem) in ("አም",)
+    if stem.isascii():
+        return "." in stem or stem in words()["latin_titles"] or (len(stem) == 1 and stem.isupper())
+    stems = (stem, stem[1:]) if stem[:1] in _SHORT_PREFIXES else (stem,)
+    listed = any(form in table[name] for form in stems for name in ("before_number", "plain"))
+    return "." in stem or listed or fold(stem) == "አም" or is_book(stem)
+
+
+_UNDOTTED = ("ዓም", "ዓ ም", "አ ም", "እኤአ", "እአአ")
+_AT_A_LETTER = re.compile(rf"[{LETTER}C] ?([/.])")
+
+
+def _dots_and_slashes(text: str, _signs: AbstractSet[str]) -> AbstractSet[str]:
+    """The dots and slashes behind a letter; those of numbers are none of an abbreviation."""
+    return set(_AT_A_LETTER.findall(text))
+
+
+UNKNOWN = "unknown-abbreviation"
+"""The rule that takes a form apart which no table and no rule resolves."""
+_UNRESOLVED = re.compile(
+    rf"(?<![{LETTER}/.])[{LETTER}]{{1,5}}(?:[/.][{LETTER}]{{1,5}})+(?![/.]?[{LETTER}])\.?(?!\.)"
+)
+
+
+def _unresolved(match: re.Match[str]) -> str:
+    """`አ/ማርያም`: an initial and a word, or initials; three and more are read as a word; two short words are words."""
+    parts = re.split("[/.]", match[0].rstrip("."))
+    shortest = min(map(len, parts))
+    if shortest > 1 or (len(parts) == 2 and parts[0] in rule_table()["prefixes"]):
+        return match[0]
+    if len(parts) > 2 and max(map(len, parts)) < 3:
+        return "".join(parts) + _gap(match)
+    return " ".join(parts) + match[0][len(match[0].rstrip(".")) :]
 
 
 def abbreviations_stage() -> Stage:
@@ -154,13 +189,24 @@ def abbreviations_stage() -> Stage:
     return Stage(
         "abbreviations",
         (
-            Substitution("era", _LATIN_ERA, lambda m: f" {_ERAS[m[1]]}" + _gap(m), needs="C"),
-            Substitution("letter-names", _LETTER_NAMES_SLASH, lambda _m: "ኤች አይ ቪ ", needs="/"),
-            Substitution("abbreviation", _SPACED, _read_spaced, needs="./"),
+            Substitution("era", _LATIN_ERA, lambda m: f" {_ERAS[m[1]]}" + _gap(m), words=("E.", "G.")),
+            Substitution("letter-names", _LETTER_NAMES_SLASH, lambda _m: "ኤች አይ ቪ ", words=("ቪ/ኤድስ",)),
+            Substitution(
+                "abbreviation", _SPACED, _read_spaced, needs="./", words=(". ", "/ ", " .", " /"), guard=_GAP
+            ),
             Substitution("abbreviation", _JOINED, _read_joined, needs="/."),
+            Substitution(UNKNOWN, _UNRESOLVED, _unresolved, needs="./"),
             Substitution("dotted-word", _SINGLE, _read_single, needs="."),
-            Substitution("era", _WHOLE, _read_era, needs="ም"),
-            Substitution("calendar", _CALENDAR, _read_calendar, needs="እ"),
+            Substitution(
+                "era",
+                _WHOLE,
+                _read_era,
+                words=("ዓም", "ዓ ም", "አ ም"),
+            ),
+            Substitution("calendar", _CALENDAR, _read_calendar, words=("እኤአ", "እአአ")),
         ),
-        re.compile(r"[/.]|[ዓአዐ] ?ም(?![ሀ-ፚ])|እ[ኤአ]አ"),
+        frozenset("./"),
+        _UNDOTTED,
+        takes=frozenset(),
+        look=_dots_and_slashes,
     )

@@ -36,7 +36,9 @@ def is_bound(text: str, position: int) -> bool:
 
 def joint(text: str, position: int) -> str:
     """What to put before the words of a number at a position: nothing after a space or prefix, else a space."""
-    if position == 0 or not (text[position - 1].isalnum()):
+    if position == 0 or not text[position - 1].isalnum():
+        return ""
+    if text[text.rfind(" ", 0, position) + 1 : position] in number_prefixes():
         return ""
     return "" if is_bound(text, position) else " "
 

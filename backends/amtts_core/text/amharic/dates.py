@@ -9,16 +9,21 @@ from typing import Any
 from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.ethiopian_calendar import days_in_month
+from amtts_core.text.amharic.letters import any_spelling
 from amtts_core.text.amharic.numerals import Reader, follows_word
+from amtts_core.text.amharic.numeric_features import LEADING_ZERO
 from amtts_core.text.ethiopic import LETTER
 from amtts_core.text.rules import Rule, Substitution
 
 _DAY_FIRST = re.compile(
-    r"(?<![0-9.,:/-])([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?![0-9:/]|[.,-][0-9])"
+    r"(?<![0-9.,:/-])([0-9]{1,2})\s?([/.-])\s?([0-9]{1,2})\s?\2\s?([0-9]{4}|[0-9]{2})(?![0-9:/]|[.,-][0-9])"
 )
 _YEAR_FIRST = re.compile(
     r"(?<![0-9.,:/-])([12][0-9]{3})([/-])([0-9]{1,2})\2([0-9]{1,2})(?![0-9:/]|[.,-][0-9])"
 )
+_DAY_YEAR = re.compile("[0-9] [12][0-9]{3}(?![0-9])")
+_ZERO_DAY = re.compile("0[1-9](?![0-9])")
+_TWO_MARKS = re.compile(r"[0-9]\s?[/.-]\s?[0-9]{1,2}\s?[/.-]\s?[0-9]")
 _CLAUSE_END = re.compile("[።፣፤?!0-9]")
 
 
@@ -31,7 +36,8 @@ def calendar_table() -> Mapping[str, Any]:
 def month_names() -> str:
     """Every spelling of a month's name, as alternatives of a pattern."""
     table = calendar_table()
-    return "|".join([*table["ethiopian"], *table["spellings"], *table["gregorian"]])
+    names = [*table["ethiopian"], *table["spellings"], *table["gregorian"]]
+    return "|".join(dict.fromkeys(map(any_spelling, names)))
 
 
 def date_rules(reader: Reader) -> tuple[Rule, ...]:
@@ -48,17 +54,36 @@ def date_rules(reader: Reader) -> tuple[Rule, ...]:
         return joint(match.string, match.start()) + spoken + following_space(match)
 
     def after_month(match: re.Match[str]) -> str:
-        days = match["day"] if match["last"] is None else f"{match['day']}-{match['last']}"
+        day = match["day"].lstrip("0") or "0"
+        days = day if match["last"] is None else f"{day}-{match['last']}"
         return f"{match['month']} {days} {calendar_table()['day']} {match['year']}"
 
-    named = re.compile(
-        rf"(?<![{LETTER}])(?P<month>(?:[የበለከ]|እስከ)?(?:{month_names()}))\s?(?P<day>[0-9]{{1,2}})(?:\s?-\s?(?P<last>[0-9]{{1,2}}))?"
-        r"\s?/\s?(?P<year>[0-9]{4}|[0-9]{2})(?![0-9/])"
-    )
+    def plain_day(match: re.Match[str]) -> str:
+        return match["month"] + match["gap"] + match["day"]
+
+    month = rf"(?<![{LETTER}])(?P<month>(?:[የበለከ]|እስከ)?(?:{month_names()}))"
+    days = r"(?P<day>[0-9]{1,2})(?:\s?-\s?(?P<last>[0-9]{1,2}))?"
+    slashed = re.compile(rf"{month}\s?/?\s?{days}\s?/\s?(?P<year>[0-9]{{4}}|[0-9]{{2}})(?![0-9/])")
+    spaced = re.compile(rf"{month}\s{days}\s(?P<year>[12][0-9]{{3}})(?![0-9/:.,%-])")
+    leading = re.compile(rf"{month}(?P<gap>\s?)0(?P<day>[1-9])(?![0-9.,:])")
     return (
-        Substitution("date", named, after_month, needs="/"),
-        Substitution("date", _DAY_FIRST, lambda m: read(m, m[1], m[3], m[4]), needs="/.-"),
-        Substitution("date", _YEAR_FIRST, lambda m: read(m, m[4], m[3], m[1]), needs="/-"),
+        Substitution(
+            "number-pair",
+            re.compile(r"(?<![0-9/])(?:9/11|24/7|50/50)(?![0-9/])"),
+            lambda m: m[0].replace("/", " "),
+            needs=("/0",),
+        ),
+        Substitution("date", slashed, after_month, needs=("/0",)),
+        Substitution("date", spaced, after_month, needs=(" 0",), guard=_DAY_YEAR),
+        Substitution("date", leading, plain_day, needs=(LEADING_ZERO,), guard=_ZERO_DAY),
+        Substitution(
+            "date",
+            _DAY_FIRST,
+            lambda m: read(m, m[1], m[3], m[4]),
+            needs=("/0", ".0", "-0"),
+            guard=_TWO_MARKS,
+        ),
+        Substitution("date", _YEAR_FIRST, lambda m: read(m, m[4], m[3], m[1]), needs=("/0", "-0")),
     )
 
 

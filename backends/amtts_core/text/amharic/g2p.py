@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from amtts_core.text import tables
+from amtts_core.text.amharic.gemination import has_mark, mark_length
 from amtts_core.text.amharic.letters import PACKAGE, STRAY
 from amtts_core.text.ethiopic import LETTER, decompose
 
@@ -38,28 +39,23 @@ def to_ipa(text: str, *, lexicon: Mapping[str, str] | None = None) -> str:
     """A text in IPA, word by word; clause marks become ASCII marks, anything else stays.
 
     Args:
-        text: best a normalised text, with gemination marks kept where there are any.
-        lexicon: word to IPA; wins over the seed lexicon, which wins over the rules.
+        text: best a normalized text, with gemination marks kept where there are any.
+        lexicon: word to IPA; wins over the list of lengthened words, which wins over the rules.
     """
     own = lexicon or {}
 
     def read(match: re.Match[str]) -> str:
-        word = match[0]
-        return own.get(word) or _seed().get(word) or word_to_ipa(word)
+        return own.get(match[0]) or word_to_ipa(match[0])
 
     return _WORD.sub(read, text).translate(_MARKS)
 
 
+@lru_cache(maxsize=16384)
 def word_to_ipa(word: str) -> str:
-    """One word by the rules alone."""
-    sounds = _sounds(word)
+    """One word: its long consonants by its marks, or else by list and rule; the vowel ɨ by rule."""
+    sounds = _sounds(word if has_mark(word) else mark_length(word))
     _place_vowels(sounds)
     return "".join(s.consonant + ("ː" if s.long else "") + s.vowel for s in sounds)
-
-
-@cache
-def _seed() -> Mapping[str, str]:
-    return tables.pairs(PACKAGE, "gemination.tsv")
 
 
 @cache
@@ -103,15 +99,27 @@ def _place_vowels(sounds: list[Sound]) -> None:
             run[0].vowel = "ɨ"
             _close_word(run[1:])
         elif start == 0:
-            for sound in run[::2]:  # word-initial: after the 1st, 3rd …
-                sound.vowel = "ɨ"
+            _open_word(run, before_long=sounds[end].long)
         elif end == len(sounds):
             _close_word(run)
         else:
-            for place, sound in enumerate(run):  # between vowels: VC.CɨC.CV; a long consonant needs a vowel
-                if place % 2 or sound.long:
-                    sound.vowel = "ɨ"
+            _between_vowels(run, before_long=sounds[end].long)
         start = end
+
+
+def _open_word(run: list[Sound], *, before_long: bool) -> None:
+    """At the beginning ɨ stands after the 1st, 3rd …; before a long consonant after the last, the last but two …"""
+    for sound in run[:: -2 if before_long else 2]:
+        sound.vowel = "ɨ"
+    if not run[0].vowel and not (len(run) > 1 and run[1].consonant in "rl"):
+        run[0].vowel = "ɨ"
+
+
+def _between_vowels(run: list[Sound], *, before_long: bool) -> None:
+    """VC.CɨC.CV; a long consonant needs a vowel behind it, or before it where it begins a syllable (`ማንኛ` manɨɲːa)."""
+    for place, sound in enumerate(run):
+        if place % 2 or sound.long or (before_long and place == len(run) - 1):
+            sound.vowel = "ɨ"
 
 
 def _close_word(run: list[Sound]) -> None:
@@ -121,6 +129,9 @@ def _close_word(run: list[Sound]) -> None:
     if len(run) == 2:
         if run[0].long or not _falls(run[0].consonant, run[1].consonant):
             run[0].vowel = "ɨ"
+        return
+    if len(run) == 3 and _falls(run[1].consonant, run[2].consonant) and not run[1].long:
+        run[0].vowel = "ɨ"
         return
     run[1].vowel = "ɨ"
     _close_word(run[2:])

@@ -1,177 +1,130 @@
-"""Latin words, acronyms, web addresses and signs (reference 1.8): lexicon, then letter names, then rough spelling."""
+"""The two stages for Latin letters: addresses and titles before the numbers, words and signs behind them."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from functools import cache, lru_cache
+from dataclasses import dataclass
 
 from amtts_core.text import tables
-from amtts_core.text.amharic.affixes import following_space, joint
+from amtts_core.text.amharic.affixes import joint
+from amtts_core.text.amharic.latin_words import is_romanized, read
 from amtts_core.text.amharic.letters import PACKAGE
-from amtts_core.text.amharic.numbers import digit_words
-from amtts_core.text.ethiopic import LETTER, to_order
-from amtts_core.text.rules import Rule, Stage, Substitution, literal
+from amtts_core.text.amharic.numbers import cardinal, words
+from amtts_core.text.amharic.roman import LIST_ENTRY, read_roman, values
+from amtts_core.text.amharic.romanized import words as romanized_words
+from amtts_core.text.amharic.web import address_rule, tag_rules
+from amtts_core.text.ethiopic import LETTER
+from amtts_core.text.rules import DIGIT, LATIN, Record, Rule, Stage, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
-_LATIN = "A-Za-z\u00c0-\u024f\u1e00-\u1eff"
-_TITLES = "Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr|vs|etc|Inc|Ltd|Co"
-_WORD = re.compile(rf"[{_LATIN}]+(?:[.&](?=[A-Z](?:[.&]|\b))[A-Z])*(?:-[{_LATIN}]+)*")
-_DOTTED = re.compile(rf"(?<![{_LATIN}.])((?:[A-Z]\.)+[A-Z]|{_TITLES})\.(?=\s|[{LETTER}0-9]|$)")
-"""Abbreviations whose last dot belongs to them (`U.S.A.`, `Dr.`)."""
-_ENGLISH_ORDINAL = re.compile(r"(?<=[0-9])(?:st|nd|rd|th)(?![A-Za-z])")
-_WEB = re.compile(
-    r"(?:https?://)?(?:[A-Za-z0-9_.+-]{1,64}+@)?(?:[A-Za-z0-9-]{1,63}+\.){1,8}(?:com|org|net|gov|edu|info|et|io|co|tv|uk)\b(?:\.[a-z]{2}\b)?"
-    r"(?:/[A-Za-z0-9_./?=&%#-]*)?"
+_LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff"
+_LETTERS = frozenset(
+    {LATIN, *map(chr, (*range(0xC0, 0xD7), *range(0xD8, 0xF7), *range(0xF8, 0x250), *range(0x1E00, 0x1F00)))}
 )
+_WORD = re.compile(rf"[{_LATIN}]+(?:[.&](?=[A-Z](?:[.&]|\b))[A-Z])*(?:['-][{_LATIN}]+)*")
+_ENGLISH_ORDINAL = re.compile(r"([0-9])(?:st|nd|rd|th)(?![A-Za-z])")
+_LETTER_DOT = re.compile(r"[A-Za-z]\.")
 _LONG_SUFFIX = re.compile(f"[{LETTER}]{{4}}")
-_WEB_SIGNS = {".": "ዶት", "@": "አት", "/": "ስላሽ", "-": "ዳሽ", "_": "አንደርስኮር"}
-_VOWELS = {"a": 4, "e": 5, "i": 3, "o": 7, "u": 2, "y": 3}
-_LONG = (
-    ("ee", "i"),
-    ("oo", "u"),
-    ("ou", "u"),
-    ("ea", "i"),
-    ("ai", "e"),
-    ("ay", "e"),
-    ("ei", "e"),
-    ("ie", "i"),
-)
+_ORDINAL_SUFFIX = re.compile("ኛ")
 _OPEN_SIGNS = (" በ", " ለ")
 """Ends of a sign's reading that bind to what follows (`5 × 3` አምስት ሲባዛ በሦስት)."""
-_ALONE = {"a": "አ", "e": "ኤ", "i": "ኢ", "o": "ኦ", "u": "ኡ"}
-_ACRONYM_LENGTH = 5
 GUESS = "latin-guess"
-"""The rule that spells a Latin word which no lexicon knows."""
+"""What `LatinWords` reports where no list and no dictionary knows the word."""
+KNOWN = "latin-word"
 
 
-@cache
-def letter_names() -> dict[str, str]:
-    """Latin capital to its Amharic name."""
-    return dict(tables.pairs(PACKAGE, "letter_names.tsv"))
+def titles() -> tuple[str, ...]:
+    """Latin words that are written with a dot of their own (`Dr.`)."""
+    return tuple(words()["latin_titles"])
 
 
-@cache
-def _lexicon() -> dict[str, str]:
-    return dict(tables.pairs(PACKAGE, "latin_words.tsv"))
+@dataclass(frozen=True)
+class LatinWords:
+    """Reads every Latin word, with its neighbours in view; a prefix binds without a space (`የUN`, `በGDP`)."""
+
+    keep_unknown: bool
+    name: str = KNOWN
+
+    def apply(self, text: str, record: Record | None = None) -> str:
+        """See `Rule.apply`; a guess is reported under a name of its own."""
+        found = _WORD.findall(text)
+        table = romanized_words()
+        romanized = any(word.lower() in table for word in found) and is_romanized(found)
+
+        def say(match: re.Match[str]) -> str:
+            word = match[0]
+            spoken, known = self._read(match, romanized)
+            if spoken == word:
+                return word
+            after = joint(match.string, match.start()) + spoken + _gap(match)
+            if record is not None:
+                record(KNOWN if known else GUESS, word, spoken)
+            return after
+
+        return _WORD.sub(say, text)
+
+    def _read(self, match: re.Match[str], romanized: bool) -> tuple[str, bool]:
+        word = match[0]
+        if word in values() and (numeral := read_roman(word, match.string, match.start())):
+            return numeral, True
+        spoken, known = read(word, romanized)
+        return (word, True) if self.keep_unknown and not known else (spoken, known)
 
 
-def spell(letters: str) -> str:
-    """Letter names: `UN` is ዩ ኤን."""
-    return " ".join(letter_names()[letter] for letter in letters.upper() if letter in letter_names())
+def _gap(match: re.Match[str]) -> str:
+    """A suffix binds to a Latin word (`UNን`); a longer run of letters is a word of its own."""
+    return " " if _LONG_SUFFIX.match(match.string, match.end()) else ""
 
 
-@lru_cache(maxsize=8192)
-def read_word(word: str, *, keep_unknown: bool = False) -> str:
-    """One Latin word: lexicon, letter names for up to five capitals, else spelled by rule (or kept)."""
-    if found := _lexicon().get(word.lower().rstrip(".")):
-        return found
-    letters = re.sub("[.&-]", "", word)
-    if letters.isascii() and letters.isupper() and len(letters) <= _ACRONYM_LENGTH:
-        return " ኤንድ ".join(spell(part) for part in word.split("&"))
-    if "-" in word:
-        return " ".join(read_word(part, keep_unknown=keep_unknown) for part in word.split("-"))
-    if len(letters) == 1 and letters.isascii():
-        return spell(letters)
-    return word if keep_unknown else transliterate(word)
-
-
-def transliterate(word: str) -> str:
-    """A rough guess in fidel: doubled consonants once, silent final e dropped, accents dropped."""
-    plain = "".join(c for c in unicodedata.normalize("NFD", word.lower()) if c.isascii() and c.isalpha())
-    if not plain:
-        return word
-    plain = re.sub(r"([^aeiou])\1", r"\1", plain)
-    if len(plain) > 3 and word[-1].isascii():
-        plain = re.sub("ce$", "s", re.sub("ge$", "j", plain))
-        plain = re.sub(r"(?<=[^aeiou])e$", "", plain)
-    for pair, single in _LONG:
-        plain = plain.replace(pair, single)
-    consonants = tables.pairs(PACKAGE, "latin_letters.tsv")
-    out: list[str] = []
-    place = 0
-    while place < len(plain):
-        chunk = next(
-            (plain[place : place + n] for n in (3, 2, 1) if plain[place : place + n] in consonants), ""
-        )
-        if plain[place] == "c" and plain[place + 1 : place + 2] in tuple("eiy") and len(chunk) == 1:
-            sound, width = "ስ", 1
-        elif chunk and not (chunk == "y" and plain[place + 1 : place + 2] not in tuple("aeiou")):
-            sound, width = consonants[chunk], len(chunk)
-        else:
-            out.append(_ALONE["i" if plain[place] == "y" else plain[place]])
-            place += 1
-            continue
-        place += width
-        vowel = plain[place : place + 1]
-        if vowel in _VOWELS and not (vowel == "y" and plain[place + 1 : place + 2] in tuple("aeiou")):
-            sound = sound[:-1] + to_order(sound[-1], _VOWELS[vowel])
-            place += 1
-        out.append(sound)
-    return "".join(out)
-
-
-def _read_web(match: re.Match[str]) -> str:
-    """`info@ebc.et` ኢንፎ አት ኢ ቢ ሲ ዶት ኢ ቲ."""
-    address = re.sub("^https?://", "", match[0]).rstrip("/")
-    spoken: list[str] = []
-    for piece in re.findall(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]", address):
-        if piece.isdigit():
-            spoken.append(digit_words(piece))
-        elif piece.isalpha():
-            known = piece.lower() in _lexicon()
-            spoken.append(read_word(piece) if known or len(piece) > 3 else spell(piece))
-        elif piece in _WEB_SIGNS:
-            spoken.append(_WEB_SIGNS[piece])
-    return joint(match.string, match.start()) + " ".join(spoken) + following_space(match)
-
-
-def web_stage() -> Stage:
-    """Web and mail addresses, before numbers and abbreviations take their dots."""
+def web_stage(settings: NormalizerSettings) -> Stage:
+    """Web and mail addresses and dotted titles, before numbers and abbreviations take their dots."""
+    dotted = re.compile(
+        rf"(?<![{_LATIN}.])((?:[A-Z]\.)+[A-Z]|(?:{'|'.join(titles())}))\.(?=\s|[{LETTER}0-9,]|$)"
+    )
     return Stage(
         "latin",
         (
-            Substitution("address", _WEB, _read_web, needs="."),
-            literal("possessive", r"(?<=[A-Za-z])['’]s\b", "", needs="'’"),
-            Substitution("dotted", _DOTTED, lambda match: match[1], needs="."),
-            literal("number-sign", r"#(?=[0-9])|\bN[oO]\.? ?(?=[0-9])", "ቁጥር ", needs="#N"),
-            literal("hashtag", "#(?=[^\\W_])", "ሃሽታግ ", needs="#"),
-            literal("english-ordinal", _ENGLISH_ORDINAL.pattern, "ኛ", needs="snrt"),
+            address_rule(settings),
+            *tag_rules(settings),
+            literal("possessive", r"(?<=[A-Za-z])['’]s\b", "", words=("'s", "’s")),
+            Substitution("dotted", dotted, lambda match: match[1], needs=".", guard=_LETTER_DOT),
+            literal(
+                "number-sign",
+                r"#(?=[0-9]+(?![0-9*#]))|\bN[oO]\.? ?(?=[0-9])",
+                "ቁጥር ",
+                words=("#", "No", "NO"),
+            ),
+            Substitution("english-ordinal", _ENGLISH_ORDINAL, lambda match: f"{match[1]}ኛ", needs=DIGIT),
+            Substitution(
+                "list-entry", LIST_ENTRY, _list_entry, needs=")", words=("i)", "v)", "x)", "I)", "V)", "X)")
+            ),
         ),
-        re.compile("[A-Za-z#]"),
+        _LETTERS | {"#"},
+        takes=frozenset("#"),
     )
 
 
+def _list_entry(match: re.Match[str]) -> str:
+    return f"{cardinal(values()[match['sign'].upper()])}፣"
+
+
 def latin_stage(settings: NormalizerSettings) -> Stage:
-    """Words, acronyms and signs; a prefix binds without a space (`የUN`, `በGDP`)."""
-    keep = settings.latin_words == "keep"
+    """Words, acronyms and signs."""
     signs = tables.pairs(PACKAGE, "symbols.tsv")
-
-    def known(match: re.Match[str]) -> str:
-        return say(match, keep_unknown=True)
-
-    def guess(match: re.Match[str]) -> str:
-        return say(match, keep_unknown=False)
-
-    def say(match: re.Match[str], *, keep_unknown: bool) -> str:
-        read = read_word(match[0], keep_unknown=keep_unknown)
-        if read == match[0]:
-            return read
-        return joint(match.string, match.start()) + read + _gap(match)
 
     def sign(match: re.Match[str]) -> str:
         said = signs[match[1]]
         return f" {said}" + ("" if said.endswith(_OPEN_SIGNS) else " ")
 
+    needs = "".join(signs)
     rules: tuple[Rule, ...] = (
-        Substitution("latin-word", _WORD, known),
-        *(() if keep else (Substitution(GUESS, _WORD, guess),)),
-        Substitution("sign", re.compile("([" + re.escape("".join(signs)) + r"])\s*"), sign),
+        literal(
+            "loose-prefix",
+            rf"(?<![{LETTER}][{LETTER}])(?<=[የበለከ]) (?=[A-Z])",
+            "",
+            words=("የ ", "በ ", "ለ ", "ከ "),
+        ),
+        LatinWords(keep_unknown=settings.latin_words == "keep"),
+        Substitution("sign", re.compile("([" + re.escape(needs) + r"])\s*"), sign, needs=needs),
     )
-    return Stage("latin", rules, re.compile(rf"[{_LATIN}{re.escape(''.join(signs))}]"))
-
-
-def _gap(match: re.Match[str]) -> str:
-    """A suffix binds to a Latin word (`UNን`); a longer run of letters is a word of its own."""
-    run = _LONG_SUFFIX.match(match.string, match.end())
-    return " " if run is not None else ""
+    return Stage("latin", rules, _LETTERS | frozenset(needs), takes=frozenset({LATIN}))

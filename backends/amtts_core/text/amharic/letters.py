@@ -6,6 +6,7 @@ import re
 from functools import cache
 
 from amtts_core.text import tables
+from amtts_core.text.amharic.legacy import legacy_words
 from amtts_core.text.ethiopic import compose, decompose, is_letter, order_of, same_row, to_order
 from amtts_core.text.rules import Rule, Stage, Substitution, Translation, literal
 from amtts_core.text.settings import NormalizerSettings
@@ -41,6 +42,12 @@ def fidel_table() -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(chr(ord(first) + offset) for offset in range(7)) for first in ALPHABET)
 
 
+def own_letters() -> frozenset[str]:
+    """The letters that Amharic writes: the chart, the loan row, the rounded letters."""
+    loans = (chr(ord(first) + offset) for first in LOAN_ROWS for offset in range(7))
+    return frozenset({*(letter for row in fidel_table() for letter in row), *loans, *LABIALISED})
+
+
 @cache
 def homophones() -> dict[int, str]:
     """Every letter that sounds like another, to the one that stands for the sound."""
@@ -50,6 +57,20 @@ def homophones() -> dict[int, str]:
 def fold_homophones(text: str) -> str:
     """One letter per sound."""
     return text.translate(homophones())
+
+
+@cache
+def _sounds_like() -> dict[str, str]:
+    classes: dict[str, str] = {"ቆ": "ቆቈ", "ቁ": "ቁቍ", "ጎ": "ጎጐ", "ኮ": "ኮኰ"}
+    for variant, canonical in homophones().items():
+        classes[canonical] = classes.get(canonical, canonical) + chr(variant)
+    return {letter: f"[{variants}]" for letter, variants in classes.items()}
+
+
+def any_spelling(word: str) -> str:
+    """A pattern for a word in any spelling of its sounds (`ሐምሌ`, `ሀምሌ`, `ሃምሌ`)."""
+    folded = fold_homophones(word.translate(str.maketrans("ቈቍጐኰ", "ቆቁጎኮ")))
+    return "".join(_sounds_like().get(letter, re.escape(letter)) for letter in folded)
 
 
 def typo_rules() -> tuple[Rule, ...]:
@@ -78,17 +99,23 @@ def joined_spellings() -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def letters_stage(settings: NormalizerSettings) -> Stage:
-    """Reference 1.2 and 1.3: letters of other languages, typos, rounded letters, homophones; each switchable."""
+def letters_stage(settings: NormalizerSettings, *more: Rule) -> Stage:
+    """Reference 1.2 and 1.3: letters of other languages, typos, rounded letters, homophones; each switchable.
+
+    Args:
+        settings: say which rules there are.
+        more: rules for single words that come last.
+    """
     foreign = {**tables.fold_table(PACKAGE, "foreign_letters.tsv"), **{ord(k): v for k, v in STRAY.items()}}
     rules: list[Rule] = list(joined_spellings()) if settings.join_labialised else []
     if settings.typos:
-        rules += typo_rules()
+        rules += [legacy_words(), *typo_rules()]
     rules.append(Translation("foreign-letter", foreign))
     if settings.fold_labialised:
         rules.append(Translation("rounded", tables.fold_table(PACKAGE, "labialised.tsv")))
     if settings.fold_homophones:
         rules.append(Translation("homophone", homophones()))
-    if settings.strip_gemination_marks:
+    if not settings.keeps_marks:
         rules.append(literal("gemination-mark", "[\u135d-\u135f]", "", needs="\u135d\u135e\u135f"))
-    return Stage("letters", tuple(rules))
+    rules += more
+    return Stage("letters", tuple(rules), look=lambda word, _signs: set(word))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 from amtts_core.text.amharic.affixes import letters_before
-from amtts_core.text.amharic.numbers import LARGEST, cardinal, digit_words, hundreds_year, words
+from amtts_core.text.amharic.numbers import LARGEST, ExplicitOne, cardinal, digit_words, hundreds_year, words
 from amtts_core.text.settings import NormalizerSettings
 
-NUMERAL = r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)+|[0-9]+"
-"""Digits with thousands commas, with dots, or plain."""
+NUMERAL = r"[0-9](?:[0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]*(?:\.[0-9]+)*)"
+"""Digits with thousands commas, with dots, or plain; it begins with a class of characters, which `re` finds quickly."""
 _THOUSANDS_DOTS = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 _ROUND = re.compile(r"[1-9][0-9]*000")
 _MOBILE = re.compile(r"2519[0-9]{8}|2517[0-9]{8}")
@@ -20,16 +21,13 @@ _DECIMAL_AFTER = re.compile(r"\s*(?:%|‰|በመቶ|ከመቶ|ፐርሰንት|�
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads numerals by the settings of one normaliser."""
+    """Reads numerals by the settings of one normalizer."""
 
     settings: NormalizerSettings
 
     def cardinal(self, digits: str) -> str:
         """Plain digits as a cardinal; digit by digit where they are too long or start with zero."""
-        digits = digits.replace(",", "")
-        if len(digits) > len(str(LARGEST)) or (digits[0] == "0" and len(digits) > 1):
-            return digit_words(digits)
-        return cardinal(int(digits), self.settings.explicit_one)
+        return _spoken(digits, self.settings.explicit_one)
 
     def year(self, digits: str) -> str:
         """A year in the chosen style."""
@@ -60,15 +58,12 @@ class Reader:
 
     def _by_digits(self, digits: str, text: str, start: int, end: int) -> bool:
         """Phone, account and box numbers: after such a word, or long and not round, unless nothing else is there."""
-        if _MOBILE.fullmatch(digits):
+        length = len(digits)
+        if length == 12 and _MOBILE.fullmatch(digits):
             return True
-        if (
-            len(digits) >= 3
-            and follows_word(text, start, "phone_words", reach=3)
-            and not _COUNTED.match(text, end)
-        ):
+        if length >= 3 and _after_phone_word(text, start) and not _COUNTED.match(text, end):
             return True
-        if len(digits) < self.settings.digits_from or _ROUND.fullmatch(digits):
+        if length < self.settings.digits_from or _ROUND.fullmatch(digits):
             return False
         alone = not (text[:start].strip() or text[end:].strip())
         return not alone
@@ -77,6 +72,26 @@ class Reader:
         if self.settings.year_style == "cardinal" or len(digits) != 4 or not 1100 <= int(digits) <= 1999:
             return False
         return text.startswith(("ዓመተ", "ዓ"), end + 1) or letters_before(text, start) in ("በ", "ከ", "እስከ", "የ")
+
+
+@lru_cache(maxsize=8192)
+def _spoken(digits: str, explicit_one: ExplicitOne) -> str:
+    digits = digits.replace(",", "")
+    if len(digits) > len(str(LARGEST)) or (digits[0] == "0" and len(digits) > 1):
+        return digit_words(digits)
+    return cardinal(int(digits), explicit_one)
+
+
+@cache
+def _phone_word() -> re.Pattern[str]:
+    return re.compile("|".join(words()["phone_words"]))
+
+
+def _after_phone_word(text: str, start: int) -> bool:
+    """True where one of the three words before a number calls for its digits one by one."""
+    return _phone_word().search(text, max(0, start - 40), start) is not None and follows_word(
+        text, start, "phone_words", reach=3
+    )
 
 
 def follows_word(text: str, position: int, table: str, *, reach: int = 2) -> bool:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 
-from amtts_core.text import tables
 from amtts_core.text.amharic.affixes import following_space, is_bound, joint, letters_before, with_suffix
 from amtts_core.text.amharic.clock import clock_rules
 from amtts_core.text.amharic.dates import date_rules
 from amtts_core.text.amharic.money import money_range_rule, money_rules
-from amtts_core.text.amharic.numbers import digit_words, words
+from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader
-from amtts_core.text.amharic.phones import phone_rules
+from amtts_core.text.amharic.numeric_features import (
+    LEADING_ZERO,
+    LIST,
+    VULGAR,
+    numeric_features,
+)
+from amtts_core.text.amharic.phones import phone_rules, ussd_rule
 from amtts_core.text.amharic.quantities import fraction_rules, range_rules
-from amtts_core.text.amharic.scripture import verse_rule
+from amtts_core.text.amharic.scripture import verse_rules
+from amtts_core.text.amharic.signs import by_rule, sign_rules
+from amtts_core.text.amharic.units import rate_rules, unit_rules
 from amtts_core.text.ethiopic import LETTER, numeral_value
-from amtts_core.text.rules import Rule, Stage, Substitution, literal
+from amtts_core.text.rules import DIGIT, Rule, Stage, Substitution, literal
 from amtts_core.text.settings import NormalizerSettings
 
 _ETHIOPIC = re.compile("[፩-፼]+")
@@ -29,19 +36,33 @@ _NUMBER = re.compile(rf"(?P<numeral>{NUMERAL})(?P<suffix>-?[{LETTER}]+)?")
 _NEGATIVE = re.compile(
     rf"(?:(?<=[\s(])|(?<=[{LETTER}])|^)-(?P<numeral>{NUMERAL})(?P<degrees>\s?(?:ዲግሪ|°))?(?!-?[0-9])"
 )
+_MINUS = re.compile(rf"[\s({LETTER}]-[0-9]|^-")
 _TYPED_ZERO = re.compile(r"(?<=[0-9])[ዐዑ](?=[0-9\s]|$)")
 _TYPED_COMMA = re.compile(r"(?<![0-9])([1-9][0-9]{0,2})፣([0-9]00)(?![0-9]|፣[0-9])")
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([1-9][0-9]{0,2}(?:\.[0-9]{3})+),([0-9]{1,2})(?![0-9.,])")
-_LOOSE_PREFIX = re.compile(rf"(?<![{LETTER}])([የበለከ]) (?=[0-9])")
+_LOOSE_PREFIX = re.compile(rf"(?<![{LETTER}])([የበለከ]) (?=[0-9$€£¥])")
+_LOOSE_SUFFIX = re.compile(rf"(?<=[0-9]) (?=(?:ኛ[{LETTER}]{{0,3}}|ው|ዋ|ዎቹ|ዎች)(?![{LETTER}]))")
+_DECIMAL_COMMA_ALONE = re.compile(
+    rf"(?<![0-9.,])([0-9]{{1,3}}),([0-9]{{1,2}})(?=\s?(?:%|በመቶ|ፐርሰንት|ሚሊ|ሚልዮን|ቢሊ|ቢልዮን|ትሪሊ|ሺህ|ሺ(?![{LETTER}])|ኪሎ|ሜትር|ዲግሪ|ዶላር|ነጥብ|"
+    r"km|kg|cm|mm|m(?![a-z])|°))"
+)
+_AFTER_SCALE = re.compile(
+    r"(?<=ሺህ )0{1,2}(?=[1-9][0-9]{0,2}(?![0-9]))|(?<=ሺ )0{1,2}(?=[1-9][0-9]{0,2}(?![0-9]))"
+)
+_SPACED_ONCE = re.compile(
+    r"(?<![0-9.,:/-])(?<![0-9] )[1-9][0-9]{0,2} (?:000(?![0-9])|[0-9]{3}(?=\s?(?:ብር|ዶላር|ዩሮ|ሰዎች|ሜትር|ኪሎ|ሄክታር|ኩንታል|ቶን|"
+    r"ተማሪዎች|\$|€|%)))(?![0-9]|[.,:/-][0-9])"
+)
+_LEADING_ZERO_DAY = re.compile(r"(?<![0-9.,:/-])0(?=[1-9] (?:ቀን|ወር|ሰዎች|ሰዓት|ደቂቃ|ዓመት)(?![ሀ-ፚ]))")
 _SCALES = {
-    "thousand": "ሺህ",
-    "million": "ሚሊዮን",
-    "billion": "ቢሊዮን",
-    "trillion": "ትሪሊዮን",
-    "mn": "ሚሊዮን",
-    "bn": "ቢሊዮን",
-}
-_ENGLISH_SCALE = re.compile(rf"(?i:(?<=[0-9])\s?({'|'.join(_SCALES)})(?![A-Za-z]))")
+    "thousand": "ሺህ", "million": "ሚሊዮን", "billion": "ቢሊዮን", "trillion": "ትሪሊዮን", "mn": "ሚሊዮን", "bn": "ቢሊዮን",
+    "k": "ሺህ", "m": "ሚሊዮን", "b": "ቢሊዮን", "ሚ": "ሚሊዮን", "ቢ": "ቢሊዮን",
+}  # fmt: skip
+_ENGLISH_SCALE = re.compile(
+    r"(?<=[0-9])(?:\s?(?P<word>(?i:thousand|million|billion|trillion|mn|bn)|ሚ(?=\s)|ቢ(?=\s))|(?P<letter>[MB]|(?<![248])[Kk]))"
+    rf"(?![A-Za-z{LETTER}])"
+)
+_ERA = re.compile(rf"([0-9]) ?አም(?![{LETTER}])\.?")
 _LEADING_POINT = re.compile(r"(?:(?<=\s)|^)\.(?=[0-9])")
 
 
@@ -54,25 +75,18 @@ def _ethiopic_numeral(match: re.Match[str]) -> str:
     return before + value + after
 
 
-def unit_rule() -> Substitution:
-    """Units written by a sign or in Latin letters against or after a number."""
-    units = tables.pairs("amtts_core.text.amharic", "units.tsv")
-    signs = "|".join(re.escape(unit) for unit in sorted(units, key=len, reverse=True))
-    return Substitution(
-        "unit",
-        re.compile(rf"(?<=[0-9])\s?({signs})(?![A-Za-z0-9{LETTER}²³])"),
-        lambda match: " " + units[match[1]] + following_space(match),
-    )
-
-
-def percent_rule(settings: NormalizerSettings) -> Substitution:
-    """`50%` ሃምሳ በመቶ; a suffix after the sign stays on the word."""
+def percent_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
+    """`50%` ሃምሳ በመቶ; a suffix after the sign stays on the word (`90%ቱን` በመቶውን)."""
     percent, permille = settings.percent or words()["percent"], words()["permille"]
-    return Substitution(
-        "percent",
-        re.compile(rf"(?<=[0-9])\s?([%٪％‰])(?=([0-9]|[{LETTER}]{{3}})?)"),
-        lambda match: f" {permille if match[1] == '‰' else percent}" + (" " if match[2] else ""),
-        needs="%٪％‰",
+    definite = rf"(?<=[0-9])\s?[%٪％]ቱ(?=[{LETTER}]{{0,2}}(?![{LETTER}]))"
+    return (
+        *((literal("percent", definite, f" {percent}ው", needs="%٪％"),) if percent.endswith("ቶ") else ()),
+        Substitution(
+            "percent",
+            re.compile(rf"(?<=[0-9])\s?([%٪％‰])(?=([0-9]|[{LETTER}]{{3}})?)"),
+            lambda match: f" {permille if match[1] == '‰' else percent}" + (" " if match[2] else ""),
+            needs="%٪％‰",
+        ),
     )
 
 
@@ -99,7 +113,7 @@ def _negative_rule(reader: Reader) -> Substitution:
         degrees = " ዲግሪ" if match["degrees"] else ""
         return f"{word} {number}{degrees}" + following_space(match)
 
-    return Substitution("negative", _NEGATIVE, read, needs="-")
+    return Substitution("negative", _NEGATIVE, read, needs="-", guard=_MINUS)
 
 
 def _number_rule(reader: Reader) -> Substitution:
@@ -116,36 +130,77 @@ def _number_rule(reader: Reader) -> Substitution:
     return Substitution("number", _NUMBER, read)
 
 
+def codes_stage() -> Stage:
+    """What must be read before `*`, `#` and the apostrophe mean anything else: codes to dial, `1'000`."""
+    return Stage(
+        "numbers",
+        (
+            ussd_rule(),
+            literal("thousands", r"(?<=[0-9])['’](?=[0-9]{3}(?![0-9]))", ",", needs="'’"),
+        ),
+        frozenset("*#'’"),
+    )
+
+
+def geez_stage() -> Stage:
+    """Numerals written in Ethiopic numbers, as digits."""
+    return Stage(
+        "numbers",
+        (Substitution("ethiopic-numeral", _ETHIOPIC, _ethiopic_numeral),),
+        frozenset(map(chr, range(0x1369, 0x137D))),
+    )
+
+
+def signs_stage() -> Stage:
+    """Signs of arithmetic and rates, which need no digit beside them (`mg/dl`, `x²`)."""
+    return Stage("signs", (*rate_rules(), *sign_rules()), frozenset("²³⁰¹⁴⁵⁶⁷⁸⁹<>≥≤*∗~≈∼√≠/×+["))
+
+
 def numeric_stage(settings: NormalizerSettings) -> Stage:
     """Everything that holds a digit, as words; no digit is left."""
     reader = Reader(settings)
     rules: tuple[Rule, ...] = (
-        Substitution("ethiopic-numeral", _ETHIOPIC, _ethiopic_numeral),
         literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
-        verse_rule(),
-        Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs="፣"),
-        Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=","),
+        by_rule(),
+        *verse_rules(),
+        Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs=(LIST,)),
+        Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=(",0",)),
         Substitution(
-            "decimal-comma", _DECIMAL_COMMA, lambda m: f"{m[1].replace('.', ',')}.{m[2]}", needs=","
+            "decimal-comma", _DECIMAL_COMMA, lambda m: f"{m[1].replace('.', ',')}.{m[2]}", needs=(",0",)
+        ),
+        *(
+            [Substitution("era", _ERA, lambda m: f"{m[1]} ዓመተ ምሕረት", needs=("አ", " አ"))]
+            if settings.abbreviations
+            else []
         ),
         literal("corporal", r"(?<=[0-9]) ?/ ?(?=አለቃ)", " ", needs="/"),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
-        Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1]),
+        Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1], needs=("የ ", "በ ", "ለ ", "ከ ", *"$€£¥")),
+        literal("loose-suffix", _LOOSE_SUFFIX.pattern, "", needs=(" ኛ", " ው", " ዋ", " ዎ")),
+        Substitution("decimal-comma", _DECIMAL_COMMA_ALONE, lambda m: f"{m[1]}.{m[2]}", needs=(",0",)),
+        literal("leading-zero", _AFTER_SCALE.pattern, "", needs=(LEADING_ZERO,), words=("ሺህ 0", "ሺ 0")),
+        literal("leading-zero", _LEADING_ZERO_DAY.pattern, "", needs=(LEADING_ZERO,)),
         *phone_rules(),
-        Substitution("spaced-thousands", _SPACED_MILLIONS, lambda m: m[0].replace(" ", "")),
+        Substitution("spaced-thousands", _SPACED_ONCE, lambda m: m[0].replace(" ", ""), needs=(" 0",)),
+        Substitution("spaced-thousands", _SPACED_MILLIONS, lambda m: m[0].replace(" ", ""), needs=(" 0",)),
         Substitution(
-            "english-scale", _ENGLISH_SCALE, lambda m: f" {_SCALES[m[1].lower()]}" + following_space(m)
+            "english-scale",
+            _ENGLISH_SCALE,
+            lambda m: f" {_SCALES[(m['word'] or m['letter']).lower()]}" + following_space(m),
+            needs=("@k", "@m", "@b", "@t", "ሚ", " ሚ", "ቢ", " ቢ"),
         ),
         *date_rules(reader),
         *clock_rules(settings),
-        percent_rule(settings),
-        unit_rule(),
+        *percent_rules(settings),
         money_range_rule(),
+        *money_rules(reader)[:1],
+        *unit_rules(),
         *range_rules(reader),
-        *money_rules(reader),
+        *money_rules(reader)[1:],
         *fraction_rules(reader),
         _negative_rule(reader),
         _number_rule(reader),
-        Substitution("digit", re.compile("[0-9]+"), lambda m: f" {digit_words(m[0])} "),
     )
-    return Stage("numbers", rules, re.compile("[0-9፩-፼½¼¾⅓⅔]"))
+    return Stage(
+        "numbers", rules, frozenset({DIGIT, *VULGAR}), takes=frozenset({DIGIT}), look=numeric_features
+    )

@@ -8,8 +8,9 @@ from amtts_core.text.amharic.affixes import following_space, is_bound, joint, or
 from amtts_core.text.amharic.dates import month_names
 from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader, follows_word
+from amtts_core.text.amharic.numeric_features import VULGAR
 from amtts_core.text.ethiopic import LETTER
-from amtts_core.text.rules import Rule, Substitution
+from amtts_core.text.rules import Rule, Substitution, literal
 
 _SUFFIX = re.compile(f"[{LETTER}]{{0,3}}")
 _VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅕": "1/5", "⅛": "1/8", "⅜": "3/8"}
@@ -26,7 +27,7 @@ _USUAL_PARTS = frozenset({12, 15, 16, 20, 25, 30, 40, 50, 100})
 _AFTER_UNIT = re.compile(
     rf"(?P<number>{NUMERAL})(?P<unit>\s?(?:ሺህ|ሺ|ሚሊዮን|ቢሊዮን|በመቶ|ከመቶ|ፐርሰንት|ኛው|ኛ))\s?-\s?(?=[0-9])"
 )
-_MODEL = re.compile(r"[A-Z][A-Za-z]* ?$")
+_MODEL = re.compile(r"(?:[A-Z][A-Za-z]*|ቦይንግ|ኤርባስ|ቦምባርዲየር|ድሪምላይነር|ሚግ|ኤፍ|ሱ) ?$")
 """The name of a type (`Boeing 737-800`), after which two numbers are no range."""
 LONGEST_NOUN = 12
 _OVER = re.compile(r"(?<=[0-9])\s?/\s?(?=[0-9])")
@@ -59,9 +60,10 @@ def fraction_rules(reader: Reader) -> tuple[Rule, ...]:
             "fraction-sign",
             re.compile(f"[{''.join(_VULGAR)}]"),
             lambda m: (" " if m.string[max(0, m.start() - 1) : m.start()].isdigit() else "") + _VULGAR[m[0]],
+            needs=VULGAR,
         ),
-        Substitution("fraction", _FRACTION, read, needs="/"),
-        Substitution("number-slash", _OVER, lambda _m: " ", needs="/"),
+        Substitution("fraction", _FRACTION, read, needs=("/0", *VULGAR)),
+        literal("number-slash", _OVER.pattern, "፣ ", needs=("/0",)),
     )
 
 
@@ -118,19 +120,40 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
         return joint(match.string, match.start()) + f"{first} {joiner}{second}" + following_space(match)
 
     return (
-        Substitution("score", _VS, versus, needs="ለ"),
-        Substitution("score", _COLON, by_colon, needs=":"),
+        Substitution("score", _VS, versus, needs=("ለ", " ለ")),
+        Substitution("score", _COLON, by_colon, needs=(":0",)),
         Substitution("range", _AFTER_UNIT, after_unit, needs="-"),
-        Substitution("range", _PAIR, pair, needs="-"),
+        Substitution("range", _PAIR, pair, needs=("-0",)),
     )
 
 
 def _is_score(match: re.Match[str]) -> bool:
-    """Small numbers that fall, or stand level, or stand by a word of sport."""
+    """Small numbers that fall or stand level, or that rise beside words of sport and before nothing that is counted."""
     first, second = match["first"], match["second"]
     if len(first) > 2 or len(second) > 2 or match["ordinal"]:
         return False
     if int(first) >= int(second) or int(first) == 0:
         return True
-    around = match.string[match.start() - 40 if match.start() > 40 else 0 : match.end() + 40].split()
-    return int(second) < 20 and any(word.strip("።፣.,") in words()["score_words"] for word in around)
+    text, start, end = match.string, match.start(), match.end()
+    if int(second) >= 20 or is_bound(text, start):
+        return False
+    after = [word.strip(_MARKS) for word in text[end : end + 40].split()]
+    before = [word.strip(_MARKS) for word in text[max(0, start - 40) : start].split()]
+    if after and _is_counted(after[0]) or (before and before[-1] in words()["numbered_nouns"]):
+        return False
+    if any(_is_sport(word) for word in (*before, *after)):
+        return True
+    return len(before) >= 2 and before[-2] == words()["from"]
+
+
+_MARKS = "።፣፤፦.,:()«»\"'!?"
+
+
+def _is_counted(word: str) -> bool:
+    """True for what is counted or measured: `1-2 ሰዓት`, `3-5 ሰዎች`."""
+    return word.startswith(tuple(words()["counted"])) or word.endswith(("ዎች", "ሶች", "ቶች", "ሮች", "ኖች"))
+
+
+def _is_sport(word: str) -> bool:
+    table = words()["score_words"]
+    return word in table or word[1:] in table or word[:-1] in table

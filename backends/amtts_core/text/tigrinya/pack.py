@@ -7,6 +7,7 @@ from amtts_core.text.ethiopic import letters
 from amtts_core.text.language import Language
 from amtts_core.text.lexicon import lexicon_stage
 from amtts_core.text.punctuation import MARKS, marks_stage, separators_stage, spacing_stage
+from amtts_core.text.residue import residue_stage
 from amtts_core.text.rules import Rule, Stage, Translation, literal
 from amtts_core.text.settings import NormalizerSettings
 from amtts_core.text.unicode import unicode_stage
@@ -19,7 +20,7 @@ def letters_stage(settings: NormalizerSettings) -> Stage:
     rules: list[Rule] = []
     if settings.fold_homophones:
         rules.append(Translation("homophone", tables.fold_table(PACKAGE, "homophones.tsv")))
-    if settings.strip_gemination_marks:
+    if not settings.keeps_marks:
         rules.append(literal("gemination-mark", "[\u135d-\u135f]", "", needs="\u135d\u135e\u135f"))
     return Stage("letters", tuple(rules))
 
@@ -27,6 +28,7 @@ def letters_stage(settings: NormalizerSettings) -> Stage:
 def stages(settings: NormalizerSettings) -> tuple[Stage, ...]:
     """The stages that the settings leave on."""
     optional = (
+        (settings.markup or settings.emoji == "drop", lambda: residue_stage(settings)),
         (settings.unicode, unicode_stage),
         (bool(settings.lexicon), lambda: lexicon_stage(settings.lexicon)),
         (settings.punctuation, marks_stage),
@@ -44,6 +46,7 @@ def language() -> Language:
         name="Tigrinya",
         symbols=frozenset({*letters(), " ", *MARKS}),
         optional_symbols=frozenset("\u135d\u135e\u135f"),
+        plain=frozenset({*letters(), " ", *MARKS}),
         stages=stages,
         homophones=tables.fold_table(PACKAGE, "homophones.tsv"),
         is_abbreviation=lambda word: "." in word.strip("."),

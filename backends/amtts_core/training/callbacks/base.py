@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amtts_core.training.run_state import RunState
+from amtts_core.units import Seconds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,6 +92,9 @@ class Callback:
 
     def saved(self, step: int, folder: Path) -> None:
         """A checkpoint is on disk."""
+
+    def paused(self, step: int, seconds: Seconds) -> None:
+        """The run waited for so long after `step`, because the control file said so."""
 
     def finished(self, outcome: TrainingOutcome) -> None:
         """The loop ended."""

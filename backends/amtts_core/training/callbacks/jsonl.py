@@ -8,11 +8,16 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from amtts_core.storage.atomic import replace_text
 from amtts_core.training.callbacks.base import Callback, EpochReport, StepReport, TrainingOutcome
 from amtts_core.training.run_state import RunState
+from amtts_core.units import Seconds
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_OF_STEPS = ("step", "validation", "sample", "checkpoint", "pause", "end")
+"""Kinds of lines that belong to a step."""
 
 
 class JsonlLogger(Callback):
@@ -31,6 +36,8 @@ class JsonlLogger(Callback):
         self._handle.flush()
 
     def started(self, state: RunState) -> None:
+        if state.step:
+            _drop_repeated(self._path, step=state.step, epoch=state.epoch)
         self._write("start", step=state.step, epoch=state.epoch)
 
     def stepped(self, report: StepReport) -> None:
@@ -49,11 +56,39 @@ class JsonlLogger(Callback):
     def saved(self, step: int, folder: Path) -> None:
         self._write("checkpoint", step=step, folder=folder.name)
 
+    def paused(self, step: int, seconds: Seconds) -> None:
+        self._write("pause", step=step, seconds=round(seconds, 1))
+
     def finished(self, outcome: TrainingOutcome) -> None:
         self._write("end", **outcome.__dict__)
         if self._handle is not None:
             self._handle.close()
             self._handle = None
+
+
+def _drop_repeated(path: Path, *, step: int, epoch: int) -> None:
+    """Removes the lines of steps and epochs that a resumed run makes again, so that each is there once.
+
+    Args:
+        path: of the log.
+        step: at which the run is resumed.
+        epoch: of its next batch.
+    """
+    if not path.is_file():  # absent, or a device
+        return
+    kept, dropped = [], False
+    for line in filter(None, path.read_text(encoding="utf-8", errors="replace").split("\n")):
+        try:
+            row = json.loads(line)
+        except ValueError:  # cut off by a kill
+            dropped = True
+            continue
+        repeated = row.get("kind") in _OF_STEPS and row.get("step", 0) > step
+        repeated = repeated or (row.get("kind") == "epoch" and row.get("epoch", 0) >= epoch)
+        dropped = dropped or repeated
+        kept += [] if repeated else [line + "\n"]
+    if dropped:
+        replace_text(path, "".join(kept), errors="backslashreplace")
 
 
 def cut_half_line(path: Path) -> None:

@@ -1,12 +1,14 @@
 """Weights & Biases, as an option: the numbers, figures and samples that TensorBoard gets.
 
 `training.wandb=offline` writes into the run folder and sends nothing; `wandb sync` uploads it when somebody wants to.
-Only `online` sends.
+Only `online` sends. Whatever prevents that (no login, no network, WANDB_MODE) is a warning and never ends a run.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -19,6 +21,9 @@ from amtts_core.training.run_state import RunState
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+logger = logging.getLogger(__name__)
+Mode = Literal["offline", "online", "disabled"]
 
 
 class WandbLogger(Callback):
@@ -40,16 +45,27 @@ class WandbLogger(Callback):
                 f"training.wandb={mode} needs the package wandb ({missing})",
                 remedy="pip install 'amtts[wandb]'",
             ) from None
-        self._folder, self._mode = folder, mode
+        self._folder, self._mode = folder, _usable_mode(self._wandb, mode)
         self._run: Any = None
 
     def started(self, state: RunState) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._run = self._wandb.init(
+        try:
+            self._run = self._init(state, self._mode)
+        except self._wandb.errors.Error as error:
+            logger.warning(
+                "W&B cannot be reached (%s): logging offline; send it later with: wandb sync %s/wandb/offline-run-*",
+                " ".join(str(error).split())[:200],
+                self._folder,
+            )
+            self._run = self._init(state, "offline")
+
+    def _init(self, state: RunState, mode: Mode) -> Any:
+        return self._wandb.init(
             project=os.environ.get("WANDB_PROJECT", "amtts"),
             name=self._folder.resolve().name,
             dir=str(self._folder),
-            mode=self._mode,
+            mode=mode,
             id=self._id(),
             resume="allow",
             config={"backend": state.info.backend, "model": state.info.backend_config}
@@ -81,3 +97,23 @@ class WandbLogger(Callback):
         if self._run is not None:
             self._run.summary.update({"reason": outcome.reason, "best_step": outcome.best_step})
             self._run.finish()
+
+
+def _usable_mode(wandb: Any, wanted: Literal["offline", "online"]) -> Mode:
+    """`training.wandb`, as far as possible: W&B's variables may disable it, and without a login nothing is sent."""
+    variable = os.environ.get("WANDB_MODE", "").lower()
+    if variable == "disabled" or os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1"):
+        logger.warning("training.wandb=%s: W&B is disabled by its environment variable", wanted)
+        return "disabled"
+    if wanted == "offline" or variable in ("offline", "dryrun"):
+        return "offline"
+    login = wandb.login
+    quiet = {"prompt": False} if "prompt" in inspect.signature(login).parameters else {"timeout": 1}
+    try:
+        logged_in = login(verify=False, **quiet)
+    except wandb.errors.Error:
+        logged_in = False
+    if not logged_in:
+        logger.warning("training.wandb=online: not logged in, so W&B logs offline. Log in with: wandb login")
+        return "offline"
+    return "online"

@@ -9,11 +9,18 @@ from html import escape
 from amtts_core.corpus.report.charts import number
 from amtts_core.training.report.history import Points
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 190, 46, 8, 10, 24
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 190, 58, 8, 10, 24
 _MOST = 400  # points of one line
 
 
-def chart(title: str, lines: Mapping[str, Points], *, unit: str = "", fold: bool = False) -> str:
+def chart(
+    title: str,
+    lines: Mapping[str, Points],
+    *,
+    unit: str = "",
+    fold: bool = False,
+    marks: Mapping[int, str] | None = None,
+) -> str:
     """One chart.
 
     Args:
@@ -22,6 +29,7 @@ def chart(title: str, lines: Mapping[str, Points], *, unit: str = "", fold: bool
         unit: of the values, in words.
         fold: a logarithmic axis where the values are positive and span more than a factor of 4, so that the end of a
             curve can be read beside its beginning.
+        marks: step -> what happened there, drawn as a vertical line.
     """
     lines = {name: finite for name, points in lines.items() if (finite := _finite(points))}
     if not lines:
@@ -56,11 +64,18 @@ def chart(title: str, lines: Mapping[str, Points], *, unit: str = "", fold: bool
         value = math.exp(value) if fold else value
         y = float(place(first, value).split(",")[1])
         ticks.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        ticks.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+        ticks.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{axis_label(value)}</text>')
         x = _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
         anchor = ("start", "middle", "end")[int(share * 2)]
         step = round(first + share * (last - first))
         ticks.append(f'<text x="{x:.0f}" y="{_HEIGHT - 8}" text-anchor="{anchor}">{number(step)}</text>')
+    for step, what in (marks or {}).items():
+        if first <= step <= last:
+            x = float(place(step, every[0]).split(",")[0])
+            ticks.append(
+                f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}">'
+                f"<title>{escape(what)} at step {number(step)}</title></line>"
+            )
     words = "logarithmic" if fold else unit
     words = f"<span>{escape(words)}</span>" if words else ""
     return (
@@ -68,6 +83,14 @@ def chart(title: str, lines: Mapping[str, Points], *, unit: str = "", fold: bool
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)} over steps">'
         f'<g class="ticks">{"".join(ticks)}</g>{"".join(drawn)}</svg></figure>'
     )
+
+
+def axis_label(value: float) -> str:
+    """A value in at most eight characters: 1,220 and not 1.22e+03, 1.02e-3 and not 0.00102."""
+    if value and not 0.01 <= abs(value) < 1e5:
+        mantissa, _, power = f"{value:.2e}".partition("e")
+        return f"{float(mantissa):g}e{int(power)}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _finite(points: Points) -> Points:

@@ -23,6 +23,7 @@ class History:
         samples: step -> (text, path of the audio).
         excluded: why utterances were left out -> how many.
         end: the last outcome; empty while the run continues.
+        marks: step -> what happened there: "resumed", or "paused 20 s".
     """
 
     curves: dict[str, Points] = field(default_factory=dict)
@@ -31,9 +32,10 @@ class History:
     excluded: dict[str, int] = field(default_factory=dict)
     checkpoints: list[int] = field(default_factory=list)
     seconds: float = 0.0
-    """From the first to the last line, pauses between two starts taken off."""
+    """From the first to the last line, without pauses and the time between two starts."""
     step: int = 0
     end: dict[str, Any] = field(default_factory=dict)
+    marks: dict[int, str] = field(default_factory=dict)
 
 
 def read_history(run: Path) -> History:
@@ -49,6 +51,11 @@ def read_history(run: Path) -> History:
                     del points[beyond]
             out.epochs = [epoch for epoch in out.epochs if epoch["epoch"] < row["epoch"]]
             last, out.end = row["time"], {}
+            if step:
+                out.marks[step] = "resumed"
+        if kind == "pause":
+            out.marks[step] = f"paused {row['seconds']:.0f} s"
+            out.seconds -= row["seconds"]
         out.seconds += row["time"] - last if last else 0.0
         last = row["time"]
         out.step = step if "step" in row else out.step

@@ -73,6 +73,7 @@ def _losses(history: History) -> str:
                 if f"{stage}/{name}" in history.curves
             },
             fold=True,
+            marks=history.marks,
         )
         for name in names
     )
@@ -81,7 +82,11 @@ def _losses(history: History) -> str:
 
 def _optimizer(history: History) -> str:
     charts = "".join(
-        chart(name.removeprefix("train/").replace("_", " ").replace("/", ", "), {"": points})
+        chart(
+            name.removeprefix("train/").replace("_", " ").replace("/", ", "),
+            {"": points},
+            marks=history.marks,
+        )
         for name, points in history.curves.items()
         if name.startswith(("train/learning_rate", "train/grad_norm"))
     )
@@ -92,7 +97,7 @@ def _speed(history: History) -> str:
     charts = ""
     for name, (title, unit, times) in _SPEED.items():
         points: Points = [(step, value * times) for step, value in history.curves.get(name, [])]
-        charts += chart(title, {"": points}, unit=unit)
+        charts += chart(title, {"": points}, unit=unit, marks=history.marks)
     return f'<h2>Speed</h2><div class="grid">{charts}</div>' if charts else ""
 
 
