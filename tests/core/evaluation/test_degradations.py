@@ -141,7 +141,7 @@ def stretched(wave: np.ndarray, factor: float) -> np.ndarray:
 CAUGHT: list[tuple[Change, set[str], set[str]]] = [
     (noise, {"dnsmos_background"}, {"distillmos"}),
     (dropped_word, {"skipped_words", "cer"}, {"duration_ratio", "distillmos"}),
-    (babble, {"run_on", "cer", "sound_after"}, {"distillmos"}),
+    (babble, {"run_on", "cer", "sound_after"}, {"distillmos", "dnsmos_background"}),
     (hum_after, {"sound_after"}, {"distillmos", "dnsmos_background"}),
     (
         other_speaker,
