@@ -57,6 +57,12 @@ def evaluate(
             "one that comes along, for synthetic speech only.",
         ),
     ] = "",
+    copies: Annotated[
+        bool,
+        typer.Option(
+            "--copies", help="Measure copies of the recordings through each checkpoint's vocoder, too."
+        ),
+    ] = False,
     metrics: Annotated[str, typer.Option("--metrics", help="Groups of figures, with commas between.")] = ALL,
     language: Annotated[str, typer.Option("--lang", help="Language of the texts.")] = "am",
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of checkpoints with several.")] = "",
@@ -112,6 +118,8 @@ def evaluate(
     systems = _systems(
         checkpoints or [], wavs or [], names or [], out, device=device, seed=seed, speaker=speaker
     )
+    if copies:
+        systems += _copies(systems, out, device)
     if not systems and manifest is None:
         raise AmttsError(
             "nothing to evaluate", remedy="Give --checkpoint DIR or --wavs DIR, or recordings by --manifest"
@@ -183,6 +191,15 @@ def _systems(
     return systems + [
         FolderSystem(path, name=name) for path, name in zip(wavs, called[len(checkpoints) :], strict=True)
     ]
+
+
+def _copies(systems: list[System], out: Path, device: str) -> list[System]:
+    """One more for each checkpoint."""
+    from amtts_core.evaluation.systems import CheckpointSystem, CopySystem
+
+    voices = [system for system in systems if isinstance(system, CheckpointSystem)]
+    named = {f"{voice.name} copies": voice.checkpoint.folder for voice in voices}
+    return [CopySystem(path, out / "speech" / name, name=name, device=device) for name, path in named.items()]
 
 
 def _own_names(paths: list[Path]) -> list[str]:

@@ -17,7 +17,7 @@ from amtts_core.audio.griffin_lim import griffin_lim
 from amtts_core.audio.hifigan import load_hifigan
 from amtts_core.audio.mel import mel_features
 from amtts_core.contract.backend import Backend, BackendSpec
-from amtts_core.contract.capabilities import Blocks, FineTuning, SpeakerConditioning
+from amtts_core.contract.capabilities import Blocks, CopySynthesis, FineTuning, SpeakerConditioning
 from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TextTensor, TrainingExamples
 
 
@@ -38,6 +38,7 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
         },
         speakers=SpeakerConditioning(tables=("speaker_embedding.weight",)),
         blocks=Blocks(),
+        copy_synthesis=CopySynthesis(),
         fine_tuning=FineTuning(lora_targets=("widen", "narrow")),
     )
 
@@ -117,6 +118,12 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
             self._to_waveform(mel[:frames].T.cpu(), request.seed)
             for mel, frames, request in zip(mels, totals, requests, strict=True)
         ]
+
+    @torch.inference_mode()
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        """A recording (T,) through its mels and the vocoder."""
+        mel = self.features(waveform).arrays["mel"]
+        return self._to_waveform(torch.from_numpy(mel).T, 0)
 
     def _framed(self, tokens: Sequence[int]) -> list[int]:
         """Tokens between start and end, which take the silence at the edges."""

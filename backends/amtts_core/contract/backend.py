@@ -22,6 +22,7 @@ from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
     BlocksReadOutside,
+    CopySynthesis,
     Export,
     FineTuning,
     ReferenceAudio,
@@ -101,6 +102,7 @@ class BackendSpec(Generic[Config]):
     reference_audio: ReferenceAudio | None = None
     streaming: Streaming | None = None
     attention: TextAttention | None = None
+    copy_synthesis: CopySynthesis | None = None
     blocks: Blocks | None = None
     blocks_read_outside: BlocksReadOutside | None = None
     batch_statistics: BatchStatistics | None = None

@@ -22,7 +22,7 @@ from amtts_core.evaluation.listening.score import score
 from amtts_core.evaluation.report.as_json import write_json
 from amtts_core.evaluation.report.page import write_page
 from amtts_core.evaluation.settings import EvaluationSettings
-from amtts_core.evaluation.systems import CheckpointSystem, FolderSystem
+from amtts_core.evaluation.systems import CheckpointSystem, CopySystem, FolderSystem
 from amtts_core.text.normalizer import Normalizer
 
 CORPUS = Path(__file__).parents[3] / "examples" / "corpus"
@@ -155,6 +155,17 @@ def test_a_checkpoint_speaks_once_and_is_resumed(
     evaluate([system()], changed, settings=settings, work=tmp_path / "work")
     now = {path: path.stat().st_mtime_ns for path in (tmp_path / "speech").glob("*.flac")}
     assert {path.stem for path in now if now[path] != spoken[path]} == {"b"}
+
+
+def test_copies_of_the_recordings_show_what_the_vocoder_costs(
+    items: list[TestItem], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run = tiny_voice(tmp_path_factory.mktemp("voice"))[1]
+    copies = CopySystem(run, tmp_path / "copies", name="voice copies")
+    settings = EvaluationSettings(metrics=("text", "signal"))
+    found = evaluate([copies], items[:2], settings=settings, work=tmp_path / "work")
+    assert [Path(row.audio).is_file() for row in found.rows["voice copies"]] == [True, True]
+    assert all(0.95 < row.figures["duration_ratio"] < 1.05 for row in found.rows["voice copies"])
 
 
 # ---- reports ----
