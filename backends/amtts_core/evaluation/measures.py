@@ -17,7 +17,13 @@ from amtts_core.evaluation import prosody, quality
 from amtts_core.evaluation.alignment import Alignment, LetterTime, WordTime, align_emissions
 from amtts_core.evaluation.cache import ScoreCache, content_key
 from amtts_core.evaluation.items import TestItem
-from amtts_core.evaluation.pauses import GEMINATION_MARK, gemination_ratio, pause_figures, sound_around
+from amtts_core.evaluation.pauses import (
+    GEMINATION_MARK,
+    Length,
+    gemination_ratio,
+    pause_figures,
+    sound_around,
+)
 from amtts_core.evaluation.settings import EvaluationSettings
 from amtts_core.evaluation.signal import rms, signal_figures
 from amtts_core.evaluation.speaker_similarity import similarity, speaker_encoder
@@ -268,20 +274,21 @@ def _word_time(values: dict[str, Any]) -> WordTime:
     return WordTime(**values | {"symbols": [LetterTime(**symbol) for symbol in values["symbols"]]})
 
 
-def marked_symbols(text: str, recognizer: FrameRecognizer) -> list[list[bool]]:
-    """For each word with symbols, for each of its symbols, whether that is a consonant marked as long.
+def marked_symbols(text: str, recognizer: FrameRecognizer) -> list[list[Length]]:
+    """For each word with symbols, for each of them, whether it is a consonant and whether it is marked as long.
 
     The first symbol of a letter is its consonant.
     """
     out = []
     for word in text.split():
-        flags: list[bool] = []
+        kinds: list[Length] = []
         for place, letter in enumerate(word):
             if letter == GEMINATION_MARK:
                 continue
-            count = len(recognizer.symbol_ids(letter))
-            long = word[place + 1 : place + 2] == GEMINATION_MARK
-            flags += [long and number == 0 for number in range(count)]
-        if flags:
-            out.append(flags)
+            consonant: Length = "long" if word[place + 1 : place + 2] == GEMINATION_MARK else "short"
+            kinds += [
+                consonant if number == 0 else "" for number in range(len(recognizer.symbol_ids(letter)))
+            ]
+        if kinds:
+            out.append(kinds)
     return out
