@@ -18,6 +18,12 @@ def export(
     format: Annotated[
         str, typer.Option("--format", help="hf, onnx, sherpa-onnx, piper …: what the backend knows.")
     ],
+    vocoder: Annotated[
+        str | None,
+        typer.Option(
+            "--vocoder", help="What turns its mels into sound, in place of its own: weights' file or folder."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a voice for other programs. What was written is run and compared before it counts.
@@ -29,15 +35,20 @@ def export(
     from safetensors import SafetensorError
 
     from amtts_core.checkpoints.checkpoint import read_checkpoint
+    from amtts_core.contract.vocoder import choose_vocoder
     from amtts_core.run.export import export_network
     from amtts_core.storage.atomic import whole_folder
+    from amtts_core.synthesis.model_card import add_data_card
 
     found = read_checkpoint(checkpoint)
     backend = found.load_backend()
+    if vocoder is not None:
+        choose_vocoder(backend, vocoder)
     try:
         with whole_folder(out.resolve()) as hidden:
             try:
                 export_network(backend, hidden, format=format)
+                add_data_card(hidden, found.info)
             except AmttsError as error:
                 raise type(error)(
                     error.message.replace(str(hidden), str(out)), remedy=error.remedy
@@ -53,5 +64,6 @@ def export(
         lines=[
             f"wrote {', '.join(files)} into {out}",
             f"license of the weights it started from: {found.info.base_weights_license}",
+            f"license of the recordings: {', '.join(found.info.data_licenses) or 'not stated'}",
         ],
     )

@@ -34,7 +34,7 @@ def merge(
     ] = 0.3,
     json: Json = False,
 ) -> None:
-    """Join corpora: ids made unique, speakers kept apart, licences listed, splits made anew.
+    """Join corpora: ids made unique, speakers kept apart, licenses listed, splits made anew.
 
     Audio is hard-linked where the file system can, otherwise copied. What is left out stands in OUT/rejected.jsonl
     with its reason; the corpora themselves stay as they are.
@@ -64,13 +64,13 @@ def _lines(report: MergeReport) -> list[str]:
     renamed = ", ".join(f"{old} -> {new}" for old, new in list(report.renamed_speakers.items())[:10])
     splits = ", ".join(f"{name} {part.utterances}" for name, part in report.splits.items())
     kept = ", ".join(f"{name} {count}" for name, count in report.corpora.items())
-    licences = "; ".join(
-        f"{name}: {', '.join(said) or 'not stated'}" for name, said in report.licences.items()
+    licenses = "; ".join(
+        f"{name}: {', '.join(said) or 'not stated'}" for name, said in report.licenses.items()
     )
     lines = [
         f"{report.total} in = {report.kept} kept ({kept}) + {report.dropped} dropped" + reasons,
         f"{report.speakers} speaker(s); {splits}; {report.resampled} resampled",
-        f"licences: {licences}",
+        f"licenses: {licenses}",
     ]
     if renamed:
         lines.append(f"speakers renamed: {renamed}")

@@ -25,13 +25,41 @@ def prepare(
         str,
         typer.Option(
             "--from",
-            help="Kind of source: csv, ljspeech, kaldi, common-voice, fleurs, hf, nemo, wav-txt, subtitles, amtts; "
+            help="Kind of source: csv, ljspeech, kaldi, common-voice, fleurs, hf, nemo, json, wav-txt, subtitles, "
+            "amtts; "
             "empty looks.",
         ),
     ] = "",
     sample_rate: Annotated[int, typer.Option("--sample-rate", help="Rate of the written audio, Hz.")] = 22050,
     lang: Annotated[str, typer.Option("--lang", help="Language of the text.")] = "am",
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of rows that name none.")] = "",
+    columns: Annotated[
+        str,
+        typer.Option(
+            "--columns",
+            help="What the columns of a table are: audio=1,text=3,speaker=2 (numbers from 1, or names); also "
+            "normalized, start, end, language, channel.",
+        ),
+    ] = "",
+    audio_root: Annotated[
+        Path | None, typer.Option("--audio-root", help="Folder with recordings that the source names.")
+    ] = None,
+    channel: Annotated[
+        str, typer.Option("--channel", help="Take one channel: left, right or a number from 1; empty mixes.")
+    ] = "",
+    license: Annotated[
+        str, typer.Option("--license", help="License of the recordings, where they name none: CC-BY-4.0.")
+    ] = "",
+    consent_note: Annotated[
+        str, typer.Option("--consent-note", help="How the speakers agreed to the use of their voices.")
+    ] = "",
+    speakers: Annotated[
+        Path | None,
+        typer.Option(
+            "--speakers",
+            help="Table of license, consent and more by speaker; without it the speakers.tsv of the source.",
+        ),
+    ] = None,
     trim: Annotated[bool, typer.Option("--trim/--no-trim", help="Cut silence at both ends.")] = True,
     margin: Annotated[float, typer.Option("--margin", help="Silence kept at both ends, seconds.")] = 0.05,
     loudness: Annotated[float, typer.Option("--loudness", help="Target loudness, LUFS.")] = -23.0,
@@ -95,7 +123,7 @@ def prepare(
     from amtts_core.config.yaml_files import parse_assignments
     from amtts_core.corpus.prepare import PrepareProgress, prepare_corpus
     from amtts_core.corpus.prepare_shard import prepare_shard
-    from amtts_core.corpus.settings import resolve_settings
+    from amtts_core.corpus.settings import parse_columns, resolve_settings
     from amtts_core.corpus.shard import Shard
     from amtts_core.text.lexicon import read_lexicon
 
@@ -110,6 +138,10 @@ def prepare(
             "max_clipped": max_clipped,
             "repeated_text": repeated_text,
             "speaker": speaker,
+            "columns": parse_columns(columns),
+            "channel": channel,
+            "license": license,
+            "consent_note": consent_note,
             "val": val,
             "test": test,
             "max_rejected": max_rejected,
@@ -121,7 +153,10 @@ def prepare(
         task = bar.add_task("prepare", total=None, note="")
 
         def show(progress: PrepareProgress) -> None:
-            note = f"{progress.dropped} dropped" + (f", {progress.reused} reused" if progress.reused else "")
+            aside = f", {progress.set_aside} set aside" if progress.set_aside else ""
+            note = f"{progress.dropped} dropped{aside}" + (
+                f", {progress.reused} reused" if progress.reused else ""
+            )
             bar.update(task, completed=progress.done, total=progress.total, note=note)
 
         if num_shards > 1 or shard_index:
@@ -135,6 +170,7 @@ def prepare(
                 jobs=jobs,
                 executor=executor,
                 force=force,
+                audio_root=audio_root,
                 on_progress=show,
             )
             console.result(part.model_dump(), lines=_shard_lines(part))
@@ -147,6 +183,8 @@ def prepare(
             jobs=jobs,
             executor=executor,
             force=force,
+            audio_root=audio_root,
+            speakers=speakers,
             on_progress=show,
         )
     for warning in report.warnings:
@@ -190,8 +228,10 @@ def _lines(report: PrepareReport) -> list[str]:
     reused = f" ({report.reused} from an earlier run)" if report.reused else ""
     splits = ", ".join(f"{name} {part.utterances}" for name, part in report.splits.items())
     dropped = f"{report.dropped} dropped" + (f": {reasons}" if reasons else "")
+    told = ", ".join(f"{count} {rule}" for rule, count in report.aside.items())
+    aside = f" + {report.set_aside} set aside: {told}" if told else ""
     return [
-        f"{report.total} in = {report.kept} kept + {dropped}{reused}",
+        f"{report.total} in = {report.kept} kept + {dropped}{aside}{reused}",
         f"{report.seconds / 60:.1f} minutes of speech, {max(1, report.speakers)} speaker(s); {splits}",
         f"corpus: {report.out} (manifest.jsonl, rejected.jsonl, report.html)",
     ]

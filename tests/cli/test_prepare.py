@@ -54,7 +54,7 @@ def test_options_reach_the_corpus(tmp_path: Path, amtts):
     ("arguments", "said"),
     [
         (("none",), "none does not exist"),
-        ((".",), "holds no metadata.csv"),
+        (("bare",), "holds no metadata.csv"),
         (("in", "--from", "kaldy"), "unknown importer 'kaldy'"),
         (("in", "--set", "loudnes=3"), "did you mean 'loudness'"),
         (("in", "--set", "loudness"), "expected key=value"),
@@ -69,6 +69,7 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
 ):
     make_corpus(tmp_path / "in", 1)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "bare").mkdir()
     (tmp_path / "empty/metadata.csv").touch()
     for wav in (make_corpus(tmp_path / "broken", 2) / "wavs").iterdir():
         wav.write_bytes(wav.read_bytes()[:2000])

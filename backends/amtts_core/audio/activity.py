@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from amtts_core.audio.decoded import AudioError
-from amtts_core.audio.media import sound_blocks
+from amtts_core.audio.stream import sound_blocks
 from amtts_core.audio.trim import FRAME, stretches
 from amtts_core.units import Hertz, Seconds
 
@@ -46,8 +46,16 @@ class Activity:
         return len(self.voiced) * FRAME
 
 
-def detect_activity(path: Path, *, longest: Seconds = 24 * 3600) -> Activity:
+def detect_activity(
+    path: Path, *, longest: Seconds = 24 * 3600, channel: int | None = None, track: int | None = None
+) -> Activity:
     """Decodes a whole recording once and says where somebody speaks.
+
+    Args:
+        path: of the recording.
+        longest: more is refused.
+        channel: number of the channel that is listened to, from 0; None takes the mean of all.
+        track: number of the sound track of a video, from 0; None takes the one in Amharic, or the first.
 
     Raises:
         AudioError: it cannot be decoded, or is longer than `longest`.
@@ -55,7 +63,7 @@ def detect_activity(path: Path, *, longest: Seconds = 24 * 3600) -> Activity:
     silero = _load_silero()
     levels: list[np.ndarray] = []
     frames = 0
-    with sound_blocks(path) as (rate, blocks):
+    with sound_blocks(path, channel=channel, track=track) as (rate, blocks):
         meter = _Levels(rate)
         for block in blocks:
             clean = np.nan_to_num(np.clip(block, -4, 4), nan=0.0)

@@ -36,16 +36,19 @@ class Decoded:
     """A decoded file.
 
     Attributes:
-        samples: mean of the channels, (T,) float32, full scale is 1.0.
+        samples: mean of the channels, or one of them, (T,) float32, full scale is 1.0.
         sample_rate: of the file.
         channels: of the file.
-        full_scale: share of the samples of all channels that stand at or beyond full scale.
+        full_scale: share of the samples of all channels that stand at or beyond full scale; 0 for floating-point
+            samples that go beyond it, as nothing cut them off.
+        sides_differ: the two channels hold sound that has nothing in common, as with a person on each side.
     """
 
     samples: np.ndarray
     sample_rate: Hertz
     channels: int
     full_scale: float
+    sides_differ: bool = False
 
 
 def require_regular_file(path: Path) -> None:

@@ -5,24 +5,18 @@ A file's header is never trusted: memory follows what is decoded, not what is an
 
 from __future__ import annotations
 
-import io
 import math
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from amtts_core.audio.container import missing_data, missing_data_in
-from amtts_core.audio.decoded import (
-    HIGHEST_RATE,
-    LOWEST_RATE,
-    AudioError,
-    AudioTooLongError,
-    Decoded,
-    require_regular_file,
-)
+from amtts_core.audio.decoded import AudioError, AudioTooLongError, Decoded, require_regular_file
 from amtts_core.audio.media import decode_media
+from amtts_core.audio.mixdown import Mixdown
+from amtts_core.audio.sound import ForeignSound, Sound, opened
 from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz, Seconds
 
@@ -46,11 +40,13 @@ MEDIA_SUFFIXES = frozenset(
     )
 )
 """Files that PyAV decodes where libsndfile does not; it is the optional extra amtts[video]."""
-_BLOCK = 1 << 20  # samples over all channels that are decoded at a time
 _CUT_SHORT: Seconds = 0.1  # a file may lack this much of what its header announces
 _UNKNOWN_LENGTH = 1 << 60
 _FLAC_EFFORT = 0.4  # level 3 of 8: a tenth less work than the usual 5 for 1 to 3 % larger files
 _FULL_SCALE = {"PCM_U8": 0.99, "PCM_S8": 0.99, "ULAW": 0.98, "ALAW": 0.98}
+_ENOUGH = 1 << 17  # bytes that are left where the disk is not full
+_FLOATS = ("FLOAT", "DOUBLE")
+_BEYOND = 1.001  # a peak that no integer format can hold
 
 
 def decode(
@@ -60,8 +56,12 @@ def decode(
     duration: Seconds | None = None,
     max_duration: Seconds = math.inf,
     data: bytes = b"",
+    channel: int | None = None,
+    track: int | None = None,
 ) -> Decoded:
     """Decodes a file, or `duration` seconds of it from `start`; videos and m4a too, with the extra amtts[video].
+
+    What a file is, its content says and not its name.
 
     Args:
         path: a regular file.
@@ -69,6 +69,8 @@ def decode(
         duration: of what is decoded; None is the rest.
         max_duration: more is refused.
         data: content of an audio file that stands inside `path`; decoded in its place.
+        channel: number of the channel that is taken, from 0; None takes the mean of all.
+        track: number of the sound track of a video, from 0; None takes the one in Amharic, or the first.
 
     Raises:
         AudioTooLongError: more than `max_duration` seconds; read from the header first, so it costs nothing.
@@ -76,14 +78,19 @@ def decode(
     """
     require_regular_file(path)
     try:
-        with soundfile.SoundFile(io.BytesIO(data) if data else path) as file:
-            lacking = missing_data_in(io.BytesIO(data)) if data else missing_data(path)
-            return _decode(file, lacking, start, duration, max_duration)
-    except soundfile.SoundFileError as error:
-        if not data and path.suffix.lower() in MEDIA_SUFFIXES:
-            return decode_media(path, start=start, duration=duration, max_duration=max_duration)
-        said = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise AudioError(f"cannot be decoded: {said}") from None
+        with opened(path, data) as sound:
+            return _decode(sound, start, duration, max_duration, channel)
+    except ForeignSound as foreign:
+        return decode_media(
+            path,
+            kind=str(foreign),
+            start=start,
+            duration=duration,
+            max_duration=max_duration,
+            data=data,
+            channel=channel,
+            track=track,
+        )
     except OSError as error:
         raise AudioError(f"cannot be opened: {error.strerror}") from None
 
@@ -149,22 +156,28 @@ def write_flac(path: Path, samples: np.ndarray, sample_rate: Hertz) -> int:
         size = os.stat(temporary).st_size
         os.replace(temporary, path)
     except (soundfile.SoundFileError, OSError) as error:
-        why = getattr(error, "strerror", None) or str(error)
         raise AmttsError(
-            f"cannot write {path}: {why}", remedy="Is the disk full or the folder read-only?"
+            f"cannot write {path}: {_why(error, Path(temporary).parent, len(samples))}",
+            remedy="Free space, or make the folder writable, and run the same command again: what is done is kept",
         ) from None
     return size
 
 
+def _why(error: Exception, folder: Path, samples: int) -> str:
+    """Why a file could not be written; libsndfile's own words say nothing of it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return "its folder is gone"
+    return "No space left on device" if free < 2 * samples + _ENOUGH else "the encoder failed"
+
+
 def _decode(
-    file: soundfile.SoundFile, lacking: str, start: Seconds, duration: Seconds | None, max_duration: Seconds
+    sound: Sound, start: Seconds, duration: Seconds | None, max_duration: Seconds, channel: int | None
 ) -> Decoded:
-    rate, channels = file.samplerate, file.channels
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AudioError(f"has a sample rate of {rate} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE}")
-    if lacking:
-        raise AudioError(f"is cut short: {lacking}")
-    announced = file.frames if 0 < file.frames < _UNKNOWN_LENGTH else None
+    rate, announced = sound.rate, sound.total
     first = round(start * rate)
     if first and (announced is None or first >= announced):
         raise AudioError(f"ends before the clip starts at {start:.2f} s")
@@ -173,26 +186,24 @@ def _decode(
         wanted = announced - first
     if wanted is not None and wanted > max_duration * rate:
         raise AudioTooLongError(wanted / rate, max_duration)
-    if first:
-        file.seek(first)
     limit = wanted if wanted is not None else int(min(max_duration * rate, _UNKNOWN_LENGTH)) + 1
-    blocks, got, loud = [], 0, 0
-    level = _FULL_SCALE.get(file.subtype, 0.999)
-    step = max(1, _BLOCK // channels)
-    while got < limit:
-        block = file.read(min(step, limit - got), dtype="float32", always_2d=True)
-        if not len(block):
-            break
+    mixdown, got, loud, peak = Mixdown(channel), 0, 0, 0.0
+    level = _FULL_SCALE.get(sound.subtype, 0.999)
+    for block in sound.read(first, limit):
         got += len(block)
-        if not -level < block.min() <= block.max() < level:  # NaN, or something to count
-            loud += int(np.count_nonzero(np.abs(block) >= level))
-        blocks.append(block[:, 0] if channels == 1 else block.mean(axis=1))
+        heard = block if channel is None or sound.channels == 1 else block[:, channel : channel + 1]
+        low, high = (float(heard.min()), float(heard.max())) if heard.size else (0.0, 0.0)
+        if not -level < low <= high < level:  # NaN, or something to count
+            loud += int(np.count_nonzero(np.abs(heard) >= level))
+            peak = max(peak, high, -low)
+        mixdown.add(block)
     if got > max_duration * rate:
         raise AudioTooLongError(got / rate, max_duration)
     if wanted is not None and got + _CUT_SHORT * rate < wanted:
         raise AudioError(f"is cut short: {got / rate:.2f} s of {wanted / rate:.2f} s")
-    if not blocks:
+    if not got:
         raise AudioError("holds no samples")
-    return Decoded(
-        blocks[0] if len(blocks) == 1 else np.concatenate(blocks), rate, channels, loud / (got * channels)
-    )
+    if sound.subtype in _FLOATS and peak > _BEYOND:
+        loud = 0
+    channels = sound.channels if channel is None else 1
+    return Decoded(mixdown.result(), rate, sound.channels, loud / (got * channels), mixdown.sides_differ)

@@ -5,15 +5,15 @@ A file of somebody else's must not make FFmpeg open anything but itself: playlis
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import soundfile
 
 from amtts_core.audio.decoded import (
     HIGHEST_RATE,
@@ -21,8 +21,8 @@ from amtts_core.audio.decoded import (
     AudioError,
     AudioTooLongError,
     Decoded,
-    require_regular_file,
 )
+from amtts_core.audio.mixdown import Mixdown, mix_block
 from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz, Seconds
 
@@ -41,9 +41,27 @@ _LANGUAGES = ("am", "amh", "amharic")
 
 
 def decode_media(
-    path: Path, *, start: Seconds = 0.0, duration: Seconds | None = None, max_duration: Seconds = math.inf
+    path: Path,
+    *,
+    kind: str = "",
+    start: Seconds = 0.0,
+    duration: Seconds | None = None,
+    max_duration: Seconds = math.inf,
+    data: bytes = b"",
+    channel: int | None = None,
+    track: int | None = None,
 ) -> Decoded:
     """Decodes the sound of a media file, or `duration` seconds of it from `start`; see `io.decode`.
+
+    Args:
+        path: of the file.
+        kind: what it is, for people.
+        start: of what is decoded.
+        duration: of what is decoded; None is the rest.
+        max_duration: more is refused.
+        data: content of a media file, decoded in place of the file where there is some.
+        channel: number of the channel that is taken, from 0; None takes the mean of all.
+        track: number of the sound track, from 0; None takes the one in Amharic, or the first.
 
     Raises:
         AudioTooLongError: more than `max_duration` seconds.
@@ -51,53 +69,97 @@ def decode_media(
     """
     if duration is not None and duration > max_duration:
         raise AudioTooLongError(duration, max_duration)
-    with _opened(path) as (container, stream):
+    with _opened(path, data=data, kind=kind, track=track) as (container, stream):
         rate = _rate(stream)
         announced = _announced(container, stream)
         if duration is None and announced is not None and announced - start > max_duration:
             raise AudioTooLongError(announced - start, max_duration)
         try:
-            samples, loud, channels = _cut(container, stream, rate, start, duration, max_duration)
+            part = _cut(container, stream, rate, start, duration, max_duration, channel)
         except _Missed:  # the container has no usable index; then from the beginning
-            with _opened(path) as (again, same):
-                samples, loud, channels = _cut(again, same, rate, start, duration, max_duration, seek=False)
+            with _opened(path, data=data, kind=kind, track=track) as (again, same):
+                part = _cut(again, same, rate, start, duration, max_duration, channel, seek=False)
+    samples = part.samples
     if not len(samples):
         why = f"ends before the clip starts at {start:.2f} s" if start else "holds no samples"
         raise AudioError(why)
     if duration is not None and len(samples) / rate + 0.1 < duration:
         raise AudioError(f"is cut short: {len(samples) / rate:.2f} s of {duration:.2f} s")
-    return Decoded(samples, rate, channels, loud / len(samples))
+    return part
 
 
 @contextmanager
-def sound_blocks(path: Path) -> Iterator[tuple[Hertz, Iterator[np.ndarray]]]:
-    """The rate of any audio or video file, and its sound from start to end as mono blocks, (T,) float32.
+def media_blocks(
+    path: Path, *, channel: int | None = None, track: int | None = None
+) -> Iterator[tuple[Hertz, Iterator[np.ndarray]]]:
+    """The rate of a media file and its sound from start to end as mono blocks, (T,) float32.
 
     Raises:
         AudioError: not decodable; also while the blocks are read.
     """
-    require_regular_file(path)
+    with _opened(path, track=track) as (container, stream):
+        rate = _rate(stream)
+        yield rate, _from_zero(_frames(container, stream, rate), rate, channel)
+
+
+def sound_tracks(path: Path) -> list[str]:
+    """The languages that the sound tracks of a media file name, "" where one names none; empty where it has none."""
     try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError):
-        with _opened(path) as (container, stream):
-            rate = _rate(stream)
-            yield rate, _from_zero(_frames(container, stream, rate), rate)
-        return
-    with closing(file):
-        if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
-            raise AudioError(f"has a sample rate of {file.samplerate} Hz")
-        blocks = file.blocks(round(_BLOCK * file.samplerate), dtype="float32", always_2d=True)
-        yield file.samplerate, (block.mean(axis=1) for block in blocks)
+        with _opened(path) as (container, _):
+            return [(track.language or "").casefold() for track in container.streams.audio]
+    except AudioError:
+        return []
 
 
-def _from_zero(frames: Iterator[tuple[float, np.ndarray]], rate: Hertz) -> Iterator[np.ndarray]:
+def embedded_captions(path: Path) -> list[tuple[str, list[tuple[Seconds, Seconds, str]]]]:
+    """Language, and start, end and text of each caption, of the tracks of captions in a media file.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    import av
+
+    out = []
+    with _opened(path) as (container, _):
+        for track in container.streams.subtitles:
+            name = track.codec_context.name if track.codec_context is not None else ""
+            out.append(((track.language or "").casefold(), name, track.index, track.time_base))
+    captions: dict[int, list[tuple[Seconds, Seconds, str]]] = {index: [] for _, _, index, _ in out}
+    names = {index: (name, float(base or 0)) for _, name, index, base in out}
+    if not out:
+        return []
+    with _opened(path) as (container, _):
+        try:
+            for packet in container.demux([container.streams[index] for index in captions]):
+                name, base = names[packet.stream.index]
+                text = _caption_text(bytes(packet), name)
+                if text and packet.pts is not None and packet.duration:
+                    start = packet.pts * base
+                    captions[packet.stream.index].append((start, start + packet.duration * base, text))
+        except av.FFmpegError:
+            raise AudioError("cannot be read to its end: it is damaged") from None
+    return [(language, captions[index]) for language, _, index, _ in out]
+
+
+def _caption_text(data: bytes, kind: str) -> str:
+    """The text in a packet of captions; empty for captions that are pictures."""
+    if kind == "mov_text":
+        return data[2 : 2 + int.from_bytes(data[:2], "big")].decode("utf-8", "replace").strip()
+    text = data.decode("utf-8", "replace")
+    if kind in ("ass", "ssa"):
+        text = text.split(",", 8)[-1].replace("\\N", "\n")
+    return text.strip() if kind in ("subrip", "srt", "text", "webvtt", "ass", "ssa") else ""
+
+
+def _from_zero(
+    frames: Iterator[tuple[float, np.ndarray]], rate: Hertz, channel: int | None
+) -> Iterator[np.ndarray]:
     """Blocks of about a second on the file's clock: a stream that starts late or pauses is filled with silence."""
     at = 0
     waiting: list[np.ndarray] = []
     size = 0
     for time, planes in frames:
-        mono = planes.mean(axis=0, dtype=np.float32)
+        mono = mix_block(planes.T, channel)
         missing = round(time * rate) - at
         if missing < -len(mono):
             continue
@@ -131,9 +193,10 @@ def _cut(
     start: Seconds,
     duration: Seconds | None,
     max_duration: Seconds,
+    channel: int | None,
     *,
     seek: bool = True,
-) -> tuple[np.ndarray, int, int]:
+) -> Decoded:
     if start > _PREROLL and seek:
         import av
 
@@ -144,49 +207,57 @@ def _cut(
             raise _Missed from None
     first = round(start * rate)
     limit = math.inf if duration is None else max(1, round(duration * rate))
-    blocks: list[np.ndarray] = []
+    mixdown, before = Mixdown(channel), np.zeros(0, np.float32)
     got, loud, channels, expected = 0, 0, 1, -1
     for time, planes in _frames(container, stream, rate):
         at = round(time * rate)
-        if not blocks and at > first and start > _PREROLL and seek:
+        if expected < 0 and at > first and start > _PREROLL and seek:
             raise _Missed
-        if blocks and abs(at - expected) < 0.02 * rate:
+        if expected >= 0 and abs(at - expected) < 0.02 * rate:
             at = expected  # rounding of the container's clock
         expected = at + planes.shape[1]
         skip = max(0, first + got - at)
-        if not blocks and at > first:  # the sound starts late in the file
-            blocks.append(np.zeros(int(min(at - first, limit)), np.float32))
-            got = len(blocks[0])
+        if not got and at > first:  # the sound starts late in the file
+            before = np.zeros(int(min(at - first, limit)), np.float32)
+            got = len(before)
         part = planes[:, skip : skip + int(min(limit - got, planes.shape[1]))]
         if part.shape[1]:
             channels = part.shape[0]
             loud += int(np.count_nonzero(np.abs(part) >= _FULL_SCALE)) // channels
-            blocks.append(part.mean(axis=0, dtype=np.float32))
+            mixdown.add(part.T)
             got += part.shape[1]
         if got > max_duration * rate:
             raise AudioTooLongError(got / rate, max_duration)
         if got >= limit:
             break
-    return (np.concatenate(blocks) if blocks else np.zeros(0, np.float32)), loud, channels
+    samples = np.concatenate([before, mixdown.result()])
+    return Decoded(samples, rate, channels, loud / max(1, len(samples)), mixdown.sides_differ)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, AudioStream]]:
-    av = _av(path)
+def _opened(
+    path: Path, *, data: bytes = b"", kind: str = "", track: int | None = None
+) -> Iterator[tuple[InputContainer, AudioStream]]:
+    av = _av(path, kind)
     options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+    source = io.BytesIO(data) if data else str(path)
     try:
-        with av.open(str(path), options=options, metadata_errors="replace") as container:
+        with av.open(source, options=options, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise AudioError("has no sound track")
-            stream = _track(container)
-            yield container, stream
-    except av.FFmpegError as error:
-        raise AudioError(f"cannot be decoded: {error.strerror}") from None
+            yield container, _track(container, track)
+    except av.FFmpegError:
+        began = f"it begins as {kind}, but what follows is damaged" if kind else "it is damaged"
+        raise AudioError(f"cannot be decoded: {began}") from None
 
 
-def _track(container: InputContainer) -> AudioStream:
-    """The sound track in Amharic where tracks name their language, otherwise the first."""
+def _track(container: InputContainer, number: int | None) -> AudioStream:
+    """The sound track with a number; without one that in Amharic where tracks name a language, otherwise the first."""
     tracks = list(container.streams.audio)
+    if number is not None:
+        if number >= len(tracks):
+            raise AudioError(f"has {len(tracks)} sound track(s), but track {number + 1} is asked for")
+        return tracks[number]
     own = [track for track in tracks if (track.language or "").casefold() in _LANGUAGES]
     return (own or tracks)[0]
 
@@ -235,12 +306,12 @@ def _frames(
             clock = time
 
 
-def _av(path: Path) -> ModuleType:
+def _av(path: Path, kind: str) -> ModuleType:
     try:
         import av
     except ImportError:
         raise AmttsError(
-            f"{path.name} needs PyAV to be decoded, which is not installed",
+            f"{path.name}{f' is {kind} and' if kind else ''} needs PyAV to be decoded, which is not installed",
             remedy="Install it with: pip install 'amtts[video]'",
         ) from None
     return av

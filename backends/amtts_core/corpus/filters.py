@@ -30,15 +30,25 @@ FACTS = {
     "two-speakers": "the caption holds the words of two speakers",
     "overlapping-captions": "two captions stand at once with different words",
     "repeated-caption": "the caption repeats the words of the one before",
+    "captions-do-not-fit": "the captions do not follow the voice in the recording",
     "other-subtitles": "the subtitles are not the ones that are read for the recording",
     "no-letters": "the text has no letter of the language",
     "wrong-script": "most letters of the text are of another script",
     "text-too-long": "the text is longer than any utterance's",
+    "twin-recording": "the recording stands beside itself in another format, and is read once",
+    "other-language": "the row says that it is in another language",
+    "several-texts": "its recording stands with different texts, of which at most one is said",
     "duplicate-audio": "the same audio was kept before",
     "duplicate-text": "the same speaker said the same text before",
     "pace": "the text is much too long or short for its audio, by its speaker's habit",
     "sentence-on-other-side": "the sentence stands in another split, said by another speaker",
 }
+
+ASIDE = frozenset(
+    ("other-subtitles", "repeated-caption", "not-speech", "empty-text", "other-language", "twin-recording")
+)
+"""Rules of entries that are no clips of this corpus: they are listed in the ledger, but nothing was judged, and they do
+not count against `--max-rejected`."""
 
 
 class Finding(BaseModel):

@@ -1,4 +1,4 @@
-"""Joins corpora: unique ids, speakers kept apart, one sample rate, licences listed, each row kept or in the ledger."""
+"""Joins corpora: unique ids, speakers kept apart, one sample rate, licenses listed, each row kept or in the ledger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from amtts_core.corpus.merge_sources import MADE_BY, STATE, Source, claim_folder
 from amtts_core.corpus.naming import unique_id
 from amtts_core.corpus.prepare_report import SplitReport
 from amtts_core.corpus.report.build import write_report
+from amtts_core.corpus.speaker_facts import SPEAKERS, SpeakerFacts, speakers_table
 from amtts_core.corpus.split_corpus import split_corpus
 from amtts_core.corpus.workspace import writing
 from amtts_core.errors import AmttsError
@@ -73,7 +74,7 @@ class MergeReport(BaseModel):
     dropped: int
     reasons: dict[str, int] = Field(description="rule -> rejected rows, most frequent first")
     corpora: dict[str, int] = Field(description="corpus -> rows kept")
-    licences: dict[str, list[str]] = Field(description="corpus -> what it says of its licence")
+    licenses: dict[str, list[str]] = Field(description="corpus -> what it says of its licence")
     renamed_speakers: dict[str, str] = Field(description="corpus/speaker -> name in the merged corpus")
     speakers: int
     resampled: int
@@ -108,7 +109,7 @@ def merge_corpora(folders: Sequence[Path], out: Path, settings: MergeSettings) -
         dropped=merge.reasons.total(),
         reasons=dict(merge.reasons.most_common()),
         corpora={source.label: merge.corpora[source.label] for source in sources},
-        licences={source.label: source.licences for source in sources},
+        licenses={source.label: source.licenses for source in sources},
         renamed_speakers=merge.renamed,
         speakers=len(merge.speakers),
         resampled=merge.resampled,
@@ -118,7 +119,8 @@ def merge_corpora(folders: Sequence[Path], out: Path, settings: MergeSettings) -
     state = {
         **head,
         "state": "complete",
-        "licences": report.licences,
+        "licenses": report.licenses,
+        "consent_notes": list(dict.fromkeys(note for source in sources for note in source.consent_notes)),
         "total": report.total,
         "kept": report.kept,
         "warnings": report.warnings,
@@ -161,7 +163,8 @@ class _Merge:
         self.total = self.kept = self.resampled = 0
         self.reasons: Counter[str] = Counter()
         self.corpora: Counter[str] = Counter()
-        self.speakers: set[str] = set()
+        self.speakers: Counter[str] = Counter()
+        self._speech: defaultdict[str, float] = defaultdict(float)
         self.renamed = {
             f"{label}/{speaker}": name for (label, speaker), name in self._names.items() if name != speaker
         }
@@ -212,17 +215,25 @@ class _Merge:
         self._journal.claim("audio", digest, identity)
         speaker = self._names[source.label, utterance.speaker]
         extra = {"corpus": source.label}
-        if len(source.licences) == 1 and not (utterance.model_extra or {}).get("licence"):
-            extra["licence"] = source.licences[0]
+        own = utterance.model_extra or {}
+        only = source.licenses[0] if len(source.licenses) == 1 else ""
+        if license := own.get("license") or own.get("licence") or only:
+            extra["license"] = str(license)
         changed = {"id": identity, "speaker": speaker, "sample_rate": self._rate, "offset": 0.0, **placed}
+        if not (utterance.text.strip() or utterance.normalized_text.strip()):
+            return Finding(rule="empty-text", reason="there is no text")
+        if not utterance.text.strip():  # only what is said was ever written
+            changed["text"] = utterance.normalized_text
         if self._settings.renormalize or not utterance.normalized_text:
-            changed["normalized_text"] = self._normalizer(utterance.text)
+            changed["normalized_text"] = self._normalizer(changed.get("text", utterance.text))
         row = utterance.model_dump(exclude_none=True) | extra | changed
         row.pop("split", None)
+        row.pop("licence", None)  # its name in older corpora
         self._files[MANIFEST].write(json_line(row))
         self.kept += 1
         self.corpora[source.label] += 1
-        self.speakers.add(speaker)
+        self.speakers[speaker] += 1
+        self._speech[speaker] += float(row["duration"])
         return None
 
     def _place(
@@ -279,14 +290,24 @@ class _Merge:
                 f"{self._settings.max_rejected:g} allows: {ranked or 'the corpora are empty'}",
                 remedy=f"See {self._out / LEDGER} for each",
             )
+        replace_text(self._out / SPEAKERS, self._speakers_table())
         for path in (self._out / "audio").iterdir():
             if self._journal.owner("id", path.stem.casefold()) is None:
                 path.unlink()
 
+    def _speakers_table(self) -> str:
+        """What the corpora know of their speakers, under the names that these have now."""
+        facts = SpeakerFacts()
+        for source in self._sources:
+            names = {own: name for (label, own), name in self._names.items() if label == source.label}
+            facts = facts.joined(source.facts.renamed(names))
+        counts = {speaker: (often, self._speech[speaker]) for speaker, often in self.speakers.items()}
+        return speakers_table(counts, facts)
+
     def warnings(self) -> list[str]:
         """What a person should know of the result."""
-        unknown = [source.label for source in self._sources if not source.licences]
-        out = [f"no licence is stated by: {', '.join(unknown)}"] if unknown else []
+        unknown = [source.label for source in self._sources if not source.licenses]
+        out = [f"no license is stated by: {', '.join(unknown)}"] if unknown else []
         languages = sorted({language for source in self._sources for language in source.languages})
         if len(languages) > 1:
             out.append(f"the corpora have several languages: {', '.join(languages)}")

@@ -18,6 +18,7 @@ from amtts_core.corpus.importers.locate import AudioLocator
 from amtts_core.corpus.ledger import MANIFEST
 from amtts_core.corpus.naming import safe_stem
 from amtts_core.corpus.settings import differences
+from amtts_core.corpus.speaker_facts import SpeakerFacts, find_speakers
 from amtts_core.corpus.workspace import writing
 from amtts_core.errors import AmttsError
 from amtts_core.text.settings import NormalizerSettings
@@ -40,7 +41,9 @@ class Source:
         rates: sample rates of its rows, Hz.
         speakers: names of its rows, the empty one too.
         languages: of its rows.
-        licences: what folder and rows say.
+        licenses: what folder and rows say.
+        consent_notes: how its speakers agreed.
+        facts: of its speakers.
     """
 
     folder: Path
@@ -50,7 +53,9 @@ class Source:
     rates: set[Hertz] = field(default_factory=set)
     speakers: set[str] = field(default_factory=set)
     languages: set[str] = field(default_factory=set)
-    licences: list[str] = field(default_factory=list)
+    licenses: list[str] = field(default_factory=list)
+    consent_notes: list[str] = field(default_factory=list)
+    facts: SpeakerFacts = field(default_factory=SpeakerFacts)
 
     @property
     def manifest(self) -> Path:
@@ -90,8 +95,12 @@ def _inspect(folder: Path, label: str) -> Source:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         source.settings = dict(state["settings"])
         source.normalizer = NormalizerSettings.model_validate(source.settings["normalizer"])
-        for stated in (state.get("licences") or {}).values():
-            found.update(stated)
+        for name in ("licenses", "licenses"):
+            for stated in (state.get(name) or {}).values():
+                found.update(stated if isinstance(stated, list) else [])
+        found |= {source.settings["license"]} if source.settings.get("license") else set()
+        notes = [source.settings.get("consent_note"), *(state.get("consent_notes") or [])]
+        source.consent_notes = list(dict.fromkeys(str(note) for note in notes if note))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
         source.settings = {}  # made by other means than prepare
     for _, row in read_rows(source.manifest):
@@ -111,7 +120,8 @@ def _inspect(folder: Path, label: str) -> Source:
         if (folder / name).is_file():
             with (folder / name).open(encoding="utf-8", errors="replace") as handle:
                 found.add(next((line.strip()[:100] for line in handle if line.strip()), name))
-    source.licences = sorted(found)
+    source.licenses = sorted(found)
+    source.facts = find_speakers([folder])
     return source
 
 

@@ -10,16 +10,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import logging
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from amtts_core.corpus.executors import choose_executor
 from amtts_core.corpus.filters import Finding
-from amtts_core.corpus.importers import Clip, Fault, Reading, choose_importer, read_sources
-from amtts_core.corpus.importers.subtitles import OTHER_SUBTITLES
+from amtts_core.corpus.importers import Clip, Fault, Reading, ReadOptions, choose_importer, read_sources
 from amtts_core.corpus.journal import Journal
 from amtts_core.corpus.ledger import LEDGER, CorpusFiles
 from amtts_core.corpus.prepare_report import PrepareReport, make_report
@@ -27,9 +28,13 @@ from amtts_core.corpus.process import ClipProcessor, ClipTask, Outcome, audio_na
 from amtts_core.corpus.report.build import write_report
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.corpus.shard import shard_journals
+from amtts_core.corpus.speaker_facts import find_speakers, read_speakers
 from amtts_core.corpus.tasks import TaskStream, audio_size
+from amtts_core.corpus.unpacked import Unpacked, remove_unpacked
 from amtts_core.corpus.workspace import Workspace, writing
 from amtts_core.errors import AmttsError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class PrepareProgress:
     total: int | None
     dropped: int
     reused: int
+    set_aside: int = 0
 
 
 def prepare_corpus(
@@ -51,6 +57,8 @@ def prepare_corpus(
     jobs: int = 0,
     executor: str = "local",
     force: bool = False,
+    audio_root: Path | None = None,
+    speakers: Path | None = None,
     on_progress: Callable[[PrepareProgress], None] | None = None,
 ) -> PrepareReport:
     """Makes a corpus of `source` in `out`; a run over an earlier one does only what is new.
@@ -64,6 +72,8 @@ def prepare_corpus(
             `if __name__ == "__main__":`, because the processes are spawned.
         executor: "local", or "ray", which gives the same corpus.
         force: do everything again, whatever settings and source `out` was made with.
+        audio_root: another folder with recordings that the source names.
+        speakers: table of license, consent and more by speaker; None takes the `speakers.tsv` of the sources.
         on_progress: called at the start and after each clip.
 
     Raises:
@@ -74,10 +84,14 @@ def prepare_corpus(
     processor = ClipProcessor(
         settings, Path(os.path.realpath(out))
     )  # refuses unknown languages before anything is written
-    name, reading, workspace = open_source(source, out, settings, importer=importer, force=force)
+    given = [source] if isinstance(source, Path) else list(source)
+    facts = read_speakers(speakers) if speakers is not None else find_speakers(given)
+    name, reading, workspace = open_source(
+        source, out, settings, importer=importer, force=force, audio_root=audio_root
+    )
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(Journal(workspace.out))
-        files = stack.enter_context(CorpusFiles(workspace.out, settings))
+        files = stack.enter_context(CorpusFiles(workspace.out, settings, facts))
         if workspace.redo:
             journal.forget_all()
         left = [] if workspace.redo else shard_journals(workspace.out)
@@ -90,13 +104,19 @@ def prepare_corpus(
             for task, outcome in results:
                 run.take(task, outcome)
                 if on_progress is not None:
-                    done = files.kept + files.dropped
-                    on_progress(PrepareProgress(done, reading.total, files.dropped, run.reused))
+                    aside = files.aside.total()
+                    on_progress(PrepareProgress(files.total, reading.total, files.dropped, run.reused, aside))
         return run.finish(tasks.count, reading.warnings)
 
 
 def open_source(
-    source: Path | Sequence[Path], out: Path, settings: PrepareSettings, *, importer: str, force: bool
+    source: Path | Sequence[Path],
+    out: Path,
+    settings: PrepareSettings,
+    *,
+    importer: str,
+    force: bool,
+    audio_root: Path | None = None,
 ) -> tuple[str, Reading, Workspace]:
     """The importer's name, what it reads, and the output folder, which is this run's from now on.
 
@@ -104,7 +124,29 @@ def open_source(
         AmttsError: source or out cannot be used, or the source is empty; nothing is written then.
     """
     given = [source] if isinstance(source, Path) else list(source)
-    name, sources, reading = read_sources(given, lambda one: choose_importer(one, importer))
+    options = _options(settings, audio_root)
+    unpacked = Unpacked(given, out)
+    try:
+        return _open_unpacked(unpacked, out, settings, options, importer=importer, force=force)
+    except AmttsError:
+        unpacked.give_up()
+        raise
+
+
+def _open_unpacked(
+    unpacked: Unpacked,
+    out: Path,
+    settings: PrepareSettings,
+    options: ReadOptions,
+    *,
+    importer: str,
+    force: bool,
+) -> tuple[str, Reading, Workspace]:
+    name, sources, reading = read_sources(
+        unpacked.sources, lambda one: choose_importer(one, importer, options), options
+    )
+    sources = [unpacked.given.get(source, source) for source in sources]
+    _log.info("%s", reading.summary)
     workspace = Workspace(
         out, sources=sources, root=reading.root, settings=settings, importer=name, force=force
     )
@@ -123,6 +165,21 @@ def open_source(
     return name, replace(reading, entries=itertools.chain(first, reading.entries)), workspace
 
 
+def _options(settings: PrepareSettings, audio_root: Path | None) -> ReadOptions:
+    if audio_root is not None and not audio_root.is_dir():
+        raise AmttsError(
+            f"--audio-root {audio_root} is no folder", remedy="Give the folder with the recordings"
+        )
+    return ReadOptions(
+        columns=settings.columns,
+        audio_root=audio_root,
+        language=settings.normalizer.language,
+        channel=settings.channel_number,
+        speaker=settings.speaker,
+        fit=settings.fit,
+    )
+
+
 @dataclass
 class _Run:
     """What depends on more than one clip; `take` gets the results in the source's order."""
@@ -134,10 +191,11 @@ class _Run:
     files: CorpusFiles
     processor: ClipProcessor
     reused: int = 0
+    conflicts: dict[str, Finding] = field(default_factory=dict)
 
     def take(self, task: ClipTask, outcome: Outcome) -> None:
         """Keeps or rejects a clip, given what became of it and of all clips before it."""
-        finding = outcome.finding or self._repetition(task, outcome)
+        finding = outcome.finding or self._other_text(task, outcome) or self._repetition(task, outcome)
         if finding is None:
             gone = task.known and audio_size(self.workspace.out, task) is None
             self.files.keep(task, outcome, remake=gone)
@@ -146,6 +204,20 @@ class _Run:
         if task.path:
             self.journal.record(task.id, task.fingerprint, outcome.model_dump_json(), kept=finding is None)
         self.reused += task.known
+
+    def _other_text(self, task: ClipTask, outcome: Outcome) -> Finding | None:
+        """Whether a whole recording stands with different texts: then none of them can be believed."""
+        if task.start or task.end is not None:
+            return None
+        said = hashlib.blake2b(outcome.normalized_text.encode(), digest_size=8).hexdigest()
+        place = f"{task.path}\0{task.source}\0{task.channel}"
+        if self.journal.claim("whole", place, f"{said} {task.id}"):
+            return None
+        before, _, first = (self.journal.owner("whole", place) or "").partition(" ")
+        if before == said:
+            return None
+        self.conflicts.setdefault(first, _several_texts(task.id))
+        return _several_texts(first)
 
     def _repetition(self, task: ClipTask, outcome: Outcome) -> Finding | None:
         """Whether a clip that is kept has the same audio, or the same sentence of the same speaker."""
@@ -171,13 +243,15 @@ class _Run:
             warnings: of the importer.
         """
         files, out = self.files, self.workspace.name
-        files.settle(self.journal.reject, self.processor)
-        assert total == files.kept + files.dropped, f"{total} in, {files.kept} kept, {files.dropped} dropped"
-        aside = files.reasons[OTHER_SUBTITLES]  # files that were not wanted, and no clips
-        if not files.kept or files.dropped - aside > self.settings.max_rejected * (total - aside):
+        files.settle(self.journal.reject, self.processor, self.conflicts)
+        assert total == files.total, (
+            f"{total} in, {files.kept} kept, {files.dropped} dropped, {files.aside} aside"
+        )
+        judged = files.kept + files.dropped
+        if not files.kept or files.dropped > self.settings.max_rejected * judged:
             files.publish(LEDGER)
             self.workspace.write_state("failed", total=total, kept=files.kept, dropped=files.dropped)
-            raise self._too_many_rejected(total)
+            raise self._too_many_rejected(judged)
         files.publish()
         with writing(out):
             for identity in self.journal.superfluous():
@@ -185,10 +259,14 @@ class _Run:
             for part in (self.workspace.out / "audio").glob("*.part"):
                 part.unlink()
         self.journal.drop_stale()
+        remove_unpacked(self.workspace.out)
         report = make_report(
             files, out, self.settings, importer=self.importer, reused=self.reused, warnings=warnings
         )
-        totals = report.model_dump(include={"total", "kept", "dropped", "seconds", "reasons", "warnings"})
+        totals: dict[str, Any] = {"licenses": dict(files.licenses.most_common())}
+        totals |= report.model_dump(
+            include={"total", "kept", "dropped", "set_aside", "seconds", "reasons", "warnings"}
+        )
         self.workspace.write_state("complete", **totals)
         write_report(self.workspace.out)
         return report
@@ -196,10 +274,18 @@ class _Run:
     def _too_many_rejected(self, total: int) -> AmttsError:
         files, limit = self.files, self.settings.max_rejected
         ranked = ", ".join(f"{count} {rule}" for rule, count in files.reasons.most_common())
-        share = math.ceil(100 * files.dropped / total) / 100
+        if files.aside:
+            aside = ", ".join(f"{count} {rule}" for rule, count in files.aside.most_common())
+            ranked = f"{ranked}; set aside: {aside}" if ranked else f"set aside: {aside}"
+        share = math.ceil(100 * files.dropped / max(1, total)) / 100
         accept = f", or accept it with --max-rejected {share:g}" if files.kept else ""
         allowed = f"more than --max-rejected {limit:g} allows" if files.kept else "none is left"
         return AmttsError(
             f"{files.dropped} of {total} clips rejected, {allowed}: {ranked}",
             remedy=f"See {self.workspace.name / LEDGER} for each{accept}",
         )
+
+
+def _several_texts(other: str) -> Finding:
+    reason = f"its recording stands with another text too, as '{other}'; start and end would tell which part is said"
+    return Finding(rule="several-texts", reason=reason, value=other)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from amtts_core.corpus.ledger import MANIFEST, CorpusFiles
+from amtts_core.corpus.ledger import MANIFEST, TWO_SIDES, CorpusFiles
 from amtts_core.corpus.settings import PrepareSettings
+from amtts_core.corpus.size_check import size_warnings
 from amtts_core.corpus.split import SPLITS
 from amtts_core.units import Seconds
 
@@ -21,7 +22,7 @@ class SplitReport(BaseModel):
 
 
 class PrepareReport(BaseModel):
-    """What a run did; `total == kept + dropped`."""
+    """What a run did; `total == kept + dropped + set_aside`."""
 
     out: str
     manifest: str
@@ -29,8 +30,10 @@ class PrepareReport(BaseModel):
     total: int
     kept: int
     dropped: int
+    set_aside: int = Field(description="entries that are no clips of this corpus, such as empty captions")
     reused: int = Field(description="clips whose result an earlier run had left")
     reasons: dict[str, int] = Field(description="rule -> rejected clips, most frequent first")
+    aside: dict[str, int] = Field(description="rule -> entries that are set aside, most frequent first")
     flags: dict[str, int] = Field(description="rule -> clips that are kept, but stand out")
     seconds: Seconds = Field(description="speech that is kept")
     splits: dict[str, SplitReport]
@@ -77,6 +80,14 @@ def make_report(
             f"{files.flags['pace']} clips are read much faster or slower than their speaker reads; "
             "--set pace=reject leaves them out"
         )
+    if files.flags[TWO_SIDES]:
+        told.append(
+            f"{files.flags[TWO_SIDES]} clips have sound of its own on each side, as with a person on each, and were "
+            "mixed; --channel left or --channel right takes one side"
+        )
+    told += size_warnings(files.speakers, sum(files.seconds.values()))
+    if reminder := _reminder(files):
+        told.append(reminder)
     leftovers = dict(files.leftovers.most_common())
     if leftovers:
         shown = ", ".join(f"{character!r} {count}" for character, count in list(leftovers.items())[:10])
@@ -94,11 +105,13 @@ def make_report(
         out=str(out),
         manifest=str(out / MANIFEST),
         importer=importer,
-        total=files.kept + files.dropped,
+        total=files.total,
         kept=files.kept,
         dropped=files.dropped,
+        set_aside=files.aside.total(),
         reused=reused,
         reasons=dict(files.reasons.most_common()),
+        aside=dict(files.aside.most_common()),
         flags=dict(files.flags.most_common()),
         seconds=round(sum(files.seconds.values()), 3),
         splits={
@@ -109,4 +122,17 @@ def make_report(
         leftovers=leftovers,
         suspicious_spaces=round(files.spaces.share, 4),
         warnings=told,
+    )
+
+
+def _reminder(files: CorpusFiles) -> str:
+    """One line about what a corpus does not say of its license and of consent; empty where it says both."""
+    unlicensed, unheard = files.licenses[""], files.without_consent
+    lacking = [f"no license for {unlicensed} of {files.kept} clips"] if unlicensed else []
+    lacking += [f"no consent of {unheard} of {len(files.speakers)} speaker(s)"] if unheard else []
+    if not lacking:
+        return ""
+    return (
+        f"{' and '.join(lacking)} stated; --license, --consent-note or a speakers.tsv state it, and it travels with "
+        "the corpus and the voices that are made of it"
     )

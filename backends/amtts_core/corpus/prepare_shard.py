@@ -20,6 +20,8 @@ from amtts_core.corpus.process import ClipProcessor
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.corpus.shard import Shard
 from amtts_core.corpus.tasks import TaskStream
+from amtts_core.corpus.unpacked import archive_of
+from amtts_core.errors import AmttsError
 
 
 class ShardReport(BaseModel):
@@ -44,6 +46,7 @@ def prepare_shard(
     jobs: int = 0,
     executor: str = "local",
     force: bool = False,
+    audio_root: Path | None = None,
     on_progress: Callable[[PrepareProgress], None] | None = None,
 ) -> ShardReport:
     """Does one shard of a source; the arguments are those of `prepare_corpus`.
@@ -55,7 +58,14 @@ def prepare_shard(
     processor = ClipProcessor(
         settings, Path(os.path.realpath(out))
     )  # refuses unknown languages before anything is written
-    _, reading, workspace = open_source(source, out, settings, importer=importer, force=force)
+    given = [source] if isinstance(source, Path) else list(source)
+    if archive := next(filter(None, map(archive_of, given)), None):
+        raise AmttsError(
+            f"{archive} is an archive, and shards share an unpacked folder", remedy="Unpack it first"
+        )
+    _, reading, workspace = open_source(
+        source, out, settings, importer=importer, force=force, audio_root=audio_root
+    )
     done = dropped = reused = 0
     with Journal(workspace.out, shard.journal) as journal:
         if workspace.redo:

@@ -45,6 +45,8 @@ class ClipTask:
         speaker: empty where there is none.
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
+        channel: number of the channel, from 0; None is the mean of all.
+        track: number of the sound track of a video, from 0; None is the one in Amharic, or the first.
         data: the audio file's content, where it stands inside `path` instead of being it.
         tags: more fields for the manifest row.
         distinct: another reading than the others of the same text, though the speaker is not named.
@@ -61,6 +63,8 @@ class ClipTask:
     speaker: str = ""
     start: Seconds = 0.0
     end: Seconds | None = None
+    channel: int | None = None
+    track: int | None = None
     data: bytes = field(default=b"", repr=False)
     tags: Mapping[str, str] = field(default_factory=dict)
     distinct: bool = False
@@ -84,6 +88,8 @@ class Outcome(BaseModel):
     source_duration: Seconds = 0.0
     source_rate: Hertz = 0
     channels: int = 0
+    sides_differ: bool = False
+    """The two channels that were mixed hold sound that has nothing in common."""
     level: Decibels = 0.0
     noise: Decibels = 0.0
     clipped: float = 0.0
@@ -170,6 +176,8 @@ class ClipProcessor:
                 duration=span,
                 max_duration=settings.max_source_duration,
                 data=task.data,
+                channel=task.channel,
+                track=task.track,
             )
         except AudioTooLongError as error:
             finding = Finding(
@@ -243,6 +251,7 @@ class ClipProcessor:
             source_duration=round(measured.source_duration, 6),
             source_rate=source_rate,
             channels=decoded.channels,
+            sides_differ=decoded.sides_differ,
             level=round(speech.level, 2),
             noise=round(speech.noise, 2),
             clipped=round(clipped, 6),

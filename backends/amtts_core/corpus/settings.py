@@ -7,17 +7,40 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from amtts_core.errors import ConfigError, nearest
 from amtts_core.text.settings import NormalizerSettings
 from amtts_core.units import Decibels, Hertz, Seconds
 
-PROCESSING_VERSION = 3
+PROCESSING_VERSION = 4
 """Raise it when the same settings make other audio or text, so that old results are not taken for new ones."""
 
-_JUDGEMENT = ("val", "test", "max_rejected", "repeated_text", "pace", "min_pace", "max_pace")
-"""Fields that change which clips are kept and where they go, not what is made of a clip."""
+_JUDGEMENT = ("val", "test", "max_rejected", "repeated_text", "pace", "min_pace", "max_pace") + (
+    "fit",
+    "columns",
+    "channel",
+    "license",
+    "consent_note",
+)
+"""Fields that do not change what is made of a clip: they say which clips are kept, where they go and whose they are, or
+change the clip itself as the source is read."""
+
+ROLES = (
+    "audio",
+    "text",
+    "spoken",
+    "speaker",
+    "start",
+    "end",
+    "duration",
+    "language",
+    "channel",
+    "split",
+    "name",
+)
+"""What a column of a table can be, for `columns`."""
+_SIDES = {"left": 0, "right": 1}
 
 
 class PrepareSettings(BaseModel):
@@ -59,6 +82,9 @@ class PrepareSettings(BaseModel):
     pace: Literal["off", "flag", "reject"] = Field(
         "flag", description="what is done about clips far off their speaker's median pace"
     )
+    fit: Literal["reject", "flag"] = Field(
+        "reject", description="what is done about captions that do not follow the voice of their recording"
+    )
     min_pace: float = Field(0.55, ge=0, le=1, description="slowest pace, times the speaker's median")
     max_pace: float = Field(1.7, ge=1, description="fastest pace, times the speaker's median")
     min_script: float = Field(
@@ -67,6 +93,14 @@ class PrepareSettings(BaseModel):
     max_text: int = Field(1000, gt=0, description="longer texts are rejected, characters")
     repeated_text: bool = Field(False, description="keep a sentence that its speaker has said before")
     speaker: str = Field("", description="speaker of rows that name none")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="role -> number or name of a column of the source's table"
+    )
+    channel: str = Field(
+        "", description="channel of every recording: left, right or a number from 1; empty mixes them"
+    )
+    license: str = Field("", description="license of the recordings that name none")
+    consent_note: str = Field("", description="how the speakers agreed to the use of their voices")
     val: float = Field(0.05, ge=0, lt=1, description="share of the sentences that go to the validation split")
     test: float = Field(0.05, ge=0, lt=1, description="share of the sentences that go to the test split")
     max_rejected: float = Field(
@@ -75,6 +109,28 @@ class PrepareSettings(BaseModel):
     normalizer: NormalizerSettings = Field(
         default_factory=NormalizerSettings, description="how text is normalised"
     )
+
+    @field_validator("channel")
+    @classmethod
+    def _known_channel(cls, value: str) -> str:
+        if value and value not in _SIDES and not (value.isdigit() and int(value) > 0):
+            raise ValueError("expected left, right or a number from 1")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _known_roles(cls, value: dict[str, str]) -> dict[str, str]:
+        unknown = [role for role in value if role not in ROLES]
+        if unknown:
+            raise ValueError(f"unknown {unknown[0]}{nearest(unknown[0], ROLES)}; known: {', '.join(ROLES)}")
+        return value
+
+    @property
+    def channel_number(self) -> int | None:
+        """The channel, from 0; None mixes all."""
+        if not self.channel:
+            return None
+        return _SIDES[self.channel] if self.channel in _SIDES else int(self.channel) - 1
 
     @model_validator(mode="after")
     def _consistent(self) -> PrepareSettings:
@@ -130,3 +186,29 @@ def resolve_settings(values: dict[str, Any], *, overrides: dict[str, Any] | None
                 told = fault["msg"].removeprefix("Value error, ")
                 faults.append(f"{where}: {told}, got {fault['input']!r}" if where else told)
         raise ConfigError("settings of prepare: " + "; ".join(faults)) from None
+
+
+_ALIASES = {
+    "normalized": "spoken",
+    "normalised": "spoken",
+    "id": "name",
+    "offset": "start",
+    "lang": "language",
+}
+
+
+def parse_columns(written: str) -> dict[str, str]:
+    """Roles and columns of `audio=1,text=3,speaker=name`.
+
+    Raises:
+        ConfigError: a part has another form.
+    """
+    out: dict[str, str] = {}
+    for part in filter(None, map(str.strip, written.split(","))):
+        role, sign, column = (piece.strip() for piece in part.partition("="))
+        if not sign or not role or not column:
+            raise ConfigError(
+                f"--columns {written}: {part!r} is not of the form role=column", remedy="audio=1,text=2"
+            )
+        out[_ALIASES.get(role, role)] = column
+    return out

@@ -20,7 +20,7 @@ from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.manifest import Utterance, read_manifest
 from amtts_core.corpus.prepare_report import SplitReport
 from amtts_core.corpus.report.build import write_report
-from amtts_core.corpus.split import SPLITS, Split, sentence_key, split_of
+from amtts_core.corpus.split import SPLITS, FewForValidation, Split, place_of, sentence_key, split_of
 from amtts_core.corpus.workspace import writing
 from amtts_core.errors import AmttsError
 from amtts_core.storage.json_lines import json_line
@@ -175,12 +175,23 @@ def _write(
     )
 
 
+def _validating(manifest: Path, val: float, test: float) -> frozenset[float]:
+    """The sentences that validate although chance gave them to training, see `FewForValidation`."""
+    few = FewForValidation()
+    for utterance in read_manifest(manifest):
+        few.add(utterance.spoken_text(), split_of(utterance.spoken_text(), val=val, test=test))
+    return few.chosen(val=val)
+
+
 def _assigned(
     manifest: Path, sides: _SpeakerSides | None, val: float, test: float
 ) -> Iterator[tuple[Utterance, Split, Finding | None]]:
+    validating = _validating(manifest, val, test) if sides is None else frozenset()
     for utterance in read_manifest(manifest):
         if sides is None:
-            yield utterance, split_of(utterance.spoken_text(), val=val, test=test), None
+            text = utterance.spoken_text()
+            split = split_of(text, val=val, test=test)
+            yield utterance, "val" if split == "train" and place_of(text) in validating else split, None
             continue
         side = sides.of(utterance)
         other = sides.clash(utterance, side)

@@ -71,6 +71,8 @@ class TaskStream:
                 id=identity, where=entry.where, source=entry.source, text=entry.text, speaker=speaker
             )
         what = [entry.source, entry.text, entry.spoken, speaker, entry.start, entry.end, settings_hash]
+        if entry.channel is not None or entry.track is not None:
+            what += [entry.channel, entry.track]
         if entry.data:
             what.append(hashlib.blake2b(entry.data, digest_size=16).hexdigest())
         with contextlib.suppress(OSError):  # gone since it was found: the processor says so
@@ -87,6 +89,8 @@ class TaskStream:
             speaker=speaker,
             start=entry.start,
             end=entry.end,
+            channel=entry.channel,
+            track=entry.track,
             data=entry.data,
             tags=dict(entry.tags),
             distinct=entry.distinct,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import json
 import os
 import platform
@@ -11,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from amtts_core.corpus.settings import PrepareSettings, differences
+from amtts_core.corpus.unpacked import FOLDER as UNPACKED
+from amtts_core.corpus.unpacked import is_own
 from amtts_core.errors import AmttsError
 
 STATE = "prepare.json"
 _MADE_BY = "amtts prepare"
-_FREE = ("max_rejected",)
+_FREE = ("max_rejected", "license", "consent_note")
 """Fields that may change from run to run: they do not change the corpus."""
 
 
@@ -25,7 +29,11 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise AmttsError(f"cannot write {error.filename or path}: {error.strerror}") from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "Free space and run the same command again: what is done is kept" if full else ""
+        raise AmttsError(
+            f"cannot write {error.filename or path}: {error.strerror or error}", remedy=remedy
+        ) from None
 
 
 class Workspace:
@@ -33,7 +41,7 @@ class Workspace:
 
     Args:
         out: created where it does not exist.
-        sources: what is prepared: folders or files.
+        sources: what is prepared, as it was given: folders or files.
         root: the corpus folder that holds the source's audio.
         settings: of this run.
         importer: name of the importer.
@@ -57,13 +65,16 @@ class Workspace:
         self.name = out
         self._root = root
         names = [_relative(Path(os.path.realpath(source)), self.out) for source in sources]
+        places = [_digest(os.path.realpath(source)) for source in sources]
         self._head: dict[str, Any] = {
             "made_by": _MADE_BY,
             "importer": importer,
             "source": names[0] if len(names) == 1 else names,
+            "source_place": places,
             "settings": settings.model_dump(mode="json"),
         }
         self._parents: set[Path] = set()
+        self._unpacked = self.out / UNPACKED
         self._refuse_source()
         self.redo = self._check_existing(force) and force
         if (self.out / "audio").is_symlink():
@@ -81,6 +92,8 @@ class Workspace:
             (self.out / "audio").mkdir(exist_ok=True)
 
     def _refuse_source(self) -> None:
+        if self._unpacked in (self._root, *self._root.parents):
+            return
         if self.out == self._root or self.out in self._root.parents:
             raise AmttsError(
                 f"--out {self.name} is the folder of the source, or holds it",
@@ -97,6 +110,8 @@ class Workspace:
         if parent in self._parents:
             return
         self._parents.add(parent)
+        if self._unpacked in audio.parents:
+            return
         inside = parent != self._root and (parent == self.out or parent in self.out.parents)
         if inside or self.out in audio.parents:
             raise AmttsError(
@@ -111,8 +126,9 @@ class Workspace:
         if not self.out.is_dir():
             raise AmttsError(f"--out {self.name} is a file, expected a folder", remedy="Choose another --out")
         with writing(self.name):
-            empty = not any(
-                not (path.name.startswith(STATE) and path.suffix == ".tmp") for path in self.out.iterdir()
+            empty = all(
+                (path.name.startswith(STATE) and path.suffix == ".tmp") or is_own(path)
+                for path in self.out.iterdir()
             )
         if empty:
             return False
@@ -132,11 +148,16 @@ class Workspace:
 
     def _refuse_changes(self, old: dict[str, Any]) -> None:
         new = self._head
-        changed = [d for d in differences(old["settings"], new["settings"]) if d[0] not in _FREE]
+        before = PrepareSettings().model_dump(mode="json") | old["settings"]  # an older version had fewer
+        changed = [d for d in differences(before, new["settings"]) if d[0] not in _FREE]
         was, now = _listed(old.get("source")), _listed(new["source"])
-        if now[: len(was)] != was:  # more sources may be added
+        places = _listed(old.get("source_place"))
+        moved = (
+            new["source_place"][: len(places)] == places
+        )  # --out lies elsewhere, and the source where it was
+        if now[: len(was)] != was and not moved:  # more sources may be added
             changed.append(("source", old.get("source"), new["source"]))
-        if now == was and old.get("importer") != new["importer"]:
+        if len(now) == len(was) and old.get("importer") != new["importer"]:
             changed.append(("importer", old.get("importer"), new["importer"]))
         if changed:
             told = "; ".join(
@@ -155,8 +176,17 @@ class Workspace:
                 f"{STATE}.{platform.node()}-{os.getpid()}.tmp"
             )  # shards start together
             text = json.dumps(self._head | {"state": state} | more, ensure_ascii=False, indent=2)
-            temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(path)
+            try:
+                temporary.write_text(text + "\n", encoding="utf-8")
+                temporary.replace(path)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+
+def _digest(path: str) -> str:
+    """What tells that a path is the same one, and does not say which."""
+    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def _relative(path: Path, start: Path) -> str:

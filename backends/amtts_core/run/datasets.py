@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend
+from amtts_core.corpus.size_check import size_warnings
 from amtts_core.data.dataset import Excluded, SpeechDataset, load_dataset, prompt_extractor
 from amtts_core.data.mixed_dataset import MixedDataset
 from amtts_core.errors import AmttsError
@@ -96,6 +98,11 @@ def load_data(
             len(train),
         )
         return RunData(train, train)
+    for warning in size_warnings(
+        Counter(utterance.speaker for utterance in train.utterances),
+        sum(utterance.duration for utterance in train.utterances),
+    ):
+        logger.warning("%s: %s", data, warning)
     replay = config.data.replay
     if replay.data and replay.ratio:
         old = load(training_manifest(Path(replay.data)).name, 0, Path(replay.data), replay.codes)
@@ -145,6 +152,7 @@ def load_set(
         max_excluded=config.data.max_excluded,
         select=select,
         codes=Path(codes) if codes else None,
+        mels_from=Path(config.data.mels_from) if config.data.mels_from else None,
         prompt_seed=config.training.seed,
         jobs=jobs,
         on_progress=advance,

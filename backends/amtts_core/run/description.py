@@ -34,6 +34,8 @@ def describe(backend: Backend, inputs: RunInputs) -> CheckpointInfo:
         speaker_embedding=inputs.speakers.has_embedding,
         codec=_codec(backend),
         base_weights_license=provenance.license or _license(backend.spec, config),
+        data_licenses=list(inputs.data_provenance.licenses),
+        consent_notes=list(inputs.data_provenance.consent_notes),
         git_revision=git_revision(),
         versions={
             name: importlib.metadata.version(name) for name in ("amtts", "torch", "numpy", "accelerate")

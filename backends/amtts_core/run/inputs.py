@@ -10,7 +10,7 @@ from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.corpus.corpus import corpus_normalizer
+from amtts_core.corpus.corpus import DataProvenance, corpus_normalizer, corpus_provenance
 from amtts_core.data.mixed_dataset import speakers_of
 from amtts_core.finetune.init_weights import Provenance
 from amtts_core.finetune.speakers import speaker_table, speakers_of_checkpoint
@@ -32,6 +32,7 @@ class RunInputs:
         normalizer: of the corpus.
         speakers: of the corpus, sorted by name.
         provenance: of the weights that the run begins with.
+        data_provenance: license and consent of the recordings.
         feedback: report on corrected words; None without such.
     """
 
@@ -41,6 +42,7 @@ class RunInputs:
     normalizer: Normalizer
     speakers: SpeakerTable
     provenance: Provenance
+    data_provenance: DataProvenance
     feedback: FeedbackReport | None
 
     def build_backend(self, backend_class: type[Backend]) -> Backend:
@@ -84,6 +86,7 @@ def open_inputs(
         normalizer=corpus_normalizer(data),
         speakers=speakers,
         provenance=provenance,
+        data_provenance=corpus_provenance(options.data),
         feedback=feedback,
     )
 

@@ -17,7 +17,6 @@ from amtts_core.config.sections import TrainingConfig
 from amtts_core.config.yaml_files import commented_yaml
 from amtts_core.contract.backend import Backend
 from amtts_core.errors import AmttsError
-from amtts_core.evaluation.speech_check import open_speech_check
 from amtts_core.forgetting.monitor import open_monitor
 from amtts_core.run.auto_batch import with_largest_batch
 from amtts_core.run.data_index import NAME, DataChanges, DataIndex, index_lines, index_of, read_index
@@ -135,11 +134,7 @@ def _train(
     check_training_type(backend, inputs)
     fresh = fill_weights(backend, options, previous)
     check_early(backend, inputs, options)
-    speech_check = None
-    if config.training.speech_check.recognizer:
-        speech_check = open_speech_check(
-            config.training.speech_check, inputs.normalizer, inputs.data / "val.jsonl"
-        )
+    speech_check = _speech_check(config, inputs)
     loggers = _loggers(options.run, inputs.config)
     sets, index, info, same_data = _load_data(backend, info, inputs, options, previous, on_progress)
     if previous is None and not (options.init is not None and options.init.statistics):
@@ -234,6 +229,15 @@ def _resume(trainer: Trainer, previous: Checkpoint, stored: TrainingConfig, *, s
     state = previous.training_state()
     trainer.load_state_dict(state, same_data=same_data)
     report_resume(trainer, stored, state)
+
+
+def _speech_check(config: RunConfig, inputs: RunInputs) -> Callback | None:
+    """What speaks test texts at validations, opened before any data is read; None where no recognizer is named."""
+    if not config.training.speech_check.recognizer:
+        return None
+    from amtts_core.evaluation.speech_check import open_speech_check
+
+    return open_speech_check(config.training.speech_check, inputs.normalizer, inputs.data / "val.jsonl")
 
 
 def _loggers(run: Path, config: RunConfig) -> list[Callback]:

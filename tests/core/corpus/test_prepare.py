@@ -17,6 +17,7 @@ from recordings import SENTENCES, make_corpus, speech, write_wav
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.corpus.prepare import PrepareProgress
 from amtts_core.corpus.settings import PrepareSettings, resolve_settings
+from amtts_core.corpus.split_corpus import split_corpus
 from amtts_core.errors import AmttsError, ConfigError
 
 
@@ -93,10 +94,25 @@ def test_the_number_of_processes_does_not_matter(tmp_path: Path):
 
 def test_a_tiny_corpus_says_that_val_is_empty(tmp_path: Path):
     report = run(make_corpus(tmp_path / "in", 2), tmp_path / "out", PrepareSettings(val=0.001, test=0.001))
-    assert [warning.split(":")[0] for warning in report.warnings] == [
+    assert [warning.split(":")[0] for warning in report.warnings[:3]] == [
         "the val split is empty",
         "the test split is empty",
+        "2 clips with 0.0 minutes of speech are too little to learn a voice from",
     ]
+
+
+def test_validation_keeps_a_few_sentences_where_chance_gives_none(tmp_path: Path):
+    chosen = PrepareSettings(val=1e-9, test=0.0)
+    assert run(make_corpus(tmp_path / "in", 5), tmp_path / "out", chosen).splits["val"].utterances == 1
+    assert (
+        run(make_corpus(tmp_path / "in", 42, seconds=0.5), tmp_path / "out", chosen).splits["val"].utterances
+        == 3
+    )
+    assert run(tmp_path / "in", tmp_path / "none", PrepareSettings(val=0.0)).splits["val"].utterances == 0
+    sides = {row["id"]: row["split"] for row in rows(tmp_path / "out/manifest.jsonl")}
+    report = split_corpus(tmp_path / "out", val=1e-9, test=0.0)
+    assert report.splits["val"].utterances == 3
+    assert {row["id"]: row["split"] for row in rows(tmp_path / "out/manifest.jsonl")} == sides
 
 
 def test_all_faults_of_the_settings_at_once():
@@ -143,6 +159,6 @@ def test_any_table_reconciles(tmp_path: Path, lines: list[tuple[str, str]]):
         handle.write(content)
     report = run(source, out)
     entries = [line for line in content.decode().split("\n") if line.strip("\r").strip()]
-    assert report.total == 2 + len(entries) == report.kept + report.dropped
-    assert len(rows(out / "rejected.jsonl")) == report.dropped
+    assert report.total == 2 + len(entries) == report.kept + report.dropped + report.set_aside
+    assert len(rows(out / "rejected.jsonl")) == report.dropped + report.set_aside
     assert len(rows(out / "manifest.jsonl")) == report.kept

@@ -27,7 +27,8 @@ def test_everything_that_can_be_wrong_is_a_ledger_row(tmp_path: Path, jobs: int)
     assert rejected(out) == expected | {"": "malformed-line"}
     assert report.total == 4 + len(expected) + 2
     assert report.kept == 5
-    assert report.total == report.kept + report.dropped
+    assert report.aside == {"empty-text": 1}  # nobody wrote what is said: nothing was judged
+    assert report.total == report.kept + report.dropped + report.set_aside
     assert sum(report.reasons.values()) == report.dropped
     assert list(report.reasons.values()) == sorted(report.reasons.values(), reverse=True)
     ledger = rows(out / "rejected.jsonl")

@@ -35,7 +35,8 @@ def test_it_is_imported_in_a_moment_and_without_torch() -> None:
 @pytest.mark.parametrize("module", ["", ".api", ".normalizer", ".sentences"])
 def test_the_examples_are_true(module: str) -> None:
     result = doctest.testmod(import_module(f"amtts_core.text{module}"))
-    assert result.attempted and not result.failed
+    assert result.attempted
+    assert not result.failed
 
 
 def test_every_public_name_is_there() -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from amtts_core.corpus.filters import Finding
 from amtts_core.units import Seconds
+
+if TYPE_CHECKING:
+    from amtts_core.corpus.importers.locate import AudioLocator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,8 @@ class Clip:
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
         name: what its id should be; empty takes the audio file's.
+        channel: number of the channel in its file, from 0; None is the mean of all.
+        track: number of the sound track in its video, from 0; None is the one in Amharic, or the first.
         data: the audio file's content, where it stands inside `path` instead of being it.
         tags: more fields for the manifest row, such as "quality" or "licence".
         distinct: the source vouches that this is another reading than the others of the same text, though it does
@@ -44,9 +49,48 @@ class Clip:
     start: Seconds = 0.0
     end: Seconds | None = None
     name: str = ""
+    channel: int | None = None
+    track: int | None = None
     data: bytes = field(default=b"", repr=False)
     tags: Mapping[str, str] = field(default_factory=dict)
     distinct: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """What a person says about a source, where looking at it does not tell.
+
+    Attributes:
+        columns: role -> number, from 1, or name of a column of a table.
+        audio_root: another folder whose recordings the source names.
+        language: code of the language of the texts.
+        channel: number of the channel that is taken of every recording, from 0; None takes what the source says, or the
+            mean of all.
+        fit: what is done about captions that do not follow the voice, "reject" or "flag".
+        speaker: of rows that name none; where it is given, no folder's name is taken for a person's.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    audio_root: Path | None = None
+    language: str = "am"
+    channel: int | None = None
+    speaker: str = ""
+    fit: str = "reject"
+
+    def locator(
+        self, root: Path, pattern: tuple[str, str] = ("", ""), *, above: bool = False
+    ) -> AudioLocator:
+        """The look-up of recordings for a source.
+
+        Args:
+            root: the corpus folder.
+            pattern: folder and suffix that the source's names usually need.
+            above: the folder above it belongs to the source as well.
+        """
+        from amtts_core.corpus.importers.locate import AudioLocator
+
+        extra = [folder for folder in (self.audio_root, root.absolute().parent if above else None) if folder]
+        return AudioLocator(root, pattern, extra=extra)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +115,7 @@ class Reading:
         total: number of entries; None where counting costs as much as reading.
         summary: how the source was understood, in one line.
         warnings: what a person should know of the source; grows while the entries are read.
+        nameless: a table that names no speaker: all of it may be one person's.
     """
 
     root: Path
@@ -78,6 +123,7 @@ class Reading:
     total: int | None
     summary: str
     warnings: list[str] = field(default_factory=list)
+    nameless: bool = False
 
 
 class Importer(Protocol):
@@ -86,12 +132,16 @@ class Importer(Protocol):
     name: ClassVar[str]
     summary: ClassVar[str]
 
-    def recognises(self, source: Path) -> bool:
+    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where the source is surely of this kind; looks, but raises nothing."""
         ...
 
-    def read(self, source: Path) -> Reading:
+    def read(self, source: Path, options: ReadOptions = ReadOptions()) -> Reading:
         """Opens the source.
+
+        Args:
+            source: folder or file.
+            options: what a person says about it.
 
         Raises:
             AmttsError: it is not of this kind, or cannot be read at all.

@@ -6,44 +6,74 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amtts_core.corpus.filters import Finding
-from amtts_core.corpus.importers.base import Clip, Fault, Reading
-from amtts_core.corpus.importers.layout import Layout
+from amtts_core.corpus.importers.base import Clip, Fault, Reading, ReadOptions
+from amtts_core.corpus.importers.layout import Layout, table_rows
 from amtts_core.corpus.importers.locate import AudioLocator
-from amtts_core.corpus.importers.table import count_lines, read_lines, split_columns
+from amtts_core.corpus.importers.record import Row, RowReader
+from amtts_core.corpus.importers.table import fit_cells
 
 
-def read_file_list(table: Path, layout: Layout) -> Reading:
-    """Opens `table`; its paths are looked up in its own folder."""
-    locator = AudioLocator(table.parent, layout.pattern)
-    total = count_lines(table) - layout.header
-    return Reading(
-        locator.root, _entries(table, layout, locator), total, f"{table.name}: {layout.describe()}"
+def read_file_list(
+    table: Path, layout: Layout, options: ReadOptions = ReadOptions(), *, speaker: str = "", label: str = ""
+) -> Reading:
+    """Opens `table`; its paths are looked up in its own folder.
+
+    Args:
+        table: a text file or spreadsheet.
+        layout: of the table.
+        options: what a person says about it.
+        speaker: of rows that name none.
+        label: how the table is called; empty takes its name.
+    """
+    locator = options.locator(table.parent, layout.pattern, above=layout.above)
+    total = sum(1 for _ in table_rows(table, layout, locator))
+    warnings: list[str] = []
+    nameless = "speaker" not in layout.columns.roles and not speaker
+    label = label or table.name
+    reading = _entries(table, layout, locator, options, speaker, label, warnings)
+    return Reading(locator.root, reading, total, f"{label}: {layout.describe()}", warnings, nameless)
+
+
+def _entries(
+    table: Path,
+    layout: Layout,
+    locator: AudioLocator,
+    options: ReadOptions,
+    speaker: str,
+    label: str,
+    warnings: list[str],
+) -> Iterator[Clip | Fault]:
+    columns = layout.columns
+    separator = layout.dialect.separator if layout.dialect is not None else ""
+    reader = RowReader(
+        locator=locator,
+        language=options.language,
+        scale=layout.scale,
+        timed=layout.timed,
+        first_channel=layout.first_channel,
+        channel=options.channel,
+        bilingual=layout.bilingual,
     )
-
-
-def _entries(table: Path, layout: Layout, locator: AudioLocator) -> Iterator[Clip | Fault]:
-    lines = read_lines(table)
-    if layout.header:
-        next(lines, None)
-    for line in lines:
-        where = f"{table.name}:{line.number}"
-        cells = line.problem or split_columns(
-            line.text,
-            layout.separator,
-            columns=layout.columns,
-            absorb=layout.absorb,
-            optional=layout.optional,
+    for number, read, text in table_rows(table, layout, locator):
+        where = f"{label}:{number}"
+        cells = (
+            read
+            if isinstance(read, str)
+            else fit_cells(
+                read,
+                columns=columns.count,
+                separator=separator,
+                absorb=layout.absorb,
+                optional=layout.optional,
+            )
         )
         if isinstance(cells, str):
             finding = Finding(rule="malformed-line", reason=f"the line {cells}")
-            yield Fault(where=where, finding=finding, text=line.text[:200])
+            yield Fault(where=where, finding=finding, text=text[:200])
             continue
-        named, text = cells[layout.audio], cells[layout.text]
-        spoken = "" if layout.spoken is None else cells[layout.spoken]
-        speaker = "" if layout.speaker is None else cells[layout.speaker]
-        found = locator.find(named)
-        if isinstance(found, Finding):
-            yield Fault(where=where, finding=found, source=named, text=text, speaker=speaker)
-        else:
-            source = locator.relative(found)
-            yield Clip(where=where, path=found, source=source, text=text, spoken=spoken, speaker=speaker)
+        fields = {role: cells[column] for role, column in columns.roles.items()}
+        fields.pop("split", None)  # amtts makes its own
+        fields["speaker"] = fields.get("speaker") or speaker
+        tags = {name: cells[column] for name, column in columns.tags.items() if cells[column]}
+        yield reader.read(Row(**fields, tags=tags), where)
+    warnings.extend(locator.told())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from amtts_core.corpus.filters import Finding
-from amtts_core.corpus.importers.base import Clip, Fault, Reading
+from amtts_core.corpus.importers.base import Clip, Fault, Reading, ReadOptions
 from amtts_core.corpus.importers.locate import AudioLocator
 from amtts_core.corpus.importers.table import read_lines
 from amtts_core.errors import AmttsError
@@ -27,11 +27,11 @@ class Fleurs:
     name: ClassVar[str] = "fleurs"
     summary: ClassVar[str] = "FLEURS: train/dev/test.tsv without header, audio/<split>/"
 
-    def recognises(self, source: Path) -> bool:
+    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where such a table has a number first, a file second and a number sixth."""
         return bool(_tables(source))
 
-    def read(self, source: Path) -> Reading:
+    def read(self, source: Path, options: ReadOptions = ReadOptions()) -> Reading:
         """Opens the three tables, or one of them."""
         tables = _tables(source)
         if not tables:
@@ -41,7 +41,7 @@ class Fleurs:
                 remedy="Give the folder that holds train.tsv and audio/",
             )
         root = tables[0].parent
-        entries = itertools.chain.from_iterable(_entries(table, root) for table in tables)
+        entries = itertools.chain.from_iterable(_entries(table, root, options) for table in tables)
         names = ", ".join(table.name for table in tables)
         return Reading(AudioLocator(root).root, entries, None, f"FLEURS: {names}")
 
@@ -57,9 +57,9 @@ def _is_table(table: Path) -> bool:
     return len(cells) == _COLUMNS and cells[0].isdigit() and cells[5].strip().isdigit() and "." in cells[1]
 
 
-def _entries(table: Path, root: Path) -> Iterator[Clip | Fault]:
+def _entries(table: Path, root: Path, options: ReadOptions) -> Iterator[Clip | Fault]:
     part = table.stem
-    locators = [AudioLocator(root, (folder, "")) for folder in (f"audio/{part}", part)]
+    locators = [options.locator(root, (folder, "")) for folder in (f"audio/{part}", part)]
     for line in read_lines(table):
         where = f"{table.name}:{line.number}"
         cells = [cell.strip() for cell in line.text.split("\t")]
@@ -79,4 +79,12 @@ def _entries(table: Path, root: Path) -> Iterator[Clip | Fault]:
             continue
         tags = {"gender": gender} if gender else {}
         source = locators[0].relative(found)
-        yield Clip(where=where, path=found, source=source, text=text, tags=tags, distinct=True)
+        yield Clip(
+            where=where,
+            path=found,
+            source=source,
+            text=text,
+            tags=tags,
+            distinct=True,
+            channel=options.channel,
+        )

@@ -1,9 +1,10 @@
-"""Parquet files through a reader in a process of its own, so that a damaged file costs itself and nothing else."""
+"""Parquet and arrow files through a reader in a process of its own, so that a damaged file costs itself alone."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import pickle
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amtts_core.corpus.filters import Finding
-from amtts_core.corpus.importers.base import Clip, Fault
+from amtts_core.corpus.importers.base import Clip, Fault, ReadOptions
 from amtts_core.errors import AmttsError
 
+_log = logging.getLogger(__name__)
 _CHILD = """
 import json, sys
 from amtts_core.corpus.importers.parquet_reader import main
@@ -21,21 +23,28 @@ main(sys.argv[1], json.load(sys.stdin))
 """
 
 
-def parquet_entries(folder: Path, names: Sequence[str]) -> Iterator[Clip | Fault]:
+def parquet_entries(
+    folder: Path, names: Sequence[str], options: ReadOptions = ReadOptions()
+) -> Iterator[Clip | Fault]:
     """Every row of the files under `folder`, in order; where a file ends the reader, the next ones are still read.
+
+    Args:
+        folder: the corpus folder.
+        names: of the files.
+        options: what a person says.
 
     Raises:
         AmttsError: pyarrow is not installed, or a file has no column of audio or of text.
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise AmttsError(
-            "parquet files need pyarrow, which is not installed",
+            "parquet and arrow files need pyarrow, which is not installed",
             remedy="Install it with: pip install 'amtts[parquet]'",
         )
     left = list(names)
     while left:
         done, rows = 0, 0  # files before the one at hand; its rows so far
-        reader = _start(folder, left)
+        reader = _start(folder, left, options)
         assert reader.stdout is not None
         assert reader.stderr is not None
         try:
@@ -48,6 +57,9 @@ def parquet_entries(folder: Path, names: Sequence[str]) -> Iterator[Clip | Fault
                     raise entry
                 if entry is None:
                     done, rows = number, 0
+                    continue
+                if isinstance(entry, str):
+                    _log.info("%s", entry)
                     continue
                 rows += 1
                 yield entry
@@ -66,7 +78,7 @@ def parquet_entries(folder: Path, names: Sequence[str]) -> Iterator[Clip | Fault
         left = left[done + 1 :]
 
 
-def _start(folder: Path, names: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(folder: Path, names: Sequence[str], options: ReadOptions) -> subprocess.Popen[bytes]:
     reader = subprocess.Popen(
         [sys.executable, "-c", _CHILD, str(folder)],
         stdin=subprocess.PIPE,
@@ -74,7 +86,14 @@ def _start(folder: Path, names: Sequence[str]) -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
     )
     assert reader.stdin is not None
-    reader.stdin.write(json.dumps(list(names)).encode())
+    root = options.audio_root
+    given = {
+        "columns": dict(options.columns),
+        "audio_root": str(root.absolute()) if root else None,
+        "language": options.language,
+        "channel": options.channel,
+    }
+    reader.stdin.write(json.dumps({"names": list(names), "options": given}).encode())
     reader.stdin.close()
     return reader
 

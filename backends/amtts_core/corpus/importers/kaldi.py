@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from amtts_core.corpus.filters import Finding
-from amtts_core.corpus.importers.base import Clip, Fault, Reading
-from amtts_core.corpus.importers.by_name import NameLocator
+from amtts_core.corpus.importers.base import Clip, Fault, Reading, ReadOptions
+from amtts_core.corpus.importers.kaldi_command import recording_in
 from amtts_core.corpus.importers.key_index import KeyIndex
 from amtts_core.corpus.importers.locate import AudioLocator
+from amtts_core.corpus.importers.record import read_channel
 from amtts_core.corpus.importers.table import Line, count_lines, read_lines
 from amtts_core.corpus.importers.walk import walk
 from amtts_core.errors import AmttsError
@@ -35,11 +36,11 @@ class Kaldi:
     name: ClassVar[str] = "kaldi"
     summary: ClassVar[str] = "a Kaldi data folder: text, wav.scp, maybe segments and utt2spk"
 
-    def recognises(self, source: Path) -> bool:
+    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a folder holds `wav.scp` and a text."""
         return source.is_dir() and bool(_data_folders(source))
 
-    def read(self, source: Path) -> Reading:
+    def read(self, source: Path, options: ReadOptions = ReadOptions()) -> Reading:
         """Opens every data folder under the source."""
         folders = _data_folders(source) if source.is_dir() else []
         if not folders:
@@ -47,11 +48,11 @@ class Kaldi:
                 f"{source} is no Kaldi data folder: it holds no `text` with a `wav.scp` beside it",
                 remedy="Give the folder that holds both",
             )
-        locator = NameLocator(source)
+        locator = options.locator(source)
         names = ", ".join(os.path.relpath(folder, source) for folder in folders)
-        return Reading(
-            locator.root, _all(folders, source, locator), None, f"Kaldi data folder(s): {names}", warnings=[]
-        )
+        warnings: list[str] = []
+        entries = _all(folders, source, locator, options, warnings)
+        return Reading(locator.root, entries, None, f"Kaldi data folder(s): {names}", warnings)
 
 
 def _data_folders(source: Path) -> list[Path]:
@@ -68,15 +69,21 @@ def _text_file(folder: Path) -> Path | None:
     return next((folder / name for name in ("text", *_LISTS) if (folder / name).is_file()), None)
 
 
-def _all(folders: list[Path], source: Path, locator: NameLocator) -> Iterator[Clip | Fault]:
+def _all(
+    folders: list[Path], source: Path, locator: AudioLocator, options: ReadOptions, warnings: list[str]
+) -> Iterator[Clip | Fault]:
     for folder in folders:
         with ExitStack() as stack:
-            yield from _Folder(folder, source, locator, stack).entries()
+            yield from _Folder(folder, source, locator, options, stack).entries()
+    warnings.extend(locator.told())
 
 
 class _Folder:
-    def __init__(self, folder: Path, source: Path, locator: NameLocator, stack: ExitStack) -> None:
-        self._folder, self._locator, self._near = folder, locator, AudioLocator(folder)
+    def __init__(
+        self, folder: Path, source: Path, locator: AudioLocator, options: ReadOptions, stack: ExitStack
+    ) -> None:
+        self._folder, self._locator = folder, locator
+        self._channel = options.channel
         inside = os.path.relpath(folder, source)
         self._label = "" if inside == "." else f"{inside}/"
         text = _text_file(folder)
@@ -87,6 +94,7 @@ class _Folder:
             return stack.enter_context(KeyIndex(folder / name))
 
         self._wavs, self._segments, self._speakers = index("wav.scp"), index("segments"), index("utt2spk")
+        self._channels = index("reco2file_and_channel")
         # ALFFA's lists carry the key at the end of the line, so they are not looked up
         self._texts = index(text.name) if text.name == "text" else None
         self._transcribed: set[str] | None = None if self._texts else set()
@@ -94,8 +102,11 @@ class _Folder:
         self._find = lru_cache(1024)(self._search)  # segments name the same recordings again and again
 
     def _search(self, written: str) -> Path | Finding:
-        near = self._near.find(written)
-        return near if isinstance(near, Path) else self._locator.find(written)
+        if self._label and not os.path.isabs(written):  # relative to the data folder, or else to the source
+            near = self._locator.find(f"{self._label}{written}")
+            if isinstance(near, Path):
+                return near
+        return self._locator.find(written)
 
     def entries(self) -> Iterator[Clip | Fault]:
         """Every line of the text, and then the audio that no text speaks of."""
@@ -148,28 +159,44 @@ class _Folder:
         if isinstance(cut, str):
             return fault(Finding(rule="malformed-line", reason=f"the segment {segment!r} {cut}"))
         recording, start, end = cut
-        written = self._wavs.get(recording)
-        if written is None:
-            reason = f"`wav.scp` has no line for {recording!r}"
-            return fault(Finding(rule="missing-file", reason=reason))
-        if written.endswith("|") or written.startswith("|"):
-            reason = f"`wav.scp` gives a command, which is never run: {written[:120]}"
-            return fault(Finding(rule="command", reason=reason))
-        found = self._find(written)
+        found = self._recording(recording)
         if isinstance(found, Finding):
             return fault(found)
-        source = self._locator.relative(found)
+        path, channel = found
+        source = self._locator.relative(path)
         return Clip(
             where=where,
-            path=found,
+            path=path,
             source=source,
             text=text,
             speaker=speaker,
             start=start,
             end=end,
+            channel=channel,
             name=key,
             distinct=not speaker and self._speakers.get(key) == key,
         )
+
+    def _recording(self, recording: str) -> tuple[Path, int | None] | Finding:
+        """File and channel of a recording, or why there is none."""
+        *file, side = (self._channels.get(recording) or "").split() or [""]
+        written = self._wavs.get(recording)
+        if written is None and file:
+            written = self._wavs.get(file[0])
+        if written is None:
+            return Finding(rule="missing-file", reason=f"`wav.scp` has no line for {recording!r}")
+        channel = read_channel(side, first=1)
+        if isinstance(channel, str):
+            return Finding(rule="malformed-line", reason=f"`reco2file_and_channel` {channel}")
+        if written.endswith("|") or written.startswith("|"):
+            named = recording_in(written)
+            if isinstance(named, Finding):
+                return named
+            written, channel = named[0], channel if named[1] is None else named[1]
+        found = self._find(written)
+        if isinstance(found, Finding):
+            return found
+        return found, channel if self._channel is None else self._channel
 
 
 def _cut(segment: str) -> tuple[str, float, float | None] | str:

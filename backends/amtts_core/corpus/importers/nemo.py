@@ -2,58 +2,68 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from amtts_core.corpus.filters import Finding
-from amtts_core.corpus.importers.base import Clip, Fault, Reading
-from amtts_core.corpus.importers.by_name import NameLocator
-from amtts_core.corpus.importers.json_rows import first_row, read_rows, span_of, text_of
-from amtts_core.corpus.importers.layout import SPEAKER_NAMES, SPOKEN_NAMES, TEXT_NAMES
+from amtts_core.corpus.importers.base import Reading, ReadOptions
+from amtts_core.corpus.importers.json_manifest import detect_json, manifests_in, open_manifest
+from amtts_core.corpus.importers.json_rows import first_row, read_objects
 from amtts_core.errors import AmttsError
-
-_KNOWN = {"audio_filepath", "offset", "duration", "id", "split", "sample_rate", "lang", "audio_bytes"}
 
 
 class Nemo:
-    """Where a row has an offset, the clip is that part of its file; otherwise it is the whole file."""
+    """Where a row has an offset, the clip is that part of its file."""
 
     name: ClassVar[str] = "nemo"
     summary: ClassVar[str] = "a NeMo manifest: JSON lines with audio_filepath, text, offset, duration"
 
-    def recognises(self, source: Path) -> bool:
+    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a manifest's first row names audio and text but is not amtts' own."""
         return len(_manifests(source)) == 1
 
-    def read(self, source: Path) -> Reading:
+    def read(self, source: Path, options: ReadOptions = ReadOptions()) -> Reading:
         """Opens the manifest."""
-        found = _manifests(source)
-        if len(found) != 1:
-            told = f"several: {', '.join(path.name for path in found[:5])}" if found else "none"
-            raise AmttsError(
-                f"{source} should hold one NeMo manifest (rows with audio_filepath and text), found {told}",
-                remedy="Name the manifest itself",
-            )
-        return open_manifest(found[0])
+        return open_manifest(
+            _only(_manifests(source), source, "NeMo manifest (rows with audio_filepath and text)"), options
+        )
 
 
-def open_manifest(manifest: Path) -> Reading:
-    """A manifest whose paths are relative to its folder."""
-    locator = NameLocator(manifest.parent)
-    return Reading(locator.root, _entries(manifest, locator), None, f"{manifest.name}: JSON lines")
+class JsonManifest:
+    """Objects of any other tool that name a recording and its text."""
+
+    name: ClassVar[str] = "json"
+    summary: ClassVar[str] = (
+        "JSON lines or a JSON list with recordings and texts under any keys; Lhotse cuts; exports of Label Studio"
+    )
+
+    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+        """True where exactly one JSON file can be understood, and it is no NeMo manifest and not amtts' own."""
+        return len(_readable(source, options)) == 1
+
+    def read(self, source: Path, options: ReadOptions = ReadOptions()) -> Reading:
+        """Opens the file."""
+        if not source.is_dir():
+            return open_manifest(source, options)
+        found = _readable(source, options)
+        if not found and (any_json := manifests_in(source)):
+            detect_json(any_json[0], options)  # says what is wrong with it
+        return open_manifest(_only(found, source, "JSON file with recordings and texts"), options)
+
+
+def _only(found: list[Path], source: Path, what: str) -> Path:
+    if len(found) == 1:
+        return found[0]
+    told = f"several: {', '.join(path.name for path in found[:5])}" if found else "none"
+    raise AmttsError(f"{source} should hold one {what}, found {told}", remedy="Name the file itself")
 
 
 def _manifests(source: Path) -> list[Path]:
-    if source.is_dir():
-        names = sorted(name for name in os.listdir(source) if name.lower().endswith((".json", ".jsonl")))
-        return [path for path in (source / name for name in names) if _is_manifest(path)]
-    return [source] if source.suffix.lower() in (".json", ".jsonl") and _is_manifest(source) else []
+    return [path for path in manifests_in(source) if _is_manifest(path)]
 
 
 def _is_manifest(path: Path) -> bool:
-    row = first_row(path)
+    row = first_row(path) if not path.name.lower().endswith(".gz") else {}
     return "audio_filepath" in row and "text" in row and not is_own(row)
 
 
@@ -62,44 +72,32 @@ def is_own(row: dict[str, Any]) -> bool:
     return "id" in row and "normalized_text" in row and "audio_filepath" in row
 
 
-def _entries(manifest: Path, locator: NameLocator) -> Iterator[Clip | Fault]:
-    for number, row in read_rows(manifest):
-        where = f"{manifest.name}:{number}"
-        if isinstance(row, str):
-            finding = Finding(rule="malformed-line", reason=f"the line {row}")
-            yield Fault(where=where, finding=finding)
-        else:
-            yield _entry(row, where, locator)
+def _readable(source: Path, options: ReadOptions) -> list[Path]:
+    found: list[Path] = []
+    for path in manifests_in(source):
+        if _is_manifest(path) or is_own(first_row(path) if path.suffix != ".gz" else {}):
+            continue
+        if path.suffix.lower() == ".gz" and path.with_suffix("") in found:
+            continue  # the same, packed
+        status = path.stat()
+        if _is_readable(path, status.st_size, status.st_mtime_ns, options.audio_root):
+            found.append(path)
+    return found
 
 
-def _entry(row: dict[str, Any], where: str, locator: NameLocator) -> Clip | Fault:
-    named, text, name = text_of(row, "audio_filepath"), text_of(row, *TEXT_NAMES), text_of(row, "id")
-    speaker = text_of(row, *SPEAKER_NAMES) or _number(row.get("speaker"))
-    span = span_of(row)
-    if isinstance(span, str):
-        finding = Finding(rule="malformed-line", reason=f"the row {span}")
-        return Fault(where=where, finding=finding, source=named, text=text, speaker=speaker, name=name)
-    found = locator.find(named)
-    if isinstance(found, Finding):
-        return Fault(where=where, finding=found, source=named, text=text, speaker=speaker, name=name)
-    known = _KNOWN | {*TEXT_NAMES, *SPEAKER_NAMES, *SPOKEN_NAMES}
-    return Clip(
-        where=where,
-        path=found,
-        source=locator.relative(found),
-        text=text,
-        spoken=text_of(row, *SPOKEN_NAMES),
-        speaker=speaker,
-        start=span[0],
-        end=span[1],
-        name=name,
-        tags={
-            "origin" if key == "source" else key: value
-            for key, value in row.items()
-            if key not in known and isinstance(value, str)
-        },
-    )
-
-
-def _number(value: object) -> str:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+@lru_cache(maxsize=64)
+def _is_readable(path: Path, size: int, changed: int, audio_root: Path | None) -> bool:
+    """Size and time of the last change tell that it is the same file."""
+    try:
+        options = ReadOptions(audio_root=audio_root)
+        layout = detect_json(path, options)
+        if layout.kind != "plain":
+            return True
+        audio = layout.keys[layout.columns.roles["audio"]]
+        locator = options.locator(path.parent, above=layout.above)
+        rows = [
+            row for (_, row), _ in zip(read_objects(path), range(20), strict=False) if isinstance(row, dict)
+        ]
+        return any(isinstance(row.get(audio), str) and locator.names_a_file(row[audio]) for row in rows)
+    except (AmttsError, OSError):
+        return False

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from amtts_core.corpus.importers.base import Clip, Fault, Importer, Reading
-from amtts_core.corpus.importers.subtitles import recording_of
+from amtts_core.corpus.importers.base import Importer, Reading, ReadOptions
+from amtts_core.corpus.importers.chain import chain
+from amtts_core.corpus.importers.pairing import recording_of
 from amtts_core.errors import AmttsError
 
 
 def read_sources(
-    sources: Sequence[Path], choose: Callable[[Path], Importer]
+    sources: Sequence[Path],
+    choose: Callable[[Path], Importer],
+    options: ReadOptions = ReadOptions(),
 ) -> tuple[str, list[Path], Reading]:
     """The importers' names, the sources that are left, and what they hold.
 
@@ -22,13 +25,14 @@ def read_sources(
     Args:
         sources: folders or files.
         choose: finds the importer of one.
+        options: what a person says about them.
 
     Raises:
         AmttsError: one cannot be used, or is given twice, or holds another one.
     """
     chosen = _different(sources)
     importers = [choose(source) for source in chosen]
-    readings = [importer.read(source) for importer, source in zip(importers, chosen, strict=True)]
+    readings = [importer.read(source, options) for importer, source in zip(importers, chosen, strict=True)]
     name = "+".join(dict.fromkeys(importer.name for importer in importers))
     if len(chosen) == 1:
         return name, chosen, readings[0]
@@ -38,21 +42,12 @@ def read_sources(
         raise AmttsError(
             "the sources lie on different drives", remedy="Prepare each, then `amtts merge`"
         ) from None
-    totals = [reading.total for reading in readings if reading.total is not None]
-    warnings: list[str] = []
-    return (
-        name,
-        chosen,
-        Reading(
-            root,
-            _entries(readings, root, warnings),
-            sum(totals) if len(totals) == len(readings) else None,
-            "; ".join(
-                f"{source}: {reading.summary}" for source, reading in zip(chosen, readings, strict=True)
-            ),
-            warnings,
-        ),
+    if all(reading.nameless for reading in readings) and not options.speaker:
+        readings = _named(readings, chosen)
+    summary = "; ".join(
+        f"{source}: {reading.summary}" for source, reading in zip(chosen, readings, strict=True)
     )
+    return name, chosen, chain(readings, root, summary=summary)
 
 
 def _different(sources: Sequence[Path]) -> list[Path]:
@@ -80,11 +75,17 @@ def _different(sources: Sequence[Path]) -> list[Path]:
     return out
 
 
-def _entries(readings: Sequence[Reading], root: Path, warnings: list[str]) -> Iterator[Clip | Fault]:
-    for reading in readings:
-        below = os.path.relpath(os.path.realpath(reading.root), root)
-        prefix = "" if below == "." else f"{Path(below).as_posix()}/"
-        for entry in reading.entries:
-            source = f"{prefix}{entry.source}" if entry.source else ""
-            yield replace(entry, source=source, where=f"{prefix}{entry.where}") if prefix else entry
-        warnings.extend(reading.warnings)
+def _named(readings: Sequence[Reading], sources: Sequence[Path]) -> list[Reading]:
+    """Readings of folders whose tables name no speaker, with the folder's name as the speaker of each."""
+    names = [source.name if source.is_dir() else source.parent.name for source in sources]
+    if len(set(names)) < len(names):
+        return list(readings)
+    return [
+        replace(
+            reading,
+            entries=(replace(entry, speaker=name) for entry in reading.entries),
+            summary=f"speaker {name} by the folder; {reading.summary}",
+            nameless=False,
+        )
+        for reading, name in zip(readings, names, strict=True)
+    ]

@@ -8,7 +8,24 @@ from pathlib import Path
 
 from amtts_core.audio.io import MEDIA_SUFFIXES
 
-AUDIO_SUFFIXES = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", ".sph"))
+AUDIO_SUFFIXES = frozenset(
+    (
+        ".wav",
+        ".wave",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".mp2",
+        ".aiff",
+        ".aif",
+        ".aifc",
+        ".au",
+        ".snd",
+    )
+    + (".w64", ".rf64", ".sph", ".caf")
+)
 SOUND_SUFFIXES = AUDIO_SUFFIXES | MEDIA_SUFFIXES
 
 

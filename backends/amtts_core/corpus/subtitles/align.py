@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,10 @@ _LEAST_GAIN = 0.03
 _RATE_GAIN = 0.05
 _GOOD = 0.25
 _FEW_CUES = 6
+_CHANCE = 2.2  # over the root of the number of captions: more than captions of another recording reach
+_CHANCE_LIMITS = (0.15, 0.7)
+_UNSEARCHED = 0.65  # of that, where no offset was searched for
+_MOSTLY = 0.92
 _WINDOW: Seconds = 40.0
 _REACH: Seconds = 1.5
 
@@ -45,12 +50,16 @@ class Alignment:
         rate: multiplied before.
         score: correlation of captions with voice, -1 to 1.
         before: the same without offset and rate.
+        expected: what captions of another recording seldom reach by chance, found by searching offsets and rates.
+        informative: captions and voice come and go, so that a low score means that they do not belong together.
     """
 
     offset: Seconds = 0.0
     rate: float = 1.0
     score: float = 0.0
     before: float = 0.0
+    expected: float = 0.0
+    informative: bool = False
 
     @property
     def changes(self) -> bool:
@@ -61,6 +70,11 @@ class Alignment:
     def doubtful(self) -> bool:
         """True where the captions hardly follow the voice, with or without the change."""
         return self.score < _GOOD
+
+    @property
+    def misfit(self) -> bool:
+        """True where the captions surely are of another recording."""
+        return self.informative and not self.changes and self.score < _UNSEARCHED * self.expected
 
     def map(self, time: Seconds) -> Seconds:
         """From the subtitles' clock to the recording's."""
@@ -86,6 +100,12 @@ def align(
     if not spans or not voiced.any() or voiced.all():
         return Alignment()
     before = _score(spans, voiced, 1.0, 0.0)
+    expected = float(np.clip(_CHANCE / np.sqrt(len(spans)), *_CHANCE_LIMITS))
+    facts: dict[str, Any] = {
+        "before": round(before, 4),
+        "expected": expected,
+        "informative": _tells(spans, voiced),
+    }
     few = len(spans) < _FEW_CUES
     limit = min(reach, 2.0) if few else reach
     found = [(_search(spans, voiced, rate, limit), rate) for rate in (RATES[:1] if few else RATES)]
@@ -98,9 +118,17 @@ def align(
     offset = _fine_offset(spans, voiced, rate, offset)
     score = _score(spans, voiced, rate, offset)
     small = rate == 1.0 and abs(offset) < 0.05
-    if small or score < before + _LEAST_GAIN or score < 0.4 * _GOOD:
-        return Alignment(score=round(before, 4), before=round(before, 4))
-    return Alignment(round(offset, 3), rate, round(score, 4), round(before, 4))
+    least = 0.4 * _GOOD if few else expected
+    if small or score < before + _LEAST_GAIN or score < least:
+        return Alignment(score=round(before, 4), **facts)
+    return Alignment(round(offset, 3), rate, round(score, 4), **facts)
+
+
+def _tells(spans: Sequence[tuple[Seconds, Seconds]], voiced: np.ndarray) -> bool:
+    """True for enough captions with pauses between them, over a recording with pauses."""
+    length = spans[-1][1] - spans[0][0]
+    covered = sum(end - start for start, end in spans) / length if length > 0 else 1.0
+    return len(spans) >= _FEW_CUES and covered < _MOSTLY and 0.05 < voiced.mean() < _MOSTLY
 
 
 def _occupied(

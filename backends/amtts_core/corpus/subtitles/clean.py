@@ -15,7 +15,15 @@ _SOUND = re.compile(r"[\[［][^\[\]［］]*[\]］]|\*[^*]+\*")
 _BRACKETED = re.compile(r"^\s*[(（].*[)）]\s*$")
 _MUSIC = re.compile(r"[♪♫♬♩]")
 _DASH = re.compile(r"^\s*(?:[-–—‐‑]\s*|>{2,3}\s*)(?=\S)")
+_SECOND_DASH = re.compile(r"\S\s+[-–—]\s+\S")
 _LABEL = re.compile(r"^\s*(?P<name>[^\W\d_][^:፦፥。.!?።]{0,30}?)\s*(?:፦|[:：](?=\s|$))\s*")
+_PROGRAM = r"(?:speaker|spk|sprecher|ተናጋሪ)[\s_-]*[A-Z\d]{1,3}"
+_DIARIZED = re.compile(rf"^\s*[\[(（]\s*(?P<name>{_PROGRAM})\s*[\])）]\s*[:：፦]?\s*", re.IGNORECASE)
+_BRACKETED_NAME = re.compile(r"^\s*[\[(（](?P<name>[^\W\d_][^\[\]()（）:：]{0,30})[\])）]\s*[:：፦]\s*")
+_BARE = re.compile(r"^\s*(?P<name>SPEAKER_\d+)\s+(?=\S)")
+_PROGRAMS_LABEL = re.compile(
+    rf"^\s*(?P<name>{_PROGRAM}(?=\s*[:：፦])|SPEAKER_\d+)\s*[:：፦]?\s*", re.IGNORECASE
+)
 _ANNOUNCING = frozenset(
     ("አለ", "አለች", "አሉ", "አልኩ", "አልሁ", "አልን", "ብሎ", "ብላ", "ብለው", "ብዬ", "ሲል", "ስትል", "ሲሉ", "እንዲህ")
     + ("እንደሚከተለው", "የሚከተሉት", "የሚከተለው", "ናቸው", "ነው", "ማለትም", "ለምሳሌ", "ጥያቄ", "መልስ")
@@ -33,7 +41,7 @@ def clean_track(track: Track) -> Track:
             kept.append(cleaned)
         else:
             track.drop(cue, *cleaned)
-    return Track(kept, track.dropped, track.auto)
+    return replace(track, cues=kept)
 
 
 def _clean(cue: Cue) -> Cue | tuple[str, str]:
@@ -42,7 +50,7 @@ def _clean(cue: Cue) -> Cue | tuple[str, str]:
     text = _STYLE.sub(lambda match: " " if match[0] in ("\\N", "\\n", "\\h") else "", cue.text)
     text = html.unescape(_TAG.sub("", text))
     text = _INVISIBLE.sub("", _TAG.sub("", text)).replace("\u00a0", " ")
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    lines = [_plain_label(line.strip()) for line in text.split("\n") if line.strip()]
     if not lines:
         return "empty-text", "the caption has no text"
     if _MUSIC.search(text):
@@ -52,7 +60,8 @@ def _clean(cue: Cue) -> Cue | tuple[str, str]:
     if not spoken:
         return "not-speech", f"it describes a sound: {' '.join(lines)[:60]}"
     dashed = [bool(_DASH.match(line)) for line in spoken]
-    if sum(dashed) > 1 or len(set(voices)) > 1 or any(">>" in line[2:] for line in spoken):
+    dialog = any(dash and _SECOND_DASH.search(line[1:]) for dash, line in zip(dashed, spoken, strict=True))
+    if dialog or sum(dashed) > 1 or len(set(voices)) > 1 or any(">>" in line[2:] for line in spoken):
         return "two-speakers", "the caption holds the words of several speakers"
     spoken = [_DASH.sub("", line) for line in spoken]
     labels = [match for line in spoken if (match := _LABEL.match(line)) and _is_name(match["name"])]
@@ -67,7 +76,20 @@ def _clean(cue: Cue) -> Cue | tuple[str, str]:
     words = " ".join(spoken).strip()
     if not any(character.isalnum() for character in words):
         return "empty-text", "the caption has no words"
-    return replace(cue, text=words, speaker=speaker)
+    return replace(cue, text=words, speaker=speaker or cue.speaker)
+
+
+def _plain_label(line: str) -> str:
+    """A line with `[SPEAKER_00]:`, `(speaker 0)` or `[አበበ]:` at its start written as `SPEAKER_00: `."""
+    match = _DIARIZED.match(line) or _BRACKETED_NAME.match(line) or _BARE.match(line)
+    return f"{match['name'].strip()}: {line[match.end() :]}" if match else line
+
+
+def split_label(text: str) -> tuple[str, str]:
+    """The speaker that a program put in front of a text, as in `SPEAKER_00: `, and the text; "" where there is none."""
+    line = _plain_label(text.strip())
+    match = _PROGRAMS_LABEL.match(line)
+    return (match["name"].strip(), line[match.end() :].strip()) if match else ("", text)
 
 
 def _is_name(written: str) -> bool:

@@ -37,11 +37,15 @@ class Track:
         cues: in the order of their start.
         dropped: caption and reason.
         auto: the captions look machine-made: they roll, or carry times of single words.
+        exact: somebody marked the stretches in the recording itself, so their times are taken as they are.
+        words: each stretch holds a word; they have to be joined.
     """
 
     cues: list[Cue]
     dropped: list[tuple[Cue, Finding]] = field(default_factory=list)
     auto: bool = False
+    exact: bool = False
+    words: bool = False
 
     def drop(self, cue: Cue, rule: str, reason: str) -> None:
         """Notes why a caption is not used; the caller takes it out of `cues`."""

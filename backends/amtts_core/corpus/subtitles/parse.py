@@ -10,7 +10,7 @@ import re
 from amtts_core.corpus.subtitles.cue import Cue, Track
 
 _STAMP = r"(?:(\d{1,3}):)?(\d{1,3}):(\d{1,2})(?:[.,:](\d{1,6}))?"
-_TIMES = re.compile(rf"^\s*{_STAMP}\s*-{{1,2}}\s*>+\s*{_STAMP}(?P<rest>\s.*)?$")
+_TIMES = re.compile(rf"^\s*{_STAMP}\s*(?:-{{1,2}}\s*>+|,)\s*{_STAMP}(?P<rest>\s.*)?$")
 _BAD_TIMES = re.compile(r"^\s*\S{0,20}\s*-->")
 _INDEX = re.compile(r"^\s*\d+\s*$")
 _BLOCK = re.compile(r"^(NOTE|STYLE|REGION)(\s|$)")

@@ -20,13 +20,31 @@ def untangle(track: Track) -> Track:
     cues = sorted(track.cues, key=lambda cue: (cue.start, cue.end, cue.number))
     rolling = _rolls(cues)
     auto = track.auto or rolling or any(cue.stamped for cue in cues)
-    out = Track(cues, track.dropped, auto)
+    if track.exact:
+        return _exact(replace(track, cues=cues))
+    out = replace(track, cues=cues, auto=auto)
     if auto:
         _unroll(out, rolling=rolling)
     else:
         _unrepeat(out)
     _separate(out, clip_all=auto or _ends_are_placeholders(out.cues))
     return out
+
+
+def _exact(track: Track) -> Track:
+    """Stretches that were marked by hand: only those at which two people speak at once are left out."""
+    clash: set[int] = set()
+    for place, cue in enumerate(track.cues):
+        for other in range(place + 1, len(track.cues)):
+            over = min(cue.end, track.cues[other].end) - track.cues[other].start
+            if over <= 0:
+                break
+            if over > _SLIGHT:
+                clash |= {place, other}
+    for place in sorted(clash):
+        track.drop(track.cues[place], "overlapping-captions", "another stretch is marked at the same time")
+    track.cues = [cue for place, cue in enumerate(track.cues) if place not in clash]
+    return track
 
 
 def repeated_words(before: list[str], now: list[str]) -> int:

@@ -135,7 +135,7 @@ def test_nemo_offsets(tmp_path: Path):
     assert choose_importer(source).name == "nemo"
     assert choose_importer(source / "manifest.json").name == "nemo"
     assert [(c.text, c.start, c.end, c.speaker) for c in clips(source)] == [
-        ("ሰላም", 0.0, None, ""),
+        ("ሰላም", 0.0, 1.5, ""),
         ("ደህና", 2.0, 3.5, "7"),
         ("ቡና", 4.0, None, ""),
     ]

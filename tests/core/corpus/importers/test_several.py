@@ -48,7 +48,7 @@ def test_a_shell_pattern_gives_recordings_and_subtitles_alike(tmp_path: Path):
     done = call("prepare", *sorted((tmp_path / "in").iterdir()), "--out", out, "--jobs", "1", "--json")
     assert done.code == 0, done.err
     report = done.json()  # two other languages of five entries are listed, and no reason to fail
-    assert (report["kept"], report["reasons"]) == (6, {"other-subtitles": 2})
+    assert (report["kept"], report["reasons"], report["aside"]) == (6, {}, {"other-subtitles": 2})
     assert {row["subtitles"] for row in rows(out / "manifest.jsonl")} == {"a.am.srt", "b.srt"}
 
 
