@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,11 +78,11 @@ class Measures:
 
     Args:
         settings: what is measured.
-        cache: of scores.
+        cache: file of scores; it is opened last, so that a mistake leaves no folder behind.
     """
 
-    def __init__(self, settings: EvaluationSettings, cache: ScoreCache) -> None:
-        self._settings, self._cache = settings, cache
+    def __init__(self, settings: EvaluationSettings, cache: Path) -> None:
+        self._settings = settings
         self._models: dict[str, Any] = {}
         self.skipped: dict[str, str] = {}
         """Group of figures -> why there are none."""
@@ -90,6 +91,7 @@ class Measures:
             self.recognizer = open_recognizer(settings.recognizer, device=settings.device)
             if "alignment" in settings.metrics and not isinstance(self.recognizer, FrameRecognizer):
                 self.skipped["alignment"] = f"recognizer '{self.recognizer.name}' does not tell frames"
+        self._cache = ScoreCache(cache)
 
     def close(self) -> None:
         """Closes the cache."""
