@@ -33,8 +33,8 @@ from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak
 from amtts_vits.layers import decoder_pass, posterior_pass
 from amtts_vits.learner import VitsLearner
 from amtts_vits.network import VitsNetwork, separate_copy
+from amtts_vits.published import PUBLISHED
 from amtts_vits.spectrogram import linear_spectrogram
-from amtts_vits.start import VitsFormat
 from amtts_vits.start_speakers import TABLE, folded
 from amtts_vits.weights import fold_norm
 
@@ -89,7 +89,7 @@ class VitsBackend(Backend[VitsSettings]):
             training_only_prefixes=("discriminator.",),
             init_weight_settings={"start": "", "start_discriminator": ""},
         ),
-        published=VitsFormat(),
+        published=PUBLISHED,
         export=Export(formats=("hf", "onnx", "piper", "sherpa-onnx")),
         reference_checks=ReferenceChecks(),
         weights_license="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",

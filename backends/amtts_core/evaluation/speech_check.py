@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PREFIX = "val/speech/"
-FIGURES = ("cer", "words_wrong", "similarity")
-"""Metrics of a validation, after the prefix; the last one only where there are recordings and Resemblyzer's weights."""
 REPORT = "speech_check.json"
 WORSE_CER = 0.02
 """Rise of the error rate over its best that is worth a warning."""
@@ -138,7 +136,7 @@ class SpeechCheck(Callback):
     def __init__(self, normalizer: Normalizer, texts: Sequence[CheckText], recognizer: Recognizer) -> None:
         self.normalizer, self.texts, self.recognizer = normalizer, texts, recognizer
         compared = any(item.recording is not None for item in texts)
-        self.metric_names = [PREFIX + name for name in (FIGURES if compared else FIGURES[:2])]
+        self.metric_names = list(SpeechCheckConfig.METRICS if compared else SpeechCheckConfig.METRICS[:-1])
         self.history: dict[int, dict[str, float]] = {}
         self._state: RunState | None = None
         self._losses: list[float] = []

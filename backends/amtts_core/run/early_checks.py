@@ -15,7 +15,6 @@ from amtts_core.contract.backend import Backend
 from amtts_core.corpus.manifest import Utterance
 from amtts_core.data.dataset import prompt_extractor
 from amtts_core.errors import AmttsError
-from amtts_core.evaluation.speech_check import FIGURES, PREFIX
 from amtts_core.forgetting.monitor import METRICS
 from amtts_core.run.datasets import load_set
 from amtts_core.run.inputs import RunInputs
@@ -87,8 +86,7 @@ def _check_best_by(backend: Backend, inputs: RunInputs) -> None:
     guard = training.guard
     given = {"text": bool(guard.old_text), "speech": bool(guard.old_data)}
     scores = {score for what, names in METRICS.items() if given[what] for score in names}
-    if training.speech_check.recognizer:
-        scores |= {PREFIX + score for score in FIGURES}
+    scores |= set(training.speech_check.METRICS if training.speech_check.recognizer else ())
     if name in (usual, *scores) or not manifest.is_file() or not manifest.stat().st_size:
         return
     if prompt_extractor(backend) is not None:  # its losses need more than the features of one utterance
