@@ -205,7 +205,7 @@ def test_the_report_holds_every_hypothesis(found: Evaluation, tmp_path: Path) ->
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert len(report["rows"]) == 9
     assert all(row["hypothesis"] is not None for row in report["rows"])
-    assert report["recognizer"]["identity"].startswith("ctc:")
+    assert report["recognizer"]["identity"].startswith("ctc2:")
     (overall,) = [s for s in report["summaries"] if (s["system"], s["subset"]) == ("recordings", "all")]
     value, low, high, count = overall["figures"]["cer"]
     assert low <= value <= high
