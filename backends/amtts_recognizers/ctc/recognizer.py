@@ -25,7 +25,7 @@ TOGETHER = 30.0
 OVERLAP = 1.0
 """Seconds of context at both ends of such a piece."""
 SILENCE = 0.1
-"""Seconds of silence before and after what is read: the cut edge of trimmed speech is read as a letter otherwise."""
+"""Seconds of silence after what is read: the cut edge of trimmed speech is read as a letter otherwise."""
 QUIET = 1e-4
 """Peak under which a recording is silence."""
 
@@ -90,7 +90,7 @@ class CtcRecognizer:
     def transcribe(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
         """See `Recognizer`."""
         silence = round(SILENCE * self.sample_rate)
-        padded = [np.pad(waveform, silence) for waveform in waveforms]
+        padded = [np.pad(waveform, (0, silence)) for waveform in waveforms]
         return [
             self._read(waveform, found)
             for waveform, found in zip(waveforms, self._posteriors(padded), strict=True)
