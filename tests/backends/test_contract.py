@@ -388,6 +388,17 @@ def test_each_request_has_its_own_speed(trained: tuple[Backend, list[Example], l
     assert len(slow) > 3 * len(fast)
 
 
+def test_a_recording_is_copied_at_its_length(backend: Backend) -> None:
+    """Where a backend copies recordings: finite audio of about the same length, also of an untrained network."""
+    if (copies := backend.spec.copy_synthesis) is None:
+        pytest.skip("copies no recording")
+    wave = np.random.default_rng(0).normal(0, 0.05, backend.sample_rate).astype(np.float32)
+    copy = copies.of(backend).copy_synthesis(wave)
+    assert copy.ndim == 1
+    assert np.isfinite(copy).all()
+    assert abs(len(copy) - len(wave)) < 0.05 * len(wave)
+
+
 def test_a_missing_bundle_is_refused_in_one_line(backend: Backend, tmp_path: Path) -> None:
     declared = backend.spec.reference_checks
     if declared is None:

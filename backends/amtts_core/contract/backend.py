@@ -23,6 +23,7 @@ from amtts_core.contract.capabilities import (
     Blocks,
     BlocksReadOutside,
     CheckpointFiles,
+    CopySynthesis,
     Export,
     FineTuning,
     MelInput,
@@ -104,6 +105,7 @@ class BackendSpec(Generic[Config]):
     saved_voices: SavedVoices | None = None
     streaming: Streaming | None = None
     attention: TextAttention | None = None
+    copy_synthesis: CopySynthesis | None = None
     vocoder: VocoderChoice | None = None
     checkpoint_files: CheckpointFiles | None = None
     mel_prediction: MelPrediction | None = None

@@ -86,6 +86,21 @@ class TextScoring(Capability[TextScoringMethods]):
     Methods: ClassVar[type] = TextScoringMethods
 
 
+class CopySynthesisMethods(Protocol):
+    """See `CopySynthesis`."""
+
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        """A recording (T,) at `sample_rate` through what the network learns from (mels, a latent) and back, (T',)."""
+        ...
+
+
+@dataclass(frozen=True)
+class CopySynthesis(Capability[CopySynthesisMethods]):
+    """The backend can copy a recording, which shows what its vocoder or decoder alone costs."""
+
+    Methods: ClassVar[type] = CopySynthesisMethods
+
+
 class NoMethods(Protocol):
     """The capability is data alone."""
 
