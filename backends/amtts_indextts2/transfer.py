@@ -22,7 +22,7 @@ from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.contract.published import PublishedWeights
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.vocab.config_files import config_files, read_config
-from amtts_core.finetune.vocab.families import get_family
+from amtts_core.finetune.vocab.families import extend_remedy, fit_text_rows, get_family
 from amtts_core.finetune.vocab.weights_file import find_weights
 from amtts_core.speech_lm.codebooks import CodeTables, SingleCodebook
 from amtts_indextts2.config import SemanticHeadConfig
@@ -110,9 +110,16 @@ def _fill(
             f"the encoders of {file} read standardized features, and model.voice_statistics is '{NO_STATISTICS}'",
             remedy=f"Name the published file: --set model.voice_statistics={STATISTICS}",
         )
+    fitted = fit_text_rows(
+        published,
+        get_family("indextts2"),
+        backend.tokenizer.vocab_size,
+        source=f"weights {file}",
+        remedy=extend_remedy("indextts2", file),
+    )
     found = {
         name: tensor
-        for name, tensor in from_published(backend.network, published).items()
+        for name, tensor in from_published(backend.network, fitted).items()
         if with_encoders or not name.startswith(ENCODERS_ONLY)
     }
     kept = {name: tensor for name, tensor in own.items() if name.startswith(FRESH)}

@@ -23,7 +23,7 @@ from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.contract.published import PublishedWeights
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.vocab.config_files import config_files, read_config
-from amtts_core.finetune.vocab.families import get_family
+from amtts_core.finetune.vocab.families import extend_remedy, fit_text_rows, get_family
 from amtts_core.finetune.vocab.weights_file import find_weights
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ FILES = {
     "t3_cfg": "official_english",
 }
 """Stem of a published file -> the preset it belongs to."""
+LANDMARK = "text_emb.weight"
+"""A tensor of every T3, whatever a trainer wrote before its name."""
 DUMMY, DUMMY_ROWS = "tfmr.embed_tokens.weight", 8
 _PARTS = (
     ("tfmr.norm.", "transformer.norm."),
@@ -138,7 +140,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: missing, damaged, not a dict of tensors, or of the GPT-2 family.
     """
-    weights = read_published_tensors(path, what="weights", remedy="Give a T3 file, .safetensors or .pt")
+    remedy = "Give a T3 file, .safetensors or .pt"
+    weights = read_published_tensors(path, what="weights", remedy=remedy, landmark=LANDMARK)
     refuse_gpt2(weights, source=str(path))
     return weights
 
@@ -198,7 +201,14 @@ class T3Format:
             own = {
                 name: tensor for name, tensor in target.network.state_dict().items() if name.startswith(_OWN)
             }
-            weights = from_published(target.network, published, source=str(file))
+            fitted = fit_text_rows(
+                published,
+                get_family("chatterbox"),
+                target.tokenizer.vocab_size,
+                source=f"weights {file}",
+                remedy=extend_remedy("chatterbox", path),
+            )
+            weights = from_published(target.network, fitted, source=str(file))
             load_strict(target.network, {**weights, **own}, backend="chatterbox")
             return ()
 

@@ -19,6 +19,10 @@ from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.speakers import speakers_of_checkpoint, weights_for_speakers
+from amtts_core.finetune.vocab.families import extend_remedy, get_family, text_tokens
+from amtts_core.finetune.vocab.weights_file import find_weights, read_weights
+from amtts_core.finetune.weight_paths import located
+from amtts_core.storage.foreign_weights import kind_of_file
 from amtts_core.tokenizers.factory import load_tokenizer
 
 if TYPE_CHECKING:
@@ -97,8 +101,7 @@ def open_init_weights(path: Path, *, backend: str = "", tokenizer: Path | None =
     Raises:
         AmttsError: nothing of the kind, damaged, of another backend, or with another tokenizer.
     """
-    if not path.exists():
-        raise AmttsError(f"--from {path} does not exist", remedy="Give a run folder or a checkpoint")
+    path = located(path, option="--from")
     if path.is_dir() and ((path / "checkpoint.json").is_file() or (path / "checkpoints").is_dir()):
         return _own(read_checkpoint(path), backend, tokenizer)
     return _published(path, backend, tokenizer)
@@ -174,6 +177,8 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
     report = _report(path)
     name = str(report.get("backend") or backend)
     _check_backend(path, name, backend)
+    if path.is_file() and (kind := kind_of_file(path)):
+        raise AmttsError(f"--from {path}: this is {kind}", remedy="Give trained weights or a run of amtts")
     if not name:
         raise AmttsError(
             f"--from {path} is no checkpoint of amtts and holds no {REPORT}",
@@ -200,9 +205,9 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
 
         text = open_any_tokenizer(tokenizer)
     else:
+        _require_family(path, name)
         raise AmttsError(
-            f"--from {path}: published weights without their vocabulary",
-            remedy=f"Teach them Amharic letters first: amtts extend-vocab --backend {name} --checkpoint {path}",
+            f"--from {path}: published weights without their vocabulary", remedy=extend_remedy(name, path)
         )
     start = published.open_weights(path)
     return InitWeights(
@@ -217,6 +222,16 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
         speakers=SpeakerTable(),
         fill=start.load_into,
     )
+
+
+def _require_family(path: Path, name: str) -> None:
+    """Says what the weights are where they are not of the backend's family, before anything is advised.
+
+    Raises:
+        AmttsError: they are of another model, or cannot be read.
+    """
+    family = get_family(name)
+    text_tokens(read_weights(find_weights(path, family), landmark=family.rows[0].tensor).tensors, family)
 
 
 def _report(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from amtts_core.errors import AmttsError
 from amtts_core.finetune.vocab.config_files import check_sizes, config_files, read_config, write_resized
-from amtts_core.finetune.vocab.families import Family, get_family, text_tokens
+from amtts_core.finetune.vocab.families import Family, fit_text_rows, get_family, text_tokens
 from amtts_core.finetune.vocab.initialise import INITS, Init, RowOrigin, row_origins
 from amtts_core.finetune.vocab.old_text import encode_both, sample_texts
 from amtts_core.finetune.vocab.own_checkpoint import extend_own, is_own
@@ -35,6 +35,7 @@ from amtts_core.finetune.vocab.weights_file import (
     read_weights,
     write_weights,
 )
+from amtts_core.finetune.weight_paths import located
 from amtts_core.tokenizers.factory import load_tokenizer
 from amtts_core.tokenizers.fidel_alphabet import ethiopic_alphabet
 from amtts_core.tokenizers.published.additions import read_addition
@@ -82,23 +83,32 @@ def extend_vocabulary(request: ExtendRequest) -> dict[str, Any]:
     Raises:
         AmttsError: files that do not belong together, nothing to add, or a check that failed; nothing is written.
     """
+    checkpoint = located(request.checkpoint, option="--checkpoint")
+    tokenizer_path = located(request.tokenizer, option="--tokenizer")
+    request = replace(request, checkpoint=checkpoint, tokenizer=tokenizer_path)
     _check_out(request)
     if is_own(request.checkpoint):
         return _extend_own(request)
     family = get_family(request.backend)
     _check_request(request, family)
-    weights = read_weights(find_weights(request.checkpoint, family))
-    size = text_tokens(weights.tensors, family)
+    weights = read_weights(find_weights(request.checkpoint, family), landmark=family.rows[0].tensor)
     tokenizer = open_tokenizer_file(request.tokenizer, family)
     old = load_vocab_mapping(tokenizer)
-    if size_of(old) != size:
-        raise AmttsError(
-            f"checkpoint {weights.path} has rows for {size} text tokens, tokenizer {tokenizer} has {size_of(old)}; "
-            "they do not belong together",
-            remedy="Give the tokenizer that came with this checkpoint; an extended one lies beside its weights",
-        )
+    size = size_of(old)
+    fitted = fit_text_rows(
+        weights.tensors,
+        family,
+        size,
+        source=f"checkpoint {weights.path}",
+        remedy=f"Give the tokenizer that came with this checkpoint, not {tokenizer}; an extended one lies beside its "
+        "weights",
+    )
+    padded = text_tokens(weights.tensors, family) != size
+    if padded:
+        weights = WeightsFile(weights.path.with_suffix(".safetensors"), fitted)
     configs = config_files(weights.path)
-    check_sizes(configs, family.size_keys, size)
+    if not padded:
+        check_sizes(configs, family.size_keys, size)
     addition = read_addition(request.add)
     edited = edit(
         tokenizer,

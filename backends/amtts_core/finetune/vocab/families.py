@@ -5,15 +5,20 @@ Names are those of the published files, which surgery reads and writes; what our
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import torch
+
 from amtts_core.contract.types import TextTensor
-from amtts_core.errors import AmttsError, CheckpointError, nearest
+from amtts_core.errors import AmttsError, CheckpointError, command, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,8 @@ FAMILIES = {
         ),
     )
 }
+SPARE_ROWS = 32
+"""Text rows beyond the tokenizer that count as padding, besides tables of a multiple of 64 rows."""
 ALIASES = {"chatterbox-t3": "chatterbox", "t3": "chatterbox", "mms": "vits", "mms-tts": "vits"}
 
 
@@ -120,3 +127,47 @@ def text_tokens(weights: Mapping[str, Tensor], family: Family) -> int:
                 f"tensor '{name}' also has {tensor.shape[0]} text rows; this amtts does not know it"
             )
     return size
+
+
+def fit_text_rows(
+    weights: Mapping[str, Tensor], family: Family, tokens: int, *, source: str, remedy: str
+) -> dict[str, Tensor]:
+    """The tensors with as many text rows as a tokenizer has tokens: padding at the end is cut off, with a warning.
+
+    Args:
+        weights: under their published names.
+        family: says which tensors are indexed by text tokens.
+        tokens: of the tokenizer.
+        source: of the weights, for messages.
+        remedy: for a tokenizer that does not belong to them.
+
+    Raises:
+        CheckpointError: the rows are too few, or more than padding would explain.
+    """
+    size = text_tokens(weights, family)
+    if size == tokens:
+        return dict(weights)
+    if size < tokens or (size - tokens >= SPARE_ROWS and size % 64):
+        raise CheckpointError(
+            f"{source} has rows for {size} text tokens, the tokenizer has {tokens}; they do not belong together",
+            remedy=remedy,
+        )
+    logger.warning(
+        "%s has rows for %d text tokens, the tokenizer has %d: the last %d rows belong to no token and are left out",
+        source,
+        size,
+        tokens,
+        size - tokens,
+    )
+    out = dict(weights)
+    for rows in family.rows:
+        table = weights[rows.tensor]
+        extra = table[table.shape[0] - rows.num_extra_rows :]
+        out[rows.tensor] = torch.cat([table[:tokens], extra])
+    return out
+
+
+def extend_remedy(backend: str, weights: object, *, tokenizer: object = "THEIR_TOKENIZER") -> str:
+    """The command that makes published weights read Amharic."""
+    words = ("amtts", "extend-vocab", "--backend", backend, "--checkpoint", weights, "--tokenizer", tokenizer)
+    return f"Teach them Amharic letters first: {command(*words, '--add', 'fidel', '--out', 'NEW_FOLDER')}"

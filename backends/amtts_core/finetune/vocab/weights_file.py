@@ -16,10 +16,12 @@ from torch import Tensor
 
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.vocab.families import Family
+from amtts_core.storage.foreign_weights import load_tensors_only, model_tensors
+from amtts_core.storage.torch_files import reading_safely
 
 _TORCH = {".pt", ".pth", ".bin", ".ckpt"}
 _WRAPPERS = ("model", "state_dict")
-"""Top-level keys under which a file may keep its tensors; Chatterbox keeps a list of one state there."""
+"""Top-level keys under which a published file may keep its tensors; Chatterbox keeps a list of one state there."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def find_weights(path: Path, family: Family) -> Path:
     if not path.is_dir():
         raise AmttsError(f"no checkpoint at {path}: there is no such file or folder")
     names = sorted(entry.name for entry in path.iterdir() if entry.suffix in _TORCH | {".safetensors"})
-    for pattern in family.weights:
+    for pattern in (*family.weights, "*.ckpt"):
         fitting = [path / name for name in fnmatch.filter(names, pattern) if _may_hold(path / name, family)]
         if len(fitting) == 1:
             return fitting[0]
@@ -69,17 +71,25 @@ def _may_hold(path: Path, family: Family) -> bool:
         return True
     try:
         with safe_open(path, framework="pt") as stored:
-            return family.rows[0].tensor in set(stored.keys())
+            landmark = family.rows[0].tensor
+            return any(name == landmark or name.endswith(f".{landmark}") for name in stored.keys())  # noqa: SIM118
     except (OSError, SafetensorError):
         return True  # reading it says what is wrong
 
 
-def read_weights(path: Path) -> WeightsFile:
+def read_weights(path: Path, *, landmark: str = "") -> WeightsFile:
     """The tensors of a file, on the CPU.
 
+    Args:
+        path: of the file.
+        landmark: published name of a tensor that it has, with which prefixes and wrappers of other trainers are
+            recognized; empty takes the file as published.
+
     Raises:
-        CheckpointError: missing, damaged, or it holds no tensors.
+        CheckpointError: missing, damaged, or it holds no tensors of the model.
     """
+    if landmark and (other := _unwrapped(path, landmark)) is not None:
+        return other
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as stored:
@@ -104,6 +114,19 @@ def read_weights(path: Path) -> WeightsFile:
     if not found:
         raise CheckpointError(f"weights {path} hold no tensor")
     return WeightsFile(path, found, container)
+
+
+def _unwrapped(path: Path, landmark: str) -> WeightsFile | None:
+    """The model's tensors in a file of another trainer, to be written as safetensors; None for a published file."""
+    if path.suffix == ".safetensors":
+        with reading_safely(path, what="weights"), safe_open(path, framework="pt") as stored:
+            if landmark in set(stored.keys()):
+                return None
+    stored = load_tensors_only(path, what="weights")
+    if isinstance(stored, dict) and landmark in _state(stored):
+        return None
+    found = model_tensors(stored, path, landmark=landmark)
+    return None if found is None else WeightsFile(path.with_suffix(".safetensors"), found)
 
 
 def read_back(written: Path, old: Mapping[str, Tensor], changed: Sequence[str]) -> dict[str, Tensor]:
