@@ -22,7 +22,10 @@ CORPUS = "examples/corpus"
 COMMANDS = (
     ("prepare", CORPUS, "--out", "demo/data"),
     ("tokenize", "--data", "demo/data", "--kind", "fidel"),
-    ("train", "--backend", "chatterbox-mel", "--data", "demo/data", "--out", "demo/run"),
+    (
+        *("train", "--backend", "chatterbox-mel", "--data", "demo/data", "--out", "demo/run"),
+        *("--set", "model.vocoder=examples/vocoders/am-22k"),
+    ),
     ("validate-e2e", "--data", "demo/data", "--checkpoint", "demo/run"),
     ("synthesize", "--checkpoint", "demo/run", "--file", f"{CORPUS}/heldout.txt", "--out", "demo/heldout"),
     ("synthesize", "--checkpoint", "demo/run", "ሰላም ለዓለም።", "--out", "demo/hello.wav"),

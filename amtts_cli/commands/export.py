@@ -18,6 +18,12 @@ def export(
     format: Annotated[
         str, typer.Option("--format", help="hf, onnx, sherpa-onnx, piper …: what the backend knows.")
     ],
+    vocoder: Annotated[
+        str | None,
+        typer.Option(
+            "--vocoder", help="What turns its mels into sound, in place of its own: weights' file or folder."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a voice for other programs. What was written is run and compared before it counts.
@@ -29,12 +35,15 @@ def export(
     from safetensors import SafetensorError
 
     from amtts_core.checkpoints.checkpoint import read_checkpoint
+    from amtts_core.contract.vocoder import choose_vocoder
     from amtts_core.run.export import export_network
     from amtts_core.storage.atomic import whole_folder
     from amtts_core.synthesis.model_card import add_data_card
 
     found = read_checkpoint(checkpoint)
     backend = found.load_backend()
+    if vocoder is not None:
+        choose_vocoder(backend, vocoder)
     try:
         with whole_folder(out.resolve()) as hidden:
             try:

@@ -42,9 +42,18 @@ def synthesize(
     speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same audio.")] = 0,
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
+    voice: Annotated[
+        str, typer.Option("--voice", help="Recording to speak like, or a voice kept with the checkpoint.")
+    ] = "",
     attention: Annotated[
         Path | None,
         typer.Option("--attention", help="Folder for figures of where the speech looks in its text (T3)."),
+    ] = None,
+    vocoder: Annotated[
+        str | None,
+        typer.Option(
+            "--vocoder", help="What turns its mels into sound: griffin-lim, or a file or folder of weights."
+        ),
     ] = None,
     lexicon: Lexicon = None,
     guard: Annotated[
@@ -87,7 +96,7 @@ def synthesize(
     elif out.exists() and not out.is_dir():
         raise AmttsError(f"{out} is a file without an audio ending; known endings: {' '.join(FORMATS)}")
     words = _read_text(text or [], file)
-    synthesizer = _open(checkpoint, device, assignments, lexicon)
+    synthesizer = _open(checkpoint, device, assignments, lexicon, vocoder, voice)
     if not (one_file or streamed):
         _check_lines(synthesizer, words)
     warn_of_guesses(synthesizer.guesses(words))
@@ -148,9 +157,17 @@ def _check_lines(synthesizer: Synthesizer, words: str) -> None:
             raise AmttsError(f"line {number}: {fault.message}", remedy=fault.remedy) from None
 
 
-def _open(checkpoint: Path, device: str, assignments: list[str] | None, lexicon: Path | None) -> Synthesizer:
+def _open(
+    checkpoint: Path,
+    device: str,
+    assignments: list[str] | None,
+    lexicon: Path | None,
+    vocoder: str | None,
+    voice: str,
+) -> Synthesizer:
     from amtts_core.config.yaml_files import parse_assignments
     from amtts_core.synthesis.engine import Synthesizer
+    from amtts_core.synthesis.kept_voices import find_voice
     from amtts_core.text.lexicon import read_lexicon
 
     usable_device(device)
@@ -162,8 +179,13 @@ def _open(checkpoint: Path, device: str, assignments: list[str] | None, lexicon:
             remedy="Example: --set model.sampling.temperature=0",
         )
     readings = read_lexicon(lexicon) if lexicon else {}
+    settings = dict(values.get("model", {}))
+    if voice:
+        if "voice_clip" in settings:
+            raise AmttsError("give the voice once: with --voice, or with --set model.voice_clip=FILE")
+        settings["voice_clip"] = str(find_voice(checkpoint, voice))
     return Synthesizer.from_checkpoint(
-        checkpoint, device=device, settings=values.get("model"), lexicon=readings
+        checkpoint, device=device, settings=settings or None, lexicon=readings, vocoder=vocoder
     )
 
 

@@ -41,6 +41,10 @@ def train(
     codes: Annotated[
         Path | None, typer.Option("--codes", help="Learn stored codes: a folder of `amtts encode-codes`.")
     ] = None,
+    mels_from: Annotated[
+        Path | None,
+        typer.Option("--mels-from", help="A vocoder learns from the mels that this voice predicts."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random.")
     ] = None,
@@ -141,6 +145,7 @@ def train(
             seed=seed,
             overfit=overfit,
             codes=codes,
+            mels_from=mels_from,
         ),
     )
     for key, value in (("backend", backend), ("preset", preset)):
@@ -198,6 +203,7 @@ def _options(
     seed: int | None,
     overfit: int | None,
     codes: Path | None,
+    mels_from: Path | None,
 ) -> dict[str, Any]:
     training: dict[str, Any] = {}
     if max_epochs is not None:
@@ -207,7 +213,12 @@ def _options(
         training["max_steps"] = max_steps
     if seed is not None:
         training["seed"] = seed
-    data = {"max_samples": max_samples, "overfit": overfit, "codes": str(codes) if codes else None}
+    data = {
+        "max_samples": max_samples,
+        "overfit": overfit,
+        "codes": str(codes) if codes else None,
+        "mels_from": str(mels_from) if mels_from else None,
+    }
     data = {key: value for key, value in data.items() if value is not None}
     return {key: value for key, value in (("training", training), ("data", data)) if value}
 

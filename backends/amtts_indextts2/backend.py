@@ -24,6 +24,7 @@ from amtts_core.contract.capabilities import (
     Streaming,
     TextAttention,
     TextScoring,
+    VocoderChoice,
     WeightConversion,
 )
 from amtts_core.contract.codec import SpeechCodec
@@ -79,6 +80,7 @@ class IndexTTS2Backend(SpeechLmBackend[IndexTTS2Config]):
         speech_codes=SpeechCodes(),
         reference_audio=ReferenceAudio(encoder_prefixes=CONDITIONERS),
         streaming=Streaming(),
+        vocoder=VocoderChoice(),
         attention=TextAttention(),
         blocks=Blocks(),
         blocks_read_outside=BlocksReadOutside(),

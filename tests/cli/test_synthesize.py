@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import Done, call
+from tiny_vocoder import tiny_vocoder
 from tiny_voice import tiny_backend, tiny_voice
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
@@ -305,3 +306,14 @@ def test_attention_is_drawn_for_a_file_and_for_a_pipe(tmp_path: Path) -> None:
     assert done.raw.startswith(b"RIFF")
     for number in ("0001.png", "0002.png"):
         assert (tmp_path / "pipe" / number).read_bytes() == (tmp_path / "file" / number).read_bytes()
+
+
+def test_a_vocoder_of_the_command_line_is_used_and_a_wrong_one_told(run: Path, tmp_path: Path) -> None:
+    plain, other = tmp_path / "a.wav", tmp_path / "b.wav"
+    vocoder = tiny_vocoder(tmp_path / "vocoder")
+    for path, choice in ((plain, "griffin-lim"), (other, vocoder)):
+        assert speak(run, path, "ሰላም።", "--vocoder", choice).code == 0
+    assert plain.read_bytes() != other.read_bytes()
+    result = speak(run, plain, "ሰላም።", "--vocoder", tmp_path / "none")
+    assert result.code == 2
+    assert "no vocoder has this name" in result.err

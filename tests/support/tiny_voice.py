@@ -25,19 +25,36 @@ from amtts_core.training.callbacks.base import Callback
 
 RATE = 22050
 CODEC = Path(__file__).parents[2] / "examples" / "codecs" / "mel-codes-am"
-NEEDS: dict[str, dict[str, Any]] = {
-    "indextts2": {"model": {"codec_weights": str(CODEC)}},
-    "chatterbox": {
-        "model": {
-            "codec": "mel-codes",
-            "codec_weights": str(CODEC),
-            "speech_codes": 1024,
-            "start_speech": 1024,
-            "stop_speech": 1025,
-            "speech_rows": 1026,
-        }
-    },
+
+
+class _Needs(dict[str, dict[str, Any]]):
+    """Settings by backend; those of s3gen name weights that are made when they are asked for."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name != "s3gen":
+            return super().get(name, default)
+        from tiny_s3 import shared_weights
+
+        return {"model": {"codec_weights": str(shared_weights())}}
+
+
+_OVER_MEL_CODES = {
+    "model": {
+        "codec": "mel-codes",
+        "codec_weights": str(CODEC),
+        "speech_codes": 1024,
+        "start_speech": 1024,
+        "stop_speech": 1025,
+        "speech_rows": 1026,
+    }
 }
+NEEDS = _Needs(
+    {
+        "indextts2": {"model": {"codec_weights": str(CODEC)}},
+        "chatterbox": _OVER_MEL_CODES,
+        "chatterbox-turbo": _OVER_MEL_CODES,
+    }
+)
 """Settings that a backend cannot be built without."""
 LETTERS = "ለመሰረበተነአከወደገ"
 VOWEL_ROWS = range(7)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,17 +13,26 @@ from torch import Tensor, nn
 
 from amtts_chatterbox.mel.config import PRESETS, SAMPLE_RATE, ChatterboxMelConfig
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner
-from amtts_chatterbox.mel.network import ChatterboxMel, whole_durations
-from amtts_core.audio.griffin_lim import griffin_lim
-from amtts_core.audio.hifigan import load_hifigan
+from amtts_chatterbox.mel.network import ChatterboxMel, at_pace, whole_durations
 from amtts_core.audio.mel import mel_features
+from amtts_core.audio.mel_vocoder import MelVocoder
 from amtts_core.contract.backend import Backend, BackendSpec
-from amtts_core.contract.capabilities import Blocks, FineTuning, SpeakerConditioning
+from amtts_core.contract.capabilities import (
+    Blocks,
+    CheckpointFiles,
+    Export,
+    FineTuning,
+    MelPrediction,
+    SpeakerConditioning,
+    VocoderChoice,
+)
 from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TextTensor, TrainingExamples
+from amtts_core.contract.vocoder import MelFormat
+from amtts_core.errors import AmttsError
 
 
 class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
-    """Small, fast, trains on a CPU in minutes; speaks through Griffin-Lim or a HiFi-GAN given by path."""
+    """Small, fast, trains on a CPU in minutes; speaks through Griffin-Lim or any vocoder for its mels."""
 
     spec: ClassVar[BackendSpec[ChatterboxMelConfig]] = BackendSpec(
         name="chatterbox-mel",
@@ -38,6 +48,10 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
         },
         speakers=SpeakerConditioning(tables=("speaker_embedding.weight",)),
         blocks=Blocks(),
+        vocoder=VocoderChoice(),
+        checkpoint_files=CheckpointFiles(),
+        mel_prediction=MelPrediction(),
+        export=Export(formats=("onnx", "sherpa-onnx", "piper")),
         fine_tuning=FineTuning(lora_targets=("widen", "narrow")),
     )
 
@@ -94,8 +108,53 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
         stacks = self.network.encoder, self.network.duration, self.network.decoder
         return [block for stack in stacks for block in stack.blocks]
 
+    @cached_property
+    def vocoder(self) -> MelVocoder:
+        """What its mels are spoken through."""
+        config = self.config
+        iterations = config.griffin_lim_iterations
+        return MelVocoder(config.vocoder, config.mel, iterations=iterations, maker="this voice")
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks through another vocoder from now on."""
+        self.vocoder.choose(choice)
+
+    def write_files(self, checkpoint: Path) -> None:
+        """A copy of the vocoder's weights."""
+        self.vocoder.write_copy(checkpoint)
+
+    def read_files(self, checkpoint: Path, *, changed: Collection[str]) -> None:
+        """Speaks through the checkpoint's copy of the vocoder."""
+        if "vocoder" not in changed:
+            self.vocoder.use_copy(checkpoint)
+
+    def export(self, folder: Path, *, format: str) -> None:
+        """Writes the voice with its vocoder; the real engine speaks what was written."""
+        from amtts_chatterbox.mel.export import FORMATS
+
+        FORMATS[format](self, folder)
+
+    def predicted_mel_format(self) -> MelFormat:
+        """Of its mels."""
+        return self.config.mel.format
+
+    @torch.inference_mode()
+    def predict_mel(self, tokens: Sequence[int], waveform: np.ndarray, *, speaker: int) -> np.ndarray:
+        """The mel (L, M) that a text gets with the durations of its recording (T,)."""
+        target = self.features(waveform).arrays["mel"]
+        fault = self.check_example(len(tokens), {"mel": len(target)})
+        if fault:
+            raise AmttsError(fault)
+        framed = torch.tensor([self._framed(tokens)])
+        speakers = torch.tensor([speaker]) if self.speakers.num_embeddings else None
+        mel = self.network.normalize(torch.from_numpy(target)[None])
+        lengths = torch.tensor([framed.shape[1]]), torch.tensor([len(target)])
+        predicted = self.network(framed, lengths[0], mel, lengths[1], speakers)[3]
+        return self.network.denormalize(predicted)[0].numpy()
+
     def learner(self) -> ChatterboxMelLearner:
-        """The training view."""
+        """The training view. A vocoder that is missing or made for other mels is told before training begins."""
+        self.vocoder.opened()
         return ChatterboxMelLearner(self.network, self.config)
 
     @torch.inference_mode()
@@ -109,30 +168,17 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
             speakers = torch.tensor([request.speaker for request in requests], device=device)
         padded = _padded_tokens(tokens, self.tokenizer.pad_id).to(device)
         encoded = self.network.encode(padded, lengths, speakers)
-        speed = torch.tensor([request.speed for request in requests], device=device)[:, None]
-        durations = whole_durations(encoded.log_duration, encoded.mask, speed=speed)
+        durations = whole_durations(encoded.log_duration, encoded.mask)
         mels = self.network.denormalize(self.network.decode(encoded, durations)[1])
         totals = durations.sum(1).tolist()
         return [
-            self._to_waveform(mel[:frames].T.cpu(), request.seed)
+            self.vocoder.vocode(at_pace(mel[:frames], request.speed).T.cpu(), seed=request.seed).numpy()
             for mel, frames, request in zip(mels, totals, requests, strict=True)
         ]
 
     def _framed(self, tokens: Sequence[int]) -> list[int]:
         """Tokens between start and end, which take the silence at the edges."""
         return [self.tokenizer.bos_id, *tokens, self.tokenizer.eos_id]
-
-    @cached_property
-    def _vocoder(self) -> Any:
-        return load_hifigan(self.config.vocoder, self.config.mel)
-
-    def _to_waveform(self, mel: Tensor, seed: int) -> np.ndarray:
-        if self.config.vocoder:
-            waveform = self._vocoder(mel)
-        else:
-            iterations = self.config.griffin_lim_iterations
-            waveform = griffin_lim(mel, self.config.mel, iterations=iterations, seed=seed)
-        return waveform.clamp(-1, 1).numpy()
 
 
 def _padded_tokens(tokens: Sequence[Sequence[int]], pad: int) -> Tensor:

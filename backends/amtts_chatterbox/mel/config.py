@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from amtts_core.audio.mel import MelConfig
+from amtts_core.audio.mel_vocoder import VOCODER_HELP, Choice
 from amtts_core.settings import Settings
 
 SAMPLE_RATE = 22050
@@ -28,8 +29,8 @@ class ChatterboxMelConfig(Settings):
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside blocks")
     duration_weight: float = Field(0.1, ge=0, description="weight of the duration loss")
     prior_weight: float = Field(1.0, ge=0, description="weight of the alignment prior")
-    griffin_lim_iterations: int = Field(48, gt=0, description="of the embedded vocoder")
-    vocoder: str = Field("", description="HiFi-GAN folder (config.json + weights) that replaces Griffin-Lim")
+    griffin_lim_iterations: int = Field(48, gt=0, description="of Griffin-Lim")
+    vocoder: Choice = Field("", description=VOCODER_HELP)
 
     @field_validator("encoder_kernel", "duration_kernel", "decoder_kernel")
     @classmethod

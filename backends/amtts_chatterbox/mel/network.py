@@ -196,13 +196,23 @@ def regulate(durations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return owner, torch.stack([since / 10, share], dim=-1) * mask, mask
 
 
-def whole_durations(log_duration: Tensor, mask: Tensor, *, speed: Tensor) -> Tensor:
+def at_pace(mel: Tensor, speed: float) -> Tensor:
+    """A mel (L, M) at another speed: frames between its frames, about L / speed of them.
+
+    Decoding shorter durations instead makes speech quieter, as no training text was spoken so fast.
+    """
+    if speed == 1:
+        return mel
+    frames = max(1, round(len(mel) / speed))
+    return functional.interpolate(mel.T[None], size=frames, mode="linear", align_corners=False)[0].T
+
+
+def whole_durations(log_duration: Tensor, mask: Tensor) -> Tensor:
     """Predicted log durations (B, N) -> whole frames (B, N), at least 1 per symbol.
 
-    `speed` broadcasts to (B, N). Rounds the running total rather than each symbol, so that the utterance keeps its
-    length at any speed.
+    Rounds the running total rather than each symbol, so that the utterance keeps its length.
     """
-    wanted = (log_duration.exp() / speed).clamp(min=1.0, max=200.0) * mask[..., 0]
+    wanted = log_duration.exp().clamp(min=1.0, max=200.0) * mask[..., 0]
     ends = wanted.cumsum(1).round()
-    whole = torch.diff(ends, dim=1, prepend=torch.zeros_like(ends[:, :1]))
+    whole = ends - functional.pad(ends[:, :-1], (1, 0))  # torch.diff has no ONNX operation
     return (whole.clamp(min=1) * mask[..., 0]).long()

@@ -7,6 +7,7 @@ resampled where the codec has another rate.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -18,6 +19,9 @@ import torch
 from torch import Tensor
 
 from amtts_chatterbox.front_ends import VOICE_RATE
+from amtts_chatterbox.s3.codec import BUILT_IN, S3Codec
+from amtts_chatterbox.s3.voiced import VoicedS3
+from amtts_chatterbox.s3.voices import SpeakerVoice, read_conditions, write_conditions
 from amtts_chatterbox.t3.config import PRESETS, T3Config
 from amtts_chatterbox.t3.export import export_chatterbox
 from amtts_chatterbox.t3.inference import Utterance, Voice, bounded, prompts_of
@@ -41,15 +45,21 @@ from amtts_core.contract.capabilities import (
     Streaming,
     TextAttention,
     TextScoring,
+    VocoderChoice,
+    VoiceFiles,
 )
 from amtts_core.contract.codec import SpeechCodec
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TextTensor
-from amtts_core.errors import CheckpointError
+from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.speech_lm.backend import SpeechLmBackend
 from amtts_core.speech_lm.codec_of import codec_of
 from amtts_core.speech_lm.generate import Decoding, Prompt
 from amtts_core.speech_lm.settings import MUTABLE
+from amtts_core.speech_lm.synthesizer import SpeechLmSynthesizer
+from amtts_core.units import Seconds
+
+logger = logging.getLogger(__name__)
 
 NAME = "chatterbox"
 SAMPLE_RATE = 24000
@@ -65,7 +75,15 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         learns_from="codes",
         text=TextInput(layout="hf-json"),
         config=T3Config,
-        mutable_settings=(*MUTABLE, "voice_dropout", "perceiver_dropout"),
+        mutable_settings=(
+            *MUTABLE,
+            "voice_dropout",
+            "perceiver_dropout",
+            "voice_encoder",
+            "voice_clip",
+            "s3gen",
+            "emotion",
+        ),
         presets=PRESETS,
         training_defaults={
             "data": {"batch_seconds": 160.0},
@@ -73,7 +91,9 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         },
         speakers=SpeakerConditioning(tables=("voices.vectors", "voices.prompts", "voices.lengths")),
         speech_codes=SpeechCodes(),
+        voice_files=VoiceFiles(),
         streaming=Streaming(),
+        vocoder=VocoderChoice(),
         attention=TextAttention(),
         blocks=Blocks(),
         blocks_read_outside=BlocksReadOutside(),
@@ -179,6 +199,72 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         ]
         return prompts_of(self.network, utterances, bounded(self.config.sampling, self.network.length_model))
 
+    def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        """See `SpeechLmBackend`; with codec s3 the requests of a speaker together, because each has a voice of its
+        own."""
+        if not isinstance(self.speech_codec(), S3Codec):
+            return super().synthesize(requests)
+        waves: dict[int, np.ndarray] = {}
+        for speaker in dict.fromkeys(request.speaker for request in requests):
+            numbers = [n for n, request in enumerate(requests) if request.speaker == speaker]
+            waves |= zip(numbers, super().synthesize([requests[n] for n in numbers]), strict=True)
+        return [waves[number] for number in range(len(requests))]
+
+    def _synthesizer(self) -> SpeechLmSynthesizer:
+        """See `SpeechLmBackend`; S3Gen speaks with a voice."""
+        found = super()._synthesizer()
+        if not isinstance(found.codec, S3Codec):
+            if self.config.voice_clip:
+                raise AmttsError(
+                    f"model.voice_clip is {self.config.voice_clip}, and the codec '{found.codec.name}' of this network "
+                    "has a voice of its own",
+                    remedy="Leave --voice out; a voice from a recording needs the codec s3",
+                )
+            return found
+        return replace(found, codec=VoicedS3(found.codec, self._reference(found.codec)))
+
+    def adopt_voice(self, folder: Path) -> str:
+        """The speaker vector and prompt of `conds.pt`, see `VoiceFiles`."""
+        file = folder / BUILT_IN
+        if not file.is_file():
+            return ""
+        voice, table = read_conditions(file), self.network.voices
+        if voice.speaker is not None and voice.speaker.shape == table.vectors[0].shape:
+            table.vectors[0] = voice.speaker
+        prompt = torch.tensor(voice.prompt[: self.config.prompt_tokens], dtype=torch.long)
+        table.prompts[0, : len(prompt)] = prompt
+        table.lengths[0] = len(prompt)
+        return f"the voice of {file}"
+
+    def keep_voice(self, recording: Path, file: Path) -> Path:
+        """The voice of a recording as `conds.pt` of Chatterbox, see `VoiceFiles`.
+
+        Raises:
+            AmttsError: the codec has a voice of its own, or the recording cannot be heard.
+        """
+        codec = self.speech_codec()
+        if not isinstance(codec, S3Codec):
+            raise AmttsError(
+                f"the codec '{codec.name}' of this network has a voice of its own and takes no other"
+            )
+        encoder = Path(self.config.voice_encoder) if self.config.voice_encoder else None
+        voice = codec.speaking(self.config.s3gen).voice(
+            recording, encoder=encoder, prompt=self._prompt_seconds()
+        )
+        return write_conditions(file.with_name(f"{file.name}.pt"), voice, emotion=self.config.emotion)
+
+    def _reference(self, codec: S3Codec) -> SpeakerVoice:
+        """Whose voice S3Gen speaks with: that of `voice_clip`, else the one beside the codec's weights."""
+        codec.speaking(self.config.s3gen)
+        if not self.config.voice_clip:
+            return codec.built_in_voice()
+        encoder = Path(self.config.voice_encoder) if self.config.voice_encoder else None
+        return codec.voice(Path(self.config.voice_clip), encoder=encoder, prompt=self._prompt_seconds())
+
+    def _prompt_seconds(self) -> Seconds:
+        """Of speech that the network takes as its prompt."""
+        return float(self.config.prompt_tokens / S3Codec.frame_rate)
+
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
         """See `amtts_chatterbox.t3.reference`."""
@@ -190,9 +276,34 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         export_chatterbox(self.network, folder, start_text=start, stop_text=stop, tokenizer=self.tokenizer)
 
     def _voice(self, index: int) -> Voice:
+        """How T3 is told who speaks: by `voice_clip` where the codec makes a voice of it, else by the voice table."""
         voices = self.network.voices
         prompt = voices.prompts[index, : int(voices.lengths[index])].tolist()
-        return Voice(speaker=voices.vectors[index], prompt=prompt, emotion=self.config.emotion)
+        vector = voices.vectors[index]
+        if self.config.voice_clip:
+            codec = self.speech_codec()
+            assert isinstance(codec, S3Codec), "`_synthesizer` refuses a recording for other codecs"
+            given = self._reference(codec)
+            prompt = given.prompt[: self.config.prompt_tokens]
+            vector = self._speaker_vector(given, vector)
+        return Voice(speaker=vector, prompt=prompt, emotion=self.config.emotion)
+
+    def _speaker_vector(self, given: SpeakerVoice, own: Tensor) -> Tensor:
+        """The vector of a recording, or the speaker's `own` where no voice encoder was there."""
+        if given.speaker is None:
+            logger.warning(
+                "no voice encoder: T3 speaks with the vector of its own speaker and the prompt of %s; name one with "
+                "--set model.voice_encoder=ve.safetensors, or put it beside the weights of S3Gen",
+                self.config.voice_clip,
+            )
+            return own
+        if given.speaker.shape != own.shape:
+            raise AmttsError(
+                f"{self.config.voice_clip} has a speaker vector of {len(given.speaker)} channels, this network reads "
+                f"{len(own)}",
+                remedy="Name the voice encoder that it was trained with: --set model.voice_encoder=PATH",
+            )
+        return given.speaker.to(own)
 
 
 @lru_cache(maxsize=1)

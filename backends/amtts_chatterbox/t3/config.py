@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from amtts_chatterbox.s3.config import S3SpeakingConfig
 from amtts_core.settings import Settings
 from amtts_core.speech_lm.sampling import SamplingConfig
 from amtts_core.speech_lm.settings import SpeechLmSettings
@@ -115,6 +116,13 @@ class T3Config(SpeechLmSettings):
     )
     voice_encoder: str = Field(
         "", description="ve.safetensors for speaker vectors; empty gives each speaker a fixed one"
+    )
+    voice_clip: str = Field(
+        "",
+        description="who speaks, with codec s3: a recording, or conds.pt of Chatterbox; empty takes the built-in one",
+    )
+    s3gen: S3SpeakingConfig = Field(
+        default_factory=S3SpeakingConfig, description="how codes of codec s3 become sound"
     )
     sampling: T3SamplingConfig = Field(default_factory=T3SamplingConfig, description="how speech is drawn")
 

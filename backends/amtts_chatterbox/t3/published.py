@@ -128,8 +128,8 @@ def refuse_gpt2(published: Mapping[str, Tensor], *, source: str = "the weights")
     """An error for the variants with another transformer, known by their names."""
     if any(name.startswith(("tfmr.h.", "tfmr.wpe", "tfmr.wte", "tfmr.ln_f")) for name in published):
         raise CheckpointError(
-            f"{source}: this is a T3 with a GPT-2 transformer (Chatterbox Turbo or Nano), which is not supported",
-            remedy="Use t3_mtl23ls_v3.safetensors, t3_mtl23ls_v2.safetensors, t3_23lang.safetensors or "
+            f"{source}: this is a T3 with a GPT-2 transformer (Chatterbox Turbo or Nano)",
+            remedy="Take --backend chatterbox-turbo for it, or one of t3_mtl23ls_v3, t3_mtl23ls_v2, t3_23lang and "
             "t3_cfg.safetensors",
         )
 
@@ -223,9 +223,14 @@ def _config_of(file: Path, published: Mapping[str, Tensor]) -> T3Config:
         if {"hidden_size", "num_hidden_layers"} <= set(settings.get("llama") or {}) and "t3" in settings:
             own = {"multilingual": preset.get("multilingual", False), **(settings.get("amtts") or {})}
             return T3Config.model_validate(published_config(settings).model_dump() | own)
-        if preset:
-            return T3Config.model_validate(preset)
-        return config_of_shapes(published, settings.get("llama") or {})
+        found = config_of_shapes(published, settings.get("llama") or {})
+        if not preset:
+            return found
+        named = T3Config.model_validate(preset)
+        if (named.hidden, named.layers) == (found.hidden, found.layers):
+            return named
+        # a file of the official name and other sizes, such as one of a test
+        return found.model_copy(update={"multilingual": named.multilingual})
     except (KeyError, TypeError, ValueError) as fault:
         raise CheckpointError(f"weights {file} are no T3 of Chatterbox: {fault}") from None
 

@@ -1,6 +1,7 @@
 """Holds T3's maths against stored numbers of the published code: `amtts validate-e2e --reference`.
 
-Two kinds of bundle: T3 itself (`bundle.py`), and the voice encoder with the log-mel front ends (`audio_bundle.py`).
+Three kinds of bundle: T3 itself (`bundle.py`), the voice encoder with the log-mel front ends (`audio_bundle.py`), and
+the audio path from wave to wave (`amtts_chatterbox.s3.reference`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from amtts_chatterbox.s3.reference import is_s3_bundle
+from amtts_chatterbox.s3.reference import reference_checks as s3_reference_checks
 from amtts_chatterbox.t3.audio_bundle import audio_checks, is_audio_bundle
 from amtts_chatterbox.t3.bundle import Bundle, GreedyCase, read_bundle
 from amtts_chatterbox.t3.config import T3SamplingConfig
@@ -37,6 +40,8 @@ def reference_checks(folder: Path) -> list[ReferenceCheck]:
     Raises:
         AmttsError: the bundle cannot be read; one line.
     """
+    if is_s3_bundle(folder):
+        return s3_reference_checks(folder)
     if is_audio_bundle(folder):
         return audio_checks(folder)
     bundle = read_bundle(folder)

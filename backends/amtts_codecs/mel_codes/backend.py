@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 
-from amtts_codecs.mel_codes.codec import NAME, MelCodesCodec
+from amtts_codecs.mel_codes.codec import NAME, MelCodesCodec, vocoder_of
 from amtts_codecs.mel_codes.config import PRESETS, SAMPLE_RATE, MelCodesConfig
 from amtts_codecs.mel_codes.learner import MelCodesLearner
 from amtts_codecs.mel_codes.network import MelCodes
 from amtts_codecs.requests import codes_of
 from amtts_core.audio.mel import mel_features
+from amtts_core.audio.mel_vocoder import MelVocoder
 from amtts_core.contract.backend import Backend, BackendSpec
-from amtts_core.contract.capabilities import BatchStatistics
+from amtts_core.contract.capabilities import BatchStatistics, CheckpointFiles, VocoderChoice
 from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TrainingExamples
 
 
@@ -39,6 +42,8 @@ class MelCodesBackend(Backend[MelCodesConfig]):
         presets=PRESETS,
         text=None,
         batch_statistics=BatchStatistics(),
+        vocoder=VocoderChoice(),
+        checkpoint_files=CheckpointFiles(),
         training_defaults={
             "data": {"batch_seconds": 128.0, "max_utterances": 16},
             "training": {
@@ -57,7 +62,27 @@ class MelCodesBackend(Backend[MelCodesConfig]):
 
     def as_codec(self) -> MelCodesCodec:
         """Itself as a codec, in whatever mode its network is."""
-        return MelCodesCodec(self.config, self.network, num_codebooks=self.config.num_codebooks)
+        return MelCodesCodec(
+            self.config, self.network, num_codebooks=self.config.num_codebooks, vocoder=self.vocoder
+        )
+
+    @cached_property
+    def vocoder(self) -> MelVocoder:
+        """What its mels are spoken through."""
+        return vocoder_of(self.config)
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks through another vocoder from now on."""
+        self.vocoder.choose(choice)
+
+    def write_files(self, checkpoint: Path) -> None:
+        """A copy of the vocoder's weights."""
+        self.vocoder.write_copy(checkpoint)
+
+    def read_files(self, checkpoint: Path, *, changed: Collection[str]) -> None:
+        """Speaks through the checkpoint's copy of the vocoder."""
+        if "vocoder" not in changed:
+            self.vocoder.use_copy(checkpoint)
 
     def features(self, waveform: np.ndarray) -> Features:
         """`mel`: natural-log mels (L, M) of a waveform (T,)."""
@@ -91,7 +116,8 @@ class MelCodesBackend(Backend[MelCodesConfig]):
         }
 
     def learner(self) -> MelCodesLearner:
-        """The training view."""
+        """The training view. A vocoder that is missing or made for other mels is told before training begins."""
+        self.vocoder.opened()
         return MelCodesLearner(self.network, self.config)
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,15 +12,16 @@ from torch.nn import functional
 
 from amtts_codecs.mel_codes.config import MelCodesConfig
 from amtts_codecs.mel_codes.network import MelCodes
-from amtts_core.audio.griffin_lim import griffin_lim
-from amtts_core.audio.hifigan import load_hifigan
 from amtts_core.audio.mel import log_mel
+from amtts_core.audio.mel_vocoder import MelVocoder
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.fingerprint import weights_fingerprint
 from amtts_core.contract.codec import SpeechCodec, kept_codebooks, require_codes, sample_counts
 from amtts_core.errors import CheckpointError
 
 NAME = "mel-codes"
+BLOCK = 16
+"""Frames of codes that become a mel together where it is spoken."""
 NOT_PART = ("quantizer.uses", "quantizer.totals")
 """Training state that changes no code."""
 
@@ -32,12 +33,22 @@ class MelCodesCodec(SpeechCodec):
         config: of the network.
         network: in evaluation mode.
         num_codebooks: codebooks that `encode` returns.
+        vocoder: what the mels are spoken through; None opens the settings' own.
     """
 
     name = NAME
     license = "as its training data; weights trained with amtts from scratch carry no other"
 
-    def __init__(self, config: MelCodesConfig, network: MelCodes, *, num_codebooks: int) -> None:
+    decodes_streams: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        config: MelCodesConfig,
+        network: MelCodes,
+        *,
+        num_codebooks: int,
+        vocoder: MelVocoder | None = None,
+    ) -> None:
         self.config = config
         self.network = network
         self.num_codebooks = num_codebooks
@@ -46,6 +57,7 @@ class MelCodesCodec(SpeechCodec):
         self.cardinality = config.cardinality
         state = {k: v for k, v in network.state_dict().items() if k not in NOT_PART}
         self.weights_hash = weights_fingerprint(state)
+        self.vocoder = vocoder or vocoder_of(config)
 
     @classmethod
     def open(cls, weights: Path, *, num_codebooks: int = 0) -> MelCodesCodec:
@@ -59,7 +71,8 @@ class MelCodesCodec(SpeechCodec):
         kept = kept_codebooks(num_codebooks, backend.config.num_codebooks, weights=weights)
         network = backend.network
         assert isinstance(network, MelCodes)
-        return cls(backend.config, network, num_codebooks=kept)
+        vocoder: MelVocoder = backend.vocoder  # type: ignore[attr-defined]
+        return cls(backend.config, network, num_codebooks=kept, vocoder=vocoder)
 
     def code_vectors(self) -> Tensor:
         """(K, V, D) entries of the codebooks that `encode` uses."""
@@ -103,18 +116,51 @@ class MelCodesCodec(SpeechCodec):
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
         """(B, K', L) int64 -> (B, L * hop) in [-1, 1]."""
-        waves = [self.speak(mel) for mel in self.decode_mel(codes)]
+        books = self.config.num_codebooks
+        require_codes(codes, books=books, cardinality=self.cardinality)
+        waves = [self.speak(torch.cat(list(self._mel_pieces([item])), dim=1).T) for item in codes]
         return torch.stack(waves).to(codes.device)
 
     def speak(self, mel: Tensor, *, seed: int = 0) -> Tensor:
         """Natural-log mel (L, M) -> waveform (T,) in [-1, 1] on the CPU."""
-        if self.config.vocoder:
-            waveform: Tensor = self._vocoder(mel.T.cpu())
-        else:
-            iterations = self.config.griffin_lim_iterations
-            waveform = griffin_lim(mel.T.cpu(), self.config.mel, iterations=iterations, seed=seed)
-        return waveform.clamp(-1, 1)
+        return self.vocoder.vocode(mel.T.cpu(), seed=seed)
 
-    @cached_property
-    def _vocoder(self) -> Any:
-        return load_hifigan(self.config.vocoder, self.config.mel)
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks through another vocoder from now on."""
+        self.vocoder.choose(choice)
+
+    @torch.inference_mode()
+    def decode_stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Codes (K', l) as they come -> waveforms (t,) on the CPU, whose join is `decode` of all together."""
+        return self.vocoder.stream(self._mel_pieces(pieces))
+
+    def _mel_pieces(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Mels (M, l) of codes (K', l'), block by block, each when the codes around it are there.
+
+        The blocks do not depend on how the codes arrive, so a stream has the bits of the whole: a vocoder may add up
+        rounding errors over a whole utterance.
+        """
+        context, stride = self.network.decoder_context, self.config.stride
+        kept, begin = torch.zeros(0, 0, dtype=torch.long), 0
+
+        def mel(end: int) -> Tensor:
+            first = max(0, begin - context)
+            window = self.decode_mel(kept[None, :, first : end + context])[0].T.cpu()
+            return window[:, (begin - first) * stride : (end - first) * stride]
+
+        for piece in pieces:
+            kept = torch.cat([kept, piece], dim=1) if kept.numel() else piece
+            while begin + BLOCK + context <= kept.shape[1]:
+                yield mel(begin + BLOCK)
+                begin += BLOCK
+        while kept.numel() and begin < kept.shape[1]:
+            end = min(begin + BLOCK, kept.shape[1])
+            yield mel(end)
+            begin = end
+
+
+def vocoder_of(config: MelCodesConfig) -> MelVocoder:
+    """What the mels of a codec with these settings are spoken through."""
+    return MelVocoder(
+        config.vocoder, config.mel, iterations=config.griffin_lim_iterations, maker="this codec"
+    )

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from amtts_core.audio.mel import MelConfig
+from amtts_core.audio.mel_vocoder import VOCODER_HELP, Choice
 from amtts_core.settings import Settings
 
 SAMPLE_RATE = 16000
@@ -31,8 +32,8 @@ class MelCodesConfig(Settings):
     restart_below: float = Field(
         0.02, ge=0, description="uses per step under which an entry restarts at a current value"
     )
-    griffin_lim_iterations: int = Field(60, gt=0, description="of the embedded vocoder")
-    vocoder: str = Field("", description="HiFi-GAN folder (config.json + weights) that replaces Griffin-Lim")
+    griffin_lim_iterations: int = Field(60, gt=0, description="of Griffin-Lim")
+    vocoder: Choice = Field("", description=VOCODER_HELP)
 
     @model_validator(mode="after")
     def _plausible(self) -> MelCodesConfig:

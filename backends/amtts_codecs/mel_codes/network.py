@@ -73,6 +73,9 @@ class MelCodes(nn.Module):
         self.up = nn.ConvTranspose1d(hidden, hidden, kernel, stride, padding=padding, output_padding=spare)
         self.decode_mel = Stack(hidden, config.decoder_layers, 5)
         self.leave = nn.Conv1d(hidden, channels, 3, padding=1)
+        fine = -(-(2 * config.decoder_layers + 1) // stride)
+        self.decoder_context = config.encoder_layers + fine + 3
+        """Code frames on either side that a mel frame of `decode` depends on, at most."""
         self.register_buffer("mel_mean", torch.zeros(channels))
         self.register_buffer("mel_std", torch.ones(channels))
 

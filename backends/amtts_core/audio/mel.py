@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
+from amtts_core.contract.vocoder import MelFormat
 from amtts_core.settings import Settings
 
 LOG_FLOOR = 1e-5
@@ -42,6 +43,19 @@ class MelConfig(Settings):
     def frame_rate(self) -> float:
         """Frames per second."""
         return self.sample_rate / self.hop
+
+    @property
+    def format(self) -> MelFormat:
+        """What a vocoder has to be made for."""
+        return MelFormat(
+            sample_rate=self.sample_rate,
+            hop=self.hop,
+            n_fft=self.n_fft,
+            window=self.n_fft,
+            n_mels=self.n_mels,
+            fmin=self.fmin,
+            fmax=self.fmax,
+        )
 
 
 def hz_to_mel(hz: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 A checkpoint folder holds
     checkpoint.json       what it is (`CheckpointInfo`)
     model.safetensors     the backend's network
+    vocoder/              what it speaks through, where that has weights
     tokenizer/            as `amtts tokenize` wrote it (absent where the backend uses no text)
     training.json, training.safetensors   optimizers, schedule, position, random state (absent in exports)
     files.json            size and sha256 of every other file
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,6 +165,8 @@ class Checkpoint:
         backend = kind(config, tokenizer=self.tokenizer(), speakers=speakers)
         load_strict(backend.network, self.weights(), backend=kind.spec.name)
         backend.network.eval()
+        if (files := kind.spec.checkpoint_files) is not None:
+            files.of(backend).read_files(self.folder, changed=settings or ())
         return backend
 
     def training_state(self) -> Any:
@@ -226,11 +229,12 @@ def write_checkpoint(
     tokenizer: TextTokenizer | None,
     training_state: Any = None,
     documents: Mapping[str, str] | None = None,
+    files: Callable[[Path], None] | None = None,
 ) -> None:
     """Writes a checkpoint folder so that it is either complete or absent.
 
     Everything goes into a temporary folder beside it, is checksummed and flushed to disk, then renamed. `documents` are
-    texts to keep with it, by file name.
+    texts to keep with it, by file name; `files` puts further files into the folder it is given.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; older checkpoints are untouched.
@@ -252,6 +256,8 @@ def write_checkpoint(
             tree = flatten(training_state, tensors)
             save_file(tensors, temporary / "training.safetensors")
             _write_text(temporary / "training.json", json.dumps(tree))
+        if files is not None:
+            files(temporary)
         for name, text in (documents or {}).items():
             _write_text(temporary / name, text)
         _write_text(temporary / "checkpoint.json", info.model_dump_json(indent=1))

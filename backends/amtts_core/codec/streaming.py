@@ -1,8 +1,8 @@
 """Codes to sound piece by piece, without a joint that can be heard.
 
 A codec with a `SpeechCodec.decoder_context` decodes each piece with that many
-frames on both sides and cuts them off again: the samples are those of decoding everything at once. Any other codec
-decodes when all codes are there.
+frames on both sides and cuts them off again: the samples are those of decoding everything at once. One whose
+`decodes_streams` is set knows more about its decoder and streams by itself. Any other decodes when all codes are there.
 """
 
 from __future__ import annotations
@@ -33,8 +33,13 @@ def decode_pieces(codec: SpeechCodec, pieces: Iterable[Tensor]) -> Iterator[np.n
         pieces: (T, K) int64 each, in order.
 
     Yields:
-        (samples,) float32 in [-1, 1]; joined they are `codec.decode` of all pieces together.
+        (samples,) float32 in [-1, 1]; joined they are `codec.decode` of all pieces together, or what a
+        `StreamingDecoder` makes of them.
     """
+    if codec.decodes_streams:
+        for wave in codec.decode_stream(piece.T for piece in pieces):
+            yield wave.clamp(-1, 1).float().numpy()
+        return
     context = codec.decoder_context
     if context is None:
         whole = list(pieces)

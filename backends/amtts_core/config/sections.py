@@ -40,6 +40,9 @@ class DataConfig(Settings):
     codes: str = Field(
         "", description="folder of `amtts encode-codes` to train on; empty makes the codes from the audio"
     )
+    mels_from: str = Field(
+        "", description="voice whose predicted mels a vocoder learns from; empty takes the recordings' own"
+    )
     replay: ReplayConfig = Field(default_factory=ReplayConfig, description="old data against forgetting")
 
 

@@ -22,8 +22,11 @@ from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
     BlocksReadOutside,
+    CheckpointFiles,
     Export,
     FineTuning,
+    MelInput,
+    MelPrediction,
     ReferenceAudio,
     ReferenceChecks,
     SpeakerConditioning,
@@ -33,6 +36,8 @@ from amtts_core.contract.capabilities import (
     Streaming,
     TextAttention,
     TextScoring,
+    VocoderChoice,
+    VoiceFiles,
     WeightConversion,
 )
 from amtts_core.contract.learner import Learner
@@ -99,8 +104,13 @@ class BackendSpec(Generic[Config]):
     speaker_folding: SpeakerFolding | None = None
     speech_codes: SpeechCodes | None = None
     reference_audio: ReferenceAudio | None = None
+    voice_files: VoiceFiles | None = None
     streaming: Streaming | None = None
     attention: TextAttention | None = None
+    vocoder: VocoderChoice | None = None
+    checkpoint_files: CheckpointFiles | None = None
+    mel_prediction: MelPrediction | None = None
+    mel_input: MelInput | None = None
     blocks: Blocks | None = None
     blocks_read_outside: BlocksReadOutside | None = None
     batch_statistics: BatchStatistics | None = None

@@ -9,7 +9,7 @@ with the class when it is registered, see `amtts_core.contract.check`. The core 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from amtts_core.contract.reference_audio import FeatureExtractor, PromptEncoder, PromptFeatures
+    from amtts_core.contract.vocoder import MelFormat
 
 M = TypeVar("M")
 
@@ -164,6 +165,117 @@ class ReferenceAudio(Capability[ReferenceAudioMethods]):
 
     Methods: ClassVar[type] = ReferenceAudioMethods
     encoder_prefixes: tuple[str, ...] = ()
+
+
+class VocoderChoiceMethods(Protocol):
+    """See `VocoderChoice`."""
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks through another vocoder from now on.
+
+        Raises:
+            AmttsError: as `open_vocoder`, or its codec makes waveforms without mels.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class VocoderChoice(Capability[VocoderChoiceMethods]):
+    """The backend speaks through mels, which any vocoder can turn into waveforms."""
+
+    Methods: ClassVar[type] = VocoderChoiceMethods
+
+
+class CheckpointFilesMethods(Protocol):
+    """See `CheckpointFiles`."""
+
+    def write_files(self, checkpoint: Path) -> None:
+        """Puts copies into a checkpoint's folder that is being written."""
+        ...
+
+    def read_files(self, checkpoint: Path, *, changed: Collection[str]) -> None:
+        """Uses the copies of a checkpoint's folder, where it has some.
+
+        Args:
+            checkpoint: the folder.
+            changed: settings of the network that the caller has replaced: what they name is not the checkpoint's.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CheckpointFiles(Capability[CheckpointFilesMethods]):
+    """The backend needs further files to speak, such as a vocoder's weights; its checkpoints hold copies."""
+
+    Methods: ClassVar[type] = CheckpointFilesMethods
+
+
+class MelPredictionMethods(Protocol):
+    """See `MelPrediction`."""
+
+    def predicted_mel_format(self) -> MelFormat:
+        """Of the mels."""
+        ...
+
+    def predict_mel(self, tokens: Sequence[int], waveform: np.ndarray, *, speaker: int) -> np.ndarray:
+        """Natural-log mel (L, M) predicted for a waveform (T,), aligned with it.
+
+        Raises:
+            AmttsError: the recording is too short for its text.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class MelPrediction(Capability[MelPredictionMethods]):
+    """The backend predicts the mel of a recording whose text it knows; a vocoder can be fine-tuned on these."""
+
+    Methods: ClassVar[type] = MelPredictionMethods
+
+
+class MelInputMethods(Protocol):
+    """See `MelInput`."""
+
+    def input_mel_format(self) -> MelFormat:
+        """Of the mels that it reads."""
+        ...
+
+
+@dataclass(frozen=True)
+class MelInput(Capability[MelInputMethods]):
+    """A vocoder in training: its examples may hold the feature `mel`, predicted by a voice, natural log (L, M)."""
+
+    Methods: ClassVar[type] = MelInputMethods
+
+
+class VoiceFilesMethods(Protocol):
+    """See `VoiceFiles`."""
+
+    def adopt_voice(self, folder: Path) -> str:
+        """Takes the voice beside published weights as the first speaker's; says what it took, or an empty string."""
+        ...
+
+    def keep_voice(self, recording: Path, file: Path) -> Path:
+        """Writes the voice of a recording.
+
+        Args:
+            recording: of the speaker.
+            file: to write, without an ending; the backend adds its own.
+
+        Returns:
+            the file.
+
+        Raises:
+            AmttsError: the recording cannot be read, or the file cannot be written.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class VoiceFiles(Capability[VoiceFilesMethods]):
+    """Voices are small files: published ones come with the weights, one's own are made of recordings."""
+
+    Methods: ClassVar[type] = VoiceFilesMethods
 
 
 class BlocksMethods(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -40,6 +40,36 @@ class CodeCache(Protocol):
         ...
 
 
+class VoiceDecoder(Protocol):
+    """The decoder of a codec that speaks codes with the voice of a recording."""
+
+    @property
+    def speech_rate(self) -> Hertz:
+        """Rate of the waveforms of `speak`, Hz."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
+
+    def voice(self, path: Path) -> Any:
+        """The voice of a recording or of a file in which the codec's family stores voices; computed once a content.
+
+        Raises:
+            AmttsError: it cannot be read, or holds no voice.
+        """
+        ...
+
+    def speak(self, codes: Sequence[Tensor], voice: Any, *, seed: int = 0) -> list[Tensor]:
+        """Codes (L,) each -> waveforms (T,) in [-1, 1] at `speech_rate`, on the CPU."""
+        ...
+
+    def stream(self, pieces: Iterable[list[int]], voice: Any, *, seed: int = 0) -> Iterator[np.ndarray]:
+        """Waveforms (T,) of codes as they come; concatenated they are the speech, of any length."""
+        ...
+
+
 class SpeechCodec(ABC):
     """Waveform to discrete codes and back. B items, T samples, K codebooks, L frames.
 
@@ -64,10 +94,14 @@ class SpeechCodec(ABC):
     """What `set_precision` accepts; with fewer bits the encoder is faster, and a few codes become their neighbors."""
     decoder_context: int | None = None
     """Frames on either side that a frame's samples depend on; None where decoding needs all frames."""
+    decodes_streams: ClassVar[bool] = False
+    """It decodes codes as they come by itself, with `decode_stream`."""
     cache: CodeCache | None = None
     """Where its codes come from files and its own network is not here."""
-    needs_weights: ClassVar[bool] = True
-    """False where codes that are stored already can be learned without the codec's files."""
+    voice_decoder: VoiceDecoder | None = None
+    """Where its decoder needs a voice."""
+    extras: Mapping[str, int] = {}
+    """Further arrays of a waveform, stored beside the codes, see `describe`: name -> channels of a float32 row."""
     has_reference_checks: ClassVar[bool] = False
 
     @classmethod
@@ -105,6 +139,23 @@ class SpeechCodec(ABC):
     def to(self, device: torch.device | str) -> SpeechCodec:
         """Moves the network; returns itself."""
 
+    @classmethod
+    def without_weights(cls) -> SpeechCodec | None:
+        """The codec as known without files, for codes that are stored already; None where it needs them."""
+        return None
+
+    def describe(self, waveform: Tensor, codes: Tensor) -> dict[str, np.ndarray]:
+        """The `extras` (rows, C) float32 of a waveform (T,) whose codes are (K, L).
+
+        Raises:
+            AmttsError: the waveform has none, such as a silent one.
+        """
+        return {}
+
+    def stands_in_for(self, identity: str) -> bool:
+        """Whether it can speak codes of another identity (`str` of a `CodecIdentity`)."""
+        return False
+
     @property
     def samples_per_frame(self) -> int:
         """Samples of a frame."""
@@ -113,6 +164,21 @@ class SpeechCodec(ABC):
     def code_vectors(self) -> Tensor | None:
         """(K, V, D) float32 on the CPU: the codebook entries, neighbors sound alike; None where there are none."""
         return None
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Speaks its mels through another vocoder from now on.
+
+        Raises:
+            AmttsError: as `open_vocoder`, or it makes waveforms without mels.
+        """
+        raise AmttsError(
+            f"codec '{self.name}' makes waveforms without mels, so no vocoder fits it",
+            remedy="Leave --vocoder out",
+        )
+
+    def decode_stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Codes (K', l) each -> waveforms (t,) on the CPU whose join is `decode` of all, where `decodes_streams`."""
+        raise NotImplementedError
 
     def set_precision(self, precision: str) -> None:
         """From now on `encode` runs its layers in `precision`; distances to codebook entries stay in float32."""

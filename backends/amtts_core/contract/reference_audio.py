@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amtts_core.contract.types import Features
 from amtts_core.units import Hertz
@@ -26,6 +26,8 @@ class FeatureExtractor:
         sample_rate: of the waveforms, Hz.
         extract: (T,) float32 in [-1, 1] -> features.
         rate_is_configurable: settings could give another rate, so recordings of a lower one are reported.
+        extract_more: further arrays that depend on the utterance as well: (utterance of the manifest, waveform) ->
+            arrays.
     """
 
     name: str
@@ -33,6 +35,7 @@ class FeatureExtractor:
     sample_rate: Hertz
     extract: Callable[[np.ndarray], Features]
     rate_is_configurable: bool = False
+    extract_more: Callable[[Any, np.ndarray], dict[str, np.ndarray]] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from amtts_core.contract.reference_audio import FeatureExtractor
 from amtts_core.contract.types import Batch, Example
 from amtts_core.corpus.manifest import Utterance, read_manifest
 from amtts_core.data.features import FeatureSource, build_store, feature_extractor
+from amtts_core.data.predicted_mels import with_predicted_mels
 from amtts_core.data.prompts import PromptSet
 from amtts_core.errors import AmttsError, ManifestError
 from amtts_core.storage.feature_store import FeatureStore
@@ -94,6 +95,7 @@ def load_dataset(
     max_excluded: float = 0.0,
     select: Callable[[list[Utterance]], list[Utterance]] | None = None,
     codes: Path | None = None,
+    mels_from: Path | None = None,
     prompt_seed: int | None = None,
     jobs: int = 2,
     on_progress: Callable[[int], None] | None = None,
@@ -109,6 +111,7 @@ def load_dataset(
             fails.
         select: takes some of them; None takes all.
         codes: store of `amtts encode-codes` to read from in place of the audio.
+        mels_from: checkpoint whose predicted mels a vocoder learns from; None takes the recordings' own.
         prompt_seed: of the choice of reference audio, where the backend uses some; None uses none.
         jobs: threads.
         on_progress: called with 1 after each utterance, and once more for reference audio.
@@ -130,8 +133,9 @@ def load_dataset(
     if codes:
         store = StoredCodes.open(codes, backend, utterances)
     else:
+        own = feature_extractor(backend)
         store = build_store(
-            feature_extractor(backend),
+            with_predicted_mels(own, backend, mels_from) if mels_from else own,
             manifest,
             utterances,
             cache,

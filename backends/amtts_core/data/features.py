@@ -124,7 +124,10 @@ def _all_features(
     def one(utterance: Utterance) -> Computed:
         try:
             waveform = load_utterance(utterance, manifest, extractor.sample_rate)
-            return Computed(utterance.id, as_stored(extractor.extract(waveform).arrays))
+            arrays = extractor.extract(waveform).arrays
+            if extractor.extract_more is not None:
+                arrays = arrays | extractor.extract_more(utterance, waveform)
+            return Computed(utterance.id, as_stored(arrays))
         except AmttsError as fault:
             return Computed(utterance.id, {}, str(fault))
 

@@ -190,7 +190,7 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
             f"--from {path}: backend '{name}' cannot start from published weights",
             remedy="Train from scratch",
         )
-    beside = path / "tokenizer"
+    beside, text = path / "tokenizer", None
     if report:
         text = load_tokenizer(beside)
         _check_tokenizer(path, text, tokenizer)
@@ -200,6 +200,8 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
                 f"{report['tokenizer_fingerprint'][:12]}",
                 remedy="Extend the vocabulary again",
             )
+    elif get_backend(name).spec.text is None:
+        text = None  # it learns without text
     elif tokenizer is not None:
         from amtts_core.tokenizers.published.open import open_any_tokenizer
 

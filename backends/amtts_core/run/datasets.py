@@ -152,6 +152,7 @@ def load_set(
         max_excluded=config.data.max_excluded,
         select=select,
         codes=Path(codes) if codes else None,
+        mels_from=Path(config.data.mels_from) if config.data.mels_from else None,
         prompt_seed=config.training.seed,
         jobs=jobs,
         on_progress=advance,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from amtts_core.codec.store import FEATURE, require_parts, shard_folder, stretch_of
 from amtts_core.codec.writer import EncodedUtterance, ShardWriter
@@ -30,6 +31,8 @@ GRID: Seconds = 0.5
 """Batches are as long as a multiple of this: a CPU makes the kernels of a new shape first, as long again in bf16."""
 TOGETHER = 32
 """Utterances of one batch at most."""
+Made = dict[str, np.ndarray] | str
+"""Arrays of an utterance by name, or why it has none."""
 MISSING = "missing"
 """Stands for the size of an audio file that is not there."""
 LARGEST = 1 << 16
@@ -136,7 +139,8 @@ def encode_manifest(
     require_parts(out, num_shards)
     folder = shard_folder(out, shard_index, num_shards)
     identity = CodecIdentity.of(codec)
-    writer = ShardWriter.open(folder, identity, extras=cached.extras if cached else None, fresh=force)
+    extras = (codec.cache.extras if codec.cache else codec.extras) or None
+    writer = ShardWriter.open(folder, identity, extras=extras, fresh=force)
     with contextlib.closing(writer):
         _refuse_strangers(writer, stamps)
         left = [u for u in utterances if u.id not in writer.done]
@@ -214,14 +218,14 @@ def _encoded(
         yield [
             EncodedUtterance(u.id, stamps[u.id], {}, c)
             if isinstance(c, str)
-            else EncodedUtterance(u.id, stamps[u.id], {FEATURE: c})
+            else EncodedUtterance(u.id, stamps[u.id], c)
             for u, c in zip(chosen, codes, strict=True)
         ]
 
 
 def _here(
     codec: SpeechCodec, manifest: Path, device: str, left: list[Utterance], batches: list[list[int]]
-) -> Iterator[tuple[list[Utterance], list[np.ndarray | str]]]:
+) -> Iterator[tuple[list[Utterance], list[Made]]]:
     """Encodes in this process, reading one batch ahead."""
     codec.to(device)
     keep_freed_memory(all_sizes=True)
@@ -247,8 +251,8 @@ class BatchEncoder:
         self._reopen, self._manifest, self._device = reopen, manifest, device
         self._codec: SpeechCodec | None = None
 
-    def __call__(self, utterances: list[Utterance]) -> list[np.ndarray | str]:
-        """(L, K) uint16 of each utterance, or why it has none."""
+    def __call__(self, utterances: list[Utterance]) -> list[Made]:
+        """Arrays of each utterance, or why it has none."""
         if self._codec is None:
             self._codec = self._reopen()
             self._codec.to(self._device)
@@ -313,16 +317,32 @@ def _batches(utterances: Sequence[Utterance], batch_seconds: Seconds, device: st
     return sampler.in_order()[::-1]
 
 
-def _encode(codec: SpeechCodec, loaded: Sequence[np.ndarray | str], device: str) -> list[np.ndarray | str]:
-    """(L, K) uint16 of each waveform; what is no waveform stays as it is."""
+def _encode(codec: SpeechCodec, loaded: Sequence[np.ndarray | str], device: str) -> list[Made]:
+    """`codes` (L, K) uint16 of each waveform with what else the codec says of it; a reason stays as it is."""
     waves = [wave for wave in loaded if not isinstance(wave, str)]
     if not waves:
-        return list(loaded)
+        return [wave for wave in loaded if isinstance(wave, str)]
     lengths = torch.tensor([len(wave) for wave in waves])
     grid = max(1, round(GRID * codec.sample_rate))
     padded = torch.zeros(len(waves), -(-int(lengths.max()) // grid) * grid)
     for row, wave in enumerate(waves):
         padded[row, : len(wave)] = torch.from_numpy(wave)
-    codes = codec.encode(padded.to(device), lengths.to(device)).cpu().numpy().astype(np.uint16)
-    found = (codes[row, :, : codec.num_frames(int(length))].T for row, length in enumerate(lengths))
+    padded = padded.to(device)
+    codes = codec.encode(padded, lengths.to(device))
+    made: list[Made] = []
+    for row, length in enumerate(lengths.tolist()):
+        own = codes[row, :, : codec.num_frames(length)]
+        made.append(_arrays(codec, padded[row, :length], own))
+    found = iter(made)
     return [wave if isinstance(wave, str) else next(found) for wave in loaded]
+
+
+def _arrays(codec: SpeechCodec, waveform: Tensor, codes: Tensor) -> Made:
+    """What is stored of a waveform (T,) with codes (K, L), or why nothing is."""
+    arrays = {FEATURE: codes.cpu().numpy().astype(np.uint16).T}
+    if codec.extras:
+        try:
+            arrays |= codec.describe(waveform, codes)
+        except AmttsError as fault:
+            return fault.message
+    return arrays

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from amtts_core.audio.io import resample
 from amtts_core.audio.mel import MelConfig, log_mel
 from amtts_core.codec.store import CodeStore
 from amtts_core.contract.codec import CodecIdentity, SpeechCodec
@@ -61,7 +62,7 @@ def verify_codes(
         stored = torch.from_numpy(store.get(utterance.id).astype(np.int64)).T[None].to(device)
         again = codec.encode(wave)
         same = again.shape == stored.shape
-        spoken = codec.decode(stored)[:, : wave.shape[1]].cpu()
+        spoken = _spoken(codec, stored, utterance.audio_path(manifest))[:, : wave.shape[1]].cpu()
         decoded = wave[:, : spoken.shape[1]].cpu()
         error = (spoken - decoded).pow(2).sum().clamp(min=1e-12)
         distance = (log_mel(spoken, mel) - log_mel(decoded, mel)).abs().mean()
@@ -74,6 +75,15 @@ def verify_codes(
             )
         )
     return out
+
+
+def _spoken(codec: SpeechCodec, codes: torch.Tensor, recording: Path) -> torch.Tensor:
+    """Codes (1, K, L) as sound (1, T) at the codec's rate; a codec that needs a voice takes the recording's own."""
+    decoder = codec.voice_decoder
+    if decoder is None:
+        return codec.decode(codes)
+    (wave,) = decoder.speak([codes[0, 0]], decoder.voice(recording))
+    return torch.from_numpy(resample(wave.numpy(), decoder.speech_rate, codec.sample_rate))[None]
 
 
 def _mel_config(sample_rate: int) -> MelConfig:

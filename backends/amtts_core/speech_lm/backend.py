@@ -61,13 +61,22 @@ class SpeechLmBackend(Backend[Config]):
         """
         codec = self.open_codec(device=str(self.device))
         learned = bytes(self.network.codec_hash.tolist()).hex()
-        if any(self.network.codec_hash.tolist()) and learned != codec.weights_hash:
+        known = any(self.network.codec_hash.tolist())
+        if (
+            known
+            and learned != codec.weights_hash
+            and not codec.stands_in_for(f"{codec.name}:{learned[:12]} ")
+        ):
             raise AmttsError(
                 f"this network has learned the codes of {codec.name}:{learned[:12]}, "
                 f"{self.config.codec_weights} is {codec.name}:{codec.weights_hash[:12]}",
                 remedy="Name the codec's own weights: --set model.codec_weights=PATH",
             )
         return codec
+
+    def choose_vocoder(self, choice: str) -> None:
+        """Has the codec's mels spoken through another vocoder from now on."""
+        self.speech_codec().choose_vocoder(choice)
 
     def codec_identity(self) -> CodecIdentity:
         """The codec of the settings, with the codebooks that the network reads."""

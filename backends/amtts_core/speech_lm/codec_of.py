@@ -34,14 +34,18 @@ def codec_of(
     Raises:
         AmttsError: none is named, it cannot be opened, or its codes are not those of the network.
     """
-    # codes that come from a store need no file of their own
-    if not name or not (weights or not get_codec(name).needs_weights):
+    kind = get_codec(name) if name and not weights else None  # its codes may come from a store
+    without = kind.without_weights() if kind else None
+    if not name or not (weights or without):
         raise AmttsError(
             f"backend '{backend}' learns the codes of a speech codec and needs its weights; model.codec is '{name}' "
             f"and model.codec_weights is '{weights}'",
             remedy="Name both: --set model.codec=mel-codes --set model.codec_weights=RUN",
         )
-    codec = _opened(name, weights, num_codebooks, device)
+    if without is not None:
+        codec = without
+    else:
+        codec = _opened(name, weights, num_codebooks, device)
     if codec.cardinality != num_codes:
         there = codec.cardinality
         raise AmttsError(

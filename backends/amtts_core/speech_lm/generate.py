@@ -40,6 +40,7 @@ class Prompt:
         max_frames: it is ended there.
         shortest: frames under which the speech is implausible, see `guards`.
         seed: of its draws.
+        first_position: of the start before the first code, where positions count from the beginning of the prompt.
     """
 
     embeds: Tensor
@@ -48,6 +49,7 @@ class Prompt:
     max_frames: int
     shortest: int = 0
     seed: int = 0
+    first_position: int = 0
 
 
 class SpeechLm(Protocol):
@@ -136,6 +138,7 @@ class _Generation:
         self._decoding, self._sampler = decoding, Sampler(decoding.sampling)
         self._check(prompts)
         self._rngs = [PerItemRng(prompt.seed) for prompt in prompts]
+        self._first = [prompt.first_position for prompt in prompts]
         self.streams = [
             self._speech.stream(min_frames=prompt.min_frames, max_frames=prompt.max_frames)
             for prompt in prompts
@@ -167,8 +170,9 @@ class _Generation:
             - 1
         )
         for prompt in prompts:
-            if not 1 <= prompt.max_frames <= room:
-                raise AmttsError(f"{prompt.max_frames} frames are out of range; expected 1 to {room}")
+            most = room - prompt.first_position
+            if not 1 <= prompt.max_frames <= most:
+                raise AmttsError(f"{prompt.max_frames} frames are out of range; expected 1 to {most}")
         if self._sampler.needs_history and self._speech.num_codebooks > 1:
             raise AmttsError(
                 f"model.sampling.repetition_penalty is {self._decoding.sampling.repetition_penalty:g}, and it knows "
@@ -253,7 +257,8 @@ class _Generation:
     def _embedded(self, fed: Sequence[list[int]], step: int) -> Tensor:
         """The input of a step of each row, (R, D)."""
         ids = torch.tensor(fed, device=self._logits.device)
-        position = torch.tensor([step + self._decoding.position_skip], device=ids.device)
+        step += self._decoding.position_skip
+        position = torch.tensor([[first + step] for first in self._first], device=ids.device)
         vectors = self._speech.embed(ids[:, None], position)[:, 0]
         return torch.cat([vectors, vectors]) if self._sampler.guided else vectors
 
@@ -262,7 +267,7 @@ class _Generation:
         guesses = self._guesses(stream)
         fed = [stream.fed, *guesses]
         steps = range(self._step + 1, self._step + 1 + len(fed))
-        positions = torch.tensor([*steps]) + self._decoding.position_skip
+        positions = torch.tensor([*steps]) + self._decoding.position_skip + self._first[0]
         vectors = self._speech.embed(torch.tensor([fed]), positions)
         logits = self._model.check(vectors.repeat(self._model.rows, 1, 1)).flatten(0, 1)
         self._step += 1
@@ -296,6 +301,7 @@ class _Generation:
         kept = torch.tensor(numbers, device=self._logits.device)
         self._model.keep(torch.cat([kept, kept + count]) if self._sampler.guided else kept)
         self._rngs = [self._rngs[number] for number in numbers]
+        self._first = [self._first[number] for number in numbers]
         if self._history is not None:
             self._history = self._history[kept]
 

@@ -58,11 +58,8 @@ class SamplingConfig(Settings):
     def _complete(self) -> SamplingConfig:
         if sorted(self.order) != sorted(ORDER):
             raise ValueError(f"order {list(self.order)} must name each of {list(ORDER)} once")
-        for name in ("guidance", "repetition_penalty"):
-            if self.order.index("top_k") < self.order.index(
-                name
-            ):  # top_k leaves fewer logits than there are codes
-                raise ValueError(f"order {list(self.order)}: {name} must come before top_k")
+        if self.order.index("top_k") < self.order.index("guidance"):
+            raise ValueError(f"order {list(self.order)}: guidance must come before top_k")
         return self
 
 
@@ -102,6 +99,8 @@ class Sampler:
         self.config = config
         self.guided = config.guidance_scale > 1
         self.needs_history = config.repetition_penalty != 1
+        order = config.order
+        self._penalty_last = order.index("repetition_penalty") > order.index("top_k") and self.needs_history
 
     def __call__(
         self,
@@ -124,6 +123,9 @@ class Sampler:
             if name == "guidance":
                 assert without_text is not None
                 scores = guided(scores, without_text, self.config)
+            elif name == "top_k" and self._penalty_last:  # the penalty looks codes up by their ids
+                least = scores.topk(min(self.config.top_k, scores.shape[-1]), dim=-1).values[..., -1:]
+                scores = scores.masked_fill(scores < least, BARRED)
             elif name == "top_k":
                 scores, ids = scores.topk(min(self.config.top_k, scores.shape[-1]), dim=-1)
             elif name == "repetition_penalty":

@@ -63,7 +63,8 @@ class SpeechLmSynthesizer:
         The whole sentence at once where its own length has to be known first, or where the codec decodes no pieces.
         """
         codec = self.codec
-        if request.speed != 1 or codec.sample_rate != self.rate or codec.decoder_context is None:
+        streams = codec.decodes_streams or codec.decoder_context is not None
+        if request.speed != 1 or codec.sample_rate != self.rate or not streams:
             yield from self.speak([request])
             return
         (prompt,) = self.prompts([request], [0])

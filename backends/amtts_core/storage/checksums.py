@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from amtts_core.storage.atomic import open_to_umask
+from amtts_core.storage.atomic import open_to_umask, replace_text
 
 LIST = "files.json"
 
@@ -26,6 +26,21 @@ def seal(folder: Path) -> None:
     (folder / LIST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
     for path in [*files, folder / LIST, *{path.parent for path in files}]:
         flush(path)
+
+
+def add_to_seal(folder: Path, file: Path) -> None:
+    """Adds a new file to the list of a sealed folder; a folder without a list stays without.
+
+    Raises:
+        OSError: one cannot be read or written.
+    """
+    if (folder / LIST).is_file():
+        open_to_umask(file)
+        flush(file)
+        sums = json.loads((folder / LIST).read_text(encoding="utf-8"))
+        sums[str(file.relative_to(folder))] = described(file)
+        replace_text(folder / LIST, json.dumps(sums, indent=1))
+        flush(folder)
 
 
 def described(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.backend import Backend
 from amtts_core.contract.types import SynthesisRequest
+from amtts_core.contract.vocoder import choose_vocoder
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.synthesis.stitch import (
     CLAUSE_ENDS,
@@ -102,6 +103,7 @@ class Synthesizer:
         *,
         device: str = "cpu",
         settings: Mapping[str, Any] | None = None,
+        vocoder: str | None = None,
         lexicon: Mapping[str, str] | None = None,
     ) -> Synthesizer:
         """Loads a checkpoint folder or the best checkpoint of a run folder; needs nothing else but the codec it names.
@@ -110,6 +112,7 @@ class Synthesizer:
             path: of the folder.
             device: where the network speaks.
             settings: of the network, see `Checkpoint.load_backend`.
+            vocoder: speaks its mels in place of its own one, see `open_vocoder`; None keeps its own.
             lexicon: word to its reading; wins over the rules and over the lexicon of the checkpoint.
 
         Raises:
@@ -120,12 +123,14 @@ class Synthesizer:
         learnt = checkpoint.info.codec
         if learnt and (codes := backend.spec.speech_codes):
             there = str(codes.of(backend).codec_identity())
-            if there != learnt:
+            if there != learnt and not codes.of(backend).speech_codec().stands_in_for(learnt):
                 raise CheckpointError(
                     f"checkpoint {checkpoint.folder} has learnt the codes of {learnt}, its codec is {there}",
                     remedy="Name the codec's own weights: --set model.codec_weights=PATH",
                 )
         backend.network.to(device)
+        if vocoder is not None:
+            choose_vocoder(backend, vocoder)
         normalizer = checkpoint.normalizer().with_lexicon(lexicon or {})
         return cls(backend, normalizer, untrained=checkpoint.info.untrained_tokens)
 
@@ -189,7 +194,7 @@ class Synthesizer:
             waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
             if on_progress:
                 on_progress(len(waveforms), len(requests))
-        waveform = join(waveforms, [s.pause for s in spoken], self.sample_rate)
+        waveform = join(waveforms, [s.pause / speed for s in spoken], self.sample_rate)
         return Speech(waveform, self.sample_rate, spoken, unread)
 
     def stream(self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "") -> SpeechStream:
@@ -220,7 +225,7 @@ class Synthesizer:
             )
             yield from faded_stream(spoken, self.sample_rate)
             if number < len(kept):
-                yield np.zeros(round(stretch.pause * self.sample_rate), dtype=np.float32)
+                yield np.zeros(round(stretch.pause / request.speed * self.sample_rate), dtype=np.float32)
 
     def _requests(
         self, text: str, *, speed: float, seed: int, speaker: str

@@ -19,6 +19,7 @@ _MODULES = {
 """One a kind of `KINDS`; each has a `train` and a `load` function."""
 _FOREIGN = {
     "hf-json": "amtts_core.tokenizers.published.hf_json",
+    "hf-plain": "amtts_core.tokenizers.published.hf_plain",
     "sentencepiece": "amtts_core.tokenizers.published.sentencepiece_model",
     "vits": "amtts_core.tokenizers.published.vits_vocab",
 }

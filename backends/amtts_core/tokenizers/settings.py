@@ -24,7 +24,7 @@ REPORT_FILE = "tokenizer_report.json"
 
 KINDS = ("fidel", "unigram", "bpe", "char")
 """The kinds that can be trained."""
-FOREIGN_KINDS = ("hf-json", "sentencepiece", "vits")
+FOREIGN_KINDS = ("hf-json", "hf-plain", "sentencepiece", "vits")
 """Kinds that come with a published model and are extended, not trained."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class CheckpointManager:
         state: Any,
         best_step: int | None,
         is_best: bool,
+        files: Callable[[Path], None] | None = None,
     ) -> Path:
         """Writes the checkpoint of `info.step` and moves the pointers; returns its folder.
 
@@ -65,7 +66,7 @@ class CheckpointManager:
         """
         folder = self._run / "checkpoints" / f"step-{info.step:08d}"
         folder.parent.mkdir(exist_ok=True)
-        write_checkpoint(folder, info, weights, tokenizer=tokenizer, training_state=state)
+        write_checkpoint(folder, info, weights, tokenizer=tokenizer, training_state=state, files=files)
         write_pointer(self._run, "latest", folder)
         if is_best:
             write_pointer(self._run, "best", folder)

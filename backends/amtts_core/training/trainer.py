@@ -344,6 +344,7 @@ class Trainer:
         if not self.processes.main:
             return
         step, best = self.steps.step, self.early_stopping.best_step
+        files = self.backend.spec.checkpoint_files
         folder = self._checkpoints.save(
             self.info.model_copy(update={"step": step, "epoch": self.loader.epoch, "metrics": metrics}),
             tensors,
@@ -351,6 +352,7 @@ class Trainer:
             state=state,
             best_step=best,
             is_best=best == step or (best is None and not self._has_validation),
+            files=files.of(self.backend).write_files if files is not None else None,
         )
         self._call("saved", step, folder)
 

@@ -13,7 +13,7 @@ import torch
 from command_line import Done, call
 from tiny_voice import make_corpus
 
-from amtts_chatterbox.s3 import CARDINALITY, S3Tokens
+from amtts_chatterbox.s3.caches import CARDINALITY, S3Tokens
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.codec.store import CodeStore
 from amtts_core.config.run_config import resolve_config

@@ -119,7 +119,7 @@ def test_what_a_file_is_stands_in_its_name_and_in_no_size() -> None:
 @pytest.mark.parametrize("name", ["tfmr.h.0.attn.c_attn.weight", "tfmr.wpe.weight"])
 def test_gpt2_variants_are_refused(tmp_path: Path, name: str) -> None:
     save_file({name: torch.zeros(2, 2)}, tmp_path / "t3_turbo_v1.safetensors")
-    with pytest.raises(CheckpointError, match="GPT-2.*Turbo or Nano.*not supported"):
+    with pytest.raises(CheckpointError, match="GPT-2.*Turbo or Nano.*chatterbox-turbo"):
         read_published(tmp_path / "t3_turbo_v1.safetensors")
 
 

@@ -54,6 +54,7 @@ class Lump:
     """A codec without bounds: each sample depends on all codes."""
 
     decoder_context = None
+    decodes_streams = False
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         return (codes[:, 0].float() / 10).cumsum(1).flip(1)

@@ -1,4 +1,4 @@
-"""Corpora are joined: ids, speakers, rates and licences; nothing is lost and no source is touched."""
+"""Corpora are joined: ids, speakers, rates and licenses; nothing is lost and no source is touched."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_two_corpora_become_one(tmp_path: Path):
     assert made[0]["id"] == "clip0"
     assert {row["speaker"] for row in made} == {"a-አበበ", "b-አበበ"}
     assert report.renamed_speakers == {"a/አበበ": "a-አበበ", "b/አበበ": "b-አበበ"}
-    assert report.licences == {"a": ["CC BY 4.0"], "b": []}
+    assert report.licenses == {"a": ["CC BY 4.0"], "b": []}
     assert made[0]["license"] == "CC BY 4.0"
     assert "no license is stated by: b" in report.warnings
     for row in made:

@@ -140,6 +140,14 @@ def test_many_sentences_hold_each_of_them_and_the_pauses(voice: Synthesizer) -> 
     assert told == [(8, 11), (11, 11)], "eight are spoken together"
 
 
+def test_pauses_follow_the_speed(voice: Synthesizer) -> None:
+    for speed in (1.0, 4.0):
+        one, three = voice.speak("ለመሰረ።", speed=speed), voice.speak("ለመሰረ። ለመሰረ። ለመሰረ።", speed=speed)
+        assert three.duration == pytest.approx(3 * one.duration + 2 * SENTENCE_PAUSE / speed, abs=0.01)
+        streamed = np.concatenate(list(voice.stream("ለመሰረ። ለመሰረ። ለመሰረ።", speed=speed).pieces))
+        assert len(streamed) == len(three.waveform)
+
+
 def test_the_same_seed_gives_the_same_audio(voice: Synthesizer) -> None:
     first = voice.speak("ሰላም ለዓለም።", seed=1).waveform
     np.testing.assert_array_equal(first, voice.speak("ሰላም ለዓለም።", seed=1).waveform)
@@ -160,7 +168,7 @@ def test_an_unknown_speaker_is_refused(voice: Synthesizer) -> None:
 def test_a_backend_without_text_cannot_speak() -> None:
     backend = tiny_backend("chatterbox-mel")
     backend.text_tokenizer = None
-    with pytest.raises(AmttsError, match="has no text and cannot speak"):
+    with pytest.raises(AmttsError, match="cannot speak a text"):
         Synthesizer(backend, Normalizer())
 
 

@@ -1,7 +1,7 @@
-"""Recordings with captions or annotations beside them: `talk.mp4` with `talk.srt`, `talk.am.vtt`, `talk.TextGrid`.
+"""Recordings with captions or annotations beside them: `talk.mp4` with `talk.srt`, `talk.TextGrid` ...
 
-What is done to a pair stands in `amtts_core.corpus.subtitles` and `timed_clips`; here the files are found and nothing is
-lost.
+What is done to a pair stands in `amtts_core.corpus.subtitles` and `timed_clips`; here the files are found, and nothing
+is lost.
 """
 
 from __future__ import annotations

@@ -135,7 +135,9 @@ def extend_own(
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
-        write_checkpoint(temporary, info, resized, tokenizer=new, documents={REPORT: text})
+        declared = voice.spec.checkpoint_files
+        files = declared.of(voice).write_files if declared is not None else None
+        write_checkpoint(temporary, info, resized, tokenizer=new, documents={REPORT: text}, files=files)
         read_checkpoint(temporary).load_backend()  # strictly, at the new size
         if target.exists():
             target.rmdir()

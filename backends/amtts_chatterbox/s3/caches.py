@@ -1,8 +1,7 @@
-"""Speech tokens of Chatterbox's S3 tokenizer, made elsewhere and read from the caches of fine-tuning tools.
+"""Speech tokens of Chatterbox's S3 tokenizer that other programs made, read from the caches of fine-tuning tools.
 
-The tokenizer's network (S3TokenizerV2: 16 kHz in, 25 tokens a second, FSQ of 3^8 = 6561 codes) and the vocoder behind
-it (S3Gen) are not part of this project. What they make is the language of the published T3 weights, so tokens that
-were made with them can be learnt here, and spoken by stock Chatterbox after `amtts export`.
+Such tokens can be learnt without the tokenizer's weights and without audio. To make tokens here, and to speak them,
+give the codec a published S3Gen file instead (`codec.py`).
 
 A cache is a folder with one `.pt` file an utterance, a dictionary with `speech_tokens` and, mostly, a speaker vector of
 256 channels. Only tensors and plain values are read; nothing in a file is run.
@@ -13,7 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from amtts_core.contract.codec import SpeechCodec
 from amtts_core.errors import AmttsError
 from amtts_core.storage.torch_files import load_torch_file
 
+CACHED_HASH = hashlib.sha256(b"speech_tokenizer_v2_25hz").hexdigest()
+"""Of the tokenizer's published name: all releases share it, and caches do not say which file made them."""
 CARDINALITY = 6561
 VECTOR = 256
 TOKENS = ("speech_tokens", "speech_token", "codes")
@@ -38,11 +40,9 @@ class S3Tokens(SpeechCodec):
     frame_rate = 25.0
     num_codebooks = 1
     cardinality = CARDINALITY
-    weights_hash = hashlib.sha256(b"speech_tokenizer_v2_25hz").hexdigest()
-    """Of its published name: all releases share the tokenizer, and caches do not say which file made them."""
+    weights_hash = CACHED_HASH
     license = "Apache-2.0 (S3 tokenizer), MIT (Chatterbox)"
-    needs_weights = False
-    extras: ClassVar[Mapping[str, int]] = {"speaker": VECTOR}
+    extras: Mapping[str, int] = MappingProxyType({"speaker": VECTOR})
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -57,7 +57,7 @@ class S3Tokens(SpeechCodec):
         """
         if not weights.is_dir():
             raise AmttsError(
-                f"codec 's3' reads the .pt files of a folder, {weights} is a file",
+                f"codec 's3' reads the caches (.pt) of a folder, {weights} is a file",
                 remedy="Give the folder: amtts encode-codes MANIFEST --codec s3 --weights CACHE --out DIR",
             )
         if num_codebooks > 1:
@@ -94,26 +94,26 @@ class S3Tokens(SpeechCodec):
         return num_samples // 640
 
     def encode(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Refused: the tokenizer's network is not here.
+        """Refused: caches hold tokens, no tokenizer.
 
         Raises:
             AmttsError: always.
         """
         raise AmttsError(
-            "the network of the S3 tokenizer is not part of amtts, so it makes no S3 tokens from audio",
-            remedy="Bring those that Chatterbox's tools made: amtts encode-codes MANIFEST --codec s3 "
-            "--weights CACHE --out DIR, then amtts train --codes DIR",
+            "codec 's3' without the published weights makes no S3 tokens from audio",
+            remedy="Give the published weights: amtts encode-codes DATA --codec s3 --weights s3gen.safetensors --out "
+            "DIR, or --set model.codec_weights=s3gen.safetensors; or train on codes: amtts train --codes DIR",
         )
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Refused: S3Gen is not here.
+        """Refused: caches hold tokens, no S3Gen.
 
         Raises:
             AmttsError: always.
         """
         raise AmttsError(
-            "S3Gen, which turns S3 tokens into sound, is not part of amtts",
-            remedy="Speak with stock Chatterbox: amtts export --checkpoint RUN --format chatterbox --out DIR",
+            "codec 's3' without the published weights of S3Gen makes no sound of S3 tokens",
+            remedy="Name the published weights: amtts synthesize … --set model.codec_weights=s3gen.safetensors",
         )
 
     def to(self, device: torch.device | str) -> S3Tokens:

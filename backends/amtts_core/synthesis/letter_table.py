@@ -1,0 +1,50 @@
+"""Single characters with the tokens they are spelt with, for engines that look one character up after another.
+
+Such engines know no Amharic: every character that the normalizer would have changed to a single other one (homophones,
+full stops) is spelt like that one.
+"""
+
+from __future__ import annotations
+
+from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.errors import AmttsError
+from amtts_core.text.normalizer import Normalizer
+
+SIGNS = [chr(code) for code in (*range(0x1200, 0x1380), *range(0x2D80, 0x2DDF))] + list(" .,?!;:-'\"")
+SAMPLE = "ሰላም ለዓለም፣ ጤና ይስጥልኝ። ጧት ቋንቋ ኧረ?"
+
+
+def letter_table(tokenizer: TextTokenizer, *, what: str) -> dict[str, list[int]]:
+    """Character -> token ids, for each that the tokenizer can spell.
+
+    Args:
+        tokenizer: of the voice.
+        what: the engine, for the message.
+
+    Raises:
+        AmttsError: the tokenizer's tokens of a text are not those of its characters.
+    """
+    normalize = Normalizer()
+    table: dict[str, list[int]] = {}
+    for sign in SIGNS:
+        tokens = tokenizer.encode(_folded(sign, normalize))
+        if tokens and tokenizer.unk_id not in tokens:
+            table[sign] = tokens
+    text = normalize(SAMPLE)
+    spelt = [token for sign in text for token in table.get(sign, tokenizer.encode(sign))]
+    if tokenizer.encode(text) != spelt:
+        raise AmttsError(
+            f"{what} reads one character after another; tokenizer '{tokenizer.kind}' joins characters to tokens",
+            remedy="Train on a tokenizer made with: amtts tokenize --kind fidel",
+        )
+    return table
+
+
+def _folded(sign: str, normalize: Normalizer) -> str:
+    """What the normalizer makes of one character inside a sentence; the character itself if that is no single one."""
+    before, after = "ሰላም", " ነው"
+    made = normalize(before + sign + after)
+    if made.startswith(before) and made.endswith(after):
+        middle = made[len(before) : -len(after)]
+        return middle if len(middle) == 1 else sign
+    return sign
