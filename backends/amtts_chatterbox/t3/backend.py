@@ -27,11 +27,11 @@ from amtts_chatterbox.t3.export import export_chatterbox
 from amtts_chatterbox.t3.inference import Utterance, Voice, bounded, prompts_of
 from amtts_chatterbox.t3.learner import T3Learner
 from amtts_chatterbox.t3.network import T3
-from amtts_chatterbox.t3.published import LICENSE, T3Format
+from amtts_chatterbox.t3.published import LICENSE, PUBLISHED
 from amtts_chatterbox.t3.reference import reference_checks
 from amtts_chatterbox.voice_encoder import VoiceEncoder, load_voice_encoder
 from amtts_core.audio.io import resample
-from amtts_core.contract.backend import BackendSpec, TextInput
+from amtts_core.contract.backend import BackendSpec
 from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
@@ -73,7 +73,6 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         summary="T3: a Llama from text to speech codes; reads and writes the published weights",
         sample_rate=SAMPLE_RATE,
         learns_from="codes",
-        text=TextInput(layout="hf-json"),
         config=T3Config,
         mutable_settings=(
             *MUTABLE,
@@ -101,7 +100,7 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         text_scoring=TextScoring(),
         speech_scoring=SpeechScoring(term="speech"),
         fine_tuning=FineTuning(lora_targets=("attention.qkv", "attention.out", "feed.gate_up", "feed.down")),
-        published=T3Format(),
+        published=PUBLISHED,
         export=Export(formats=("chatterbox",)),
         reference_checks=ReferenceChecks(),
         weights_license=LICENSE,

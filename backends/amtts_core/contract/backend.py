@@ -43,7 +43,7 @@ from amtts_core.contract.capabilities import (
 from amtts_core.contract.learner import Learner
 from amtts_core.contract.published import PublishedFormat
 from amtts_core.contract.speakers import SpeakerTable
-from amtts_core.contract.tokenizer import Layout, TextTokenizer
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.contract.types import (
     Batch,
     Example,
@@ -69,12 +69,9 @@ class TextInput:
 
     Attributes:
         tokenizers: tokenizer kinds it accepts, the recommended one first.
-        layout: file format and special ids of the tokenizers that `amtts tokenize --backend` trains: those of its
-            published weights, where it has some.
     """
 
     tokenizers: tuple[str, ...] = ("fidel", "unigram", "bpe", "char")
-    layout: Layout = "amtts"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.speakers import speakers_of_checkpoint, weights_for_speakers
-from amtts_core.finetune.vocab.families import extend_remedy, get_family, text_tokens
+from amtts_core.finetune.vocab.published import get_published, num_text_tokens
+from amtts_core.finetune.vocab.text_rows import extend_remedy
 from amtts_core.finetune.vocab.weights_file import find_weights, read_weights
 from amtts_core.finetune.weight_paths import located
 from amtts_core.storage.foreign_weights import kind_of_file
@@ -205,9 +206,9 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
     elif tokenizer is not None:
         from amtts_core.tokenizers.published.open import open_any_tokenizer
 
-        text = open_any_tokenizer(tokenizer)
+        text = open_any_tokenizer(tokenizer, prefer=published.tokenizer)
     else:
-        _require_family(path, name)
+        _check_family(path, name)
         raise AmttsError(
             f"--from {path}: published weights without their vocabulary", remedy=extend_remedy(name, path)
         )
@@ -218,7 +219,7 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
         model=start.model,
         tokenizer=text,
         new_tokens=tuple(sorted(report.get("new_tokens", {}).values())),
-        license=start.license,
+        license=published.license,
         normalizer={},
         statistics=False,
         speakers=SpeakerTable(),
@@ -226,14 +227,15 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
     )
 
 
-def _require_family(path: Path, name: str) -> None:
+def _check_family(path: Path, name: str) -> None:
     """Says what the weights are where they are not of the backend's family, before anything is advised.
 
     Raises:
         AmttsError: they are of another model, or cannot be read.
     """
-    family = get_family(name)
-    text_tokens(read_weights(find_weights(path, family), landmark=family.rows[0].tensor).tensors, family)
+    published = get_published(name)
+    weights = read_weights(find_weights(path, published), landmark=published.landmark)
+    num_text_tokens(weights.tensors, published)
 
 
 def _report(path: Path) -> dict[str, Any]:

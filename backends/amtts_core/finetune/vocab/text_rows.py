@@ -1,0 +1,64 @@
+"""Text tables of published weights that have more rows than the tokenizer has tokens, as padding by trainers leaves them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from amtts_core.contract.published import PublishedFormat
+from amtts_core.errors import CheckpointError, command
+from amtts_core.finetune.vocab.published import num_text_tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+logger = logging.getLogger(__name__)
+SPARE_ROWS = 32
+"""Text rows beyond the tokenizer that count as padding, besides tables of a multiple of 64 rows."""
+
+
+def fit_text_rows(
+    weights: Mapping[str, Tensor], published: PublishedFormat, tokens: int, *, source: str, remedy: str
+) -> dict[str, Tensor]:
+    """The tensors with as many text rows as a tokenizer has tokens: padding at the end is cut off, with a warning.
+
+    Args:
+        weights: under their published names.
+        published: says which tensors are indexed by text tokens.
+        tokens: of the tokenizer.
+        source: of the weights, for messages.
+        remedy: for a tokenizer that does not belong to them.
+
+    Raises:
+        CheckpointError: the rows are too few, or more than padding would explain.
+    """
+    import torch
+
+    size = num_text_tokens(weights, published)
+    if size == tokens:
+        return dict(weights)
+    if size < tokens or (size - tokens >= SPARE_ROWS and size % 64):
+        raise CheckpointError(
+            f"{source} has rows for {size} text tokens, the tokenizer has {tokens}; they do not belong together",
+            remedy=remedy,
+        )
+    logger.warning(
+        "%s has rows for %d text tokens, the tokenizer has %d: the last %d rows belong to no token and are left out",
+        source,
+        size,
+        tokens,
+        size - tokens,
+    )
+    out = dict(weights)
+    for text in published.text_tensors:
+        table = weights[text.tensor]
+        extra = table[table.shape[0] - text.num_extra_rows :]
+        out[text.tensor] = torch.cat([table[:tokens], extra])
+    return out
+
+
+def extend_remedy(backend: str, weights: object, *, tokenizer: object = "THEIR_TOKENIZER") -> str:
+    """The command that makes published weights read Amharic."""
+    words = ("amtts", "extend-vocab", "--backend", backend, "--checkpoint", weights, "--tokenizer", tokenizer)
+    return f"Teach them Amharic letters first: {command(*words, '--add', 'fidel', '--out', 'NEW_FOLDER')}"
