@@ -15,8 +15,8 @@ CACHE = "models--"
 def located(path: Path, *, option: str) -> Path:
     """The run, checkpoint, folder or file that a path stands for.
 
-    Of a run its `checkpoints` folder stands for the run, `best` and `latest` for the checkpoint they name, a file inside
-    a checkpoint for the checkpoint; of the cache of Hugging Face a model's folder stands for its snapshot.
+    Of a run, its `checkpoints` folder stands for the run, `best` and `latest` for the checkpoint they name, a file
+    inside a checkpoint for the checkpoint; of the cache of Hugging Face, a model's folder stands for its snapshot.
 
     Args:
         path: as the user gave it.

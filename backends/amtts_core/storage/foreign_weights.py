@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import pickle
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -22,13 +22,11 @@ from amtts_core.errors import CheckpointError
 from amtts_core.storage.torch_files import reading_safely
 
 logger = logging.getLogger(__name__)
-LIGHTNING = ".ckpt"
-"""Files of PyTorch Lightning hold paths and namespaces beside the tensors."""
 DEPTH = 3
 """Wrappers inside of one another that are opened."""
 FOREIGN = {
     "model_g.enc_p.emb.weight": "a training checkpoint of Piper (its generator is `model_g`, its text is phonemes)",
-    "enc_p.emb.weight": "a generator of the original VITS code, which names its tensors otherwise than Hugging Face does",
+    "enc_p.emb.weight": "a generator of the original VITS code (tensors of Hugging Face have other names)",
     "net_g.enc_p.emb.weight": "a checkpoint of the original VITS code",
     "mrte.text_embedding.weight": "a GPT-SoVITS model",
     "gpt.text_embedding.weight": "a GPT of XTTS",
@@ -87,7 +85,7 @@ def model_tensors(
 
 
 def load_tensors_only(path: Path, *, what: str) -> Any:
-    """The content of a file. Of a Lightning checkpoint, objects that are no tensors or plain values become placeholders.
+    """The content of a file; objects that are neither tensors nor plain values are not loaded.
 
     Raises:
         CheckpointError: unreadable, or a file of another kind, which is named.
@@ -102,10 +100,11 @@ def load_tensors_only(path: Path, *, what: str) -> Any:
             return load_file(path)
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            if path.suffix != LIGHTNING:
-                raise
-            return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_INERT_PICKLE)
+        except pickle.UnpicklingError as fault:
+            try:
+                return _without_objects(path)
+            except ValueError:  # an old format, whose objects torch does not list
+                raise fault from None
 
 
 def kind_of_file(path: Path) -> str:
@@ -191,50 +190,35 @@ def _known_model(names: list[str]) -> str:
     return ""
 
 
-class _Inert:
-    """Stands for an object of a class that is not loaded: takes everything and does nothing."""
-
-    def __new__(cls, *arguments: Any, **named: Any) -> _Inert:
-        return super().__new__(cls)
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        pass
-
-    def __call__(self, *arguments: Any, **named: Any) -> _Inert:
-        return self
+class _Object:
+    """Stands for an object that is not loaded and is given its state at once, as a `functools.partial` is."""
 
     def __setstate__(self, state: Any) -> None:
         pass
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
 
-    def append(self, value: Any) -> None:
-        """As of a list."""
+class _Unloaded:
+    """Stands for a class or function that is not loaded; whatever makes something of it gets an empty object."""
 
-    def extend(self, values: Any) -> None:
-        """As of a list."""
+    def __new__(cls: Any, *arguments: Any) -> Any:
+        return object.__new__(cls) if isinstance(cls, type) else OrderedDict()
 
-    def add(self, value: Any) -> None:
-        """As of a set."""
+    def __init__(self, made: type = OrderedDict) -> None:
+        self._made = (
+            made  # torch's reader sets items of a dictionary only, and tuples as the state of others only
+        )
 
-    def update(self, values: Any) -> None:
-        """As of a dictionary."""
-
-
-class _InertUnpickler(pickle.Unpickler):
-    """Loads what torch itself counts as safe; every other class or function is an `_Inert`."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        from torch._weights_only_unpickler import _get_allowed_globals
-
-        allowed = _get_allowed_globals()
-        return allowed.get(f"{module}.{name}", _Inert)
+    def __call__(self, *arguments: Any) -> Any:
+        return self._made()
 
 
-_INERT_PICKLE = SimpleNamespace(
-    __name__="amtts_core.storage.foreign_weights",
-    Unpickler=_InertUnpickler,
-    load=lambda file, **named: _InertUnpickler(file, **named).load(),
-    UnpicklingError=pickle.UnpicklingError,
-)
+def _without_objects(path: Path) -> Any:
+    """The content of a file in which every object that torch does not count as safe is an empty dictionary."""
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    unloaded = [(_Unloaded(_Object if name == "functools.partial" else OrderedDict), name) for name in names]
+    with torch.serialization.safe_globals([_Object, *unloaded]):
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    logger.warning(
+        "%s: only tensors and plain values are read, not its objects of %s", path, ", ".join(sorted(names))
+    )
+    return stored

@@ -1,4 +1,4 @@
-"""Text tables of published weights that have more rows than the tokenizer has tokens, as padding by trainers leaves them."""
+"""Text tables of published weights with more rows than the tokenizer has tokens: some trainers pad them."""
 
 from __future__ import annotations
 
