@@ -29,7 +29,8 @@ def extend_vocab(
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
     mode: Annotated[
-        str, typer.Option("--mode", help="extend: add ids. reuse: take ids of tokens that no text can contain.")
+        str,
+        typer.Option("--mode", help="extend: add ids. reuse: take ids of tokens that no text can contain."),
     ] = "extend",
     pad_to: Annotated[
         int, typer.Option("--pad-to", min=0, help="Fill up to this many tokens, e.g. 3000; 0 fills nothing.")

@@ -26,9 +26,17 @@ from amtts_core.finetune.vocab.config_files import config_files, read_config
 from amtts_core.finetune.vocab.text_rows import extend_remedy, fit_text_rows
 from amtts_core.finetune.vocab.weights_file import find_weights
 from amtts_core.speech_lm.codebooks import CodeTables, SingleCodebook
+from amtts_core.storage.peft_adapter import with_adapter
 from amtts_indextts2 import tokenizer
 from amtts_indextts2.config import SemanticHeadConfig
-from amtts_indextts2.published import LICENSE, config_of_shapes, from_published, probe, read_published
+from amtts_indextts2.published import (
+    LICENSE,
+    config_of_shapes,
+    from_published,
+    probe,
+    published_name,
+    read_published,
+)
 from amtts_indextts2.w2v_bert import NO_STATISTICS
 
 logger = logging.getLogger(__name__)
@@ -49,7 +57,7 @@ STATISTICS = "wav2vec2bert_stats.pt"
 def open_weights(path: Path) -> PublishedWeights:
     """The weights in a folder or file; speakers stay new."""
     file = find_weights(path, PUBLISHED)
-    published = read_published(file)
+    published = with_adapter(path, read_published(file))
     settings = read_config(config_files(file))
     released = settings.get("gpt") or settings
     try:
@@ -228,5 +236,7 @@ PUBLISHED = PublishedFormat(
     size_keys=("number_text_tokens", "gpt.number_text_tokens", "model.number_text_tokens"),
     tokenizer=tokenizer.FORMAT,
     open_weights=open_weights,
+    adapted_layers=lambda layer: [published_name(f"{layer}.weight").removesuffix(".weight")],
+    transposed_layers=True,
     probe=probe,
 )

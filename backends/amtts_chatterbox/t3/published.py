@@ -27,6 +27,7 @@ from amtts_core.errors import CheckpointError
 from amtts_core.finetune.vocab.config_files import config_files, read_config
 from amtts_core.finetune.vocab.text_rows import extend_remedy, fit_text_rows
 from amtts_core.finetune.vocab.weights_file import find_weights
+from amtts_core.storage.peft_adapter import with_adapter
 
 LICENSE = "MIT (Chatterbox weights, Resemble AI)"
 FILES = {
@@ -76,6 +77,11 @@ def published_names(name: str) -> tuple[str, ...]:
     if found := _OURS.fullmatch(name):
         return tuple(f"tfmr.layers.{found[1]}.{part}" for part in _BLOCK[found[2]])
     return tuple(theirs + name.removeprefix(ours) for theirs, ours in _PARTS if name.startswith(ours))
+
+
+def published_layers(layer: str) -> list[str]:
+    """The published layers whose outputs one of ours joins."""
+    return [name.removesuffix(".weight") for name in published_names(f"{layer}.weight")]
 
 
 def from_published(
@@ -190,7 +196,7 @@ def network_of(published: Mapping[str, Tensor], config: T3Config, *, source: str
 def open_weights(path: Path) -> PublishedWeights:
     """The weights in a folder or file: every tensor is transferred, only the voices are new."""
     file = find_weights(path, PUBLISHED)
-    published = read_published(file)
+    published = with_adapter(path, read_published(file))
     config = _config_of(file, published)
 
     def load_into(target: Any) -> tuple[str, ...]:
@@ -333,5 +339,6 @@ PUBLISHED = PublishedFormat(
     modes=("extend", "reuse"),
     tokenizer=tokenizer.FORMAT,
     open_weights=open_weights,
+    adapted_layers=published_layers,
     probe=probe,
 )

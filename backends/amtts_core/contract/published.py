@@ -66,6 +66,9 @@ class PublishedFormat:
             section from its key.
         modes: what `amtts extend-vocab --mode` accepts, the default first.
         tokenizer: file format of the tokenizers that come with the weights.
+        adapted_layers: the published layers, in order, whose outputs one of our layers joins, for LoRA adapters that
+            others read; None: `amtts export --format peft` cannot write them.
+        transposed_layers: the published files store those layers' matrices as (in, out).
         open_weights: the weights in a folder or file; an `AmttsError` where there are none, or not of this family.
         probe: compares outputs for existing text before and after; None: only the tensors are compared.
     """
@@ -80,6 +83,8 @@ class PublishedFormat:
     modes: tuple[Mode, ...] = ("extend",)
     tokenizer: TokenizerFormat
     open_weights: Callable[[Path], PublishedWeights]
+    adapted_layers: Callable[[str], Sequence[str]] | None = None
+    transposed_layers: bool = False
     probe: TextProbe | None = None
 
     @property

@@ -24,6 +24,7 @@ from amtts_core.finetune.vocab.text_rows import extend_remedy
 from amtts_core.finetune.vocab.weights_file import find_weights, read_weights
 from amtts_core.finetune.weight_paths import located
 from amtts_core.storage.foreign_weights import kind_of_file
+from amtts_core.storage.peft_adapter import is_adapter, with_adapter
 from amtts_core.tokenizers.factory import load_tokenizer
 
 if TYPE_CHECKING:
@@ -203,10 +204,10 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
             )
     elif get_backend(name).spec.text is None:
         text = None  # it learns without text
-    elif tokenizer is not None:
+    elif tokenizer is not None or (is_adapter(path) and beside.is_dir()):
         from amtts_core.tokenizers.published.open import open_any_tokenizer
 
-        text = open_any_tokenizer(tokenizer, prefer=published.tokenizer)
+        text = open_any_tokenizer(tokenizer or beside, prefer=published.tokenizer)
     else:
         _check_family(path, name)
         raise AmttsError(
@@ -235,7 +236,7 @@ def _check_family(path: Path, name: str) -> None:
     """
     published = get_published(name)
     weights = read_weights(find_weights(path, published), landmark=published.landmark)
-    num_text_tokens(weights.tensors, published)
+    num_text_tokens(with_adapter(path, weights.tensors), published)
 
 
 def _report(path: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from amtts_core.finetune.vocab.text_rows import fit_text_rows
 from amtts_core.finetune.vocab.verify import verify_written
 from amtts_core.finetune.vocab.weights_file import WeightsFile, find_weights, read_weights, write_weights
 from amtts_core.finetune.weight_paths import located
+from amtts_core.storage.peft_adapter import is_adapter, with_adapter
 from amtts_core.tokenizers.published.additions import read_addition
 from amtts_core.tokenizers.published.mapping import tokenizer_file
 from amtts_core.tokenizers.published.vocabulary import size_of
@@ -112,10 +113,12 @@ def _extension(request: ExtendRequest, published: PublishedFormat) -> _Extension
     """Reads all files, checks that they belong together, and decides about every token."""
     _check_mode(request, published)
     weights = read_weights(find_weights(request.checkpoint, published), landmark=published.landmark)
-    file = _tokenizer_file(request.tokenizer, published)
-    size = size_of(published.tokenizer.read_vocabulary(file))
     configs = config_files(weights.path)
     check_sizes(configs, published.size_keys, num_text_tokens(weights.tensors, published))
+    if is_adapter(request.checkpoint):
+        weights = weights.changed(with_adapter(request.checkpoint, weights.tensors))
+    file = _tokenizer_file(request.tokenizer, published)
+    size = size_of(published.tokenizer.read_vocabulary(file))
     weights = _without_padding(weights, published, size, file)
     addition = read_addition(request.add)
     extended = published.tokenizer.extend(
@@ -152,7 +155,7 @@ def _without_padding(
         remedy=f"Give the tokenizer that came with this checkpoint, not {tokenizer}; an extended one lies beside its "
         "weights",
     )
-    return WeightsFile(weights.path.with_suffix(".safetensors"), fitted)
+    return weights.changed(fitted)
 
 
 def _check_mode(request: ExtendRequest, published: PublishedFormat) -> None:
