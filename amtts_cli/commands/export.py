@@ -19,7 +19,7 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="hf, onnx, sherpa-onnx, piper …: what the backend knows; peft: the adapters of a LoRA training.",
+            help="hf, onnx, sherpa-onnx, piper …: what the backend knows; peft: adapters of a LoRA training.",
         ),
     ],
     vocoder: Annotated[

@@ -198,12 +198,12 @@ def check(data: dict[str, Any], path: Path) -> None:
     check_ids_as_read(data, path)
 
 
-def open_file(path: Path) -> HfJsonTokenizer:
-    """See `TokenizerFormat.open`; a file with the tag [en] is that of the multilingual model."""
+def open_file(path: Path, *, language: str = "") -> HfJsonTokenizer:
+    """See `Open`; a file with the tag [en] is that of the multilingual model, which lower-cases."""
     data = read_json(path)
     known = {token["content"] for token in data.get("added_tokens") or ()}
     try:
-        return HfJsonTokenizer(data, lower=ENGLISH in known)
+        return HfJsonTokenizer(data, language=language, lower=ENGLISH in known)
     except ValueError as fault:
         raise AmttsError(f"tokenizer {path} is not one of Chatterbox: {fault}") from None
 

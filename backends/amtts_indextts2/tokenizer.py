@@ -25,13 +25,13 @@ IDS: Mapping[str, Any] = {"bos_id": 0, "eos_id": 1, "unk_id": 2, "pad_id": -1}
 """The same for SentencePiece's trainer; -1 leaves a piece out."""
 
 
-def open_file(path: Path) -> PublishedSentencePiece:
-    """See `TokenizerFormat.open`.
+def open_file(path: Path, *, language: str = "") -> PublishedSentencePiece:
+    """See `Open`; the format has no language tags.
 
     Raises:
         AmttsError: not a SentencePiece model, or its special ids are not `SPECIALS`.
     """
-    tokenizer = sentencepiece_model.open_file(path)
+    tokenizer = sentencepiece_model.open_file(path, language=language)
     found = (tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id)
     if found != SPECIALS:
         raise AmttsError(

@@ -21,7 +21,7 @@ from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.contract.tokenizer_format import Addition, Encode, ExtendedTokenizer, TokenizerFormat
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers.fidel_alphabet import spellings
-from amtts_core.tokenizers.published.vocabulary import check_ids, json_object, read_json, size_of
+from amtts_core.tokenizers.published.vocabulary import check_ids, json_object, read_json, refuse_tag, size_of
 from amtts_core.tokenizers.settings import damaged, write_settings
 
 BLANK = "<blank>"
@@ -221,8 +221,9 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     return vocabulary
 
 
-def open_file(path: Path) -> VitsVocabulary:
-    """See `TokenizerFormat.open`."""
+def open_file(path: Path, *, language: str = "") -> VitsVocabulary:
+    """See `Open`; the format has no language tags."""
+    refuse_tag(language, path)
     return VitsVocabulary(read_json(path), front_end="uroman")
 
 

@@ -39,6 +39,7 @@ from amtts_core.contract.capabilities import (
     Export,
     FineTuning,
     ReferenceChecks,
+    SavedVoices,
     SpeakerConditioning,
     SpeechCodes,
     SpeechScoring,
@@ -46,7 +47,6 @@ from amtts_core.contract.capabilities import (
     TextAttention,
     TextScoring,
     VocoderChoice,
-    VoiceFiles,
 )
 from amtts_core.contract.codec import SpeechCodec
 from amtts_core.contract.reference_check import ReferenceCheck
@@ -90,7 +90,7 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         },
         speakers=SpeakerConditioning(tables=("voices.vectors", "voices.prompts", "voices.lengths")),
         speech_codes=SpeechCodes(),
-        voice_files=VoiceFiles(),
+        saved_voices=SavedVoices(),
         streaming=Streaming(),
         vocoder=VocoderChoice(),
         attention=TextAttention(),
@@ -222,8 +222,8 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
             return found
         return replace(found, codec=VoicedS3(found.codec, self._reference(found.codec)))
 
-    def adopt_voice(self, folder: Path) -> str:
-        """The speaker vector and prompt of `conds.pt`, see `VoiceFiles`."""
+    def load_published_voice(self, folder: Path) -> str:
+        """The speaker vector and prompt of `conds.pt`, see `SavedVoices`."""
         file = folder / BUILT_IN
         if not file.is_file():
             return ""
@@ -235,8 +235,8 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         table.lengths[0] = len(prompt)
         return f"the voice of {file}"
 
-    def keep_voice(self, recording: Path, file: Path) -> Path:
-        """The voice of a recording as `conds.pt` of Chatterbox, see `VoiceFiles`.
+    def save_voice(self, recording: Path, file: Path) -> Path:
+        """The voice of a recording as `conds.pt` of Chatterbox, see `SavedVoices`.
 
         Raises:
             AmttsError: the codec has a voice of its own, or the recording cannot be heard.

@@ -29,6 +29,7 @@ from amtts_core.contract.capabilities import (
     MelPrediction,
     ReferenceAudio,
     ReferenceChecks,
+    SavedVoices,
     SpeakerConditioning,
     SpeakerFolding,
     SpeechCodes,
@@ -37,7 +38,6 @@ from amtts_core.contract.capabilities import (
     TextAttention,
     TextScoring,
     VocoderChoice,
-    VoiceFiles,
     WeightConversion,
 )
 from amtts_core.contract.learner import Learner
@@ -101,7 +101,7 @@ class BackendSpec(Generic[Config]):
     speaker_folding: SpeakerFolding | None = None
     speech_codes: SpeechCodes | None = None
     reference_audio: ReferenceAudio | None = None
-    voice_files: VoiceFiles | None = None
+    saved_voices: SavedVoices | None = None
     streaming: Streaming | None = None
     attention: TextAttention | None = None
     vocoder: VocoderChoice | None = None

@@ -18,11 +18,11 @@ _FORMAT_CALLS = {"open_weights": (1, ()), "probe": (3, ())}
 _TOKENIZER_CALLS = {
     "recognizes": (1, ()),
     "read_vocabulary": (1, ()),
-    "open": (1, ()),
+    "open": (1, ("language",)),
     "extend": (2, _EXTEND),
     "train": (2, _TRAIN),
 }
-_OPTIONAL = ("probe", "train")
+_OPTIONAL = ("probe", "extend", "train")
 
 
 def faults_of_published(published: object, *, backend: str) -> Iterator[str]:
@@ -41,7 +41,7 @@ def faults_of_published(published: object, *, backend: str) -> Iterator[str]:
         yield f"spec.published.name is '{published.name}', expected '{backend}'"
     if not published.weight_files:
         yield "spec.published.weight_files names no file"
-    if not published.text_tensors or published.text_tensors[0].kind != "embedding":
+    if published.text_tensors and published.text_tensors[0].kind != "embedding":
         yield "spec.published.text_tensors has to begin with an embedding"
     if not published.modes or set(published.modes) - set(get_args(Mode)):
         yield f"spec.published.modes is {published.modes}, expected some of {', '.join(get_args(Mode))}"
@@ -50,6 +50,10 @@ def faults_of_published(published: object, *, backend: str) -> Iterator[str]:
     except re.error as fault:
         yield f"spec.published.text_names is no regular expression ({fault})"
     yield from _call_faults(published, "spec.published", _FORMAT_CALLS)
+    if published.tokenizer is None:
+        if published.text_tensors:
+            yield "spec.published.text_tensors are declared, but no spec.published.tokenizer"
+        return
     if not isinstance(published.tokenizer, TokenizerFormat):
         kind = type(published.tokenizer).__name__
         yield f"spec.published.tokenizer is of type {kind}, expected TokenizerFormat"

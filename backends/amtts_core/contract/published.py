@@ -59,13 +59,14 @@ class PublishedFormat:
         aliases: other names that `amtts extend-vocab --backend` accepts.
         license: of the published weights.
         weight_files: patterns of their file names, the likeliest first.
-        text_tensors: every tensor indexed by text tokens, by its published name; the first is an embedding.
+        text_tensors: every tensor indexed by text tokens, by its published name; the first is an embedding. Empty
+            where the vocabulary cannot be extended.
         text_names: regular expression that finds names of text tensors; one that is found and not declared, with as
             many rows, is refused: it would keep its size. Empty: no such check.
         size_keys: keys of the config file beside the weights that hold the number of text tokens; a dot separates a
             section from its key.
         modes: what `amtts extend-vocab --mode` accepts, the default first.
-        tokenizer: file format of the tokenizers that come with the weights.
+        tokenizer: file format of the tokenizers that come with the weights; None for weights without text.
         adapted_layers: the published layers, in order, whose outputs one of our layers joins, for LoRA adapters that
             others read; None: `amtts export --format peft` cannot write them.
         transposed_layers: the published files store those layers' matrices as (in, out).
@@ -77,11 +78,11 @@ class PublishedFormat:
     aliases: tuple[str, ...] = ()
     license: str
     weight_files: tuple[str, ...]
-    text_tensors: tuple[TextTensor, ...]
+    text_tensors: tuple[TextTensor, ...] = ()
     text_names: str = ""
     size_keys: tuple[str, ...] = ()
     modes: tuple[Mode, ...] = ("extend",)
-    tokenizer: TokenizerFormat
+    tokenizer: TokenizerFormat | None = None
     open_weights: Callable[[Path], PublishedWeights]
     adapted_layers: Callable[[str], Sequence[str]] | None = None
     transposed_layers: bool = False
@@ -90,4 +91,15 @@ class PublishedFormat:
     @property
     def landmark(self) -> str:
         """A tensor that all weights of the family have, by which they are recognized under any prefix."""
-        return self.text_tensors[0].tensor
+        return self.text_tensors[0].tensor if self.text_tensors else ""
+
+    @property
+    def is_extendable(self) -> bool:
+        """Whether `amtts extend-vocab` can add symbols to its vocabulary."""
+        return bool(self.text_tensors) and self.tokenizer is not None and self.tokenizer.extend is not None
+
+    @property
+    def text_format(self) -> TokenizerFormat:
+        """`tokenizer` of weights that have a text vocabulary."""
+        assert self.tokenizer is not None
+        return self.tokenizer

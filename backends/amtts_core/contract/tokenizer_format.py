@@ -63,6 +63,22 @@ class ExtendedTokenizer:
     files: dict[str, bytes]
 
 
+class Open(Protocol):
+    """Opens a tokenizer file."""
+
+    def __call__(self, path: Path, *, language: str = "") -> TextTokenizer:
+        """The file as amtts uses it.
+
+        Args:
+            path: the file.
+            language: whose tag comes before every text, such as "en", where the format has tags; empty puts none.
+
+        Raises:
+            AmttsError: it is damaged, or lacks special tokens or the tag.
+        """
+        ...
+
+
 class Extend(Protocol):
     """Adds symbols to a tokenizer file."""
 
@@ -104,7 +120,7 @@ class TokenizerFormat:
         recognizes: whether a file is of this format; never raises for a file that can be read.
         read_vocabulary: token string -> id of a file that `recognizes` accepts; an `AmttsError` where it is damaged.
         open: the file as amtts uses it; an `AmttsError` where it is damaged or its special tokens are missing.
-        extend: adds symbols, for `amtts extend-vocab`.
+        extend: adds symbols, for `amtts extend-vocab`; None: it is used as it is.
         train: for `amtts tokenize --backend`; None: tokenizers for such a backend are trained in amtts' own format.
     """
 
@@ -112,6 +128,6 @@ class TokenizerFormat:
     file_names: tuple[str, ...]
     recognizes: Callable[[Path], bool]
     read_vocabulary: Callable[[Path], dict[str, int]]
-    open: Callable[[Path], TextTokenizer]
-    extend: Extend
+    open: Open
+    extend: Extend | None = None
     train: Train | None = None

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo, load_strict, read_checkpoint
+from amtts_core.contract.published import PublishedFormat
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.speakers import speakers_of_checkpoint, weights_for_speakers
-from amtts_core.finetune.vocab.published import get_published, num_text_tokens
+from amtts_core.finetune.vocab.published import num_text_tokens
 from amtts_core.finetune.vocab.text_rows import extend_remedy
 from amtts_core.finetune.vocab.weights_file import find_weights, read_weights
 from amtts_core.finetune.weight_paths import located
@@ -209,10 +210,7 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
 
         text = open_any_tokenizer(tokenizer or beside, prefer=published.tokenizer)
     else:
-        _check_family(path, name)
-        raise AmttsError(
-            f"--from {path}: published weights without their vocabulary", remedy=extend_remedy(name, path)
-        )
+        raise _without_vocabulary(path, published)
     start = published.open_weights(path)
     return InitWeights(
         backend=name,
@@ -228,15 +226,18 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
     )
 
 
-def _check_family(path: Path, name: str) -> None:
-    """Says what the weights are where they are not of the backend's family, before anything is advised.
+def _without_vocabulary(path: Path, published: PublishedFormat) -> AmttsError:
+    """What to do about weights without a tokenizer; nothing is advised for those of another model.
 
     Raises:
         AmttsError: they are of another model, or cannot be read.
     """
-    published = get_published(name)
+    missing = f"--from {path}: published weights without their vocabulary"
+    if not published.is_extendable:
+        return AmttsError(missing, remedy="Name their tokenizer with --tokenizer")
     weights = read_weights(find_weights(path, published), landmark=published.landmark)
     num_text_tokens(with_adapter(path, weights.tensors), published)
+    return AmttsError(missing, remedy=extend_remedy(published.name, path))
 
 
 def _report(path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def open_all(folder: object, deep: bool) -> None:
     [
         ({"name": "other"}, "spec.published.name is 'other', expected 'vits'"),
         ({"weight_files": ()}, "spec.published.weight_files names no file"),
-        ({"text_tensors": ()}, "spec.published.text_tensors has to begin with an embedding"),
+        ({"tokenizer": None}, "text_tensors are declared, but no spec.published.tokenizer"),
         ({"text_tensors": (TextTensor("head", "head"),)}, "has to begin with an embedding"),
         ({"modes": ("extend", "grow")}, "expected some of extend, reuse"),
         ({"modes": ()}, "spec.published.modes is ()"),

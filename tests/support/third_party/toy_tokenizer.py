@@ -56,7 +56,7 @@ def add_symbols(tokenizer, addition):
     return ToyTokenizer([*tokenizer.lines, *dict.fromkeys(wanted)]), left_out
 
 
-def open_file(path):
+def open_file(path, *, language=""):
     """The published file."""
     lines = path.read_text(encoding="utf-8").split("\n")
     if len(set(lines)) != len(lines):

@@ -118,10 +118,12 @@ def _extension(request: ExtendRequest, published: PublishedFormat) -> _Extension
     if is_adapter(request.checkpoint):
         weights = weights.changed(with_adapter(request.checkpoint, weights.tensors))
     file = _tokenizer_file(request.tokenizer, published)
-    size = size_of(published.tokenizer.read_vocabulary(file))
+    size = size_of(published.text_format.read_vocabulary(file))
     weights = _without_padding(weights, published, size, file)
     addition = read_addition(request.add)
-    extended = published.tokenizer.extend(
+    extend = published.text_format.extend
+    assert extend is not None  # `get_published` finds extendable formats only
+    extended = extend(
         file,
         addition,
         reuse=request.mode == "reuse",
@@ -180,7 +182,7 @@ def _tokenizer_file(path: Path, published: PublishedFormat) -> Path:
     if found.format != published.tokenizer:
         raise AmttsError(
             f"tokenizer {path} is {found.description}; backend '{published.name}' has "
-            f"{published.tokenizer.description}"
+            f"{published.text_format.description}"
         )
     return found.path
 

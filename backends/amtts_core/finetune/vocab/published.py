@@ -25,10 +25,10 @@ def get_published(name: str) -> PublishedFormat:
     """
     if name in backend_names():
         found = get_backend(name).spec.published
-        if found is not None:
+        if found is not None and found.is_extendable:
             return found
     specs = [entry.spec for entry in list_backends() if entry.spec is not None]
-    formats = {spec.name: spec.published for spec in specs if spec.published is not None}
+    formats = {spec.name: spec.published for spec in specs if spec.published and spec.published.is_extendable}
     for known in formats.values():
         if name in known.aliases:
             return known

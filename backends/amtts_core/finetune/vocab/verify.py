@@ -75,7 +75,7 @@ def _check_sizes(
     if size != plan.new_size:
         raise AmttsError(f"{written.name} has {size} text tokens, expected {plan.new_size}")
     file = written.parent / next(iter(extended.files))
-    if published.tokenizer.read_vocabulary(file) != extended.new:
+    if published.text_format.read_vocabulary(file) != extended.new:
         raise AmttsError("the new tokenizer came back with other tokens than were written")
     stored = load_tokenizer(written.parent / "tokenizer")
     if stored.vocab_size != plan.new_size:

@@ -82,7 +82,7 @@ def find_weights(path: Path, published: PublishedFormat) -> Path:
 
 def _may_hold(path: Path, published: PublishedFormat) -> bool:
     """False for a safetensors file without the text embedding; torch files would have to be loaded."""
-    if path.suffix != ".safetensors":
+    if path.suffix != ".safetensors" or not published.text_tensors:
         return True
     try:
         with safe_open(path, framework="pt") as stored:

@@ -19,6 +19,7 @@ from amtts_core.tokenizers.published.sentencepiece_surgery import (
     vowel_piece,
 )
 from amtts_core.tokenizers.published.symbols import SPACE_MARK, compose_letters
+from amtts_core.tokenizers.published.vocabulary import refuse_tag
 from amtts_core.tokenizers.settings import MODEL_FILE, damaged, write_settings
 
 
@@ -114,8 +115,9 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     return {piece: number for number, piece in enumerate(pieces(path.read_bytes(), path))}
 
 
-def open_file(path: Path) -> PublishedSentencePiece:
-    """See `TokenizerFormat.open`."""
+def open_file(path: Path, *, language: str = "") -> PublishedSentencePiece:
+    """See `Open`; the format has no language tags."""
+    refuse_tag(language, path)
     try:
         return PublishedSentencePiece(path.read_bytes())
     except ValueError as fault:

@@ -71,3 +71,15 @@ def json_object(path: Path) -> dict[str, Any] | None:
     except ValueError:  # also of text that is not UTF-8
         return None
     return data if isinstance(data, dict) else None
+
+
+def refuse_tag(language: str, path: Path) -> None:
+    """Refuses a language tag for a format that has none.
+
+    Raises:
+        AmttsError: a tag is given.
+    """
+    if language:
+        raise AmttsError(
+            f"tokenizer {path} has no language tags, so it cannot put [{language}] before a text"
+        )
