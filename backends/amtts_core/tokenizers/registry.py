@@ -28,11 +28,7 @@ KINDS = {
     "char": "amtts_core.tokenizers.sentencepiece",
 }
 """Kinds of amtts -> module; all of them can be trained."""
-_OWN = {
-    **KINDS,
-    "hf-plain": "amtts_core.tokenizers.published.hf_plain",
-    "sentencepiece": "amtts_core.tokenizers.published.sentencepiece_model",
-}
+_OWN = {**KINDS, "sentencepiece": "amtts_core.tokenizers.published.sentencepiece_model"}
 
 
 def _registered() -> dict[str, importlib.metadata.EntryPoint]:
