@@ -120,7 +120,7 @@ def _fill(
         PUBLISHED,
         backend.tokenizer.vocab_size,
         source=f"weights {file}",
-        remedy=extend_remedy("indextts2", file),
+        remedy=extend_remedy(PUBLISHED, file),
     )
     found = {
         name: tensor

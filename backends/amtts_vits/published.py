@@ -19,6 +19,7 @@ from amtts_vits import tokenizer
 from amtts_vits.config import VitsSettings
 from amtts_vits.network import SIZES
 from amtts_vits.start import EMBEDDING, plain, read_vits_config
+from amtts_vits.weights import read_weights
 
 _ENCODER = "text_encoder."
 
@@ -28,7 +29,13 @@ def open_weights(path: Path) -> PublishedWeights:
     if is_adapter(path):
         raise CheckpointError(
             f"{path} is a PEFT adapter of VITS, which cannot be trained on as it is",
-            remedy=extend_remedy("vits", path),
+            remedy=extend_remedy(PUBLISHED, path),
+        )
+    if path.is_file():
+        read_weights(path, landmark=EMBEDDING)  # says what it is where it is no VITS
+        raise CheckpointError(
+            f"{path} is a file of weights, which do not show every size",
+            remedy="Give its folder, with config.json",
         )
     theirs = read_vits_config(path)
     mel = VitsSettings().mel.model_dump(mode="json")

@@ -206,7 +206,7 @@ def open_weights(path: Path) -> PublishedWeights:
             PUBLISHED,
             target.tokenizer.vocab_size,
             source=f"weights {file}",
-            remedy=extend_remedy("chatterbox", path),
+            remedy=extend_remedy(PUBLISHED, path),
         )
         weights = from_published(target.network, fitted, source=str(file))
         load_strict(target.network, {**weights, **own}, backend="chatterbox")

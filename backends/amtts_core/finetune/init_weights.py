@@ -237,7 +237,7 @@ def _without_vocabulary(path: Path, published: PublishedFormat) -> AmttsError:
         return AmttsError(missing, remedy="Name their tokenizer with --tokenizer")
     weights = read_weights(find_weights(path, published), landmark=published.landmark)
     num_text_tokens(with_adapter(path, weights.tensors), published)
-    return AmttsError(missing, remedy=extend_remedy(published.name, path))
+    return AmttsError(missing, remedy=extend_remedy(published, path))
 
 
 def _report(path: Path) -> dict[str, Any]:

@@ -77,7 +77,10 @@ def model_tensors(
     if found is None:
         model = _known_model([name for _, state in _states(stored) for name in state])
         if model:
-            raise CheckpointError(f"{what} {path}: this is {model}, and lacks the tensor '{landmark}'")
+            raise CheckpointError(
+                f"{what} {path}: this is {model}, and lacks the tensor '{landmark}'",
+                remedy="Start from weights of the backend's own family, or from scratch",
+            )
         return None
     if found.notes:
         logger.warning("%s %s: %s", what, path, ", ".join(found.notes))

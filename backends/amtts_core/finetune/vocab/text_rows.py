@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amtts_core.contract.published import PublishedFormat
-from amtts_core.errors import CheckpointError, command
+from amtts_core.errors import AmttsError, CheckpointError, command
 from amtts_core.finetune.vocab.published import num_text_tokens
+from amtts_core.tokenizers.published.mapping import tokenizer_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +60,13 @@ def fit_text_rows(
     return out
 
 
-def extend_remedy(backend: str, weights: object, *, tokenizer: object = "THEIR_TOKENIZER") -> str:
-    """The command that makes published weights read Amharic."""
-    words = ("amtts", "extend-vocab", "--backend", backend, "--checkpoint", weights, "--tokenizer", tokenizer)
+def extend_remedy(published: PublishedFormat, weights: Path) -> str:
+    """The command that makes published weights read Amharic, with the tokenizer that lies beside them."""
+    try:
+        folder = weights if weights.is_dir() else weights.parent
+        tokenizer = str(tokenizer_file(folder, prefer=published.tokenizer).path)
+    except AmttsError:
+        tokenizer = "THEIR_TOKENIZER"
+    words = ["amtts", "extend-vocab", "--backend", published.name, "--checkpoint", weights]
+    words += ["--tokenizer", tokenizer]
     return f"Teach them Amharic letters first: {command(*words, '--add', 'fidel', '--out', 'NEW_FOLDER')}"
