@@ -119,7 +119,7 @@ def write_adapter(
 
     tensors = {PREFIX + name: tensor.contiguous() for name, tensor in whole.items()}
     for name, (down, up) in layers.items():
-        tensors[f"{PREFIX}{name}.lora_A.weight"] = down.contiguous()
+        tensors[f"{PREFIX}{name}.lora_A.weight"] = down.contiguous().clone()  # joined layers share it
         tensors[f"{PREFIX}{name}.lora_B.weight"] = up.contiguous()
     config = {
         "peft_type": "LORA",
