@@ -95,7 +95,7 @@ def load_tensors_only(path: Path, *, what: str) -> Any:
     """
     kind = kind_of_file(path)
     if kind:
-        raise CheckpointError(f"{what} {path}: this is {kind}")
+        raise CheckpointError(f"{what} {path} cannot be read: this is {kind}")
     with reading_safely(path, what=what):
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

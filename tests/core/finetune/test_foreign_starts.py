@@ -63,7 +63,9 @@ def test_a_table_of_another_tokenizer_is_refused(tmp_path: Path) -> None:
     tokenizer = write_json(tmp_path / "mtl.json", chatterbox_data())
     checkpoint = write_t3(tmp_path / "old", SIZE + 33)
 
-    with pytest.raises(AmttsError, match=f"rows for {SIZE + 33} text tokens, the tokenizer has {SIZE}"):
+    with pytest.raises(
+        AmttsError, match=f"rows for {SIZE + 33} text tokens and a tokenizer of {SIZE} do not"
+    ):
         extend_vocabulary(request(checkpoint, tokenizer, tmp_path / "new"))
 
 
@@ -103,6 +105,15 @@ def test_folders_of_a_run_and_of_the_hugging_face_cache(tmp_path: Path) -> None:
     with pytest.raises(AmttsError, match="looks like the id of a model") as caught:
         located(Path("facebook/mms-tts-amh"), option="--from")
     assert "hf download facebook/mms-tts-amh" in caught.value.remedy
+
+
+def test_the_remedy_finds_a_tokenizer_of_any_name(tmp_path: Path) -> None:
+    checkpoint, tokenizer = published(tmp_path / "old", "chatterbox")
+
+    with pytest.raises(AmttsError, match="without their vocabulary") as caught:
+        open_init_weights(checkpoint, backend="chatterbox")
+
+    assert f"--tokenizer {tokenizer}" in caught.value.remedy
 
 
 @pytest.mark.slow

@@ -42,11 +42,11 @@ def fit_text_rows(
         return dict(weights)
     if size < tokens or (size - tokens >= SPARE_ROWS and size % 64):
         raise CheckpointError(
-            f"{source} has rows for {size} text tokens, the tokenizer has {tokens}; they do not belong together",
+            f"{source} with rows for {size} text tokens and a tokenizer of {tokens} do not belong together",
             remedy=remedy,
         )
     logger.warning(
-        "%s has rows for %d text tokens, the tokenizer has %d: the last %d rows belong to no token and are left out",
+        "%s: rows for %d text tokens, and the tokenizer has %d; the last %d rows belong to no token and are left out",
         source,
         size,
         tokens,
@@ -62,11 +62,17 @@ def fit_text_rows(
 
 def extend_remedy(published: PublishedFormat, weights: Path) -> str:
     """The command that makes published weights read Amharic, with the tokenizer that lies beside them."""
-    try:
-        folder = weights if weights.is_dir() else weights.parent
-        tokenizer = str(tokenizer_file(folder, prefer=published.tokenizer).path)
-    except AmttsError:
-        tokenizer = "THEIR_TOKENIZER"
+    tokenizer = _tokenizer_beside(weights, published) or "THEIR_TOKENIZER"
     words = ["amtts", "extend-vocab", "--backend", published.name, "--checkpoint", weights]
     words += ["--tokenizer", tokenizer]
     return f"Teach them Amharic letters first: {command(*words, '--add', 'fidel', '--out', 'NEW_FOLDER')}"
+
+
+def _tokenizer_beside(weights: Path, published: PublishedFormat) -> str:
+    """A tokenizer of the backend's format in the folder of the weights; empty where there is none."""
+    folder = weights if weights.is_dir() else weights.parent
+    try:
+        return str(tokenizer_file(folder, prefer=published.tokenizer).path)
+    except AmttsError:
+        known = (path for path in sorted(folder.glob("*.json")) if published.text_format.recognizes(path))
+        return str(next(known, ""))
