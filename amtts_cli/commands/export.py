@@ -16,7 +16,11 @@ def export(
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Checkpoint folder or run folder.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must be new or empty.")],
     format: Annotated[
-        str, typer.Option("--format", help="hf, onnx, sherpa-onnx, piper …: what the backend knows.")
+        str,
+        typer.Option(
+            "--format",
+            help="hf, onnx, sherpa-onnx, piper …: what the backend knows; peft: adapters of a LoRA training.",
+        ),
     ],
     vocoder: Annotated[
         str | None,
@@ -36,7 +40,7 @@ def export(
 
     from amtts_core.checkpoints.checkpoint import read_checkpoint
     from amtts_core.contract.vocoder import choose_vocoder
-    from amtts_core.run.export import export_network
+    from amtts_core.run.export import PEFT, export_adapter, export_network
     from amtts_core.storage.atomic import whole_folder
     from amtts_core.synthesis.model_card import add_data_card
 
@@ -47,7 +51,10 @@ def export(
     try:
         with whole_folder(out.resolve()) as hidden:
             try:
-                export_network(backend, hidden, format=format)
+                if format == PEFT:
+                    export_adapter(found, backend, hidden)
+                else:
+                    export_network(backend, hidden, format=format)
                 add_data_card(hidden, found.info)
             except AmttsError as error:
                 raise type(error)(
