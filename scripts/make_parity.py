@@ -20,9 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/parity.md"
 HEAD = """# Parity with the official networks
 
-Each network here computes what the official implementation computes. Bundles of stored numbers were made by running the
-official code on small random weights; `amtts validate-e2e --backend B --reference BUNDLE --json` compares stage by stage:
-intermediate tensors, logits, losses, gradients, whole greedy decodes. Integers (codes, paths, durations) have to be equal.
+Each network here computes what the official implementation computes. Bundles of stored numbers were made by running
+the official code on small random weights; `amtts validate-e2e --backend B --reference BUNDLE --json` compares stage by
+stage: intermediate tensors, logits, losses, gradients, whole greedy decodes. Integers (codes, paths, durations) have to
+be equal.
 """
 TABLE = """
 | network | backend | official code | compared | furthest from its tolerance | measured |
