@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from amtts_core.contract.mel_format import MelFormat
     from amtts_core.contract.reference_audio import FeatureExtractor, PromptEncoder, PromptFeatures
-    from amtts_core.contract.vocoder import MelFormat
 
 M = TypeVar("M")
 
