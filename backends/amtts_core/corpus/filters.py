@@ -220,10 +220,5 @@ def judge(measured: Measurements, settings: PrepareSettings) -> Finding | None:
     return None
 
 
-def rule_names() -> tuple[str, ...]:
-    """Every name that can stand in a ledger."""
-    return (*FACTS, *(rule.name for rule in RULES))
-
-
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}") if math.isfinite(value) else 0.0
