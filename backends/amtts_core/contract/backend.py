@@ -27,6 +27,7 @@ from amtts_core.contract.capabilities import (
     FineTuning,
     MelInput,
     MelPrediction,
+    PitchControl,
     ReferenceAudio,
     ReferenceChecks,
     SpeakerConditioning,
@@ -108,6 +109,7 @@ class BackendSpec(Generic[Config]):
     streaming: Streaming | None = None
     attention: TextAttention | None = None
     vocoder: VocoderChoice | None = None
+    pitch_control: PitchControl | None = None
     checkpoint_files: CheckpointFiles | None = None
     mel_prediction: MelPrediction | None = None
     mel_input: MelInput | None = None

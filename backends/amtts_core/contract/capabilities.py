@@ -181,6 +181,21 @@ class VocoderChoice(Capability[VocoderChoiceMethods]):
     Methods: ClassVar[type] = VocoderChoiceMethods
 
 
+class PitchControlMethods(Protocol):
+    """See `PitchControl`."""
+
+    def has_pitch(self) -> bool:
+        """Whether the network, as its settings made it, predicts a pitch that can be moved."""
+        ...
+
+
+@dataclass(frozen=True)
+class PitchControl(Capability[PitchControlMethods]):
+    """The backend obeys `pitch` and `pitch_range` of a `SynthesisRequest`."""
+
+    Methods: ClassVar[type] = PitchControlMethods
+
+
 class CheckpointFilesMethods(Protocol):
     """See `CheckpointFiles`."""
 
