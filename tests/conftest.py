@@ -87,15 +87,24 @@ def make_package(tmp_path: Path) -> MakePackage:
     """Makes a folder that looks like an installed package with backends; put it on the path to install it."""
 
     def make(
-        name: str, *, backends: Mapping[str, str], modules: Mapping[str, str], metadata: bool = True
+        name: str,
+        *,
+        backends: Mapping[str, str],
+        modules: Mapping[str, str],
+        tokenizers: Mapping[str, str] | None = None,
+        metadata: bool = True,
     ) -> Path:
         site = tmp_path / f"site-{name}"
         info = site / f"{name}-1.0.dist-info"
         info.mkdir(parents=True)
         if metadata:
             (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        points = "".join(f"{key} = {target}\n" for key, target in backends.items())
-        (info / "entry_points.txt").write_text(f"[amtts.backends]\n{points}")
+        groups = {"amtts.backends": backends, "amtts.tokenizers": tokenizers or {}}
+        points = (
+            f"[{group}]\n" + "".join(f"{key} = {target}\n" for key, target in found.items())
+            for group, found in groups.items()
+        )
+        (info / "entry_points.txt").write_text("\n".join(points))
         for module, source in modules.items():
             (site / f"{module}.py").write_text(source)
         return site

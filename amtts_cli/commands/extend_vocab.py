@@ -1,4 +1,4 @@
-"""`amtts extend-vocab`: teach a published model new symbols without moving an old one."""
+"""`amtts extend-vocab`: add symbols to the vocabulary of a published model without changing an existing one."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ def extend_vocab(
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder to make.")],
     mode: Annotated[
-        str, typer.Option("--mode", help="extend: append rows. reuse: take rows that no text can reach.")
+        str,
+        typer.Option("--mode", help="extend: add ids. reuse: take ids of tokens that no text can contain."),
     ] = "extend",
     pad_to: Annotated[
         int, typer.Option("--pad-to", min=0, help="Fill up to this many tokens, e.g. 3000; 0 fills nothing.")
     ] = 0,
     init: Annotated[
-        str, typer.Option("--init", help="How new rows start: romanized, mean, normal or zero.")
+        str, typer.Option("--init", help="New embeddings: romanized, mean, normal or zero.")
     ] = "romanized",
     lang_tag: Annotated[
         str, typer.Option("--lang-tag", help="Language tag to add, e.g. am for [am]; default: none.")
@@ -43,24 +44,24 @@ def extend_vocab(
     old_text: Annotated[
         Path | None,
         typer.Option(
-            "--old-text", help="Texts of the old languages, a line each, to check besides the built-in."
+            "--old-text", help="Texts of other languages, a line each, to check besides the built-in."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the noise of new rows.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise in new embeddings.")] = 0,
     json: Json = False,
 ) -> None:
     """Add symbols to the tokenizer and checkpoint of a published model, together.
 
-    Families: chatterbox, indextts2, vits; or a checkpoint of amtts, of any backend. Every size is read from the
-    files; rows follow their token, never their index. Before anything is put in place the result is read back: old
-    rows bit for bit, old text to the same ids and through both networks. DIR/vocab_report.json says where each row
-    came from.
+    Backends: those that read published weights with a vocabulary (chatterbox, indextts2, vits, and other packages'),
+    and any for a checkpoint of amtts. Every size is read from the files; embeddings follow their token, never their
+    index. The result is read back before it is put in place: old embeddings have to be equal bit for bit, existing
+    text has to keep its ids and its network outputs. DIR/vocab_report.json says where each new embedding comes from.
 
     Example: amtts extend-vocab --backend chatterbox --checkpoint t3_mtl23ls_v2.safetensors --tokenizer
     grapheme_mtl_merged_expanded_v1.json --add fidel --lang-tag am --out amharic
     """
     from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
-    from amtts_core.finetune.vocab.initialise import Init
+    from amtts_core.finetune.vocab.initialize import Init
 
     report = extend_vocabulary(
         ExtendRequest(

@@ -14,7 +14,8 @@ from amtts_cli.options import Json
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
-    from amtts_core.contract.tokenizer import Layout, TextTokenizer
+    from amtts_core.contract.tokenizer import TextTokenizer
+    from amtts_core.contract.tokenizer_format import TokenizerFormat
     from amtts_core.corpus.coverage import TextStatistics, TokenizerReport
     from amtts_core.corpus.manifest import Utterance
 
@@ -75,8 +76,8 @@ def tokenize(
     from amtts_core.corpus.coverage import measure
     from amtts_core.tokenizers.factory import train_tokenizer
     from amtts_core.tokenizers.folder import check_target, install_tokenizer
-    from amtts_core.tokenizers.kinds import check_kind
     from amtts_core.tokenizers.published.open import open_any_tokenizer
+    from amtts_core.tokenizers.registry import check_kind
 
     if manifest is None:
         if data is None:
@@ -92,7 +93,7 @@ def tokenize(
     target = out or manifest.parent / "tokenizer"
     if tokenizer is None:
         check_kind(kind or "fidel")
-        layout = _layout(backend) if backend else "amtts"
+        format = _format(backend) if backend else None
         check_target(target, force=force)
         text = train_tokenizer(
             kind or "fidel",
@@ -100,7 +101,7 @@ def tokenize(
             vocab_size=vocab_size,
             byte_fallback=byte_fallback,
             seed=seed,
-            layout=layout,
+            format=format,
         )
     else:
         _refuse_training_options(
@@ -124,7 +125,8 @@ def tokenize(
     _show(report, {**values, "ok": True, "outcome": outcome}, tokenizer or target)
 
 
-def _layout(backend: str) -> Layout:
+def _format(backend: str) -> TokenizerFormat | None:
+    """The file format of a backend's published tokenizers; None where it has none."""
     from amtts_core.contract.registry import get_backend
 
     spec = get_backend(backend).spec
@@ -132,7 +134,7 @@ def _layout(backend: str) -> Layout:
         raise AmttsError(
             f"backend '{backend}' learns without text and has no tokenizer", remedy="Leave --backend out"
         )
-    return spec.text.layout
+    return spec.published.tokenizer if spec.published else None
 
 
 def _write_encoded(

@@ -30,7 +30,7 @@ def voice(
     """
     from amtts_core.checkpoints.checkpoint import read_checkpoint
     from amtts_core.config.yaml_files import parse_assignments
-    from amtts_core.synthesis.kept_voices import keep_voice, kept_voices
+    from amtts_core.synthesis.kept_voices import kept_voices, save_voice
 
     if recording is None:
         kept = {known: str(file) for known, file in sorted(kept_voices(checkpoint).items())}
@@ -42,7 +42,7 @@ def voice(
         raise AmttsError("a voice needs a name", remedy=f"Give --name, such as --name {recording.stem}")
     settings = dict(parse_assignments(assignments or []).get("model", {}))
     backend = read_checkpoint(checkpoint).load_backend(settings or None)
-    file = keep_voice(checkpoint, recording, name=name, backend=backend)
+    file = save_voice(checkpoint, recording, name=name, backend=backend)
     console.result(
         {"name": name, "file": str(file)},
         lines=[f"kept {file}; speak with it: amtts synthesize --checkpoint {checkpoint} --voice {name} …"],

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from amtts_core.contract.backend import BackendSpec, TextInput
+from amtts_core.contract.backend import BackendSpec
 from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
@@ -43,7 +43,7 @@ from amtts_indextts2.learner import IndexTTS2Learner
 from amtts_indextts2.network import IndexTTS2Gpt
 from amtts_indextts2.published import LICENSE
 from amtts_indextts2.reference import reference_checks
-from amtts_indextts2.transfer import IndexTTS2Format
+from amtts_indextts2.transfer import PUBLISHED
 from amtts_indextts2.voices import CONDITIONERS, adapted_to, prompts_of
 
 NAME = "indextts2"
@@ -57,7 +57,6 @@ class IndexTTS2Backend(SpeechLmBackend[IndexTTS2Config]):
         summary="IndexTTS2's GPT over the codes of a speech codec (DAC, mel-codes)",
         sample_rate=lambda config: _codec(config).sample_rate,
         learns_from="codes",
-        text=TextInput(layout="sentencepiece"),
         config=IndexTTS2Config,
         mutable_settings=(
             *MUTABLE,
@@ -91,7 +90,7 @@ class IndexTTS2Backend(SpeechLmBackend[IndexTTS2Config]):
             lora_targets=(r"transformer\.blocks\.\d+\.(attention\.qkv|attention\.out|up|down)",)
         ),
         weight_conversion=WeightConversion(),
-        published=IndexTTS2Format(),
+        published=PUBLISHED,
         reference_checks=ReferenceChecks(),
         weights_license=f"{LICENSE} when started from published weights; none from scratch",
     )

@@ -235,7 +235,7 @@ def _count(weights: Mapping[str, Tensor], prefix: str) -> int:
 def probe(
     weights: Mapping[str, Tensor], config: Mapping[str, Any], sequences: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
-    """The GPT on text alone, for `amtts extend-vocab`: see `amtts_core.finetune.vocab.probe.TextProbe`."""
+    """The GPT on text alone, for `amtts extend-vocab`: see `amtts_core.contract.published.TextProbe`."""
     released = config.get("gpt") or config
     try:
         settings, num_text_tokens = config_of_shapes(weights, heads=int(released.get("heads") or 0))

@@ -19,14 +19,15 @@ import torch
 from torch import Tensor
 
 from amtts_core.checkpoints.checkpoint import load_strict
-from amtts_core.contract.published import PublishedWeights
+from amtts_core.contract.published import PublishedFormat, PublishedWeights
+from amtts_core.contract.types import TextTensor
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.vocab.config_files import config_files, read_config
-from amtts_core.finetune.vocab.families import get_family
 from amtts_core.finetune.vocab.weights_file import find_weights
 from amtts_core.speech_lm.codebooks import CodeTables, SingleCodebook
+from amtts_indextts2 import tokenizer
 from amtts_indextts2.config import SemanticHeadConfig
-from amtts_indextts2.published import LICENSE, config_of_shapes, from_published, read_published
+from amtts_indextts2.published import LICENSE, config_of_shapes, from_published, probe, read_published
 from amtts_indextts2.w2v_bert import NO_STATISTICS
 
 logger = logging.getLogger(__name__)
@@ -44,36 +45,31 @@ STATISTICS = "wav2vec2bert_stats.pt"
 """Of w2v-bert's features, published beside the weights."""
 
 
-class IndexTTS2Format:
-    """Published GPT weights, such as `amtts extend-vocab` writes; see `PublishedFormat`."""
-
-    def open_weights(self, path: Path) -> PublishedWeights:
-        """The weights in a folder or file; speakers stay new."""
-        file = find_weights(path, get_family("indextts2"))
-        published = read_published(file)
-        settings = read_config(config_files(file))
-        released = settings.get("gpt") or settings
-        try:
-            config, _ = config_of_shapes(published, heads=int(released.get("heads") or 0))
-        except KeyError as missing:
-            raise CheckpointError(f"weights {file} lack the tensor {missing}") from None
-        head = _published_head(config.head, released, file)
-        model = {
-            "model_dim": config.model_dim,
-            "layers": config.layers,
-            "heads": config.heads,
-            "max_text_tokens": config.max_text_tokens,
-            "max_mel_tokens": config.max_mel_tokens,
-            "num_latents": config.num_latents,
-            "conditioning": "table",
-            "speaker": config.speaker.model_dump(mode="json"),
-            "emotion": config.emotion.model_dump(mode="json"),
-        }
-        if (file.parent / STATISTICS).is_file():
-            model["voice_statistics"] = str(file.parent / STATISTICS)
-        return PublishedWeights(
-            model=model, load_into=lambda target: _fill(target, published, file, head, model), license=LICENSE
-        )
+def open_weights(path: Path) -> PublishedWeights:
+    """The weights in a folder or file; speakers stay new."""
+    file = find_weights(path, PUBLISHED)
+    published = read_published(file)
+    settings = read_config(config_files(file))
+    released = settings.get("gpt") or settings
+    try:
+        config, _ = config_of_shapes(published, heads=int(released.get("heads") or 0))
+    except KeyError as missing:
+        raise CheckpointError(f"weights {file} lack the tensor {missing}") from None
+    head = _published_head(config.head, released, file)
+    model = {
+        "model_dim": config.model_dim,
+        "layers": config.layers,
+        "heads": config.heads,
+        "max_text_tokens": config.max_text_tokens,
+        "max_mel_tokens": config.max_mel_tokens,
+        "num_latents": config.num_latents,
+        "conditioning": "table",
+        "speaker": config.speaker.model_dump(mode="json"),
+        "emotion": config.emotion.model_dump(mode="json"),
+    }
+    if (file.parent / STATISTICS).is_file():
+        model["voice_statistics"] = str(file.parent / STATISTICS)
+    return PublishedWeights(model=model, load_into=lambda target: _fill(target, published, file, head, model))
 
 
 def _published_head(by_shape: object, released: Mapping[str, Any], file: Path) -> SemanticHeadConfig:
@@ -209,3 +205,20 @@ def resampled_rows(rows: Tensor, count: int, frame_rate: float) -> tuple[Tensor,
     if known < count:
         table[known:] = torch.randn(count - known, rows.shape[1]) * float(rows.float().std())
     return table, known
+
+
+PUBLISHED = PublishedFormat(
+    name="indextts2",
+    license=LICENSE,
+    weight_files=("gpt*.safetensors", "gpt*.pth", "*.safetensors", "*.pth", "*.pt"),
+    text_tensors=(
+        TextTensor("text_embedding.weight", "embedding", num_extra_rows=1),
+        TextTensor("text_head.weight", "head", num_extra_rows=1),
+        TextTensor("text_head.bias", "bias", num_extra_rows=1),
+    ),
+    text_names=r"^(?!.*pos).*text_",
+    size_keys=("number_text_tokens", "gpt.number_text_tokens", "model.number_text_tokens"),
+    tokenizer=tokenizer.FORMAT,
+    open_weights=open_weights,
+    probe=probe,
+)

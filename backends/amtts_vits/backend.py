@@ -30,7 +30,7 @@ from amtts_vits.config import PRESETS, VitsSettings
 from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak
 from amtts_vits.learner import VitsLearner
 from amtts_vits.network import VitsNetwork, separate_copy
-from amtts_vits.start import VitsFormat
+from amtts_vits.published import PUBLISHED
 from amtts_vits.start_speakers import TABLE, folded
 from amtts_vits.weights import fold_norm
 
@@ -84,7 +84,7 @@ class VitsBackend(Backend[VitsSettings]):
             training_only_prefixes=("discriminator.",),
             init_weight_settings={"start": "", "start_discriminator": ""},
         ),
-        published=VitsFormat(),
+        published=PUBLISHED,
         export=Export(formats=("hf", "onnx", "piper", "sherpa-onnx")),
         reference_checks=ReferenceChecks(),
         weights_license="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",

@@ -1,13 +1,12 @@
-"""Weights to start from: a Hugging Face VITS folder (such as MMS-TTS) or hub id, and a published discriminator.
+"""Weights that `model.start` and `model.start_discriminator` name: a VITS folder or hub id, a published discriminator.
 
-Everything is loaded strictly; what a start does not have (new symbols, new speakers) is told in a warning.
+Everything is loaded strictly; a warning names what is newly initialized because the weights lack it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from torch import Tensor
 from transformers import VitsConfig
 
 from amtts_core.checkpoints.checkpoint import load_strict
-from amtts_core.contract.published import PublishedWeights
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import CheckpointError
 from amtts_vits.config import VitsSettings
@@ -34,9 +32,8 @@ from amtts_vits.weights import (
 
 logger = logging.getLogger(__name__)
 
-LICENSE = "that of the weights it started from; MMS-TTS (facebook/mms-tts-*): CC-BY-NC 4.0"
 VOCODER = ("decoder.", "posterior_encoder.", "flow.")
-"""What knows sound and no text; starts a voice of another language or script."""
+"""Prefixes of the parts that do not read text: initial weights for another language or script."""
 EMBEDDING = "text_encoder.embed_tokens.weight"
 _SPEAKER = re.compile(r"embed_speaker\.|(decoder|duration_predictor)\.cond\.|\.cond_layer\.")
 _FILES = ("model.safetensors", "pytorch_model.bin")
@@ -49,23 +46,7 @@ _FIXED = (
     "depth_separable_num_layers",
     "duration_predictor_tail_bound",
 )
-"""What every published checkpoint has alike, so that no setting is needed for it."""
-
-
-class VitsFormat:
-    """Hugging Face VITS folders (MMS-TTS) and hub ids; see `PublishedFormat`."""
-
-    def open_weights(self, path: Path) -> PublishedWeights:
-        """The settings that fit the weights, `model.start` among them: `Backend.initialize` loads what it names."""
-        theirs = _config(path)
-        mel = VitsSettings().mel.model_dump(mode="json")
-        mel |= {"n_fft": 2 * (theirs.spectrogram_bins - 1), "hop": math.prod(theirs.upsample_rates)}
-        mel |= {"sample_rate": theirs.sampling_rate, "fmax": theirs.sampling_rate / 2}
-        model: dict[str, Any] = {"start": str(path), "mel": mel}
-        model |= {name: _plain(getattr(theirs, name)) for name in SIZES}
-        if theirs.num_speakers > 1:
-            model["speaker_embedding_size"] = theirs.speaker_embedding_size
-        return PublishedWeights(model=model, load_into=lambda backend: (), license=LICENSE)
+"""Sizes that all published checkpoints share, so that they are no settings."""
 
 
 def start_generator(network: VitsNetwork, settings: VitsSettings, tokenizer: TextTokenizer) -> None:
@@ -75,7 +56,7 @@ def start_generator(network: VitsNetwork, settings: VitsSettings, tokenizer: Tex
         CheckpointError: not found, not VITS, of other sizes (names the settings that fit), or with other tensors.
     """
     folder = _folder(settings.start)
-    theirs = _config(folder)
+    theirs = read_vits_config(folder)
     speakers = network.generator.config.num_speakers
     _compare(settings, theirs, folder, speakers)
     own = network.generator.state_dict()
@@ -83,15 +64,12 @@ def start_generator(network: VitsNetwork, settings: VitsSettings, tokenizer: Tex
     new = {name: tensor for name, tensor in own.items() if _is_new(name, found, settings)}
     if settings.start_parts == "all":
         found[EMBEDDING] = _embedding(found[EMBEDDING], own[EMBEDDING], folder, tokenizer)
-        told = sorted({name.split(".")[0] for name in new})
-        if told:
-            logger.warning(
-                "%s knows no such speakers; these parts of it start fresh: %s", folder, ", ".join(told)
-            )
+        if random := sorted({name.split(".")[0] for name in new}):
+            logger.warning("%s has no such speakers; randomly initialized: %s", folder, ", ".join(random))
     else:
         found = {name: tensor for name, tensor in found.items() if name.startswith(VOCODER)}
     load_strict(network.generator, {**found, **new}, backend="vits")
-    logger.info("started from %s (%s of %s tensors)", folder, len(own) - len(new), len(own))
+    logger.info("initial weights from %s (%s of %s tensors)", folder, len(own) - len(new), len(own))
 
 
 def _is_new(name: str, found: dict[str, Tensor], settings: VitsSettings) -> bool:
@@ -121,7 +99,7 @@ def start_discriminator(discriminator: Discriminator, source: str, settings: Vit
     periods = len({name.split(".")[1] for name in weights}) - 1
     if periods != len(settings.discriminator.periods):
         raise CheckpointError(
-            f"{source} judges {periods} periods, model.discriminator.periods has "
+            f"{source} has discriminators for {periods} periods, model.discriminator.periods has "
             f"{len(settings.discriminator.periods)}",
             remedy="Name the periods that the file was trained with, published ones: "
             "--set 'model.discriminator.periods=[2,3,5,7,11]'",
@@ -132,7 +110,7 @@ def start_discriminator(discriminator: Discriminator, source: str, settings: Vit
         if int(name.split(".")[1]) >= discriminator.published
     }
     if fresh:
-        logger.warning("%s knows no critics of spectrograms; these start fresh", source)
+        logger.warning("%s has no discriminators of spectrograms; they are randomly initialized", source)
     load_strict(discriminator, {**from_published(weights), **fresh}, backend="vits")
 
 
@@ -157,7 +135,12 @@ def _folder(start: str) -> Path:
         ) from None
 
 
-def _config(folder: Path) -> VitsConfig:
+def read_vits_config(folder: Path) -> VitsConfig:
+    """The config.json of a folder.
+
+    Raises:
+        CheckpointError: missing, damaged, or not of VITS.
+    """
     try:
         values: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if values["model_type"] != "vits":
@@ -180,7 +163,7 @@ def _compare(settings: VitsSettings, theirs: VitsConfig, folder: Path, speakers:
     wrong = [
         f"model.{name}={json.dumps(getattr(theirs, name))}"
         for name in SIZES
-        if _plain(getattr(theirs, name)) != _plain(getattr(mine, name))
+        if plain(getattr(theirs, name)) != plain(getattr(mine, name))
     ]
     if theirs.sampling_rate != settings.mel.sample_rate:
         wrong.append(f"model.mel.sample_rate={theirs.sampling_rate}")
@@ -200,43 +183,44 @@ def _compare(settings: VitsSettings, theirs: VitsConfig, folder: Path, speakers:
             )
 
 
-def _plain(value: object) -> object:
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+def plain(value: object) -> object:
+    """Tuples as lists, as JSON has them."""
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _embedding(table: Tensor, own: Tensor, folder: Path, tokenizer: TextTokenizer) -> Tensor:
-    """(V', H) rows for our symbols: the old row of the same symbol, else made of the old rows of its sounds.
+    """(V', H): the published embedding of the same symbol, else the mean of those of its sounds.
 
-    Row 0 is the blank in both; a letter that shared it keeps the row's values as its own.
+    Id 0 is the blank in both; a letter that shared it keeps a copy of its embedding.
     """
-    from amtts_core.finetune.vocab.initialise import new_row, row_origins
+    from amtts_core.finetune.vocab.initialize import choose_sources, initial_embedding
 
     try:
         old = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-        old = {str(symbol): int(row) for symbol, row in old.items() if int(row) < len(table)}
+        old = {str(symbol): int(number) for symbol, number in old.items() if int(number) < len(table)}
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{folder}: vocab.json cannot be read ({error})") from None
     symbols = [" " if symbol == "▁" else symbol for symbol in tokenizer.symbols()]
-    fresh = {symbol: row for row, symbol in enumerate(symbols) if row and symbol not in old}
-    origins = row_origins(fresh, old, init="romanized", consonants=_consonants(tokenizer))
-    rows, source = [], table.float()
-    for row, symbol in enumerate(symbols):
-        if row == 0:
-            rows.append(source[0])
+    new = {symbol: number for number, symbol in enumerate(symbols) if number and symbol not in old}
+    sources = choose_sources(new, old, init="romanized", consonants=_consonants(tokenizer))
+    found, published = [], table.float()
+    for number, symbol in enumerate(symbols):
+        if number == 0:
+            found.append(published[0])
         elif symbol in old:
-            rows.append(source[old[symbol]])
+            found.append(published[old[symbol]])
         else:
-            rows.append(new_row(origins[symbol], symbol, source, old, seed=0, tensor=EMBEDDING))
-    guessed = [symbol for symbol in fresh if origins[symbol].init != "romanized"]
-    if guessed:
+            found.append(initial_embedding(sources[symbol], symbol, published, old, seed=0, tensor=EMBEDDING))
+    random = [symbol for symbol in new if sources[symbol].init != "romanized"]
+    if random:
         logger.warning(
-            "%d of %d symbols sound like none of %s and start at random: %s",
-            len(guessed),
+            "%d of %d symbols have no sound of %s and are randomly initialized: %s",
+            len(random),
             len(symbols),
             folder,
-            " ".join(guessed[:20]),
+            " ".join(random[:20]),
         )
-    return torch.stack(rows).to(own.dtype)
+    return torch.stack(found).to(own.dtype)
 
 
 def _consonants(tokenizer: TextTokenizer) -> list[str]:

@@ -1,4 +1,4 @@
-"""Speakers of published weights where the voice has other ones: rows chosen, or one speaker folded into biases."""
+"""Published weights for another number of speakers: embeddings are chosen, or one speaker is folded into biases."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _CONDITIONED = {"decoder": "conv_pre", "duration_predictor": "conv_pre"}
 
 
 def fit_speakers(found: Mapping[str, Tensor], speakers: int, folder: Path) -> dict[str, Tensor]:
-    """Published tensors for a voice of `speakers`; unchanged where the published one has one speaker.
+    """Published tensors for a network of `speakers`; unchanged where the published one has one speaker.
 
-    A voice of one speaker begins as the published speaker 0: what the embedding adds is a constant then and goes into
-    biases, so that speech is the same. Of several, each takes the row of its number; who comes after the last
-    published speaker begins as the mean of all.
+    A network of one speaker starts as the published speaker 0: what the embedding adds is then a constant, which is
+    added to biases, so that speech is the same. Of several, each gets the embedding of its id; ids behind the last
+    published speaker get the mean of all.
     """
     found = from_published(found)
     table = found.get(TABLE)

@@ -1,7 +1,7 @@
 """Names of published tensors, both ways, and reading them from files. The only place that knows them.
 
-Generator: transformers' names; weight norm may be spelt `weight_g`/`weight_v` (as `save_pretrained` writes) or as a
-parametrisation (as modules hold it). Discriminator: the names of jaywalnut310/vits and of MMS `D_*.pth`.
+Generator: transformers' names; weight norm may be spelled `weight_g`/`weight_v` (as `save_pretrained` writes) or as a
+parametrization (as modules hold it). Discriminator: the names of jaywalnut310/vits and of MMS `D_*.pth`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PUBLISHED = ("weight_g", "weight_v")
 
 
 def parametrised_name(name: str) -> str:
-    """A tensor's name with weight norm as torch's parametrised modules spell it."""
+    """A tensor's name with weight norm as torch's parametrized modules spell it."""
     return _renamed(name, _PUBLISHED, _PARAMETRISED)
 
 
@@ -56,7 +56,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         stored: Any = (
             load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
         )
-        stored = stored.get("model", stored)  # the original code wraps them with its optimiser
+        stored = stored.get("model", stored)  # the original code wraps them with its optimizer
         found = {name: tensor for name, tensor in stored.items() if isinstance(tensor, Tensor)}
     if not found:
         raise CheckpointError(f"weights {file} hold no tensor")

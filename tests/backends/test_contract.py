@@ -20,7 +20,7 @@ from amtts_core.contract.check import faults_of_backend, faults_of_learner
 from amtts_core.contract.registry import backend_names, get_backend
 from amtts_core.contract.types import Example, PhaseLoss, SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.tokenizers.settings import KINDS
+from amtts_core.tokenizers.registry import tokenizer_kinds
 
 STEPS = 80
 """Of the short overfit that the tests of speech and of the text's weight build on."""
@@ -86,7 +86,7 @@ def test_the_spec_is_complete(name: str) -> None:
     assert rate is None or 8000 <= rate <= 48000
     assert spec.learns_from in ("mel", "codes", "waveform")
     assert issubclass(spec.config, BaseModel)
-    assert set(spec.text.tokenizers if spec.text else ()) <= set(KINDS)
+    assert set(spec.text.tokenizers if spec.text else ()) <= set(tokenizer_kinds())
     assert spec.presets
     assert spec.weights_license
     for key, field in spec.config.model_fields.items():

@@ -379,7 +379,7 @@ def test_corrected_words_are_learnt_and_told_before_and_after(corpus: Path, tmp_
     call("train", *options).refused("needs weights to correct", "--from RUN")
     done = call("train", *options, "--from", tmp_path / "run", "--max-steps", 2)
     assert done.code == 0, done.err
-    assert "2 corrected words, 2 utterances replayed an epoch, 1 pairs rejected" in done.out
+    assert "2 corrected words, 20 utterances replayed an epoch, 1 pairs rejected" in done.out
     assert "corrected words: val/total" in done.out
     assert "original validation set: val/total" in done.out
     assert "there is no recording of the same name" in done.err

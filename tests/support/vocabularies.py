@@ -5,13 +5,34 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
+from amtts_core.contract.published import PublishedFormat
+from amtts_core.contract.registry import get_backend
+
+FAMILIES = ("chatterbox", "indextts2", "vits")
+"""Backends of amtts that read published weights with a vocabulary."""
 LATIN = "abcdefghijklmnopqrstuvwxyz"
+
+
+def published_of(backend: str) -> PublishedFormat:
+    """What the backend declares about its published weights."""
+    found = get_backend(backend).spec.published
+    assert found is not None
+    return found
+
+
+def declare(monkeypatch: pytest.MonkeyPatch, backend: str, **changes: Any) -> None:
+    """Changes what the backend declares about its published weights, for one test."""
+    kind = get_backend(backend)
+    published = replace(published_of(backend), **changes)
+    monkeypatch.setattr(kind, "spec", replace(kind.spec, published=published))
 
 
 def hf_data(tokens: Sequence[str], merges: Sequence[str] = (), *, tags: Sequence[str] = ()) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from amtts_chatterbox.s3.weights import LICENSE, S3Network, find_s3gen, load_s3g
 from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.capabilities import Export, ReferenceChecks
-from amtts_core.contract.published import PublishedWeights
+from amtts_core.contract.published import PublishedFormat, PublishedWeights
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
@@ -41,32 +41,34 @@ SHORTEST = 2
 """Codes of an utterance, at least."""
 
 
-class S3GenFormat:
-    """Published S3Gen files; see `PublishedFormat`."""
+def open_weights(path: Path) -> PublishedWeights:
+    """A published S3Gen file, or the folder that holds one.
 
-    def open_weights(self, path: Path) -> PublishedWeights:
-        """A published S3Gen file, or the folder that holds one.
+    Raises:
+        CheckpointError: there is none, or its flow is distilled (mean flow) and cannot learn so.
+    """
+    network = load_s3gen(path)
+    if network.flow.mean_flow:
+        raise CheckpointError(
+            f"{path} holds a mean flow, distilled to two steps; flow matching would undo that",
+            remedy="Start from s3gen.safetensors or s3gen.pt",
+        )
 
-        Raises:
-            CheckpointError: there is none, or its flow is distilled (mean flow) and cannot learn so.
-        """
-        network = load_s3gen(path)
-        if network.flow.mean_flow:
-            raise CheckpointError(
-                f"{path} holds a mean flow, distilled to two steps; flow matching would undo that",
-                remedy="Start from s3gen.safetensors or s3gen.pt",
-            )
+    def load_into(target: Any) -> tuple[str, ...]:
+        load_strict(target.network, network.state_dict(), backend=NAME)
+        return ()
 
-        def load_into(target: Any) -> tuple[str, ...]:
-            load_strict(target.network, network.state_dict(), backend=NAME)
-            return ()
+    file = find_s3gen(path)
+    settings = {**sizes_as_settings(network.sizes), "codec_weights": str(file.resolve() if file else path)}
+    return PublishedWeights(model=settings, load_into=load_into)
 
-        file = find_s3gen(path)
-        settings = {
-            **sizes_as_settings(network.sizes),
-            "codec_weights": str(file.resolve() if file else path),
-        }
-        return PublishedWeights(model=settings, load_into=load_into, license=LICENSE)
+
+PUBLISHED = PublishedFormat(
+    name=NAME,
+    license=LICENSE,
+    weight_files=("s3gen*.safetensors", "s3gen*.pt"),
+    open_weights=open_weights,
+)
 
 
 class S3GenBackend(Backend[S3GenConfig]):
@@ -80,7 +82,7 @@ class S3GenBackend(Backend[S3GenConfig]):
         config=S3GenConfig,
         presets=PRESETS,
         text=None,
-        published=S3GenFormat(),
+        published=PUBLISHED,
         export=Export(formats=("chatterbox",)),
         reference_checks=ReferenceChecks(),
         mutable_settings=("codec_weights", "condition_dropout", "prompt_share", "longest_prompt"),

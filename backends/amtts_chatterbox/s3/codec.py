@@ -114,7 +114,7 @@ class S3Codec(SpeechCodec):
         """Where the network is."""
         return self.speech.device
 
-    def stands_in_for(self, identity: str) -> bool:
+    def can_decode(self, identity: str) -> bool:
         """Caches do not say which file made their tokens; all published files share the tokenizer."""
         return identity.startswith(f"{self.name}:{CACHED_HASH[:12]} ")
 

@@ -27,11 +27,11 @@ from amtts_chatterbox.t3.export import export_chatterbox
 from amtts_chatterbox.t3.inference import Utterance, Voice, bounded, prompts_of
 from amtts_chatterbox.t3.learner import T3Learner
 from amtts_chatterbox.t3.network import T3
-from amtts_chatterbox.t3.published import LICENSE, T3Format
+from amtts_chatterbox.t3.published import LICENSE, PUBLISHED
 from amtts_chatterbox.t3.reference import reference_checks
 from amtts_chatterbox.voice_encoder import VoiceEncoder, load_voice_encoder
 from amtts_core.audio.io import resample
-from amtts_core.contract.backend import BackendSpec, TextInput
+from amtts_core.contract.backend import BackendSpec
 from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
@@ -39,6 +39,7 @@ from amtts_core.contract.capabilities import (
     Export,
     FineTuning,
     ReferenceChecks,
+    SavedVoices,
     SpeakerConditioning,
     SpeechCodes,
     SpeechScoring,
@@ -46,7 +47,6 @@ from amtts_core.contract.capabilities import (
     TextAttention,
     TextScoring,
     VocoderChoice,
-    VoiceFiles,
 )
 from amtts_core.contract.codec import SpeechCodec
 from amtts_core.contract.reference_check import ReferenceCheck
@@ -73,7 +73,6 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         summary="T3: a Llama from text to speech codes; reads and writes the published weights",
         sample_rate=SAMPLE_RATE,
         learns_from="codes",
-        text=TextInput(layout="hf-json"),
         config=T3Config,
         mutable_settings=(
             *MUTABLE,
@@ -91,7 +90,7 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         },
         speakers=SpeakerConditioning(tables=("voices.vectors", "voices.prompts", "voices.lengths")),
         speech_codes=SpeechCodes(),
-        voice_files=VoiceFiles(),
+        saved_voices=SavedVoices(),
         streaming=Streaming(),
         vocoder=VocoderChoice(),
         attention=TextAttention(),
@@ -101,7 +100,7 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         text_scoring=TextScoring(),
         speech_scoring=SpeechScoring(term="speech"),
         fine_tuning=FineTuning(lora_targets=("attention.qkv", "attention.out", "feed.gate_up", "feed.down")),
-        published=T3Format(),
+        published=PUBLISHED,
         export=Export(formats=("chatterbox",)),
         reference_checks=ReferenceChecks(),
         weights_license=LICENSE,
@@ -223,8 +222,8 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
             return found
         return replace(found, codec=VoicedS3(found.codec, self._reference(found.codec)))
 
-    def adopt_voice(self, folder: Path) -> str:
-        """The speaker vector and prompt of `conds.pt`, see `VoiceFiles`."""
+    def load_published_voice(self, folder: Path) -> str:
+        """The speaker vector and prompt of `conds.pt`, see `SavedVoices`."""
         file = folder / BUILT_IN
         if not file.is_file():
             return ""
@@ -236,8 +235,8 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         table.lengths[0] = len(prompt)
         return f"the voice of {file}"
 
-    def keep_voice(self, recording: Path, file: Path) -> Path:
-        """The voice of a recording as `conds.pt` of Chatterbox, see `VoiceFiles`.
+    def save_voice(self, recording: Path, file: Path) -> Path:
+        """The voice of a recording as `conds.pt` of Chatterbox, see `SavedVoices`.
 
         Raises:
             AmttsError: the codec has a voice of its own, or the recording cannot be heard.

@@ -12,7 +12,7 @@ from typing import Any
 
 from amtts_chatterbox.t3.network import T3
 from amtts_chatterbox.t3.published import to_published
-from amtts_chatterbox.t3.tokenizer import stock_tokenizer
+from amtts_chatterbox.t3.stock_tokenizer import stock_tokenizer
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
 

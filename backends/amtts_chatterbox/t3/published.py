@@ -11,23 +11,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from amtts_chatterbox import tokenizer
 from amtts_chatterbox.published import read_published_tensors
 from amtts_chatterbox.t3.config import PRESETS, T3Config
 from amtts_chatterbox.t3.network import T3
 from amtts_core.checkpoints.checkpoint import load_strict
-from amtts_core.contract.published import PublishedWeights
+from amtts_core.contract.published import PublishedFormat, PublishedWeights
+from amtts_core.contract.types import TextTensor
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.vocab.config_files import config_files, read_config
-from amtts_core.finetune.vocab.families import get_family
 from amtts_core.finetune.vocab.weights_file import find_weights
-
-if TYPE_CHECKING:
-    pass
 
 LICENSE = "MIT (Chatterbox weights, Resemble AI)"
 FILES = {
@@ -185,24 +183,19 @@ def network_of(published: Mapping[str, Tensor], config: T3Config, *, source: str
     return network.eval()
 
 
-class T3Format:
-    """Published T3 weights, such as `amtts extend-vocab` writes; see `PublishedFormat`."""
+def open_weights(path: Path) -> PublishedWeights:
+    """The weights in a folder or file: every tensor is transferred, only the voices are new."""
+    file = find_weights(path, PUBLISHED)
+    published = read_published(file)
+    config = _config_of(file, published)
 
-    def open_weights(self, path: Path) -> PublishedWeights:
-        """The weights in a folder or file: every tensor is transferred, only the voices are new."""
-        file = find_weights(path, get_family("chatterbox"))
-        published = read_published(file)
-        config = _config_of(file, published)
+    def load_into(target: Any) -> tuple[str, ...]:
+        own = {name: tensor for name, tensor in target.network.state_dict().items() if name.startswith(_OWN)}
+        weights = from_published(target.network, published, source=str(file))
+        load_strict(target.network, {**weights, **own}, backend="chatterbox")
+        return ()
 
-        def load_into(target: Any) -> tuple[str, ...]:
-            own = {
-                name: tensor for name, tensor in target.network.state_dict().items() if name.startswith(_OWN)
-            }
-            weights = from_published(target.network, published, source=str(file))
-            load_strict(target.network, {**weights, **own}, backend="chatterbox")
-            return ()
-
-        return PublishedWeights(model=config.model_dump(mode="json"), load_into=load_into, license=LICENSE)
+    return PublishedWeights(model=config.model_dump(mode="json"), load_into=load_into)
 
 
 def _config_of(file: Path, published: Mapping[str, Tensor]) -> T3Config:
@@ -304,7 +297,7 @@ def config_of_shapes(weights: Mapping[str, Tensor], llama: Mapping[str, Any]) ->
 def probe(
     weights: Mapping[str, Tensor], config: Mapping[str, Any], sequences: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
-    """T3 on text alone, for `amtts extend-vocab`: see `amtts_core.finetune.vocab.probe.TextProbe`."""
+    """T3 on text alone, for `amtts extend-vocab`: see `amtts_core.contract.published.TextProbe`."""
     try:
         settings = config_of_shapes(weights, config.get("llama") or {})
     except KeyError as missing:
@@ -316,3 +309,18 @@ def probe(
         "text_logits": torch.cat([text for text, _ in found]),
         "speech_logits": torch.cat([speech for _, speech in found]),
     }
+
+
+PUBLISHED = PublishedFormat(
+    name="chatterbox",
+    aliases=("chatterbox-t3", "t3"),
+    license=LICENSE,
+    weight_files=("t3*.safetensors", "t3*.pt", "*.safetensors", "*.pt", "*.pth"),
+    text_tensors=(TextTensor("text_emb.weight", "embedding"), TextTensor("text_head.weight", "head")),
+    text_names=r"^(?!.*pos).*text_",
+    size_keys=("text_tokens_dict_size", "t3.text_tokens_dict_size", "model.text_tokens_dict_size"),
+    modes=("extend", "reuse"),
+    tokenizer=tokenizer.FORMAT,
+    open_weights=open_weights,
+    probe=probe,
+)

@@ -18,7 +18,7 @@ from amtts_chatterbox.t3.inference import bounded
 from amtts_chatterbox.t3.learner import T3Learner
 from amtts_chatterbox.turbo.config import PRESETS, TurboConfig
 from amtts_chatterbox.turbo.network import TurboT3
-from amtts_chatterbox.turbo.published import LICENSE, TurboFormat, to_published
+from amtts_chatterbox.turbo.published import LICENSE, PUBLISHED, to_published
 from amtts_chatterbox.turbo.reference import reference_checks
 from amtts_core.contract.backend import BackendSpec, TextInput
 from amtts_core.contract.capabilities import FineTuning
@@ -50,7 +50,7 @@ class ChatterboxTurboBackend(ChatterboxT3Backend):
         presets=PRESETS,
         training_defaults=ChatterboxT3Backend.spec.training_defaults,
         text=TextInput(),
-        published=TurboFormat(),
+        published=PUBLISHED,
         fine_tuning=FineTuning(lora_targets=("qkv", "out", "up", "down")),
         weights_license=LICENSE,
     )

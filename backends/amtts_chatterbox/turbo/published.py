@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from amtts_chatterbox.published import read_published_tensors
+from amtts_chatterbox.turbo import tokenizer
 from amtts_chatterbox.turbo.config import PRESETS, TurboConfig
 from amtts_chatterbox.turbo.network import TurboT3
 from amtts_core.checkpoints.checkpoint import load_strict
-from amtts_core.contract.published import PublishedWeights
+from amtts_core.contract.published import PublishedFormat, PublishedWeights
+from amtts_core.contract.types import TextTensor
 from amtts_core.errors import CheckpointError
-
-if TYPE_CHECKING:
-    pass
+from amtts_core.finetune.vocab.weights_file import find_weights
 
 LICENSE = "MIT (Chatterbox Turbo weights, Resemble AI)"
 FILES = {"t3_turbo_v1": "turbo", "t3_nano_v1": "nano"}
@@ -160,42 +160,31 @@ def config_of(published: Mapping[str, Tensor], *, heads: int = 0, source: str = 
         raise CheckpointError(f"{source} are no T3 of Turbo or Nano: {str(fault).splitlines()[0]}") from None
 
 
-def find_file(path: Path) -> Path:
-    """The file itself, or the one in a folder.
+def open_weights(path: Path) -> PublishedWeights:
+    """The weights in a folder or file: every tensor is transferred, only the voices are new."""
+    file = find_weights(path, PUBLISHED)
+    published = read_published(file)
+    config = config_of(published, source=str(file))
+    if file.stem in FILES:
+        named = TurboConfig.model_validate(PRESETS[FILES[file.stem]])
+        if (named.hidden, named.layers) == (config.hidden, config.layers):
+            config = config.model_copy(update={"heads": named.heads})
 
-    Raises:
-        CheckpointError: the folder holds none.
-    """
-    if not path.is_dir():
-        return path
-    found = [file for stem in FILES for file in sorted(path.glob(f"{stem}.*"))] or sorted(
-        path.glob("t3*.safetensors")
-    )
-    if not found:
-        raise CheckpointError(
-            f"folder {path} holds none of {', '.join(f'{stem}.safetensors' for stem in FILES)}"
-        )
-    return found[0]
+    def load_into(target: Any) -> tuple[str, ...]:
+        network = target.network
+        own: dict[str, Any] = {n: t for n, t in network.state_dict().items() if n.startswith(_OWN)}
+        weights = {name: t.float() for name, t in from_published(published, source=str(file)).items()}
+        load_strict(network, {**weights, **own}, backend="chatterbox-turbo")
+        return ()
+
+    return PublishedWeights(model=config.model_dump(mode="json"), load_into=load_into)
 
 
-class TurboFormat:
-    """Published T3 of Turbo and Nano; see `PublishedFormat`."""
-
-    def open_weights(self, path: Path) -> PublishedWeights:
-        """Every tensor is transferred, only the voices are new."""
-        file = find_file(path)
-        published = read_published(file)
-        config = config_of(published, source=str(file))
-        if file.stem in FILES:
-            named = TurboConfig.model_validate(PRESETS[FILES[file.stem]])
-            if (named.hidden, named.layers) == (config.hidden, config.layers):
-                config = config.model_copy(update={"heads": named.heads})
-
-        def load_into(target: Any) -> tuple[str, ...]:
-            network = target.network
-            own: dict[str, Any] = {n: t for n, t in network.state_dict().items() if n.startswith(_OWN)}
-            weights = {name: t.float() for name, t in from_published(published, source=str(file)).items()}
-            load_strict(network, {**weights, **own}, backend="chatterbox-turbo")
-            return ()
-
-        return PublishedWeights(model=config.model_dump(mode="json"), load_into=load_into, license=LICENSE)
+PUBLISHED = PublishedFormat(
+    name="chatterbox-turbo",
+    license=LICENSE,
+    weight_files=(*(f"{stem}.*" for stem in FILES), "t3*.safetensors", "*.safetensors"),
+    text_tensors=(TextTensor("text_emb.weight", "embedding"), TextTensor("text_head.weight", "head")),
+    tokenizer=tokenizer.FORMAT,
+    open_weights=open_weights,
+)

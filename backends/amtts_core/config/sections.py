@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -128,7 +128,9 @@ class GuardConfig(Settings):
 
 
 class SpeechCheckConfig(Settings):
-    """Speaks a few texts at every validation and lets a recognizer read them: `val/speech/cer` and more."""
+    """Speaks a few texts at every validation and lets a recognizer read them."""
+
+    METRICS: ClassVar[tuple[str, ...]] = ("val/speech/cer", "val/speech/words_wrong", "val/speech/similarity")
 
     recognizer: str = Field(
         "",

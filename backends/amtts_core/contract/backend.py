@@ -30,6 +30,7 @@ from amtts_core.contract.capabilities import (
     PitchControl,
     ReferenceAudio,
     ReferenceChecks,
+    SavedVoices,
     SpeakerConditioning,
     SpeakerFolding,
     SpeechCodes,
@@ -38,13 +39,12 @@ from amtts_core.contract.capabilities import (
     TextAttention,
     TextScoring,
     VocoderChoice,
-    VoiceFiles,
     WeightConversion,
 )
 from amtts_core.contract.learner import Learner
 from amtts_core.contract.published import PublishedFormat
 from amtts_core.contract.speakers import SpeakerTable
-from amtts_core.contract.tokenizer import Layout, TextTokenizer
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.contract.types import (
     Batch,
     Example,
@@ -70,12 +70,9 @@ class TextInput:
 
     Attributes:
         tokenizers: tokenizer kinds it accepts, the recommended one first.
-        layout: file format and special ids of the tokenizers that `amtts tokenize --backend` trains: those of its
-            published weights, where it has some.
     """
 
     tokenizers: tuple[str, ...] = ("fidel", "unigram", "bpe", "char")
-    layout: Layout = "amtts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +102,7 @@ class BackendSpec(Generic[Config]):
     speaker_folding: SpeakerFolding | None = None
     speech_codes: SpeechCodes | None = None
     reference_audio: ReferenceAudio | None = None
-    voice_files: VoiceFiles | None = None
+    saved_voices: SavedVoices | None = None
     streaming: Streaming | None = None
     attention: TextAttention | None = None
     vocoder: VocoderChoice | None = None

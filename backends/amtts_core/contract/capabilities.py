@@ -124,9 +124,14 @@ class SpeechCodesMethods(Protocol):
 
 @dataclass(frozen=True)
 class SpeechCodes(Capability[SpeechCodesMethods]):
-    """The backend learns the codes of a speech codec and accepts them from `amtts encode-codes`, too."""
+    """The backend learns the codes of a speech codec and accepts them from `amtts encode-codes`, too.
+
+    Attributes:
+        path_setting: the setting with the path of the codec's weights. The codec is the same wherever they are.
+    """
 
     Methods: ClassVar[type] = SpeechCodesMethods
+    path_setting: str = "codec_weights"
 
 
 class ReferenceAudioMethods(Protocol):
@@ -258,14 +263,14 @@ class MelInput(Capability[MelInputMethods]):
     Methods: ClassVar[type] = MelInputMethods
 
 
-class VoiceFilesMethods(Protocol):
-    """See `VoiceFiles`."""
+class SavedVoicesMethods(Protocol):
+    """See `SavedVoices`."""
 
-    def adopt_voice(self, folder: Path) -> str:
+    def load_published_voice(self, folder: Path) -> str:
         """Takes the voice beside published weights as the first speaker's; says what it took, or an empty string."""
         ...
 
-    def keep_voice(self, recording: Path, file: Path) -> Path:
+    def save_voice(self, recording: Path, file: Path) -> Path:
         """Writes the voice of a recording.
 
         Args:
@@ -282,10 +287,10 @@ class VoiceFilesMethods(Protocol):
 
 
 @dataclass(frozen=True)
-class VoiceFiles(Capability[VoiceFilesMethods]):
+class SavedVoices(Capability[SavedVoicesMethods]):
     """Voices are small files: published ones come with the weights, one's own are made of recordings."""
 
-    Methods: ClassVar[type] = VoiceFilesMethods
+    Methods: ClassVar[type] = SavedVoicesMethods
 
 
 class BlocksMethods(Protocol):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.capabilities import Capability
+from amtts_core.contract.check_published import faults_of_published
 from amtts_core.contract.learner import Learner
 from amtts_core.errors import nearest
 
@@ -27,6 +28,7 @@ def faults_of_backend(loaded: object) -> list[str]:
     return [
         *(f"{loaded.__name__} does not define '{name}'" for name in sorted(loaded.__abstractmethods__)),
         *_preset_faults(spec),
+        *faults_of_published(spec.published, backend=spec.name),
         *_capability_faults(loaded, spec),
         *_near_misses(loaded, spec),
     ]

@@ -152,7 +152,7 @@ class SpeechCodec(ABC):
         """
         return {}
 
-    def stands_in_for(self, identity: str) -> bool:
+    def can_decode(self, identity: str) -> bool:
         """Whether it can speak codes of another identity (`str` of a `CodecIdentity`)."""
         return False
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
-
-Layout = Literal["amtts", "sentencepiece", "hf-json"]
-"""File format and special ids of a tokenizer: amtts' own, those of IndexTTS2, or those of Chatterbox."""
+from typing import Protocol, runtime_checkable
 
 
 @runtime_checkable
 class TextTokenizer(Protocol):
-    """Normalised text to token ids and back."""
+    """Normalized text to token ids and back."""
 
     @property
     def kind(self) -> str:
-        """One of `KINDS`, or a kind that came with a published model."""
+        """Its name in the entry-point group `amtts.tokenizers`."""
 
     @property
     def vocab_size(self) -> int:
@@ -39,7 +36,7 @@ class TextTokenizer(Protocol):
         """End of text, for models that want one."""
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a normalised text; of the special ids only `unk_id` can occur."""
+        """Ids of a normalized text; of the special ids only `unk_id` can occur."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of any sequence of ids; special ids are passed over, except that an unknown one shows as ⁇."""

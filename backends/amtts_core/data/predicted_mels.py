@@ -15,6 +15,7 @@ import numpy as np
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.backend import Backend
 from amtts_core.contract.reference_audio import FeatureExtractor
+from amtts_core.contract.registry import list_backends
 from amtts_core.corpus.manifest import Utterance
 from amtts_core.errors import AmttsError
 
@@ -35,9 +36,12 @@ def with_predicted_mels(extractor: FeatureExtractor, backend: Backend[Any], voic
     speaker = checkpoint.load_backend()
     declared = speaker.spec.mel_prediction
     if declared is None:
+        able = [
+            entry.name for entry in list_backends() if entry.spec is not None and entry.spec.mel_prediction
+        ]
         raise AmttsError(
             f"data.mels_from {voice}: a checkpoint of backend '{speaker.spec.name}' predicts no mels",
-            remedy="Name a checkpoint of chatterbox-mel",
+            remedy=f"Name a checkpoint of {' or '.join(able)}",
         )
     predictor = declared.of(speaker)
     wrong = reader.of(backend).input_mel_format().differences(predictor.predicted_mel_format())

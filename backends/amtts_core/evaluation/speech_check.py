@@ -138,8 +138,7 @@ class SpeechCheck(Callback):
     def __init__(self, normalizer: Normalizer, texts: Sequence[CheckText], recognizer: Recognizer) -> None:
         self.normalizer, self.texts, self.recognizer = normalizer, texts, recognizer
         compared = any(item.recording is not None for item in texts)
-        names = ("cer", "words_wrong", *(["similarity"] if compared else []))
-        self.metric_names = [PREFIX + name for name in names]
+        self.metric_names = list(SpeechCheckConfig.METRICS if compared else SpeechCheckConfig.METRICS[:-1])
         self.history: dict[int, dict[str, float]] = {}
         self._state: RunState | None = None
         self._losses: list[float] = []

@@ -200,7 +200,7 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
     elif tokenizer is not None:
         from amtts_core.tokenizers.published.open import open_any_tokenizer
 
-        text = open_any_tokenizer(tokenizer)
+        text = open_any_tokenizer(tokenizer, prefer=published.tokenizer)
     else:
         raise AmttsError(
             f"--from {path}: published weights without their vocabulary",
@@ -213,7 +213,7 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
         model=start.model,
         tokenizer=text,
         new_tokens=tuple(sorted(report.get("new_tokens", {}).values())),
-        license=start.license,
+        license=published.license,
         normalizer={},
         statistics=False,
         speakers=SpeakerTable(),

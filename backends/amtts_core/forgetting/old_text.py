@@ -134,7 +134,9 @@ def compare_old_texts(
 
     texts = read_texts(old_text)
     found = read_checkpoint(checkpoint)
-    tokenizer, before = found.tokenizer(), open_any_tokenizer(old_tokenizer)
+    published = get_backend(found.info.backend).spec.published
+    prefer = published.tokenizer if published else None
+    tokenizer, before = found.tokenizer(), open_any_tokenizer(old_tokenizer, prefer=prefer)
     if tokenizer is None:
         raise AmttsError(f"checkpoint {found.folder} uses no text")
     new_tokens = set(found.info.new_tokens)

@@ -86,6 +86,7 @@ def _check_best_by(backend: Backend, inputs: RunInputs) -> None:
     guard = training.guard
     given = {"text": bool(guard.old_text), "speech": bool(guard.old_data)}
     scores = {score for what, names in METRICS.items() if given[what] for score in names}
+    scores |= set(training.speech_check.METRICS if training.speech_check.recognizer else ())
     if name in (usual, *scores) or not manifest.is_file() or not manifest.stat().st_size:
         return
     if prompt_extractor(backend) is not None:  # its losses need more than the features of one utterance

@@ -18,7 +18,7 @@ from amtts_core.data.dataset import Excluded
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.storage.atomic import replace_text
 from amtts_core.storage.json_lines import json_line
-from amtts_core.training.checkpoint_manager import restore_replaced
+from amtts_core.training.checkpoint_manager import replaced_checkpoints, restore_replaced
 
 logger = logging.getLogger(__name__)
 CONFIG, LOG, PREVIOUS = "config.yaml", "metrics.jsonl", "previous"
@@ -82,7 +82,7 @@ def check_folder(run: Path, *, resume: bool, from_scratch: bool) -> None:
     if run.exists() and not run.is_dir():
         raise AmttsError(f"{run} is a file; expected a folder to write the run into")
     folders = checkpoints_of(run)
-    if resume and not folders:
+    if resume and not folders and not replaced_checkpoints(run):
         raise CheckpointError(
             f"{run} holds no checkpoint to resume from", remedy="Start a run without --resume"
         )
@@ -104,7 +104,7 @@ def latest_sound_checkpoint(run: Path) -> Checkpoint:
         wrong = damage(folder)
         if not wrong:
             return read_checkpoint(folder)
-        logger.warning("checkpoint %s is damaged (%s); using the one before it", folder, wrong)
+        logger.warning("checkpoint %s is damaged (%s); going back to the one before", folder, wrong)
     raise CheckpointError(f"every checkpoint of {run} is damaged", remedy="Start again with --from-scratch")
 
 

@@ -87,7 +87,8 @@ def run_lock(run: Path) -> Iterator[None]:
     except OSError as error:
         _remove_empty(run, made)
         raise AmttsError(
-            f"run folder {run} cannot be written: {error.strerror or error}", remedy="Choose another --out"
+            f"run folder {run} cannot be written: {error.strerror or error}",
+            remedy="Make it writable, or choose another --out",
         ) from None
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(run / OWNER, stop), daemon=True)

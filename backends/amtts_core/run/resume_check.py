@@ -150,6 +150,19 @@ def with_new_settings(stored: CheckpointInfo, kind: type[Backend]) -> Checkpoint
     return stored.model_copy(update={"backend_config": settings})
 
 
+def same_codec(stored: CheckpointInfo, current: CheckpointInfo, kind: type[Backend]) -> CheckpointInfo:
+    """The stored description with today's path of the codec, where that is the same codec by its hash."""
+    codes = kind.spec.speech_codes
+    if codes is None or not stored.codec or stored.codec != current.codec:
+        return stored
+    name = codes.path_setting
+    before, now = stored.backend_config.get(name), current.backend_config.get(name)
+    if before == now:
+        return stored
+    logger.info("model.%s was %s, is now %s: the same codec, by its hash", name, _short(before), _short(now))
+    return stored.model_copy(update={"backend_config": {**stored.backend_config, name: now}})
+
+
 def _differences(name: str, before: object, now: object) -> Iterator[tuple[str, object, object]]:
     """Dotted name, stored and present value of everything that differs."""
     if isinstance(before, dict) and isinstance(now, dict):

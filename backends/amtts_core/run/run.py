@@ -41,6 +41,7 @@ from amtts_core.run.resume_check import (
     check_data,
     report_normalizer,
     report_settings,
+    same_codec,
     with_new_settings,
 )
 from amtts_core.run.samples import SampleSpeaker
@@ -184,7 +185,7 @@ def _check_resume(
 ) -> TrainingConfig | None:
     """Refuses to resume another run, and logs the settings that change; returns those of the loop before."""
     check_contract(
-        with_new_settings(previous.info, backend_class),
+        same_codec(with_new_settings(previous.info, backend_class), info, backend_class),
         info,
         previous.folder,
         mutable=backend_class.spec.mutable_settings,

@@ -62,11 +62,7 @@ class SpeechLmBackend(Backend[Config]):
         codec = self.open_codec(device=str(self.device))
         learned = bytes(self.network.codec_hash.tolist()).hex()
         known = any(self.network.codec_hash.tolist())
-        if (
-            known
-            and learned != codec.weights_hash
-            and not codec.stands_in_for(f"{codec.name}:{learned[:12]} ")
-        ):
+        if known and learned != codec.weights_hash and not codec.can_decode(f"{codec.name}:{learned[:12]} "):
             raise AmttsError(
                 f"this network has learned the codes of {codec.name}:{learned[:12]}, "
                 f"{self.config.codec_weights} is {codec.name}:{codec.weights_hash[:12]}",

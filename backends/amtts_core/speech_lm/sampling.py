@@ -39,7 +39,7 @@ class SamplingConfig(Settings):
     guidance_scale: float = Field(
         1.0,
         ge=1,
-        description="classifier-free guidance by the text; 1 is off (Chatterbox's cfg_weight plus 1)",
+        description="classifier-free guidance by the text; 1 is off (a scale that counts from 0, plus 1)",
     )
     guidance_top_k: int = Field(45, ge=0, description="codes that guidance lets through; 0 lets all through")
     guided_draw: bool = Field(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +11,9 @@ from pydantic import ValidationError
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
 from amtts_core.contract.registry import get_backend
-from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, ConfigError
 from amtts_core.text.settings import NormalizerSettings
-from amtts_core.tokenizers.published.hf_json import HfJsonTokenizer, check
-from amtts_core.tokenizers.published.hf_plain import open_published
+from amtts_core.tokenizers.published.open import open_any_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +45,7 @@ def adopt(
         folder: with the weights, or their file.
         out: checkpoint folder to make.
         backend: name of the family.
-        tokenizer: published tokenizer file (Hugging Face JSON), or the folder of a GPT-2 one.
+        tokenizer: published tokenizer file, or the folder that holds one.
         language: tag before every text, such as "en" for [en]; empty puts none.
         settings: of the network, such as its codec.
 
@@ -56,19 +53,17 @@ def adopt(
         AmttsError: the family publishes no such weights, files do not fit together, or `out` is not empty.
     """
     kind = get_backend(backend)
-    if kind.spec.published is None:
-        raise AmttsError(f"backend '{backend}' reads no published weights")
+    published = kind.spec.published
+    if published is None or published.tokenizer is None:
+        raise AmttsError(f"backend '{backend}' reads no published weights with text")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise AmttsError(f"{out} is not an empty folder", remedy="Choose another --out")
-    start = kind.spec.published.open_weights(folder)
+    start = published.open_weights(folder)
     if kind.spec.fine_tuning.init_weight_settings:
         raise AmttsError(
             f"backend '{backend}' takes published weights in training only", remedy="amtts train --from"
         )
-    if kind.spec.text is not None and kind.spec.text.layout == "hf-json":
-        text: TextTokenizer = _tokenizer(tokenizer, language)
-    else:
-        text = open_published(tokenizer)
+    text = open_any_tokenizer(tokenizer, prefer=published.tokenizer, language=language)
     try:
         config = kind.spec.config.model_validate({**start.model, **(settings or {})})
     except ValidationError as error:
@@ -76,9 +71,9 @@ def adopt(
         raise ConfigError(f"model.{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
     built = kind(config, tokenizer=text)
     start.load_into(built)
-    if files := kind.spec.voice_files:
+    if files := kind.spec.saved_voices:
         beside = folder if folder.is_dir() else folder.parent
-        logger.info("%s", files.of(built).adopt_voice(beside) or "no voice beside them")
+        logger.info("%s", files.of(built).load_published_voice(beside) or "no voice beside them")
     codes = kind.spec.speech_codes
     info = CheckpointInfo(
         backend=backend,
@@ -90,23 +85,7 @@ def adopt(
         tokenizer_hash=text.fingerprint(),
         vocab_size=text.vocab_size,
         codec=str(codes.of(built).codec_identity()) if codes else "",
-        base_weights_license=start.license,
+        base_weights_license=published.license,
     )
     write_checkpoint(out, info, built.network.state_dict(), tokenizer=text)
     return info
-
-
-def _tokenizer(file: Path, language: str) -> HfJsonTokenizer:
-    """A published tokenizer; without a language tag it is the English one, which keeps capitals.
-
-    Raises:
-        AmttsError: unreadable, or it lacks the tag.
-    """
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        check(data, file)
-        return HfJsonTokenizer(data, language=language, lower=bool(language))
-    except OSError as error:
-        raise AmttsError(f"tokenizer {file} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise AmttsError(f"tokenizer {file} cannot be used: {error}") from None

@@ -140,7 +140,7 @@ class Synthesizer:
         learnt = checkpoint.info.codec
         if learnt and (codes := backend.spec.speech_codes):
             there = str(codes.of(backend).codec_identity())
-            if there != learnt and not codes.of(backend).speech_codec().stands_in_for(learnt):
+            if there != learnt and not codes.of(backend).speech_codec().can_decode(learnt):
                 raise CheckpointError(
                     f"checkpoint {checkpoint.folder} has learnt the codes of {learnt}, its codec is {there}",
                     remedy="Name the codec's own weights: --set model.codec_weights=PATH",

@@ -1,6 +1,6 @@
 """Voices kept with a run or a checkpoint under a name: files in its folder `voices/`.
 
-RUN/voices/almaz.pt      what a backend made of a recording, see `VoiceFiles`
+RUN/voices/almaz.pt      what a backend made of a recording, see `SavedVoices`
 RUN/voices/kebede.wav    a recording, heard anew by each process
 """
 
@@ -57,14 +57,14 @@ def find_voice(checkpoint: Path, voice: str) -> Path:
     )
 
 
-def keep_voice(checkpoint: Path, recording: Path, *, name: str, backend: Backend[Any] | None = None) -> Path:
+def save_voice(checkpoint: Path, recording: Path, *, name: str, backend: Backend[Any] | None = None) -> Path:
     """Keeps a recording's voice under a name.
 
     Args:
         checkpoint: run or checkpoint folder.
         recording: of the speaker.
         name: letters, digits, `-`, `_`, dots and spaces.
-        backend: of the checkpoint; one with `VoiceFiles` makes a file of its own, else the recording is copied.
+        backend: of the checkpoint; one with `SavedVoices` makes a file of its own, else the recording is copied.
 
     Returns:
         the file.
@@ -83,8 +83,8 @@ def keep_voice(checkpoint: Path, recording: Path, *, name: str, backend: Backend
     folder = checkpoint / FOLDER
     try:
         folder.mkdir(exist_ok=True)
-        if backend is not None and (files := backend.spec.voice_files):
-            file = files.of(backend).keep_voice(recording, folder / name)
+        if backend is not None and (files := backend.spec.saved_voices):
+            file = files.of(backend).save_voice(recording, folder / name)
         else:
             file = folder / f"{name}{recording.suffix.lower()}"
             shutil.copyfile(recording, file)

@@ -1,4 +1,4 @@
-"""The `fidel` tokenizer: a consonant symbol and a vowel symbol for each letter; nothing is learnt from texts.
+"""The `fidel` tokenizer: a consonant symbol and a vowel symbol for each letter; nothing is learned from texts.
 
 Few symbols, each seen several times more often than a whole letter: the choice for small corpora.
 """
@@ -10,12 +10,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.tokenizer_format import Addition
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers import fidel_alphabet
 from amtts_core.tokenizers.settings import BOS, EOS, PAD, SPECIALS, UNK, damaged, write_settings
 
+T = TypeVar("T", bound=TextTokenizer)
 BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
 """Tokens of single bytes, as SentencePiece names them."""
 _UNKNOWN = "⁇"
@@ -128,6 +131,33 @@ def train(
             remedy="Leave --vocab-size out, or choose --kind unigram, bpe or char",
         )
     return FidelTokenizer(symbols)
+
+
+def check_fidel_size(tokenizer: T, vocab_size: int | None) -> T:
+    """A tokenizer that a backend makes from a fixed set of symbols, where `vocab_size` is its size or None.
+
+    Raises:
+        AmttsError: another size is asked for.
+    """
+    if vocab_size is not None and vocab_size != tokenizer.vocab_size:
+        raise AmttsError(
+            f"vocabulary size {vocab_size}: the fidel tokenizer of this backend always has "
+            f"{tokenizer.vocab_size} symbols",
+            remedy="Leave --vocab-size out, or choose --kind unigram, bpe or char",
+        )
+    return tokenizer
+
+
+def add_symbols(tokenizer: FidelTokenizer, addition: Addition) -> tuple[FidelTokenizer, dict[str, str]]:
+    """See `amtts_core.tokenizers.registry`; what it can write already is left out."""
+    known = tokenizer.symbols()
+    wanted = [
+        name for name in addition.symbols if tokenizer.unk_id in tokenizer.encode(name) and name not in known
+    ]
+    left_out = {
+        name: "it can be written already" for name in addition.symbols if name not in {*known, *wanted}
+    }
+    return FidelTokenizer([*known, *dict.fromkeys(wanted)]), left_out
 
 
 def load(folder: Path, settings: dict[str, Any]) -> FidelTokenizer:

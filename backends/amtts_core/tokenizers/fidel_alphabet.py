@@ -61,7 +61,7 @@ def _row_spellings() -> dict[str, tuple[str, ...]]:
 
 @cache
 def spellings() -> dict[str, tuple[str, ...]]:
-    """Letter -> its symbols, for every Ethiopic letter of the Basic Multilingual Plane; no two are spelt alike."""
+    """Letter -> its symbols, for every Ethiopic letter of the Basic Multilingual Plane; no two are spelled alike."""
     found = _row_spellings() | _OF_NO_ROW
     for place, consonant in enumerate(_SUPPLEMENT):
         found |= {chr(0x1380 + 4 * place + n): (consonant, vowel) for n, vowel in enumerate(_ROUNDED_ORDERS)}

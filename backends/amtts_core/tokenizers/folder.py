@@ -42,7 +42,7 @@ def check_target(folder: Path, *, force: bool) -> None:
         what = f"it holds {', '.join(other[:3])}" if other else f"it has no {SETTINGS_FILE}"
         raise AmttsError(f"{folder} is not a tokenizer folder ({what}); it stays as it is", remedy=remedy)
     if not force:
-        read_settings(folder)  # a damaged one is told apart from another one
+        read_settings(folder)  # says so where it is damaged
 
 
 def install_tokenizer(

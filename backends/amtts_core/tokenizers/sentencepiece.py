@@ -2,7 +2,7 @@
 
 Letters are *required* characters, so they stay available singly and may still merge into longer pieces. Punctuation
 is *user-defined*: a mark is always a token of its own and no piece crosses it, since a pause sounds alike after any
-word. The text is taken as it is: no normalisation, no space put in front.
+word. The text is taken as it is: no normalization, no space put in front.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amtts_core.contract.tokenizer_format import Addition
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers import fidel_alphabet
 from amtts_core.tokenizers.fidel_alphabet import ethiopic_alphabet
@@ -35,10 +36,9 @@ SMALLEST, LARGEST = 100, 20_000
 """Limits of `vocab_size`."""
 PUNCTUATION = ("።", "፣", "፤", "፥", "፦", "፧", "፡", "፠", "፨", "!", "?", ".", ",", "-")
 NATIVE_IDS: Mapping[str, Any] = {"pad_id": PAD, "unk_id": UNK, "bos_id": BOS, "eos_id": EOS}
-INDEXTTS2_IDS: Mapping[str, Any] = {"pad_id": -1, "unk_id": 2, "bos_id": 0, "eos_id": 1}
-"""Special ids of amtts' own models and of IndexTTS2's; -1 leaves a piece out."""
+"""Special ids of amtts' own models; -1 leaves a piece out."""
 _DEFAULT_SIZE = {"unigram": 1_000, "bpe": 1_000, "char": LARGEST}
-_SAMPLE = 500_000  # texts learnt from at most; bounds memory at about 1 GB
+_SAMPLE = 500_000  # texts learned from at most; bounds memory at about 1 GB
 _TWO_MARKS = (
     f"{PUNCTUATION[0]} {PUNCTUATION[0]}"  # without a space SentencePiece leaves required characters out
 )
@@ -50,7 +50,7 @@ class SentencePieceTokenizer:
 
     Args:
         kind: "unigram", "bpe" or "char".
-        model: the serialised model.
+        model: the serialized model.
 
     Raises:
         ValueError: `model` is not a SentencePiece model.
@@ -70,7 +70,7 @@ class SentencePieceTokenizer:
 
     @property
     def model(self) -> bytes:
-        """The serialised model."""
+        """The serialized model."""
         return self._model
 
     @property
@@ -105,7 +105,7 @@ class SentencePieceTokenizer:
         return hashlib.sha256(self.kind.encode() + b"\0" + self._model).hexdigest()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to worker processes as the serialised model."""
+        """Travels to worker processes as the serialized model."""
         return (SentencePieceTokenizer, (self._kind, self._model))
 
 
@@ -149,7 +149,7 @@ class _Texts:
 def train(
     kind: str, texts: Iterable[str], *, vocab_size: int | None, byte_fallback: bool, seed: int
 ) -> SentencePieceTokenizer:
-    """A SentencePiece tokenizer learnt from `texts`; the same texts and settings give the same bytes.
+    """A SentencePiece tokenizer learned from `texts`; the same texts and settings give the same bytes.
 
     Raises:
         AmttsError: no text, or a `vocab_size` that cannot be reached exactly; names one that can.
@@ -168,7 +168,7 @@ def train_model(
     ids: Mapping[str, Any] = NATIVE_IDS,
     uncounted: int = 0,
 ) -> bytes:
-    """The serialised model of `train`.
+    """The serialized model of `train`.
 
     Args:
         kind: "unigram", "bpe" or "char".
@@ -222,12 +222,13 @@ def piece_scores(model: bytes) -> list[tuple[str, float]]:
     ]
 
 
-def fidel_model(vowels: Sequence[str], *, byte_fallback: bool) -> bytes:
-    """IndexTTS2's ids over consonants, these vowel pieces and plain characters; nothing is learnt.
+def fidel_model(vowels: Sequence[str], *, byte_fallback: bool, ids: Mapping[str, Any] = NATIVE_IDS) -> bytes:
+    """A model of consonants, these vowel pieces and plain characters; nothing is learned.
 
     Args:
-        vowels: pieces of their own wherever they stand.
+        vowels: pieces of their own wherever they occur.
         byte_fallback: adds 256 byte pieces.
+        ids: special ids.
     """
     signs = [sign for sign in fidel_alphabet.PLAIN if sign != " "]
     text = f"{''.join((*fidel_alphabet.consonants(), *signs))} {signs[0]}"
@@ -238,7 +239,7 @@ def fidel_model(vowels: Sequence[str], *, byte_fallback: bool) -> bytes:
         exact=False,
         byte_fallback=byte_fallback,
         seed=0,
-        ids=INDEXTTS2_IDS,
+        ids=ids,
         required="",
         own=vowels,
     )
@@ -306,6 +307,16 @@ def _translated(kind: str, size: int, message: str, uncounted: int) -> AmttsErro
             remedy=f"Use --vocab-size {least} or more, or --kind fidel",
         )
     return AmttsError(f"SentencePiece cannot train a {kind} tokenizer of size {size - uncounted}: {message}")
+
+
+def add_symbols(
+    tokenizer: SentencePieceTokenizer, addition: Addition
+) -> tuple[SentencePieceTokenizer, dict[str, str]]:
+    """See `amtts_core.tokenizers.registry`."""
+    from amtts_core.tokenizers.published.sentencepiece_surgery import append_pieces
+
+    change = append_pieces(tokenizer.model, addition.symbols)
+    return SentencePieceTokenizer(tokenizer.kind, change.model), change.left_out
 
 
 def load(folder: Path, settings: dict[str, Any]) -> SentencePieceTokenizer:

@@ -1,4 +1,4 @@
-"""What a stored tokenizer's folder says of itself: `tokenizer.json`, read, checked and written. Knows kinds by name.
+"""`tokenizer.json` of a stored tokenizer: read, checked and written.
 
 A stored tokenizer is a folder: `tokenizer.json` (kind, format version, settings), `tokenizer.model` where the kind
 has one, `tokenizer_report.json` where `amtts tokenize` measured it.
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amtts_core.errors import AmttsError
+from amtts_core.tokenizers.registry import KINDS, tokenizer_kinds
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
@@ -21,11 +22,6 @@ FORMAT = 1
 SETTINGS_FILE = "tokenizer.json"
 MODEL_FILE = "tokenizer.model"
 REPORT_FILE = "tokenizer_report.json"
-
-KINDS = ("fidel", "unigram", "bpe", "char")
-"""The kinds that can be trained."""
-FOREIGN_KINDS = ("hf-json", "hf-plain", "sentencepiece", "vits")
-"""Kinds that come with a published model and are extended, not trained."""
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -44,10 +40,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise damaged(folder, f"{SETTINGS_FILE} cannot be read ({fault})") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("kind"), str):
         raise damaged(folder, f"{SETTINGS_FILE} was not written by amtts (it names no tokenizer kind)")
-    if settings["kind"] not in (*KINDS, *FOREIGN_KINDS):
+    if settings["kind"] not in tokenizer_kinds():
         raise AmttsError(
             f"tokenizer {folder}: unknown kind {settings['kind']!r} (this version knows {', '.join(KINDS)})",
-            remedy=f"Install a newer amtts, or: {_train_into(folder)}",
+            remedy=f"Install the package that made it or a newer amtts, or: {_train_into(folder)}",
         )
     if settings.get("format") != FORMAT:
         raise AmttsError(

@@ -14,9 +14,14 @@ from amtts_core.checkpoints.folders import checkpoints_of, damage, write_pointer
 from amtts_core.contract.tokenizer import TextTokenizer
 
 
+def replaced_checkpoints(run: Path) -> list[Path]:
+    """Checkpoints that were set aside for another of the same step."""
+    return sorted((run / "checkpoints").glob(".step-*.old"))
+
+
 def restore_replaced(run: Path) -> None:
     """Restores a checkpoint that was being replaced by another of the same step when the process was killed."""
-    for replaced in (run / "checkpoints").glob(".step-*.old"):
+    for replaced in replaced_checkpoints(run):
         folder = replaced.with_name(replaced.name.removeprefix(".").removesuffix(".old"))
         if not folder.exists():
             replaced.rename(folder)

@@ -22,7 +22,7 @@ from amtts_core.run.run import train
 from amtts_core.speech_lm.backend import INITIAL_DEVIATION
 from amtts_core.speech_lm.codebooks import DelayedCodebooks
 from amtts_indextts2.backend import IndexTTS2Backend
-from amtts_indextts2.transfer import IndexTTS2Format, resampled_rows
+from amtts_indextts2.transfer import PUBLISHED, resampled_rows
 
 START, STOP, POSITIONS = 16, 17, 43
 DAC = {"kind": "dac", "num_codebooks": 3, "cardinality": 16}
@@ -44,7 +44,7 @@ def dac(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def begun(official: Path, settings: dict[str, Any]) -> tuple[IndexTTS2Backend, dict[str, torch.Tensor]]:
     """A backend with these settings that has begun with the file, and the file's tensors."""
-    start = IndexTTS2Format().open_weights(official)
+    start = PUBLISHED.open_weights(official)
     config, kind = tiny_config("indextts2", model={**start.model, **settings})
     backend = kind(config.model_config_of(kind.spec), tokenizer=fidel_tokenizer())
     assert isinstance(backend, IndexTTS2Backend)
@@ -136,7 +136,7 @@ def test_the_published_codes_are_transferred_whole(official: Path, tmp_path: Pat
     assert torch.equal(backend.network.speech.head.weight[17], tensors["mel_head.weight"][2])
     (tmp_path / "other" / "config.json").write_text('{"gpt": {"start_mel_token": 99}}', encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"start_mel_token 99 .* two ids below 18"):
-        IndexTTS2Format().open_weights(file)
+        PUBLISHED.open_weights(file)
 
 
 def test_positions_of_uneven_rates_lie_between_rows() -> None:

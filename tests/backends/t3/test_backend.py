@@ -17,7 +17,7 @@ from amtts_chatterbox.t3.backend import SAMPLE_RATE, ChatterboxT3Backend
 from amtts_chatterbox.t3.config import T3Config
 from amtts_chatterbox.t3.published import (
     DUMMY,
-    T3Format,
+    PUBLISHED,
     load_published,
     published_config,
     to_published,
@@ -264,7 +264,7 @@ def test_an_export_has_the_published_names_and_loads_again(
         if name != DUMMY:
             assert torch.equal(tensor, to_published(backend.network.state_dict())[name]), name
     assert sizes["t3"]["start_text_token"] == 2
-    begun = T3Format().open_weights(tmp_path / "out").model
+    begun = PUBLISHED.open_weights(tmp_path / "out").model
     own = backend.config.model_dump(mode="json")
     for name in (
         "hidden",

@@ -19,12 +19,12 @@ from amtts_chatterbox.t3.config import PRESETS, T3Config, T3SamplingConfig
 from amtts_chatterbox.t3.export import export_chatterbox
 from amtts_chatterbox.t3.inference import Utterance, Voice, prompts_of
 from amtts_chatterbox.t3.network import T3
-from amtts_chatterbox.t3.tokenizer import stock_tokenizer
+from amtts_chatterbox.t3.stock_tokenizer import stock_tokenizer
 from amtts_core.speech_lm.generate import Decoding, generate
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_core.tokenizers.fidel import FidelTokenizer, default_symbols
 from amtts_core.tokenizers.fidel_alphabet import PLAIN, spellings
-from amtts_core.tokenizers.published.hf_json import open_tokenizer
+from amtts_core.tokenizers.published.hf_file import open_tokenizer
 
 STOCK = os.environ.get("AMTTS_STOCK_CHATTERBOX_PYTHON", "")
 SCRIPT = Path(__file__).parents[2] / "support" / "stock_t3.py"

@@ -96,7 +96,7 @@ def test_a_published_file_fills_the_published_critics_only(
     assert mine is not None
     for name, tensor in donor.items():
         assert torch.equal(mine.state_dict()[name], tensor), name
-    assert "start fresh" in caplog.text
+    assert "randomly initialized" in caplog.text
 
 
 def test_a_run_without_critics_starts_one_with_them_and_back(

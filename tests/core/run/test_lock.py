@@ -101,7 +101,9 @@ def test_where_locks_do_not_reach_the_heartbeat_decides(
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(AmttsError, match="cannot be written: Not a directory. Choose another --out"),
+        pytest.raises(
+            AmttsError, match="cannot be written: Not a directory. Make it writable, or choose another --out"
+        ),
         run_lock(tmp_path / "file/run"),
     ):
         pass

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_voice import fidel_tokenizer, train_tiny
+from tiny_voice import CODEC, fidel_tokenizer, train_tiny
 
 from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.registry import backend_names, get_backend
@@ -132,3 +132,20 @@ def test_a_checkpoint_says_whose_codes_it_has_learnt_and_goes_on_with_no_others(
         check_contract(stored.info, other, stored.folder, force=True)
     unsaid = stored.info.model_copy(update={"codec": ""})
     assert check_contract(unsaid, other, stored.folder) == [], "an earlier amtts did not write it"
+
+
+def test_a_codec_that_moved_is_the_same_codec(
+    corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    codec = Path(shutil.copytree(CODEC, tmp_path / "codec"))
+    model = {"codec_weights": str(codec)}
+    train_tiny(corpus, tmp_path / "run", backend="chatterbox", model=model, training={"max_steps": 1})
+    codec.rename(tmp_path / "moved")
+    model = {"codec_weights": str(tmp_path / "moved")}
+    train_tiny(
+        corpus, tmp_path / "run", backend="chatterbox", model=model, resume=True, training={"max_steps": 2}
+    )
+    assert "the same codec, by its hash" in caplog.text
+    stored = read_checkpoint(tmp_path / "run", prefer="latest").info
+    assert stored.backend_config["codec_weights"] == str(tmp_path / "moved")

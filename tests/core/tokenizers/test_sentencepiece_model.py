@@ -1,4 +1,4 @@
-"""Pieces put behind IndexTTS2's model; SentencePiece itself says what the ids are."""
+"""Pieces added behind the last id of a published model; SentencePiece itself says what the ids are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from amtts_core.tokenizers.factory import load_tokenizer, train_tokenizer
 from amtts_core.tokenizers.fidel_alphabet import ethiopic_alphabet
 from amtts_core.tokenizers.published.additions import read_addition
 from amtts_core.tokenizers.published.mapping import load_vocab_mapping
-from amtts_core.tokenizers.published.sentencepiece_model import ForeignSentencePiece, append_pieces
+from amtts_core.tokenizers.published.sentencepiece_model import PublishedSentencePiece
+from amtts_core.tokenizers.published.sentencepiece_surgery import append_pieces
 from amtts_core.tokenizers.published.symbols import cv_symbols, fidel_symbols
 
 OLD = (
@@ -95,8 +96,8 @@ def test_what_would_change_old_text_is_left_out() -> None:
 def test_padding_tags_and_consonants_with_vowels(tmp_path: Path) -> None:
     model = indextts2_model()
     size = SentencePieceProcessor(model_proto=model).get_piece_size()
-    change = append_pieces(model, cv_symbols(), letters="cv", language="am", pad_to=size + 200)
-    tokenizer = ForeignSentencePiece(change.model, letters="cv")
+    change = append_pieces(model, cv_symbols(), letters="cv", tags=["[am]"], pad_to=size + 200)
+    tokenizer = PublishedSentencePiece(change.model, letters="cv")
     assert tokenizer.vocab_size == size + 200
     names = tokenizer.symbols()
     assert [names[number] for number in tokenizer.encode("[am]ሰላም")] == [
@@ -115,8 +116,10 @@ def test_padding_tags_and_consonants_with_vowels(tmp_path: Path) -> None:
         append_pieces(model, ["ሀ"], pad_to=5)
 
 
-def test_other_special_ids_are_refused() -> None:
-    with pytest.raises(ValueError, match="start, stop and unknown"):
-        ForeignSentencePiece(sentencepiece_bytes([("A", -1.0)], specials=("<unk>", "<s>", "</s>")))
+def test_special_ids_are_those_of_the_model() -> None:
+    found = PublishedSentencePiece(indextts2_model())
+    assert (found.bos_id, found.eos_id, found.unk_id, found.pad_id) == (0, 1, 2, 1)
+    other = PublishedSentencePiece(sentencepiece_bytes([("A", -1.0)], specials=("<unk>", "<s>", "</s>")))
+    assert (other.unk_id, other.bos_id, other.eos_id, other.pad_id) == (0, 1, 2, 2)
     with pytest.raises(ValueError, match="not a SentencePiece model"):
-        ForeignSentencePiece(b"\x01\x02nothing")
+        PublishedSentencePiece(b"\x01\x02nothing")

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers.factory import load_tokenizer, train_tokenizer
-from amtts_core.tokenizers.settings import BOS, EOS, KINDS, PAD, SPECIALS, UNK
+from amtts_core.tokenizers.registry import KINDS
+from amtts_core.tokenizers.settings import BOS, EOS, PAD, SPECIALS, UNK
 
 TEXTS = [
     "እናቴ ዛሬ ጠዋት ከገበያ ሽንኩርት ገዛች።",

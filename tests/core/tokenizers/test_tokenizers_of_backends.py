@@ -24,9 +24,9 @@ from amtts_core.tokenizers.factory import train_tokenizer
 def test_it_trains_and_speaks(tmp_path: Path, backend: str, kind: str) -> None:
     corpus = make_corpus(tmp_path / "corpus", train_items=4, val_items=1)
     texts = [utterance.spoken_text() for utterance in read_manifest(corpus / "train.jsonl")]
-    layout = get_backend(backend).spec.text.layout
+    published = get_backend(backend).spec.published
     shutil.rmtree(corpus / "tokenizer")
-    train_tokenizer(kind, texts, layout=layout).save(corpus / "tokenizer")
+    train_tokenizer(kind, texts, format=published.tokenizer).save(corpus / "tokenizer")
     training = {"max_steps": 2, "validate_every": 2, "save_every": 2}
     train_tiny(corpus, tmp_path / "run", backend=backend, training=training)
     voice = read_checkpoint(tmp_path / "run").load_backend()

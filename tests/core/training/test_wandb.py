@@ -40,3 +40,52 @@ def test_offline_it_writes_into_the_run_folder_and_goes_on_after_a_resume(
     assert all(run.endswith(name) for run in runs)
     assert all(list((tmp_path / "run/wandb" / run).glob("*.wandb")) for run in runs)
     assert WandbLogger(tmp_path, "offline")._mode == "offline"
+
+
+wandb_is_here = pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
+ONLINE = {"wandb": "online", "max_steps": 2, "validate_every": 2}
+
+
+@wandb_is_here
+def test_without_a_login_it_logs_offline_and_says_so(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "NETRC"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert train_tiny(corpus, tmp_path / "run", training=ONLINE).outcome.step == 2
+    assert "not logged in, so W&B logs offline. Log in with: wandb login" in caplog.text
+    assert len(list((tmp_path / "run/wandb").glob("offline-run-*"))) == 1
+
+
+@wandb_is_here
+def test_a_server_that_cannot_be_reached_ends_no_training(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import wandb
+
+    plain, modes = wandb.init, []
+
+    def unreachable(**named: object) -> object:
+        modes.append(named["mode"])
+        if named["mode"] == "online":
+            raise wandb.errors.CommError("Run initialization has timed out\nafter 90.0 sec.")
+        return plain(**named)
+
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr(wandb, "login", lambda verify, prompt=False: True)
+    monkeypatch.setattr(wandb, "init", unreachable)
+    assert train_tiny(corpus, tmp_path / "run", training=ONLINE).outcome.step == 2
+    assert modes == ["online", "offline"]
+    assert "W&B cannot be reached (Run initialization has timed out after 90.0 sec.)" in caplog.text
+
+
+@wandb_is_here
+def test_its_own_variable_disables_it(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert train_tiny(corpus, tmp_path / "run", training=ONLINE).outcome.step == 2
+    assert "W&B is disabled by its environment variable" in caplog.text
+    assert not (tmp_path / "run/wandb").exists()

@@ -1,7 +1,6 @@
-"""Vocabulary surgery: grow every text-indexed tensor of a network together, by token string, and prove the result.
+"""Vocabulary extension: resizes every text-indexed tensor of a network together, by token string, and checks it.
 
-`extend` is the whole operation (`amtts extend-vocab`); the functions below work on single tensors. `freeze`, `rates`
-and `lora` say what may move in training afterwards, `forgetting` what the old languages lost.
+`extend` is the whole operation (`amtts extend-vocab`); the functions below work on single tensors.
 """
 
 from amtts_core.finetune.vocab.resize import resize_linear_layer, resize_token_embeddings

@@ -1,9 +1,8 @@
-"""The small files beside published weights: sizes they name are compared with the tensors and brought up to date."""
+"""Config files beside published weights: the sizes they name are compared with the tensors and updated."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,20 @@ def config_files(weights: Path) -> list[Path]:
 def check_sizes(files: Sequence[Path], keys: Sequence[str], size: int) -> None:
     """Refuses a config that names another number of text tokens.
 
+    Args:
+        files: config files.
+        keys: see `PublishedFormat.size_keys`.
+        size: number of text tokens of the weights.
+
     Raises:
-        AmttsError: it does; names the key and both numbers.
+        AmttsError: names the key and both numbers.
     """
     for path in files:
-        for key, value in _sizes(path, keys):
-            if value != size:
+        data = read_config([path])
+        for section, key in _holders(data, keys):
+            if section[key] != size:
                 raise AmttsError(
-                    f"{path} says {key} {value}, the weights beside it have {size} text tokens",
+                    f"{path} says {key} {section[key]}, the weights beside it have {size} text tokens",
                     remedy="Use the config that belongs to these weights",
                 )
 
@@ -39,14 +44,12 @@ def write_resized(path: Path, folder: Path, keys: Sequence[str], size: int) -> N
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         data = read_json(path)
-        for holder in _holders(data, keys):
-            for key in keys:
-                if key in holder:
-                    holder[key] = size
+        for section, key in _holders(data, keys):
+            section[key] = size
         text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
     else:
-        for key in keys:
-            text = re.sub(rf"(?m)^(\s*{key}\s*:\s*)\d+", rf"\g<1>{size}", text)
+        for start, end in sorted(_places(text, keys), reverse=True):
+            text = f"{text[:start]}{size}{text[end:]}"
     (folder / path.name).write_text(text, encoding="utf-8")
 
 
@@ -59,27 +62,32 @@ def read_config(files: Sequence[Path]) -> dict[str, Any]:
 
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as fault:
+        except (yaml.YAMLError, UnicodeDecodeError) as fault:
             raise AmttsError(f"{path} is no YAML ({fault})") from None
         if isinstance(data, dict):
             return data
     return {}
 
 
-def _sizes(path: Path, keys: Sequence[str]) -> Iterator[tuple[str, int]]:
-    data = read_config([path])
-    for holder in _holders(data, keys):
-        for key in keys:
-            if isinstance(holder.get(key), int):
-                yield key, holder[key]
+def _holders(data: dict[str, Any], keys: Sequence[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The dictionaries that hold a size, with its key there."""
+    for dotted in keys:
+        *sections, key = dotted.split(".")
+        holder: Any = data
+        for name in sections:
+            holder = holder.get(name) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and type(holder.get(key)) is int:
+            yield holder, key
 
 
-def _holders(data: dict[str, Any], keys: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The top level and the sections right below it that name a size of their own; a trunk's own is not meant."""
-    if any(key in data for key in keys):
-        yield data
-        return
-    for name in ("t3", "gpt", "model"):
-        section = data.get(name)
-        if isinstance(section, dict) and any(key in section for key in keys):
-            yield section
+def _places(text: str, keys: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where in a YAML text the sizes are, so that comments and order stay."""
+    import yaml
+
+    for dotted in keys:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        for name in dotted.split("."):
+            pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+            node = next((value for key, value in pairs if key.value == name), None)
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
+            yield node.start_mark.index, node.end_mark.index

@@ -1,10 +1,11 @@
-"""Texts of the old languages that must keep their ids, and the comparison of old and new tokenizer on them."""
+"""Texts of other languages, and the check that they keep their token ids."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from amtts_core.contract.tokenizer_format import Encode
 from amtts_core.errors import AmttsError
 
 SAMPLES = (
@@ -21,16 +22,15 @@ SAMPLES = (
     "שלום עולם",
     "Γειά σου κόσμε",
 )
-Encode = Callable[[str], Sequence[int]]
 
 
 def sample_texts(tokens: Sequence[str], *, seed: int, count: int = 200) -> list[str]:
-    """The built-in samples and strings put together from old tokens.
+    """The built-in samples, and random sequences of tokens.
 
     Args:
-        tokens: old token strings as they occur in text.
-        seed: draws the strings.
-        count: how many strings are drawn.
+        tokens: existing tokens as they occur in text.
+        seed: of the random sequences.
+        count: number of random sequences.
     """
     source = random.Random(seed)
     drawn = ["".join(source.choices(tokens, k=source.randint(1, 12))) for _ in range(count)] if tokens else []
@@ -43,20 +43,19 @@ def encode_both(
     """Ids of every text before and after.
 
     Args:
-        texts: in the old languages.
-        encoders: the old tokenizer's encoding and the new one's.
+        texts: in other languages.
+        encoders: of the old tokenizer and the new one.
         moved: old id -> new id of the same token, where they differ.
 
     Raises:
-        AmttsError: a text is cut into other tokens than before; names it, and nothing is written.
+        AmttsError: a text has other tokens than before; names it.
     """
     pairs = []
     for text in texts:
         before, after = (list(encode(text)) for encode in encoders)
         if [moved.get(number, number) for number in before] != after:
             raise AmttsError(
-                f"the new tokenizer reads old text otherwise: {text!r} was {before[:8]}, is {after[:8]}; "
-                "nothing was written"
+                f"token ids of existing text changed: {text!r} was {before[:8]}, is {after[:8]}; nothing was written"
             )
         pairs.append((before, after))
     return pairs

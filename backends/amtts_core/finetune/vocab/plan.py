@@ -1,4 +1,4 @@
-"""Which row of a resized table comes from where: decided by token strings alone, before any tensor is touched."""
+"""Which token of an extended vocabulary has which old id: decided by token strings alone, before tensors are read."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from amtts_core.tokenizers.published.vocabulary import size_of
 
 NEW = -1
-"""In `RowPlan.sources`: the row is new."""
+"""In `TokenPlan.sources`: the token is new."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowPlan:
-    """Where each new row comes from.
+class TokenPlan:
+    """The old id of each token of the new vocabulary, whose embedding it keeps.
 
     Attributes:
         sources: new id -> old id, or `NEW`.
         kept: tokens whose id is the same, with the id.
         moved: tokens whose id changed, with the old and the new one.
-        new: tokens without an old row, with the new id.
+        new: tokens without an old id, with the new id.
         dropped: old tokens without a new id, with the old id.
-        old_size: tokens of the old vocabulary.
+        old_size: number of tokens of the old vocabulary.
     """
 
     sources: tuple[int, ...]
@@ -34,11 +34,11 @@ class RowPlan:
 
     @property
     def new_size(self) -> int:
-        """Tokens of the new vocabulary."""
+        """Number of tokens of the new vocabulary."""
         return len(self.sources)
 
     def counts(self) -> dict[str, int]:
-        """How many tokens were kept, moved, made and dropped."""
+        """Number of tokens that are kept, moved, new and dropped."""
         return {
             "kept": len(self.kept),
             "moved": len(self.moved),
@@ -47,7 +47,7 @@ class RowPlan:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that is not plainly kept, by name."""
+        """The numbers, and every token that is not kept with its id."""
         return {
             **self.counts(),
             "old_size": self.old_size,
@@ -58,24 +58,24 @@ class RowPlan:
         }
 
 
-def plan_rows(
+def plan_tokens(
     old_vocab: Mapping[str, int],
     new_vocab: Mapping[str, int],
     *,
     old_size: int = 0,
     new_size: int = 0,
     same_as: Mapping[str, str] | None = None,
-) -> RowPlan:
+) -> TokenPlan:
     """The plan from one vocabulary to another.
 
-    An id without a token (a gap, or rows beyond the last token) is a row of its own, named by its number.
+    An id without a token (a gap, or an id behind the last token) counts as a token that is named by its number.
 
     Args:
-        old_vocab: token string -> id of the old table.
+        old_vocab: token string -> id of the old vocabulary.
         new_vocab: token string -> id of the new one.
-        old_size: tokens of the old table; 0 takes one more than the highest id.
+        old_size: number of embeddings of the old network; 0 takes one more than the highest id.
         new_size: likewise of the new one.
-        same_as: new token -> old token whose row it takes.
+        same_as: new token -> old token whose embedding it copies.
 
     Raises:
         ValueError: an id does not fit its size, or two tokens share one.
@@ -98,7 +98,7 @@ def plan_rows(
             moved[name] = (origin, number)
     used = set(sources)
     dropped = {name: number for name, number in old.items() if number not in used}
-    return RowPlan(
+    return TokenPlan(
         sources=tuple(sources), kept=kept, moved=moved, new=fresh, dropped=dropped, old_size=len(old)
     )
 
@@ -107,7 +107,7 @@ def _complete(vocabulary: Mapping[str, int], size: int) -> dict[str, int]:
     names: dict[int, str] = {}
     for name, number in vocabulary.items():
         if not 0 <= number < size:
-            raise ValueError(f"token {name!r} has id {number}, the table {size} rows")
+            raise ValueError(f"token {name!r} has id {number}, the network {size} embeddings")
         if number in names:
             raise ValueError(f"tokens {names[number]!r} and {name!r} share id {number}")
         names[number] = name

@@ -1,6 +1,6 @@
-"""Resizes tensors whose first axis is indexed by text-token ids: rows go where their token goes, never by index.
+"""Resizes tensors whose first axis is indexed by text-token ids: a row follows its token, never its index.
 
-Shapes: V old tokens, W new tokens, D channels, E rows at the end that belong to no token.
+Shapes: V old tokens, W new tokens, D channels, E additional rows at the end that belong to no token.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from amtts_core.finetune.vocab.initialise import Init, RowOrigin, new_row, row_origins
-from amtts_core.finetune.vocab.plan import NEW, RowPlan, plan_rows
+from amtts_core.finetune.vocab.initialize import Init, InitSource, choose_sources, initial_embedding
+from amtts_core.finetune.vocab.plan import NEW, TokenPlan, plan_tokens
 
 
-def resize_rows(
+def resize_text_tensor(
     tensor: Tensor,
-    plan: RowPlan,
+    plan: TokenPlan,
     old_vocab: Mapping[str, int],
-    origins: Mapping[str, RowOrigin],
+    sources: Mapping[str, InitSource],
     *,
     name: str,
     extra: int = 0,
@@ -28,15 +28,15 @@ def resize_rows(
 
     Args:
         tensor: (V + E, ...) of any floating dtype.
-        plan: where each row comes from.
+        plan: the old id of each token.
         old_vocab: token string -> old id.
-        origins: new token -> what its row is made of.
-        name: the tensor's name; sets its noise apart from other tensors'.
+        sources: new token -> where its embedding comes from.
+        name: the tensor's name; its noise differs from other tensors'.
         extra: E; these rows stay at the end.
         seed: of the noise.
 
     Returns:
-        (W + E, ...) in the same dtype; old rows are bit-identical.
+        (W + E, ...) in the same dtype; rows of old tokens are bit-identical.
 
     Raises:
         ValueError: `tensor` does not have V + E rows.
@@ -46,15 +46,15 @@ def resize_rows(
             f"'{name}' has {tensor.shape[0]} rows, its tokenizer {plan.old_size} tokens + {extra}"
         )
     resized = tensor.new_zeros((plan.new_size + extra, *tensor.shape[1:]))
-    sources = torch.tensor(plan.sources)
-    old = sources != NEW
-    resized[: plan.new_size][old] = tensor[sources[old]]
+    old_ids = torch.tensor(plan.sources)
+    old = old_ids != NEW
+    resized[: plan.new_size][old] = tensor[old_ids[old]]
     if extra:
         resized[plan.new_size :] = tensor[plan.old_size :]
     table = tensor[: plan.old_size].float()
     for token, number in plan.new.items():
-        row = new_row(origins[token], token, table, old_vocab, seed=seed, tensor=name)
-        resized[number] = row.to(tensor.dtype)
+        made = initial_embedding(sources[token], token, table, old_vocab, seed=seed, tensor=name)
+        resized[number] = made.to(tensor.dtype)
     return resized
 
 
@@ -67,19 +67,19 @@ def resize_token_embeddings(
     extra: int = 0,
     seed: int = 0,
 ) -> Tensor:
-    """An embedding table (V + E, D) for another vocabulary, (W + E, D). See `resize_rows`.
+    """An embedding table (V + E, D) for another vocabulary, (W + E, D). See `resize_text_tensor`.
 
     Args:
-        embedding: the old table.
+        embedding: the existing one.
         old_vocab: its token string -> id, see `load_vocab_mapping`.
         new_vocab: the new one.
-        init: how new rows start.
-        extra: rows at the end that belong to no token.
+        init: how new embeddings are initialized.
+        extra: E.
         seed: of the noise.
     """
-    plan = plan_rows(old_vocab, new_vocab, old_size=embedding.shape[0] - extra)
-    origins = row_origins(plan.new, old_vocab, init=init)
-    return resize_rows(embedding, plan, old_vocab, origins, name="embedding", extra=extra, seed=seed)
+    plan = plan_tokens(old_vocab, new_vocab, old_size=embedding.shape[0] - extra)
+    sources = choose_sources(plan.new, old_vocab, init=init)
+    return resize_text_tensor(embedding, plan, old_vocab, sources, name="embedding", extra=extra, seed=seed)
 
 
 def resize_linear_layer(
@@ -93,9 +93,9 @@ def resize_linear_layer(
     seed: int = 0,
 ) -> tuple[Tensor, Tensor | None]:
     """Weight (V + E, D) and bias (V + E) of a head for another vocabulary. Arguments as `resize_token_embeddings`."""
-    plan = plan_rows(old_vocab, new_vocab, old_size=weight.shape[0] - extra)
-    origins = row_origins(plan.new, old_vocab, init=init)
-    resized = resize_rows(weight, plan, old_vocab, origins, name="weight", extra=extra, seed=seed)
+    plan = plan_tokens(old_vocab, new_vocab, old_size=weight.shape[0] - extra)
+    sources = choose_sources(plan.new, old_vocab, init=init)
+    resized = resize_text_tensor(weight, plan, old_vocab, sources, name="weight", extra=extra, seed=seed)
     if bias is None:
         return resized, None
-    return resized, resize_rows(bias, plan, old_vocab, origins, name="bias", extra=extra, seed=seed)
+    return resized, resize_text_tensor(bias, plan, old_vocab, sources, name="bias", extra=extra, seed=seed)

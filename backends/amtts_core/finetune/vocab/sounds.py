@@ -1,4 +1,4 @@
-"""Which old tokens sound like a new symbol: the ingredients of its first row. ለ is made of `l` and `ə`.
+"""Which existing tokens have the sounds of a new symbol: its embedding starts as their mean. ለ has `l` and `ə`.
 
 A symbol is a list of sounds; each sound has alternatives, the closest first, and each alternative is one or more
 token strings that must all be in the old vocabulary (IPA where the model knows IPA, else a Latin spelling).
@@ -31,23 +31,23 @@ _SIGNS = {
 }  # fmt: skip
 _FALLBACK_SIGN = {";": ",", ":": ",", "?": ".", "፤": ",", "ː": "'", "v": "b", "!": "."}
 _SPACES = (" ", "[SPACE]", "▁", "_")
-_TAGS = ("[ar]", "[he]", "[sw]")
-"""Languages whose tags a new language's tag starts from: the Semitic neighbours and an African one."""
+_RELATED = ("ar", "he", "sw")
+"""Languages whose tags a new language's tag starts from: two Semitic ones and an African one."""
 
 
 def ingredients(symbol: str, old: Mapping[str, int], *, consonant: bool = False) -> list[str]:
-    """Old tokens whose rows a new symbol's row is the mean of; empty where none fits.
+    """Existing tokens whose embeddings a new symbol's embedding is the mean of; empty where none fits.
 
     Args:
-        symbol: a character, a longer piece, a vowel symbol (`+a`, `[+a]`) or a language tag.
-        old: token string -> id of the old vocabulary.
+        symbol: a character, a longer piece, a vowel symbol (`+a`, `[+a]`) or a language tag (`[am]`).
+        old: token string -> id of the existing vocabulary.
         consonant: an Ethiopic letter stands for its consonant alone.
     """
     bare = symbol[1:-1] if symbol.startswith("[") and symbol.endswith("]") and len(symbol) > 2 else symbol
     if bare in VOWELS:
         return _found(_vowel(bare), old)
     if symbol != bare:
-        return [tag for tag in _TAGS if tag in old]
+        return [tag for tag in (f"[{language}]" for language in _RELATED) if tag in old]
     found: list[str] = []
     for sign in symbol:
         found += _of_sign(sign, old, consonant=consonant)
@@ -86,13 +86,13 @@ def _consonant(letter: str) -> tuple[Alternatives, ...]:
     sound = sound.removesuffix("ʷ")
     plain = sound.removesuffix("ʼ")
     latin = _EJECTIVES.get(sound) or _LATIN.get(plain) or (plain,)
-    spelt: list[tuple[str, ...]] = [(sound,), (sound.replace("͡", ""),)]
+    spelled: list[tuple[str, ...]] = [(sound,), (sound.replace("͡", ""),)]
     if sound != plain:
-        spelt += [(plain, "ʼ"), (plain.replace("͡", ""), "ʼ"), (*plain.replace("͡", ""), "ʼ")]
+        spelled += [(plain, "ʼ"), (plain.replace("͡", ""), "ʼ"), (*plain.replace("͡", ""), "ʼ")]
     elif "͡" in plain:
-        spelt.append(tuple(plain.replace("͡", "")))
-    spelt += [("".join(latin),), latin, latin[:1], (plain,)]
-    first: Alternatives = tuple(dict.fromkeys(spelt))
+        spelled.append(tuple(plain.replace("͡", "")))
+    spelled += [("".join(latin),), latin, latin[:1], (plain,)]
+    first: Alternatives = tuple(dict.fromkeys(spelled))
     return (first, (("ʷ",), ("w",))) if rounded else (first,)
 
 
@@ -112,7 +112,7 @@ def _found(sounds: tuple[Alternatives, ...], old: Mapping[str, int]) -> list[str
 
 
 def _first(alternatives: Alternatives | list[tuple[str, ...]], old: Mapping[str, int]) -> list[str]:
-    """The tokens of the first alternative that the old vocabulary has whole."""
+    """The tokens of the first alternative of which the existing vocabulary has every part."""
     for alternative in alternatives:
         tokens = [next((name for name in _written(part) if name in old), "") for part in alternative]
         if tokens and all(tokens):

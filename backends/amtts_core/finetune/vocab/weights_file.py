@@ -14,12 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from amtts_core.contract.published import PublishedFormat
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_core.finetune.vocab.families import Family
 
 _TORCH = {".pt", ".pth", ".bin", ".ckpt"}
 _WRAPPERS = ("model", "state_dict")
-"""Top-level keys under which a file may keep its tensors; Chatterbox keeps a list of one state there."""
+"""Top-level keys under which a file may keep its tensors, or a list whose first entry holds them."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class WeightsFile:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def find_weights(path: Path, family: Family) -> Path:
-    """The weights of a family: `path` itself, or the likeliest file in a folder.
+def find_weights(path: Path, published: PublishedFormat) -> Path:
+    """The published weights: `path` itself, or the likeliest file in a folder.
 
     Raises:
         AmttsError: there are none, or several that are as likely.
@@ -50,8 +50,10 @@ def find_weights(path: Path, family: Family) -> Path:
     if not path.is_dir():
         raise AmttsError(f"no checkpoint at {path}: there is no such file or folder")
     names = sorted(entry.name for entry in path.iterdir() if entry.suffix in _TORCH | {".safetensors"})
-    for pattern in family.weights:
-        fitting = [path / name for name in fnmatch.filter(names, pattern) if _may_hold(path / name, family)]
+    for pattern in published.weight_files:
+        fitting = [
+            path / name for name in fnmatch.filter(names, pattern) if _may_hold(path / name, published)
+        ]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
@@ -60,16 +62,16 @@ def find_weights(path: Path, family: Family) -> Path:
                 remedy=f"Name one, e.g. --checkpoint {fitting[0]}",
             )
     held = f"it holds {', '.join(names)}" if names else "it holds no .safetensors, .pt, .pth or .bin file"
-    raise AmttsError(f"no weights of backend '{family.name}' in {path}: {held}")
+    raise AmttsError(f"no weights of backend '{published.name}' in {path}: {held}")
 
 
-def _may_hold(path: Path, family: Family) -> bool:
-    """False for a safetensors file without the family's text embedding; torch files would have to be read."""
-    if path.suffix != ".safetensors":
+def _may_hold(path: Path, published: PublishedFormat) -> bool:
+    """False for a safetensors file without the text embedding; torch files would have to be loaded."""
+    if path.suffix != ".safetensors" or not published.text_tensors:
         return True
     try:
         with safe_open(path, framework="pt") as stored:
-            return family.rows[0].tensor in set(stored.keys())
+            return published.text_tensors[0].tensor in set(stored.keys())
     except (OSError, SafetensorError):
         return True  # reading it says what is wrong
 
@@ -115,7 +117,7 @@ def read_back(written: Path, old: Mapping[str, Tensor], changed: Sequence[str]) 
         changed: names of those that may differ.
 
     Raises:
-        CheckpointError: the file holds other names, or an unchanged tensor came back otherwise.
+        CheckpointError: the file holds other names, or an unchanged tensor differs.
     """
     if written.suffix == ".safetensors":
         with safe_open(written, framework="pt") as stored:
@@ -138,7 +140,7 @@ def _compared(
         tensor = read(name)
         if name not in changed:
             if not _same_bits(tensor, old[name]):
-                raise CheckpointError(f"{path.name}: tensor '{name}' came back otherwise than it was written")
+                raise CheckpointError(f"{path.name}: tensor '{name}' differs from what was written")
             tensor = old[name]
         result[name] = tensor
     return result

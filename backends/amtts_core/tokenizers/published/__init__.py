@@ -1,5 +1,6 @@
-"""Tokenizers that came with published models, read and extended without moving one of their ids.
+"""Tokenizer files of published models: reading them, and adding symbols without moving an existing id.
 
-`hf_json` is Chatterbox' BPE file, `sentencepiece_model` IndexTTS2's, `vits_vocab` the character list of VITS and MMS.
-Each class is a `TextTokenizer`; each module can also add symbols and says what it could not add.
+Shared by the formats that backends declare (`TokenizerFormat`): Hugging Face files (`hf_file`, `hf_surgery`),
+SentencePiece models (`sentencepiece_model`), sets of Ethiopic symbols (`symbols`). `mapping` and `open` read
+a file of any format.
 """

@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from amtts_core.contract.tokenizer_format import Addition
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers.fidel_alphabet import VOWELS, ethiopic_alphabet
-from amtts_core.tokenizers.published.mapping import load_vocab_mapping, tokenizer_file
-from amtts_core.tokenizers.published.symbols import (
-    SPACE_MARK,
-    Letters,
-    cv_symbols,
-    fidel_symbols,
-    is_ethiopic,
-)
+from amtts_core.tokenizers.published.mapping import load_vocab_mapping
+from amtts_core.tokenizers.published.symbols import SPACE_MARK, cv_symbols, fidel_symbols, is_ethiopic
 from amtts_core.tokenizers.settings import SPECIALS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Addition:
-    """Symbols to add, in the order they are wanted.
-
-    Attributes:
-        source: what the user typed.
-        symbols: different strings; a space inside a piece is written ▁.
-        letters: how they write an Ethiopic letter.
-        completed: how many letters were put in because the tokenizer lacked them.
-        left_out: symbols of the tokenizer that are not Ethiopic: with them, text of other languages that was
-            unknown so far would be read otherwise.
-    """
-
-    source: str
-    symbols: tuple[str, ...]
-    letters: Letters = "whole"
-    completed: int = 0
-    left_out: tuple[str, ...] = ()
 
 
 def read_addition(source: str) -> Addition:
@@ -44,7 +18,7 @@ def read_addition(source: str) -> Addition:
 
     Args:
         source: `fidel` (every letter one symbol), `cv` (consonant and vowel symbols), `uroman` (nothing but what the
-            published romanisation lacks), a tokenizer of any known kind, a .txt file with a symbol a line, or symbols
+            published romanization lacks), a tokenizer of any known kind, a .txt file with a symbol a line, or symbols
             separated by spaces or commas (Ethiopic characters may follow each other directly).
 
     Raises:
@@ -93,13 +67,12 @@ def _checked(source: str, parts: list[str]) -> Addition:
 
 
 def _from_tokenizer(path: Path) -> Addition:
-    kind = tokenizer_file(path).kind
     ids = load_vocab_mapping(path)
     bare_names = (_bare(name) for name, _ in sorted(ids.items(), key=lambda item: item[1]))
     names = [name for name in bare_names if not _is_technical(name)]
     symbols = [name for name in names if name in VOWELS or any(map(is_ethiopic, name))]
     foreign = tuple(name for name in names if name not in set(symbols))
-    if kind == "fidel" or set(names) >= set(VOWELS):
+    if set(names) >= set(VOWELS):
         return Addition(source=str(path), symbols=tuple(symbols), letters="cv", left_out=foreign)
     bare = {symbol.strip(SPACE_MARK) for symbol in symbols}
     missing = [sign for sign in ethiopic_alphabet() if sign not in bare]
@@ -107,7 +80,7 @@ def _from_tokenizer(path: Path) -> Addition:
 
 
 def _bare(name: str) -> str:
-    """A vowel without the brackets that it has in foreign files."""
+    """A vowel symbol without the brackets that it has in published formats."""
     return name[1:-1] if name[1:-1] in VOWELS else name
 
 

@@ -1,30 +1,52 @@
-"""Adds symbols to a Hugging Face BPE file: behind the last id, or in the place of tokens that no text can reach.
+"""Adds symbols to a Hugging Face BPE file: behind the last id, or at the ids of tokens that no text can reach.
 
-New characters need only stand in the vocabulary. Longer pieces also need merges; those come after all old ones and
-produce strings that hold a new character, so that old text is read exactly as before.
+New characters need only be in the vocabulary. Longer pieces also need merges; those come after all existing ones and
+produce strings that hold a new character, so that existing text keeps its tokens.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from amtts_core.contract.tokenizer_format import Letters
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers.fidel_alphabet import VOWELS, spellings
-from amtts_core.tokenizers.published.hf_json import open_tokenizer
-from amtts_core.tokenizers.published.symbols import SPACE_MARK, Letters
+from amtts_core.tokenizers.published.hf_file import open_tokenizer
+from amtts_core.tokenizers.published.symbols import SPACE_MARK
 from amtts_core.tokenizers.published.vocabulary import hf_vocabulary, size_of
 
 _TAG = re.compile(r"\[[^\[\]]+\]")
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextRules:
+    """What a model's own program does with text before the file reads it. Default: nothing.
+
+    Attributes:
+        program: its name, for messages.
+        normalize: text -> text.
+        names: of the steps of `normalize`, for messages.
+    """
+
+    program: str = "the model"
+    normalize: Callable[[str], str] = str
+    names: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class HfChange:
-    """A changed tokenizer: its content, the ids of the new tokens, what was left out, and what made room."""
+    """An extended file.
+
+    Attributes:
+        data: its content.
+        added: new token -> id.
+        left_out: symbol that was not added -> reason.
+        replaced: removed token -> id that a new one has now.
+    """
 
     data: dict[str, Any]
     added: dict[str, int]
@@ -37,8 +59,8 @@ def vowel_token(symbol: str) -> str:
     return f"[{symbol}]"
 
 
-def unreachable(data: dict[str, Any]) -> dict[str, int]:
-    """Tokens that no text yields after lower-casing, NFKD and the merges; tags and added tokens do not count.
+def unreachable(data: dict[str, Any], rules: TextRules) -> dict[str, int]:
+    """Tokens that no text yields after the program's rules and the merges; tags and added tokens do not count.
 
     In BPE a token occurs in some text exactly where it is the whole encoding of its own string.
     """
@@ -48,8 +70,7 @@ def unreachable(data: dict[str, Any]) -> dict[str, int]:
     for name, number in data["model"]["vocab"].items():
         if name in added or _TAG.fullmatch(name) or name == data["model"].get("unk_token"):
             continue
-        plain = unicodedata.normalize("NFKD", name.lower())
-        if plain != name or tokenizer.encode(name, add_special_tokens=False).ids != [number]:
+        if rules.normalize(name) != name or tokenizer.encode(name, add_special_tokens=False).ids != [number]:
             found[name] = number
     return found
 
@@ -59,28 +80,32 @@ def change_vocabulary(
     symbols: Sequence[str],
     *,
     letters: Letters = "whole",
-    language: str = "",
+    tags: Sequence[str] = (),
     reuse: bool = False,
     pad_to: int = 0,
+    rules: TextRules | None = None,
 ) -> HfChange:
     """The file with `symbols` in it; symbols that it has already are passed over.
 
     Args:
-        data: content of the old file; stays as it is.
-        symbols: wanted tokens; longer ones may hold ▁ for a space, which Chatterbox writes as a token of its own.
+        data: content of the existing file; stays as it is. Spaces are a token of their own in it.
+        symbols: wanted tokens; longer ones may hold ▁ for a space.
         letters: "cv" also rewrites every Ethiopic letter as its consonant and vowel tokens.
-        language: adds the tag `[language]`.
-        reuse: put them in the place of unreachable tokens instead of behind the last id.
+        tags: tokens in brackets that are looked for in text before all rules, such as [am].
+        reuse: give symbols the ids of unreachable tokens instead of ids behind the last one.
         pad_to: size to fill up to with placeholder tokens; 0 fills nothing.
+        rules: of the program that reads the file.
 
     Raises:
         AmttsError: more symbols than unreachable tokens, or more ids than `pad_to`.
     """
+    rules = rules or TextRules()
     old = hf_vocabulary(data)
-    wanted, left_out = _wanted(symbols, old, letters)
-    tags = [f"[{language}]"] if language and f"[{language}]" not in old else []
+    wanted, left_out = _wanted(symbols, old, letters, rules)
+    tags = [tag for tag in tags if tag not in old]
+    room = unreachable(data, rules) if reuse else None
     while True:
-        change = _build(data, [*tags, *wanted], tags, letters=letters, reuse=reuse, pad_to=pad_to)
+        change = _build(data, [*tags, *wanted], tags, letters=letters, room=room, pad_to=pad_to)
         failed = _unreached(change, set(tags), letters)
         if not failed:
             return HfChange(data=change.data, added=change.added, left_out=left_out, replaced=change.replaced)
@@ -89,7 +114,7 @@ def change_vocabulary(
 
 
 def _wanted(
-    symbols: Sequence[str], old: dict[str, int], letters: Letters
+    symbols: Sequence[str], old: dict[str, int], letters: Letters, rules: TextRules
 ) -> tuple[list[str], dict[str, str]]:
     known = set("".join(name for name in old if not _TAG.fullmatch(name)))
     wanted: dict[str, None] = {}
@@ -103,9 +128,9 @@ def _wanted(
         if _TAG.fullmatch(name):
             wanted[name] = None
         elif SPACE_MARK in name or " " in name:
-            left_out[symbol] = "Chatterbox writes a space as a token of its own"
-        elif unicodedata.normalize("NFKD", name.lower()) != name:
-            left_out[symbol] = "lower-casing and NFKD write it otherwise"
+            left_out[symbol] = f"{rules.program} writes a space as a token of its own"
+        elif rules.normalize(name) != name:
+            left_out[symbol] = f"{rules.names} write it otherwise"
         elif len(name) > 1 and set(name) <= known:
             left_out[symbol] = "it holds no new character, so it would change how old text is read"
         else:
@@ -120,7 +145,7 @@ def _build(
     tags: Sequence[str],
     *,
     letters: Letters,
-    reuse: bool,
+    room: dict[str, int] | None,
     pad_to: int,
 ) -> HfChange:
     new = copy.deepcopy(data)
@@ -129,8 +154,8 @@ def _build(
     model["vocab"] |= {token["content"]: token["id"] for token in new.get("added_tokens") or ()}
     size = size_of(hf_vocabulary(data))
     replaced: dict[str, int] = {}
-    if reuse:
-        replaced = _make_room(data, len(names))
+    if room is not None:
+        replaced = _make_room(data, room, len(names))
         ids = sorted(replaced.values())
         _drop_tokens(model, set(replaced))
     else:
@@ -152,9 +177,8 @@ def _build(
     return HfChange(data=new, added=added, left_out={}, replaced=replaced)
 
 
-def _make_room(data: dict[str, Any], count: int) -> dict[str, int]:
-    """`count` unreachable tokens, first those that no merge names."""
-    dead = unreachable(data)
+def _make_room(data: dict[str, Any], dead: dict[str, int], count: int) -> dict[str, int]:
+    """`count` of the unreachable tokens, first those that no merge names."""
     if len(dead) < count:
         raise AmttsError(
             f"{count} symbols to place, but only {len(dead)} rows that no text can reach",
@@ -192,7 +216,7 @@ def add_merges(model: dict[str, Any], pieces: Sequence[str]) -> None:
 
 
 def added_token(name: str, number: int, *, special: bool) -> dict[str, Any]:
-    """A token that is looked for before the merges; vowels after the letters were spelt out, tags before."""
+    """A token that is looked for before the merges; vowels after the letters were spelled out, tags before."""
     return {
         "id": number,
         "content": name,
@@ -225,10 +249,10 @@ def spell_letters(data: dict[str, Any]) -> None:
 def _unreached(change: HfChange, tags: set[str], letters: Letters) -> list[str]:
     """New tokens that their own string does not encode to."""
     tokenizer = open_tokenizer(change.data)
-    spelt = set(spellings()) if letters == "cv" else set()
+    spelled = set(spellings()) if letters == "cv" else set()
     failed = []
     for name, number in change.added.items():
-        if name in spelt:
+        if name in spelled:
             ids = tokenizer.encode(name, add_special_tokens=False).ids
             if number not in ids:
                 failed.append(name)

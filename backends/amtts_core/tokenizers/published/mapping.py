@@ -1,73 +1,75 @@
-"""Token string -> id from a tokenizer of any known kind, told apart by what the file holds, not by its name."""
+"""Finds a tokenizer file of any installed format, by what the file holds and not by its name, and its vocabulary."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from amtts_core.contract.tokenizer_format import TokenizerFormat
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers.factory import load_tokenizer
-from amtts_core.tokenizers.published.vocabulary import check_ids, hf_vocabulary, read_json
-from amtts_core.tokenizers.settings import SETTINGS_FILE, read_settings
+from amtts_core.tokenizers.published.vocabulary import json_object, read_json
+from amtts_core.tokenizers.registry import published_formats
+from amtts_core.tokenizers.settings import SETTINGS_FILE
 
-FileKind = Literal["amtts", "fidel", "hf-json", "sentencepiece", "vits"]
-_FOLDER_FILES = (
-    SETTINGS_FILE,
-    "vocab.json",
-    "bpe.model",
-    "tokenizer.model",
-    "grapheme_mtl_merged_expanded_v1.json",
-)
-_EXPECTED = "a tokenizer.json of Hugging Face or amtts, a SentencePiece .model, or the vocab.json of VITS"
+AMTTS = "an amtts tokenizer"
 
 
 @dataclass(frozen=True)
 class TokenizerFile:
-    """Where a tokenizer is stored and of which kind it is. `kind` "amtts" is any amtts folder but a fidel one."""
+    """Where a tokenizer is stored: a file of a published format, or a folder of amtts, whose `format` is None."""
 
     path: Path
-    kind: FileKind
+    format: TokenizerFormat | None
+
+    @property
+    def description(self) -> str:
+        """What it is, for messages."""
+        return self.format.description if self.format else AMTTS
 
 
-def tokenizer_file(path: Path) -> TokenizerFile:
-    """Finds and recognises a tokenizer.
+def tokenizer_file(path: Path, *, prefer: TokenizerFormat | None = None) -> TokenizerFile:
+    """Finds and recognizes a tokenizer.
 
     Args:
         path: a file, or a folder that holds one.
+        prefer: format that is tried before all others; it need not be registered.
 
     Raises:
-        AmttsError: nothing is there, or it is of no known kind.
+        AmttsError: nothing is there, or it is of no installed format.
     """
+    formats = [*([prefer] if prefer else []), *published_formats()]
+    expected = f"Expected {', '.join(dict.fromkeys([AMTTS, *(known.description for known in formats)]))}"
     if path.is_dir():
-        found = next((path / name for name in _FOLDER_FILES if (path / name).is_file()), None)
+        found = _file_in(path, formats)
         if found is None:
-            raise AmttsError(f"no tokenizer in {path}", remedy=f"Expected {_EXPECTED}")
+            raise AmttsError(f"no tokenizer in {path}", remedy=expected)
         path = found
     if not path.is_file():
-        raise AmttsError(f"no tokenizer at {path}: there is no such file", remedy=f"Expected {_EXPECTED}")
-    head = path.read_bytes()[:64].lstrip()
-    if not head.startswith(b"{"):
-        if not _is_sentencepiece(path):
-            raise AmttsError(f"{path} is no tokenizer", remedy=f"Expected {_EXPECTED}")
-        return TokenizerFile(path, "sentencepiece")
-    data = read_json(path)
-    if isinstance(data.get("kind"), str) and "format" in data:
-        return TokenizerFile(path.parent, "fidel" if data["kind"] == "fidel" else "amtts")
-    if isinstance(data.get("model"), dict) and isinstance(data["model"].get("vocab"), dict | list):
-        return TokenizerFile(path, "hf-json")
-    if data and all(isinstance(value, int) and not isinstance(value, bool) for value in data.values()):
-        return TokenizerFile(path, "vits")
-    raise AmttsError(f"{path} is a JSON file, but no tokenizer", remedy=f"Expected {_EXPECTED}")
+        raise AmttsError(f"no tokenizer at {path}: there is no such file", remedy=expected)
+    is_json = path.read_bytes()[:64].lstrip().startswith(b"{")
+    if is_json:
+        read_json(path)  # says what is wrong with a damaged one
+    if _is_of_amtts(path):
+        return TokenizerFile(path.parent, None)
+    for known in formats:
+        if known.recognizes(path):
+            return TokenizerFile(path, known)
+    what = "is a JSON file, but no tokenizer" if is_json else "is no tokenizer"
+    raise AmttsError(f"{path} {what}", remedy=expected)
 
 
-def _is_sentencepiece(path: Path) -> bool:
-    from amtts_core.tokenizers.published.sentencepiece_model import open_model
+def _file_in(folder: Path, formats: Sequence[TokenizerFormat]) -> Path | None:
+    if _is_of_amtts(folder / SETTINGS_FILE):
+        return folder / SETTINGS_FILE
+    names = [*(name for known in formats for name in known.file_names), SETTINGS_FILE]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
-    try:
-        return bool(open_model(path.read_bytes()).get_piece_size())
-    except ValueError:
-        return False
+
+def _is_of_amtts(path: Path) -> bool:
+    data = json_object(path) if path.is_file() else None
+    return data is not None and isinstance(data.get("kind"), str) and "format" in data
 
 
 def load_vocab_mapping(path: Path | str) -> dict[str, int]:
@@ -76,19 +78,11 @@ def load_vocab_mapping(path: Path | str) -> dict[str, int]:
     Raises:
         AmttsError: not a tokenizer, damaged, or two tokens share an id.
     """
-    found = tokenizer_file(Path(path))
-    if found.kind in ("amtts", "fidel"):
-        read_settings(found.path)
-        symbols = load_tokenizer(found.path).symbols()
-        return {symbol: number for number, symbol in enumerate(symbols)}
-    if found.kind == "sentencepiece":
-        from amtts_core.tokenizers.published.sentencepiece_model import pieces
+    return read_vocabulary(tokenizer_file(Path(path)))
 
-        return {piece: number for number, piece in enumerate(pieces(found.path.read_bytes(), found.path))}
-    data = read_json(found.path)
-    try:
-        vocabulary = hf_vocabulary(data) if found.kind == "hf-json" else dict(data)
-    except ValueError as fault:
-        raise AmttsError(f"tokenizer {found.path} is damaged: {fault}") from None
-    check_ids(vocabulary, found.path)
-    return vocabulary
+
+def read_vocabulary(file: TokenizerFile) -> dict[str, int]:
+    """Token string -> id of a recognized file; errors as `load_vocab_mapping`."""
+    if file.format is not None:
+        return file.format.read_vocabulary(file.path)
+    return {symbol: number for number, symbol in enumerate(load_tokenizer(file.path).symbols())}

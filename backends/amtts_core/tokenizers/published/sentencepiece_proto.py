@@ -18,7 +18,7 @@ TRAINER = ("TrainerSpec", (("model_type", 3, "INT32", "1"), ("vocab_size", 4, "I
 
 
 def parse_model(model: bytes) -> Any:
-    """The message of a serialised model: `pieces` (piece, score, type), `trainer_spec` (model_type, vocab_size).
+    """The message of a serialized model: `pieces` (piece, score, type), `trainer_spec` (model_type, vocab_size).
 
     Raises:
         google.protobuf.message.DecodeError: no such message.

@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
-from typing import Literal
 
 from amtts_core.tokenizers.fidel_alphabet import VOWELS, consonants, ethiopic_alphabet, spellings
 
 ETHIOPIC_PUNCTUATION = "".join(map(chr, range(0x1360, 0x1369)))
 SPACE_MARK = "▁"
 """SentencePiece's sign for a space."""
-
-Letters = Literal["whole", "cv"]
-"""How an Ethiopic letter is written: one symbol, or a consonant and a vowel symbol."""
 
 
 def fidel_symbols() -> tuple[str, ...]:
@@ -28,14 +24,14 @@ def cv_symbols() -> tuple[str, ...]:
     return (*consonants(), *VOWELS, *rest)
 
 
-def unspelt(text: str) -> str:
-    """A text in which letters are spelt as a consonant and named vowels (`ስ[+ə]`), with the letters put back."""
-    pattern, letters = _spelt_letters()
+def compose_letters(text: str) -> str:
+    """A text in which letters are spelled as a consonant and named vowels (`ስ[+ə]`), with the letters put back."""
+    pattern, letters = _spelled_letters()
     return pattern.sub(lambda found: letters[found[0]], text) if "[+" in text else text
 
 
 @cache
-def _spelt_letters() -> tuple[re.Pattern[str], dict[str, str]]:
+def _spelled_letters() -> tuple[re.Pattern[str], dict[str, str]]:
     letters = {
         "".join(f"[{part}]" if part in VOWELS else part for part in spelling): letter
         for letter, spelling in spellings().items()

@@ -1,4 +1,4 @@
-"""Token string -> id as published files hold it. Knows JSON, no tokenizer."""
+"""Token string -> id as published files hold it, and JSON objects in files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_ids(vocabulary: dict[str, int], path: Path) -> None:
 
 
 def size_of(vocabulary: dict[str, int]) -> int:
-    """Rows that a table for this vocabulary has: one more than the highest id."""
+    """Number of tokens that a network needs for this vocabulary: one more than the highest id."""
     return max(vocabulary.values(), default=-1) + 1
 
 
@@ -62,3 +62,24 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise AmttsError(f"{path} holds {type(data).__name__}, expected a JSON object")
     return data
+
+
+def json_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where it holds something else."""
+    try:
+        data = json.loads(path.read_bytes())
+    except ValueError:  # also of text that is not UTF-8
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def refuse_tag(language: str, path: Path) -> None:
+    """Refuses a language tag for a format that has none.
+
+    Raises:
+        AmttsError: a tag is given.
+    """
+    if language:
+        raise AmttsError(
+            f"tokenizer {path} has no language tags, so it cannot put [{language}] before a text"
+        )

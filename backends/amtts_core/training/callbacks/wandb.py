@@ -58,6 +58,7 @@ class WandbLogger(Callback):
                 " ".join(str(error).split())[:200],
                 self._folder,
             )
+            self._wandb.teardown()  # its service still holds the id of the run
             self._run = self._init(state, "offline")
 
     def _init(self, state: RunState, mode: Mode) -> Any:

@@ -10,10 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from vocabularies import (
+    FAMILIES,
     chatterbox_data,
+    declare,
     indextts2_model,
     indextts2_weights,
     mms_list,
+    published_of,
     write_gpt,
     write_json,
     write_t3,
@@ -21,10 +24,9 @@ from vocabularies import (
 )
 
 from amtts_core.errors import AmttsError
-from amtts_core.finetune.vocab import extend, probe
+from amtts_core.finetune.vocab.compare import compare_network
 from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
-from amtts_core.finetune.vocab.families import FAMILIES
-from amtts_core.finetune.vocab.plan import plan_rows
+from amtts_core.finetune.vocab.plan import plan_tokens
 from amtts_core.tokenizers.factory import load_tokenizer, train_tokenizer
 from amtts_core.tokenizers.fidel_alphabet import ethiopic_alphabet
 from amtts_core.tokenizers.published.mapping import load_vocab_mapping
@@ -48,7 +50,7 @@ def t3(tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture
 def gpt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """IndexTTS2's text tensors as the original saves them; no network belongs to so few."""
-    monkeypatch.setattr(extend, "find_probe", lambda family: (None, "a test"))
+    declare(monkeypatch, "indextts2", probe=None)
     folder = tmp_path / "old"
     folder.mkdir()
     (folder / "bpe.model").write_bytes(indextts2_model())
@@ -272,7 +274,7 @@ def test_a_network_that_reads_old_text_otherwise_is_refused(
         calls.append(len(weights["text_emb.weight"]))
         return {"hidden": torch.full((2, 3), float(len(calls)))}
 
-    monkeypatch.setattr(extend, "find_probe", lambda family: (drifting, ""))
+    declare(monkeypatch, "chatterbox", probe=drifting)
     refused(ExtendRequest(**t3, add="fidel"), "differs by 1")
     assert calls == [SIZE, SIZE + 358]
 
@@ -304,7 +306,7 @@ def test_a_folder_with_several_checkpoints_asks_which(t3: dict[str, Any], tmp_pa
     refused(ExtendRequest(**t3 | {"checkpoint": tmp_path / "empty"}, add="fidel"), "no weights of backend")
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_networks_notice_a_single_changed_row(tmp_path: Path, family: str) -> None:
     if family == "chatterbox":
         weights = load_file(write_t3(tmp_path, 40))
@@ -314,16 +316,16 @@ def test_the_networks_notice_a_single_changed_row(tmp_path: Path, family: str) -
         write_vits(tmp_path / "vits", {chr(0x1200 + number): number for number in range(40)})
         weights = load_file(tmp_path / "vits" / "model.safetensors")
     config = json.loads((tmp_path / "vits" / "config.json").read_text()) if family == "vits" else {}
-    run, why = probe.find_probe(family)
-    assert run is not None, why
-    plan = plan_rows({str(n): n for n in range(40)}, {str(n): n for n in range(40)})
+    run = published_of(family).probe
+    assert run is not None
+    plan = plan_tokens({str(n): n for n in range(40)}, {str(n): n for n in range(40)})
     sequences = [([5, 7, 3, 9], [5, 7, 3, 9])]
-    assert probe.compare_network(run, weights, weights, (config, config), plan, sequences) == 0
-    for rows in FAMILIES[family].rows:
+    assert compare_network(run, weights, weights, (config, config), plan, sequences) == 0
+    for rows in published_of(family).text_tensors:
         changed = {name: value.clone() for name, value in weights.items()}
         changed[rows.tensor][7] += torch.randn_like(changed[rows.tensor][7])  # norms hide a constant
-        with pytest.raises(AmttsError, match="treats old text otherwise"):
-            probe.compare_network(run, weights, changed, (config, config), plan, sequences)
+        with pytest.raises(AmttsError, match="outputs for existing text changed"):
+            compare_network(run, weights, changed, (config, config), plan, sequences)
 
 
 def test_every_declared_family_has_its_tensors_in_the_published_lists() -> None:
@@ -333,9 +335,9 @@ def test_every_declared_family_has_its_tensors_in_the_published_lists() -> None:
         "vits": {"text_encoder.embed_tokens.weight": 28},
     }
     tokens = {"chatterbox": 2454, "indextts2": 12000, "vits": 28}
-    for name, family in FAMILIES.items():
-        assert {rows.tensor: tokens[name] + rows.num_extra_rows for rows in family.rows} == published[name]
-    assert probe.find_probe("nothing")[0] is None
+    for name in FAMILIES:
+        found = published_of(name).text_tensors
+        assert {rows.tensor: tokens[name] + rows.num_extra_rows for rows in found} == published[name]
 
 
 def cuts(content: bytes) -> list[bytes]:
@@ -343,7 +345,7 @@ def cuts(content: bytes) -> list[bytes]:
     return [content[:end] for end in (0, 1, 9, len(content) // 2, len(content) - 1)]
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", FAMILIES)
 def test_truncated_files_are_refused_wherever_they_end(tmp_path: Path, family: str) -> None:
     folder = tmp_path / "old"
     if family == "chatterbox":

@@ -12,11 +12,18 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
-from vocabularies import LATIN, hf_data, indextts2_weights, sentencepiece_bytes, write_json
+from vocabularies import (
+    FAMILIES,
+    LATIN,
+    declare,
+    hf_data,
+    indextts2_weights,
+    published_of,
+    sentencepiece_bytes,
+    write_json,
+)
 
-from amtts_core.finetune.vocab import extend
 from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
-from amtts_core.finetune.vocab.families import FAMILIES
 from amtts_core.tokenizers.factory import load_tokenizer
 from amtts_core.tokenizers.fidel_alphabet import ethiopic_alphabet
 from amtts_core.tokenizers.published.mapping import load_vocab_mapping
@@ -46,12 +53,14 @@ def make_old(folder: Path, family: str, signs: list[str], longer: list[str], see
     if family == "indextts2":
         weights = indextts2_weights(size, seed=seed)
     else:
-        weights = {rows.tensor: torch.randn(size, 6, generator=source) for rows in FAMILIES[family].rows}
+        weights = {
+            rows.tensor: torch.randn(size, 6, generator=source) for rows in published_of(family).text_tensors
+        }
     save_file(weights, folder / "model.safetensors")
     return path
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=34, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     signs=SIGNS,
@@ -67,7 +76,7 @@ def test_any_vocabulary(
     texts: list[str],
     seed: int,
 ) -> None:
-    monkeypatch.setattr(extend, "find_probe", lambda name: (None, "tables only"))
+    declare(monkeypatch, family, probe=None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tokenizer = make_old(folder, family, signs, longer, seed)
@@ -88,7 +97,7 @@ def test_any_vocabulary(
         assert set(old) <= set(new)
         assert sum(new[token] != number for token, number in old.items()) == report["moved"]
         assert report["moved"] == 0 or family == "vits"
-        for rows in FAMILIES[family].rows:
+        for rows in published_of(family).text_tensors:
             for token, number in old.items():
                 assert torch.equal(before[rows.tensor][number], after[rows.tensor][new[token]])
             fresh = after[rows.tensor][list(report["new_tokens"].values())]

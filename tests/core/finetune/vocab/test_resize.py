@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amtts_core.finetune.vocab import resize_linear_layer, resize_token_embeddings
-from amtts_core.finetune.vocab.initialise import INITS, RowOrigin, new_row, row_origins
-from amtts_core.finetune.vocab.plan import plan_rows
+from amtts_core.finetune.vocab.initialize import INITS, InitSource, choose_sources, initial_embedding
+from amtts_core.finetune.vocab.plan import plan_tokens
 from amtts_core.finetune.vocab.sounds import ingredients
 
 LATIN = {sign: number for number, sign in enumerate("abcdefghijklmnopqrstuvwxyz' .,?")}
@@ -44,19 +46,19 @@ def test_every_row_is_where_its_token_is(
     if extra:
         assert torch.equal(table[-extra:], weight[-extra:])
         assert torch.equal(shift[-extra:], bias[-extra:])
-    plan = plan_rows(old, new)
+    plan = plan_tokens(old, new)
     counts = plan.counts()
     assert counts["kept"] + counts["moved"] + counts["new"] == len(new)
     assert set(plan.dropped) == set(old) - set(new)
 
 
 def test_growing_keeps_counts_and_gaps() -> None:
-    plan = plan_rows({"a": 0, "c": 2}, {"a": 0, "c": 2, "ሀ": 3}, old_size=3)
+    plan = plan_tokens({"a": 0, "c": 2}, {"a": 0, "c": 2, "ሀ": 3}, old_size=3)
     assert plan.counts() == {"kept": 3, "moved": 0, "new": 1, "dropped": 0}  # row 1 has no token and stays
     with pytest.raises(ValueError, match="share id 0"):
-        plan_rows({"a": 0, "b": 0}, {"a": 0})
+        plan_tokens({"a": 0, "b": 0}, {"a": 0})
     with pytest.raises(ValueError, match="id 5"):
-        plan_rows({"a": 5}, {"a": 0}, old_size=3)
+        plan_tokens({"a": 5}, {"a": 0}, old_size=3)
 
 
 @pytest.mark.parametrize(
@@ -95,16 +97,15 @@ def test_the_other_inits() -> None:
     torch.manual_seed(2)
     table = torch.randn(400, 6) @ torch.randn(6, 6) + 3
     vocabulary = {str(n): n for n in range(400)}
-    assert torch.equal(new_row(RowOrigin("zero"), "x", table, vocabulary, seed=0, tensor="t"), torch.zeros(6))
-    assert torch.equal(new_row(RowOrigin("mean"), "x", table, vocabulary, seed=0, tensor="t"), table.mean(0))
-    drawn = torch.stack(
-        [new_row(RowOrigin("normal"), str(n), table, vocabulary, seed=0, tensor="t") for n in range(3000)]
-    )
+    make = partial(initial_embedding, table=table, old=vocabulary, seed=0, tensor="t")
+    assert torch.equal(make(InitSource("zero"), "x"), torch.zeros(6))
+    assert torch.equal(make(InitSource("mean"), "x"), table.mean(0))
+    drawn = torch.stack([make(InitSource("normal"), str(n)) for n in range(3000)])
     torch.testing.assert_close(drawn.mean(0), table.mean(0), atol=0.3, rtol=0)
     torch.testing.assert_close(
         drawn.T.cov(), table.T.cov(), atol=0.15 * float(table.T.cov().abs().max()), rtol=0
     )
-    assert row_origins({"ᏸ": 1}, vocabulary, init="romanized") == {"ᏸ": RowOrigin("normal")}
+    assert choose_sources({"ᏸ": 1}, vocabulary, init="romanized") == {"ᏸ": InitSource("normal")}
 
 
 def test_half_precision_rows_keep_their_bits() -> None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from amtts_chatterbox.tokenizer import SPACE, START, STOP, UNK, HfJsonTokenizer
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.tokenizers import fidel_alphabet
 from amtts_core.tokenizers.fidel import FidelTokenizer
-from amtts_core.tokenizers.published.hf_json import SPACE, START, STOP, UNK, HfJsonTokenizer, open_tokenizer
+from amtts_core.tokenizers.published.hf_file import open_tokenizer
 
 _PRIVATE = 0xE000
 """First private character: symbol n of a spelling is written as the character n further on."""
@@ -44,7 +45,7 @@ def _of_fidel(tokenizer: FidelTokenizer) -> dict[str, Any]:
     ids = {symbol: number for number, symbol in enumerate(symbols)}
     parts = [s for s in symbols if s in fidel_alphabet.VOWELS or s in fidel_alphabet.consonants()]
     written = {part: chr(_PRIVATE + number) for number, part in enumerate(parts)}
-    spelt = {
+    spelled = {
         letter: "".join(written[part] for part in spelling)
         for letter, spelling in fidel_alphabet.spellings().items()
         if all(part in written for part in spelling)
@@ -80,7 +81,7 @@ def _of_fidel(tokenizer: FidelTokenizer) -> dict[str, Any]:
             "type": "Sequence",
             "normalizers": [
                 {"type": "Replace", "pattern": {"String": letter}, "content": content}
-                for letter, content in spelt.items()
+                for letter, content in spelled.items()
             ],
         },
         "pre_tokenizer": None,

@@ -1,9 +1,9 @@
-"""The character list of VITS and MMS (`vocab.json`): three ways to write Amharic with it.
+"""The tokenizer of VITS and MMS: a list of characters (`vocab.json`), and three front ends that write Amharic with it.
 
-`uroman` spells letters in Latin as the published checkpoints expect; `fidel` has a symbol a letter; `cv` spells like
-uroman, with symbols of their own for the consonants that uroman mixes up (ጠ and ተ, ጨ and ቸ) or lacks (ቨ).
-The model puts id 0 between all symbols. In published lists that id is also a letter (`c` for Amharic); here it is
-only the blank, and the letter gets an id of its own.
+`uroman` spells letters in Latin as the published checkpoints expect; `fidel` has one symbol per letter; `cv` spells
+like uroman, with additional symbols for the consonants that uroman confuses (ጠ and ተ, ጨ and ቸ) or lacks (ቨ).
+The model puts id 0 between all symbols. In published lists that id is also a letter (`c` for Amharic); in an extended
+list it is only the blank, and the letter gets another id.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.tokenizer_format import Addition, Encode, ExtendedTokenizer, TokenizerFormat
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers.fidel_alphabet import spellings
-from amtts_core.tokenizers.published.vocabulary import size_of
+from amtts_core.tokenizers.published.vocabulary import check_ids, json_object, read_json, refuse_tag, size_of
 from amtts_core.tokenizers.settings import damaged, write_settings
 
 BLANK = "<blank>"
 FrontEnd = Literal["uroman", "fidel", "cv"]
 GEMINATION = "ː"
 _BLANKS = "_|~#*\0"
-"""Signs that lists put at id 0 for the blank alone; any other there is also read in text."""
+"""Characters that lists put at id 0 for the blank alone; any other there also occurs in text."""
+_ASCII_MARKS = (".", ",", "?", "!", "-", "'", " ")
+"""Marks that normalized Amharic may hold besides its own; published lists lack most."""
 CONTRASTS = {"ጥ": "ጥ", "ጭ": "ጭ", "ጵ": "ጵ", "ጽ": "ጽ", "ፅ": "ጽ", "ቭ": "v"}
 """Consonants, by sixth order letter, that `cv` writes with a symbol of their own."""
 NUMERALS = tuple(map(chr, range(0x1369, 0x137D)))
@@ -41,7 +45,14 @@ Compared with uroman 1.3.1.1 for every letter of the Ethiopic blocks up to U+AB2
 
 @dataclass(frozen=True, kw_only=True)
 class VitsChange:
-    """A changed list, the ids of its new symbols, new token -> old token of the same row, what was left out and why."""
+    """An extended list.
+
+    Attributes:
+        vocabulary: symbol -> id.
+        added: new symbol -> id.
+        same_as: new symbol -> old one whose embedding it copies.
+        left_out: symbol that was not added -> reason.
+    """
 
     vocabulary: dict[str, int]
     added: dict[str, int]
@@ -54,7 +65,7 @@ class VitsVocabulary:
 
     Args:
         vocabulary: symbol -> id, each one character but for the blank.
-        front_end: how text is spelt.
+        front_end: how text is spelled.
         language: ISO 639-3 code that the stock tokenizer stores.
     """
 
@@ -82,7 +93,7 @@ class VitsVocabulary:
         ]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """See `TextTokenizer`; spelt text comes back as it was spelt."""
+        """See `TextTokenizer`; spelled text comes back as it was spelled."""
         names = self.symbols()
         return "".join(names[number] for number in ids if 0 < number < len(names))
 
@@ -188,3 +199,86 @@ def load(folder: Path, settings: dict[str, Any]) -> VitsVocabulary:
     if not isinstance(vocabulary, dict) or front_end not in ("uroman", "fidel", "cv"):
         raise damaged(folder, "its list of symbols or its front end is missing")
     return VitsVocabulary(vocabulary, front_end=front_end, language=str(settings.get("language", "amh")))
+
+
+def add_symbols(tokenizer: VitsVocabulary, addition: Addition) -> tuple[TextTokenizer, dict[str, str]]:
+    """See `amtts_core.tokenizers.registry`."""
+    front_end, language = tokenizer.front_end, tokenizer.language
+    change = extend_list(tokenizer.vocabulary, addition.symbols, front_end=front_end)
+    return VitsVocabulary(change.vocabulary, front_end=front_end, language=language), change.left_out
+
+
+def is_list(path: Path) -> bool:
+    """True for a JSON object whose values are ids."""
+    data = json_object(path)
+    return bool(data) and all(type(number) is int for number in (data or {}).values())
+
+
+def read_vocabulary(path: Path) -> dict[str, int]:
+    """See `TokenizerFormat`."""
+    vocabulary = dict(read_json(path))
+    check_ids(vocabulary, path)
+    return vocabulary
+
+
+def open_file(path: Path, *, language: str = "") -> VitsVocabulary:
+    """See `Open`; the format has no language tags."""
+    refuse_tag(language, path)
+    return VitsVocabulary(read_json(path), front_end="uroman")
+
+
+def extend_file(
+    path: Path, addition: Addition, *, reuse: bool, pad_to: int, language: str
+) -> ExtendedTokenizer:
+    """See `Extend`; ids are only added, never reused."""
+    if language:
+        raise AmttsError(f"--lang-tag {language}: VITS has no language tags", remedy="Leave --lang-tag out")
+    old = read_vocabulary(path)
+    front_end: FrontEnd = "cv" if addition.letters == "cv" else "fidel"
+    if addition.source == "uroman":
+        front_end = "uroman"
+    # A list that takes in a whole alphabet is to read all marks of normalized text, too.
+    with_marks = front_end == "cv" or addition.source == "fidel"
+    symbols = () if front_end == "cv" else addition.symbols
+    change = extend_list(
+        old, [*symbols, *(_ASCII_MARKS if with_marks else ())], front_end=front_end, pad_to=pad_to
+    )
+    stored = path.parent / "tokenizer_config.json"
+    settings = read_json(stored) if stored.is_file() else {}
+    tokenizer = VitsVocabulary(
+        change.vocabulary, front_end=front_end, language=str(settings.get("language") or "amh")
+    )
+    return ExtendedTokenizer(
+        old=old,
+        new=change.vocabulary,
+        same_as=change.same_as,
+        consonants=tuple(CONTRASTS) if front_end == "cv" else (),
+        left_out=change.left_out,
+        encode_old=_stock_encoder(old, old),
+        encode_new=_stock_encoder(change.vocabulary, old),
+        texts=tuple(name for name in old if len(name) == 1),
+        tokenizer=tokenizer,
+        files={
+            path.name: _json(change.vocabulary),
+            "tokenizer_config.json": _json({**settings, **tokenizer.stock_settings()}),
+        },
+    )
+
+
+def _json(data: dict[str, Any]) -> bytes:
+    return (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
+
+
+def _stock_encoder(vocabulary: Mapping[str, int], old: Mapping[str, int]) -> Encode:
+    """As the stock tokenizer reads lower-cased text, without blanks: what the old list lacks is dropped."""
+    return lambda text: [vocabulary[sign] for sign in text.lower() if sign in old and sign in vocabulary]
+
+
+FORMAT = TokenizerFormat(
+    description="a VITS vocab.json",
+    file_names=("vocab.json",),
+    recognizes=is_list,
+    read_vocabulary=read_vocabulary,
+    open=open_file,
+    extend=extend_file,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import unicodedata
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,17 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from vocabularies import LATIN, chatterbox_data, hf_data, write_json
 
+from amtts_chatterbox.tokenizer import RULES, HfJsonTokenizer, check
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers.factory import load_tokenizer
 from amtts_core.tokenizers.fidel_alphabet import ethiopic_alphabet
-from amtts_core.tokenizers.published.hf_json import HfJsonTokenizer, check
-from amtts_core.tokenizers.published.hf_surgery import change_vocabulary, unreachable
+from amtts_core.tokenizers.published import hf_surgery
 from amtts_core.tokenizers.published.mapping import load_vocab_mapping
 from amtts_core.tokenizers.published.symbols import cv_symbols, fidel_symbols
 from amtts_core.tokenizers.published.vocabulary import hf_vocabulary
 
+change_vocabulary = partial(hf_surgery.change_vocabulary, rules=RULES)
+unreachable = partial(hf_surgery.unreachable, rules=RULES)
 ETHIOPIC = st.text(st.sampled_from(ethiopic_alphabet() + "፡።፣፤፥፦፧፨፠"), min_size=1, max_size=12)
 
 
@@ -49,7 +52,7 @@ def test_no_old_id_moves_and_nothing_ethiopic_is_unknown(
     data: dict, letters, texts: list[str], amharic: str
 ) -> None:
     symbols = fidel_symbols() if letters == "whole" else cv_symbols()
-    change = change_vocabulary(data, symbols, letters=letters, language="am")
+    change = change_vocabulary(data, symbols, letters=letters, tags=["[am]"])
     old, new = hf_vocabulary(data), hf_vocabulary(change.data)
     assert {name: new[name] for name in old} == old
     assert sorted(new.values()) == list(range(len(new)))
@@ -109,7 +112,7 @@ def test_padding() -> None:
 
 
 def test_as_a_text_tokenizer(tmp_path: Path) -> None:
-    change = change_vocabulary(chatterbox_data(), cv_symbols(), letters="cv", language="am")
+    change = change_vocabulary(chatterbox_data(), cv_symbols(), letters="cv", tags=["[am]"])
     tokenizer = HfJsonTokenizer(change.data, language="am")
     ids = tokenizer.encode("ሰላም Thé")
     names = tokenizer.symbols()

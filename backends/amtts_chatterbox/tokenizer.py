@@ -10,23 +10,40 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from amtts_core.contract.tokenizer import TextTokenizer
+from amtts_core.contract.tokenizer_format import Addition, Encode, ExtendedTokenizer, TokenizerFormat
 from amtts_core.errors import AmttsError
-from amtts_core.tokenizers.published.symbols import unspelt
-from amtts_core.tokenizers.published.vocabulary import hf_vocabulary, size_of
+from amtts_core.tokenizers.fidel_alphabet import consonants
+from amtts_core.tokenizers.published.hf_file import (
+    check_ids_as_read,
+    is_hf_file,
+    open_tokenizer,
+    read_hf_vocabulary,
+)
+from amtts_core.tokenizers.published.hf_surgery import TextRules, change_vocabulary
+from amtts_core.tokenizers.published.symbols import compose_letters
+from amtts_core.tokenizers.published.vocabulary import hf_vocabulary, read_json, size_of
 from amtts_core.tokenizers.settings import MODEL_FILE, damaged, write_settings
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 SPACE, UNK, START, STOP = "[SPACE]", "[UNK]", "[START]", "[STOP]"
 REQUIRED = (UNK, SPACE)
+ENGLISH = "[en]"
+"""Language tag that every multilingual file has."""
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _PUBLISHED = {START: 255, STOP: 0}
 """Ids of the marks around a text, which the network puts there, for files that do not name them."""
+
+
+def lower_and_decompose(text: str) -> str:
+    """What the multilingual model does with a text before it encodes."""
+    return unicodedata.normalize("NFKD", text.lower())
+
+
+RULES = TextRules(program="Chatterbox", normalize=lower_and_decompose, names="lower-casing and NFKD")
 
 
 class HfJsonTokenizer:
@@ -67,7 +84,7 @@ class HfJsonTokenizer:
     def encode(self, text: str) -> list[int]:
         """See `TextTokenizer`; a language tag comes first where one is set."""
         if self.lower:
-            text = unicodedata.normalize("NFKD", text.lower())
+            text = lower_and_decompose(text)
         if self.language:
             text = f"[{self.language}]{text}"
         text = text.encode("utf-8", errors="replace").decode("utf-8")
@@ -84,8 +101,8 @@ class HfJsonTokenizer:
             if number not in skipped and number < len(names)
         )
         if not self.data["model"].get("byte_fallback"):
-            return unspelt("".join(parts))
-        return unspelt(b"".join(map(_bytes, parts)).decode("utf-8", errors="replace"))
+            return compose_letters("".join(parts))
+        return compose_letters(b"".join(map(_bytes, parts)).decode("utf-8", errors="replace"))
 
     def symbols(self) -> list[str]:
         """See `TextTokenizer`; an id without a token shows as `[ROW n]`."""
@@ -94,7 +111,7 @@ class HfJsonTokenizer:
 
     def save(self, folder: Path) -> None:
         """See `TextTokenizer`."""
-        model = self._serialised()
+        model = self._serialized()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MODEL_FILE).write_bytes(model)
         write_settings(
@@ -111,9 +128,9 @@ class HfJsonTokenizer:
     def fingerprint(self) -> str:
         """See `TextTokenizer`."""
         settings = json.dumps([self.kind, self.language, self.lower]).encode()
-        return hashlib.sha256(settings + b"\0" + self._serialised()).hexdigest()
+        return hashlib.sha256(settings + b"\0" + self._serialized()).hexdigest()
 
-    def _serialised(self) -> bytes:
+    def _serialized(self) -> bytes:
         return json.dumps(self.data, ensure_ascii=False, sort_keys=True).encode("utf-8")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -129,22 +146,6 @@ def _bytes(token: str) -> bytes:
 
 def _rebuild(data: dict[str, Any], language: str, lower: bool) -> HfJsonTokenizer:
     return HfJsonTokenizer(data, language=language, lower=lower)
-
-
-def open_tokenizer(data: dict[str, Any]) -> Tokenizer:
-    """The official implementation on the file's content; a text is always cut alike (no dropout).
-
-    Raises:
-        ValueError: it refuses the content.
-    """
-    from tokenizers import Tokenizer
-
-    if data["model"].get("dropout"):
-        data = {**data, "model": {**data["model"], "dropout": None}}
-    try:
-        return Tokenizer.from_str(json.dumps(data, ensure_ascii=False))
-    except Exception as fault:  # noqa: BLE001 - the library raises plain Exception
-        raise ValueError(f"Hugging Face tokenizers cannot read it ({fault})") from None
 
 
 def load(folder: Path, settings: dict[str, Any]) -> HfJsonTokenizer:
@@ -167,6 +168,19 @@ def load(folder: Path, settings: dict[str, Any]) -> HfJsonTokenizer:
         raise damaged(folder, str(fault)) from None
 
 
+def add_symbols(tokenizer: HfJsonTokenizer, addition: Addition) -> tuple[TextTokenizer, dict[str, str]]:
+    """See `amtts_core.tokenizers.registry`.
+
+    Raises:
+        AmttsError: it is a unigram model.
+    """
+    if tokenizer.data["model"].get("type", "BPE") != "BPE":
+        raise AmttsError(f"tokenizers of kind {tokenizer.kind!r} cannot grow")
+    change = change_vocabulary(tokenizer.data, addition.symbols, letters=addition.letters, rules=RULES)
+    grown = HfJsonTokenizer(change.data, language=tokenizer.language, lower=tokenizer.lower)
+    return grown, change.left_out
+
+
 def check(data: dict[str, Any], path: Path) -> None:
     """Refuses a file that is not a tokenizer of Chatterbox.
 
@@ -179,14 +193,77 @@ def check(data: dict[str, Any], path: Path) -> None:
         )
     try:
         HfJsonTokenizer(data)
-        named = hf_vocabulary(data)
     except ValueError as fault:
         raise AmttsError(f"tokenizer {path} is not one of Chatterbox: {fault}") from None
-    read = open_tokenizer(data).get_vocab(with_added_tokens=True)
-    for name, number in named.items():
-        if read.get(name) != number:
-            raise AmttsError(
-                f"tokenizer {path} is damaged: it gives {name!r} id {number}, Hugging Face tokenizers reads "
-                f"{read.get(name)}",
-                remedy="Take the file that came with the weights, or save it again with the tokenizers library",
-            )
+    check_ids_as_read(data, path)
+
+
+def open_file(path: Path, *, language: str = "") -> HfJsonTokenizer:
+    """See `Open`; a file with the tag [en] is that of the multilingual model, which lower-cases."""
+    data = read_json(path)
+    known = {token["content"] for token in data.get("added_tokens") or ()}
+    try:
+        return HfJsonTokenizer(data, language=language, lower=ENGLISH in known)
+    except ValueError as fault:
+        raise AmttsError(f"tokenizer {path} is not one of Chatterbox: {fault}") from None
+
+
+def extend_file(
+    path: Path, addition: Addition, *, reuse: bool, pad_to: int, language: str
+) -> ExtendedTokenizer:
+    """See `Extend`."""
+    data = read_json(path)
+    check(data, path)
+    change = change_vocabulary(
+        data,
+        addition.symbols,
+        letters=addition.letters,
+        tags=[f"[{language}]"] if language else [],
+        reuse=reuse,
+        pad_to=pad_to,
+        rules=RULES,
+    )
+    old = read_hf_vocabulary(path)
+    return ExtendedTokenizer(
+        old=old,
+        new=hf_vocabulary(change.data),
+        same_as={},
+        consonants=consonants() if addition.letters == "cv" else (),
+        left_out=change.left_out,
+        encode_old=_encode(data, lower=reuse),
+        encode_new=_encode(change.data, lower=reuse),
+        texts=tuple(name for name in data["model"]["vocab"] if name != SPACE),
+        tokenizer=HfJsonTokenizer(change.data, language=language, lower=reuse or ENGLISH in old),
+        files={path.name: json.dumps(change.data, ensure_ascii=False, indent=2).encode("utf-8")},
+    )
+
+
+def _encode(data: dict[str, Any], *, lower: bool) -> Encode:
+    """The file as Chatterbox reads it; with `lower` after the rules that make tokens unreachable."""
+    tokenizer = open_tokenizer(data)
+
+    def encode(text: str) -> list[int]:
+        if lower:
+            text = lower_and_decompose(text)
+        return list(tokenizer.encode(text.replace(" ", SPACE)).ids)
+
+    return encode
+
+
+def _train(
+    kind: str, texts: Iterable[str], *, vocab_size: int | None, byte_fallback: bool, seed: int
+) -> TextTokenizer:
+    from amtts_chatterbox.tokenizer_training import train
+
+    return train(kind, texts, vocab_size=vocab_size, byte_fallback=byte_fallback, seed=seed)
+
+
+FORMAT = TokenizerFormat(
+    description="a Hugging Face tokenizer",
+    file_names=("tokenizer.json", "grapheme_mtl_merged_expanded_v1.json"),
+    recognizes=is_hf_file,
+    read_vocabulary=read_hf_vocabulary,
+    open=open_file,
+    extend=extend_file,
+    train=_train,
+)

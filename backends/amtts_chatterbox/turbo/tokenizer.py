@@ -11,10 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from amtts_core.contract.tokenizer_format import TokenizerFormat
 from amtts_core.errors import AmttsError
-from amtts_core.tokenizers.published.hf_json import open_tokenizer
+from amtts_core.tokenizers.published.hf_file import is_hf_file, open_tokenizer
+from amtts_core.tokenizers.published.vocabulary import refuse_tag
 from amtts_core.tokenizers.settings import MODEL_FILE, damaged, write_settings
 
+VOCAB, MERGES = "vocab.json", "merges.txt"
+"""Files of a GPT-2 tokenizer."""
 NONE = -1
 """Stands for an id that the vocabulary has not."""
 
@@ -96,17 +100,23 @@ def load(folder: Path, settings: dict[str, Any]) -> PlainHfTokenizer:
         raise damaged(folder, str(fault)) from None
 
 
-def open_published(path: Path) -> PlainHfTokenizer:
-    """The tokenizer of a published folder, or of its `tokenizer.json`.
+def is_hf_or_gpt2(path: Path) -> bool:
+    """See `TokenizerFormat.recognizes`: any `tokenizer.json`, or `vocab.json` with `merges.txt` beside it."""
+    return is_hf_file(path) or (path.name == VOCAB and (path.parent / MERGES).is_file())
 
-    Raises:
-        AmttsError: there is none, or it cannot be read.
-    """
-    file = path / "tokenizer.json" if path.is_dir() else path
+
+def read_vocabulary(path: Path) -> dict[str, int]:
+    """Token string -> id."""
+    return dict(open_file(path)._vocabulary)
+
+
+def open_file(path: Path, *, language: str = "") -> PlainHfTokenizer:
+    """See `Open`; the format has no language tags."""
+    refuse_tag(language, path)
     try:
-        if file.is_file():
-            return PlainHfTokenizer(json.loads(file.read_text(encoding="utf-8")))
-        return PlainHfTokenizer(_of_vocabulary(path))
+        if path.name == VOCAB:
+            return PlainHfTokenizer(_of_vocabulary(path.parent))
+        return PlainHfTokenizer(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise AmttsError(f"tokenizer {path} cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -117,13 +127,8 @@ def _of_vocabulary(folder: Path) -> dict[str, Any]:
     """A GPT-2 tokenizer from `vocab.json`, `merges.txt` and, where it is there, `added_tokens.json`."""
     from tokenizers import ByteLevelBPETokenizer
 
-    if not (folder / "vocab.json").is_file() or not (folder / "merges.txt").is_file():
-        raise AmttsError(
-            f"{folder} holds no tokenizer: neither tokenizer.json nor vocab.json with merges.txt",
-            remedy="Give the folder that holds the published tokenizer",
-        )
     try:
-        made = ByteLevelBPETokenizer.from_file(str(folder / "vocab.json"), str(folder / "merges.txt"))
+        made = ByteLevelBPETokenizer.from_file(str(folder / VOCAB), str(folder / MERGES))
     except Exception as fault:  # noqa: BLE001 - the library raises plain Exception
         raise ValueError(f"Hugging Face tokenizers cannot read it ({fault})") from None
     added = folder / "added_tokens.json"
@@ -132,3 +137,12 @@ def _of_vocabulary(folder: Path) -> dict[str, Any]:
         made.add_tokens([name for name, _ in sorted(names.items(), key=lambda item: int(item[1]))])
     found: dict[str, Any] = json.loads(made.to_str())
     return found
+
+
+FORMAT = TokenizerFormat(
+    description="a GPT-2 tokenizer",
+    file_names=("tokenizer.json", VOCAB),
+    recognizes=is_hf_or_gpt2,
+    read_vocabulary=read_vocabulary,
+    open=open_file,
+)

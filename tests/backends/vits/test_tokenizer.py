@@ -15,7 +15,7 @@ from amtts_core.errors import AmttsError
 from amtts_core.tokenizers.factory import load_tokenizer
 from amtts_core.tokenizers.fidel_alphabet import ethiopic_alphabet
 from amtts_core.tokenizers.published.symbols import fidel_symbols
-from amtts_core.tokenizers.published.vits_vocab import BLANK, NUMERALS, VitsVocabulary, extend_list, spell
+from amtts_vits.tokenizer import BLANK, NUMERALS, VitsVocabulary, extend_list, spell
 
 
 def stock(folder: Path, tokenizer: VitsVocabulary) -> VitsTokenizer:
