@@ -165,7 +165,7 @@ def train(
         if start:
             named = str(overrides.get("backend") or values.get("backend") or "")
             init = open_init_weights(start, backend=named, tokenizer=tokenizer)
-            values = merged({"backend": init.backend, "model": init.model}, values)
+            values = merged(init.settings(), values)
         resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
     run_options = RunOptions(
         data=data,

@@ -35,6 +35,18 @@ from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest
 from amtts_core.contract.vocoder import MelFormat
 from amtts_core.errors import AmttsError
 
+LITTLE_DATA = {
+    "data": {"batch_seconds": 46.0},
+    "training": {
+        "max_steps": 600,
+        "validate_every": 50,
+        "save_every": 50,
+        "patience": 4,
+        "optim": {"learning_rate": 5e-4, "warmup_steps": 20, "weight_decay": 1e-2},
+    },
+}
+"""A voice that exists learns a few minutes of a new speaker."""
+
 
 class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
     """Small, fast, trains on a CPU in minutes; speaks through Griffin-Lim or any vocoder for its mels."""
@@ -69,7 +81,7 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
         checkpoint_files=CheckpointFiles(),
         mel_prediction=MelPrediction(),
         export=Export(formats=("onnx", "sherpa-onnx", "piper")),
-        fine_tuning=FineTuning(lora_targets=("widen", "narrow")),
+        fine_tuning=FineTuning(lora_targets=("widen", "narrow"), training_defaults=LITTLE_DATA),
     )
 
     network: ChatterboxMel

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo, load_strict, read_checkpoint
+from amtts_core.checkpoints.shipped import shipped_checkpoint
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.speakers import speakers_of_checkpoint, weights_for_speakers
+from amtts_core.settings import merged
 from amtts_core.tokenizers.factory import load_tokenizer
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class InitWeights:
         statistics: they bring the corpus statistics that `Backend.initialize` would set.
         speakers: of these weights.
         fill: puts them into a freshly built backend; as `PublishedWeights.load_into`.
+        training_defaults: what replaces the defaults of the sections `training` and `data`.
     """
 
     backend: str
@@ -57,6 +60,11 @@ class InitWeights:
     statistics: bool
     speakers: SpeakerTable
     fill: Callable[[Backend], Sequence[str]]
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, Any]:
+        """What a run that starts from them takes for settings that its user leaves out."""
+        return merged({"backend": self.backend, "model": self.model}, self.training_defaults)
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,7 @@ def open_init_weights(path: Path, *, backend: str = "", tokenizer: Path | None =
     Raises:
         AmttsError: nothing of the kind, damaged, of another backend, or with another tokenizer.
     """
+    path = shipped_checkpoint(path) or path
     if not path.exists():
         raise AmttsError(f"--from {path} does not exist", remedy="Give a run folder or a checkpoint")
     if path.is_dir() and ((path / "checkpoint.json").is_file() or (path / "checkpoints").is_dir()):
@@ -130,6 +139,7 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> InitWe
         statistics=True,
         speakers=speakers_of_checkpoint(info),
         fill=fill,
+        training_defaults=get_backend(info.backend).spec.fine_tuning.training_defaults,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_vocoder import tiny_vocoder
-from tiny_voice import fidel_tokenizer, fit_statistics, tiny_config, tiny_examples
+from tiny_voice import fidel_tokenizer, fit_statistics, make_corpus, tiny_config, tiny_examples, train_tiny
 
 from amtts_chatterbox.mel.backend import ChatterboxMelBackend, voice_change
 from amtts_chatterbox.mel.config import ChatterboxMelConfig
@@ -19,8 +19,9 @@ from amtts_chatterbox.mel.learner import voice_of
 from amtts_chatterbox.mel.network import FlowDraws, Voice
 from amtts_chatterbox.mel.pitch import SPREAD, PitchDrawing, comb_table, normalized_pitch
 from amtts_core.audio.mel import MelConfig, log_mel
+from amtts_core.checkpoints.checkpoint import read_checkpoint
 from amtts_core.contract.types import SynthesisRequest
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, ConfigError
 from amtts_core.synthesis.engine import Synthesizer, Tone
 from amtts_core.text.normalizer import Normalizer
 
@@ -203,6 +204,18 @@ def test_mels_of_recordings_are_predicted_at_their_own_pitch(backend: Chatterbox
     mel = backend.predict_mel(fidel_tokenizer().encode("ሰላም"), wave, speaker=0)
     assert mel.shape == (22050 // 256, 80)
     assert np.isfinite(mel).all()
+
+
+def test_speaking_settings_of_a_section_can_be_set_and_its_sizes_not(tmp_path: Path) -> None:
+    data = make_corpus(tmp_path / "data")
+    train_tiny(data, tmp_path / "run", model=FULL, training={"max_steps": 1})
+    checkpoint = read_checkpoint(tmp_path / "run")
+    warm = checkpoint.load_backend({"flow": {"temperature": 0.25, "steps": 9}})
+    assert (warm.config.flow.temperature, warm.config.flow.steps, warm.config.flow.layers) == (0.25, 9, 2)
+    with pytest.raises(
+        ConfigError, match=r"model\.flow\.layers of a trained .* cannot be set; what can: .*flow\.steps"
+    ):
+        checkpoint.load_backend({"flow": {"layers": 3}})
 
 
 @pytest.mark.slow
