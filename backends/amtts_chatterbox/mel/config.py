@@ -99,4 +99,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decoder_layers": 2,
         "griffin_lim_iterations": 8,
     },
+    "expressive": {
+        "expansion": 3,
+        "decoder_layers": 4,
+        "dropout": 0.1,
+        "pitch": {"layers": 4},
+        "flow": {"layers": 6, "hidden": 160},
+    },
 }

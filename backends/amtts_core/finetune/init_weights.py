@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amtts_core.audio.mel_vocoder import FOLDER as VOCODER_COPY
 from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo, load_strict, read_checkpoint
 from amtts_core.checkpoints.shipped import shipped_checkpoint
 from amtts_core.contract.registry import get_backend
@@ -131,7 +132,7 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> InitWe
     return InitWeights(
         backend=info.backend,
         source=checkpoint.folder,
-        model=info.backend_config,
+        model=_with_own_vocoder(checkpoint),
         tokenizer=stored,
         new_tokens=tuple(info.new_tokens),
         license=info.base_weights_license,
@@ -141,6 +142,12 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> InitWe
         fill=fill,
         training_defaults=get_backend(info.backend).spec.fine_tuning.training_defaults,
     )
+
+
+def _with_own_vocoder(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The network's settings; a vocoder that the checkpoint holds a copy of is that copy, wherever it once was."""
+    settings, copy = checkpoint.info.backend_config, checkpoint.folder / VOCODER_COPY
+    return {**settings, "vocoder": str(copy)} if settings.get("vocoder") and copy.is_dir() else settings
 
 
 def _new_speaker_parameters(target: Backend[Any], before: Sequence[str]) -> tuple[str, ...]:
