@@ -63,6 +63,7 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
             "prior_weight",
             "griffin_lim_iterations",
             "vocoder",
+            "contrast",
             "pitch.weight",
             "flow.weight",
             "flow.segment",

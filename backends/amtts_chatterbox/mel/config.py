@@ -71,6 +71,12 @@ class ChatterboxMelConfig(Settings):
     prior_weight: float = Field(1.0, ge=0, description="weight of the alignment prior")
     pitch: PitchConfig = Field(default_factory=PitchConfig, description="the pitch predictor")
     flow: FlowConfig = Field(default_factory=FlowConfig, description="the generative decoder")
+    contrast: float = Field(
+        0.0,
+        ge=0,
+        le=3,
+        description="exaggeration of peaks and valleys over channels when it speaks; 0 adds none",
+    )
     griffin_lim_iterations: int = Field(48, gt=0, description="of Griffin-Lim")
     vocoder: Choice = Field("", description=VOCODER_HELP)
 
@@ -103,6 +109,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "expansion": 3,
         "decoder_layers": 4,
         "dropout": 0.1,
+        "contrast": 1.0,
         "pitch": {"layers": 4},
         "flow": {"layers": 6, "hidden": 160},
     },

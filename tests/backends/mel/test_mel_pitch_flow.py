@@ -16,7 +16,7 @@ from amtts_chatterbox.mel.backend import ChatterboxMelBackend, voice_change
 from amtts_chatterbox.mel.config import ChatterboxMelConfig
 from amtts_chatterbox.mel.flow import noise_of
 from amtts_chatterbox.mel.learner import voice_of
-from amtts_chatterbox.mel.network import FlowDraws, Voice
+from amtts_chatterbox.mel.network import FlowDraws, Voice, with_contrast
 from amtts_chatterbox.mel.pitch import SPREAD, PitchDrawing, comb_table, normalized_pitch
 from amtts_core.audio.mel import MelConfig, log_mel
 from amtts_core.checkpoints.checkpoint import read_checkpoint
@@ -26,7 +26,11 @@ from amtts_core.synthesis.engine import Synthesizer, Tone
 from amtts_core.text.normalizer import Normalizer
 
 pytest.importorskip("swift_f0")
-FULL = {"pitch": {"layers": 1, "hidden": 16}, "flow": {"layers": 2, "hidden": 32, "segment": 24, "steps": 3}}
+FULL = {
+    "contrast": 0.5,
+    "pitch": {"layers": 1, "hidden": 16},
+    "flow": {"layers": 2, "hidden": 32, "segment": 24, "steps": 3},
+}
 
 
 def built(speakers: tuple[str, ...] = (), **model: Any) -> ChatterboxMelBackend:
@@ -156,6 +160,17 @@ def test_padding_changes_no_loss(backend: ChatterboxMelBackend) -> None:
 
 
 # ---- speaking ----
+
+
+def test_contrast_moves_a_mel_away_from_its_average_over_channels() -> None:
+    mel = torch.randn(2, 5, 80)
+    assert with_contrast(mel, 0.0) is mel
+    flat = torch.randn(2, 5, 1).expand(2, 5, 80)
+    torch.testing.assert_close(with_contrast(flat, 1.0), flat)
+    ripple = torch.sin(torch.arange(80) * 2 * torch.pi / 19).expand(
+        1, 1, 80
+    )  # its average over 19 channels is zero
+    torch.testing.assert_close(with_contrast(ripple, 0.5)[..., 9:-9], 1.5 * ripple[..., 9:-9])
 
 
 def test_noise_follows_the_seed_and_not_the_batch(backend: ChatterboxMelBackend) -> None:
