@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from amtts_core.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from amtts_core.config.yaml_files import parse_assignments
 from amtts_core.contract.registry import get_backend
 
 VOCODER = "examples/vocoders/am-22k"
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--speaker", action="append", required=True, metavar="NAME=SPEAKER_OF_THE_RUN")
+    parser.add_argument("--set", action="append", default=[], help="speaking setting: model.contrast=1")
     parser.add_argument("--license", default="", help="of the weights, kept in the checkpoint")
     options = parser.parse_args()
     checkpoint = read_checkpoint(options.run)
@@ -35,13 +37,13 @@ def main() -> None:
     assert conditioning is not None, f"{info.backend} has no speakers"
     for table in conditioning.tables:
         weights[table] = weights[table][rows]
-    backend = checkpoint.load_backend()
+    backend = checkpoint.load_backend(parse_assignments(options.set).get("model"))
     files = backend.spec.checkpoint_files
     info = info.model_copy(
         update={
             "speakers": [new for new, _, _ in pairs],
             "base_weights_license": options.license,
-            "backend_config": {**info.backend_config, "vocoder": VOCODER},
+            "backend_config": {**backend.config.model_dump(mode="json"), "vocoder": VOCODER},
         }
     )
     write_checkpoint(

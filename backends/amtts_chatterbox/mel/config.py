@@ -75,7 +75,7 @@ class ChatterboxMelConfig(Settings):
         0.0,
         ge=0,
         le=3,
-        description="exaggeration of peaks and valleys over channels when it speaks; 0 adds none",
+        description="how much a spoken mel's flat peaks and valleys are exaggerated; 0 does not",
     )
     griffin_lim_iterations: int = Field(48, gt=0, description="of Griffin-Lim")
     vocoder: Choice = Field("", description=VOCODER_HELP)
@@ -96,7 +96,7 @@ class ChatterboxMelConfig(Settings):
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "base": {},
+    "base": {"contrast": 1.0},
     "tiny": {
         "hidden": 32,
         "expansion": 2,

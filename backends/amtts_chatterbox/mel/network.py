@@ -282,7 +282,7 @@ class ChatterboxMel(nn.Module):
         mel = decoded.mel
         if self.flow is not None and noise is not None:
             mel = self.flow.sample(mel, decoded.conditions, frames.mask, noise, steps=steps)
-        return with_contrast(self.denormalize(mel), self.config.contrast)
+        return with_contrast(self.denormalize(mel), frames.mask, self.config.contrast)
 
     def normalize(self, mel: Tensor) -> Tensor:
         """Natural-log mel (..., M) -> zero mean, unit deviation per channel."""
@@ -315,19 +315,34 @@ def regulate(durations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 CONTRAST_WIDTH = 19
 """Channels of the average from which `with_contrast` moves a mel away."""
+LEAST_CONTRAST, LACKING_CONTRAST = 0.3, 1.4
+"""Exaggeration of every voice, and what is added for each neper that its contrast is below 1."""
 
 
-def with_contrast(mel: Tensor, amount: float) -> Tensor:
-    """A log-mel (B, L, M) whose distance from its average over neighboring channels is 1 + `amount` times as large.
+def with_contrast(mel: Tensor, mask: Tensor, factor: float) -> Tensor:
+    """A log-mel (B, L, M) with its peaks and valleys over channels exaggerated, more so where they are flat.
 
     What is predicted lacks contrast: averages of formants and harmonics that lie a little apart are wide and flat.
     Post-filters of parametric synthesis enhance formants for that reason (Koishida et al. 1995; Toda and Tokuda 2007).
+    A person's voice as predicted has a deviation of 0.5 to 0.7 nepers from its average over neighboring channels where
+    the recordings have 0.7 to 0.85, an eSpeak voice 1 to 1.2; docs/log.md has what exaggeration suits each.
+
+    Args:
+        mel: natural log.
+        mask: (B, L, 1).
+        factor: of the exaggeration; 0 gives the mel back.
     """
-    if not amount:
+    if not factor:
         return mel
     margin = CONTRAST_WIDTH // 2
-    padded = functional.pad(mel, (margin, margin), mode="replicate")
-    return mel + amount * (mel - functional.avg_pool1d(padded, CONTRAST_WIDTH, 1))
+    around = functional.avg_pool1d(functional.pad(mel, (margin, margin), mode="replicate"), CONTRAST_WIDTH, 1)
+    apart = mel - around
+    level = mel.mean(2, keepdim=True)
+    middle = (level * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+    loud = (level > middle).to(mel) * mask
+    own = ((apart.square() * loud).sum((1, 2)) / (loud.sum((1, 2)) * mel.shape[2]).clamp(min=1)).sqrt()
+    amount = factor * (LEAST_CONTRAST + LACKING_CONTRAST * (1 - own).clamp(min=0))
+    return mel + amount[:, None, None] * apart
 
 
 def at_pace(mel: Tensor, speed: float) -> Tensor:

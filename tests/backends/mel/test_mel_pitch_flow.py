@@ -163,14 +163,26 @@ def test_padding_changes_no_loss(backend: ChatterboxMelBackend) -> None:
 
 
 def test_contrast_moves_a_mel_away_from_its_average_over_channels() -> None:
-    mel = torch.randn(2, 5, 80)
-    assert with_contrast(mel, 0.0) is mel
+    mel, mask = torch.randn(2, 5, 80), torch.ones(2, 5, 1)
+    assert with_contrast(mel, mask, 0.0) is mel
     flat = torch.randn(2, 5, 1).expand(2, 5, 80)
-    torch.testing.assert_close(with_contrast(flat, 1.0), flat)
-    ripple = torch.sin(torch.arange(80) * 2 * torch.pi / 19).expand(
-        1, 1, 80
-    )  # its average over 19 channels is zero
-    torch.testing.assert_close(with_contrast(ripple, 0.5)[..., 9:-9], 1.5 * ripple[..., 9:-9])
+    torch.testing.assert_close(with_contrast(flat, mask, 1.0), flat)
+    ripple = torch.sin(torch.arange(80) * 2 * torch.pi / 19)  # its average over 19 channels is zero
+    loud = torch.tensor([0.0, 1.0])[:, None]  # the quiet frame does not say how flat the voice is
+    inner = slice(9, -9)
+    for height, amount in ((3.0, 0.3), (0.5**0.5, 0.3 + 1.4 * 0.5)):
+        voice = (loud + height * ripple * torch.tensor([[9.0], [1.0]]))[None]
+        got = with_contrast(voice, torch.ones(1, 2, 1), 1.0)
+        gained, expected = (got - voice)[0, 1, inner], amount * height * ripple[inner]
+        torch.testing.assert_close(gained, expected, rtol=0, atol=0.06 * height)
+
+
+def test_contrast_does_not_see_padding() -> None:
+    mel = torch.randn(1, 9, 80)
+    alone = with_contrast(mel, torch.ones(1, 9, 1), 1.0)
+    padded, mask = torch.cat([mel, torch.randn(1, 4, 80)], 1), torch.ones(1, 13, 1)
+    mask[:, 9:] = 0
+    torch.testing.assert_close(with_contrast(padded, mask, 1.0)[:, :9], alone)
 
 
 def test_noise_follows_the_seed_and_not_the_batch(backend: ChatterboxMelBackend) -> None:
