@@ -15,7 +15,7 @@ from tiny_voice import fidel_tokenizer, fit_statistics, make_corpus, tiny_config
 from amtts_chatterbox.mel.backend import ChatterboxMelBackend, voice_change
 from amtts_chatterbox.mel.config import ChatterboxMelConfig
 from amtts_chatterbox.mel.flow import noise_of
-from amtts_chatterbox.mel.learner import voice_of
+from amtts_chatterbox.mel.learner import deviance, voice_of
 from amtts_chatterbox.mel.network import FlowDraws, Voice, with_contrast
 from amtts_chatterbox.mel.pitch import SPREAD, PitchDrawing, comb_table, normalized_pitch
 from amtts_core.audio.mel import MelConfig, log_mel
@@ -157,6 +157,17 @@ def test_padding_changes_no_loss(backend: ChatterboxMelBackend) -> None:
     beside = loss([short, long], FlowDraws(*(torch.cat([t, t]) for t in vars(draws).values())))
     other = loss([long], draws)
     assert beside == pytest.approx((alone + other) / 2, rel=1e-4)
+
+
+def test_the_duration_loss_is_smallest_at_the_mean_and_never_negative() -> None:
+    frames = torch.tensor([2.0, 3.0, 15.0, 4.0])
+    logs = torch.linspace(0, 4, 2001)
+    total = deviance(frames[:, None].expand(4, 2001), logs.expand(4, 2001)).sum(0)
+    assert float(logs[total.argmin()].exp()) == pytest.approx(6.0, abs=0.02)  # the geometric mean is 4.4
+    assert float(deviance(frames, frames.log()).abs().max()) < 1e-6
+    near = deviance(torch.tensor(10.0), torch.tensor(10.5).log())
+    assert float(near) == pytest.approx(float(np.log(1.05)) ** 2, rel=0.05)
+    assert float(deviance(torch.rand(100) * 50 + 1, torch.randn(100) * 3).min()) >= 0
 
 
 # ---- speaking ----
