@@ -15,8 +15,6 @@ from amtts_core.errors import AmttsError
 if TYPE_CHECKING:
     from amtts_core.evaluation.evaluate import Evaluation
     from amtts_core.evaluation.intervals import Estimate
-    from amtts_core.evaluation.items import TestItem
-    from amtts_core.evaluation.systems import System
 
 ALL = "text,quality,speaker,prosody,signal,alignment"
 
@@ -94,28 +92,11 @@ def evaluate(
     if collect:
         _score(listening_test, collect)
         return
-    from amtts_core.evaluation.evaluate import evaluate as measure
-    from amtts_core.evaluation.report.as_json import as_dict, write_json
-    from amtts_core.evaluation.report.page import write_page
-    from amtts_core.evaluation.settings import EvaluationSettings
+    from amtts import evaluate as measure
+    from amtts_core.evaluation.report.as_json import as_dict
 
     usable_device(device)
     asked = tuple(name.strip() for name in metrics.split(",") if name.strip())
-    settings = EvaluationSettings(
-        metrics=asked,
-        required=() if metrics == ALL else asked,
-        recognizer=recognizer,
-        language=language,
-        device=device,
-    )
-    items = _items(manifest, limit=limit, public_list=public_list, language=language)
-    systems = _systems(
-        checkpoints or [], wavs or [], names or [], out, device=device, seed=seed, speaker=speaker
-    )
-    if not systems and manifest is None:
-        raise AmttsError(
-            "nothing to evaluate", remedy="Give --checkpoint DIR or --wavs DIR, or recordings by --manifest"
-        )
     with console.progress() as progress:
         tasks = {}
 
@@ -125,16 +106,24 @@ def evaluate(
             progress.update(tasks[system], completed=done)
 
         found = measure(
-            systems,
-            items,
-            settings=settings,
-            work=out / "work",
+            checkpoints or [],
+            out,
+            manifest=manifest,
+            wavs=wavs or [],
+            names=names or [],
+            limit=limit,
+            public_list=public_list,
+            recognizer=recognizer,
+            metrics=None if metrics == ALL else asked,
+            language=language,
+            speaker=speaker,
+            seed=seed,
+            players=players,
+            device=device,
             executor=executor,
             jobs=jobs,
             on_progress=tell,
         )
-    write_json(found, out / "report.json")
-    write_page(found, out / "report.html", title=f"Evaluation {out.resolve().name}", played=players)
     if listening_test is not None:
         _write_listening_test(found, listening_test, listening_kind, listening_texts)
     if json:
@@ -145,51 +134,6 @@ def evaluate(
     else:
         _show(found)
         console.out(f"report: {out / 'report.html'}, every hypothesis: {out / 'report.json'}")
-
-
-def _items(manifest: Path | None, *, limit: int, public_list: bool, language: str) -> list[TestItem]:
-    from amtts_core.evaluation.items import LISTS, manifest_items, public_items
-    from amtts_core.text.normalizer import Normalizer
-    from amtts_core.text.settings import NormalizerSettings
-
-    normalize = Normalizer(NormalizerSettings(language=language, strip_gemination_marks=False))
-    items = manifest_items(manifest, normalize=normalize, limit=limit) if manifest else []
-    if public_list and language in LISTS:
-        items += public_items(language, normalize=normalize)
-    return items
-
-
-def _systems(
-    checkpoints: list[Path],
-    wavs: list[Path],
-    names: list[str],
-    out: Path,
-    *,
-    device: str,
-    seed: int,
-    speaker: str,
-) -> list[System]:
-    from amtts_core.evaluation.systems import CheckpointSystem, FolderSystem
-
-    if len(names) > len(checkpoints) + len(wavs):
-        raise AmttsError(
-            f"{len(names)} names for {len(checkpoints) + len(wavs)} systems", remedy="Give one --name each"
-        )
-    called = [*names, *_own_names([*checkpoints, *wavs])[len(names) :]]
-    systems: list[System] = []
-    for path, name in zip(checkpoints, called, strict=False):
-        folder = out / "speech" / name
-        systems.append(CheckpointSystem(path, folder, name=name, device=device, seed=seed, speaker=speaker))
-    return systems + [
-        FolderSystem(path, name=name) for path, name in zip(wavs, called[len(checkpoints) :], strict=True)
-    ]
-
-
-def _own_names(paths: list[Path]) -> list[str]:
-    """Names of folders; those of several that are called alike get their parents' names before them."""
-    own = [path.resolve() for path in paths]
-    alike = [p for p in own if sum(q.name == p.name for q in own) > 1]
-    return [f"{p.parent.name}-{p.name}" if p in alike else p.name for p in own]
 
 
 def _show(found: Evaluation) -> None:

@@ -120,8 +120,9 @@ def prepare(
 
     Example: amtts prepare talks/*.mp4 more/recordings --out talks-corpus
     """
+    from amtts import prepare as prepare_all
     from amtts_core.config.yaml_files import parse_assignments
-    from amtts_core.corpus.prepare import PrepareProgress, prepare_corpus
+    from amtts_core.corpus.prepare import PrepareProgress
     from amtts_core.corpus.prepare_shard import prepare_shard
     from amtts_core.corpus.settings import parse_columns, resolve_settings
     from amtts_core.corpus.shard import Shard
@@ -175,10 +176,10 @@ def prepare(
             )
             console.result(part.model_dump(), lines=_shard_lines(part))
             return
-        report = prepare_corpus(
+        report = prepare_all(
             source,
             out,
-            chosen,
+            settings=chosen.model_dump(),
             importer=importer,
             jobs=jobs,
             executor=executor,

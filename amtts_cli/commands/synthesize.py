@@ -11,7 +11,6 @@ import typer
 
 from amtts_cli import console
 from amtts_cli.checked_speech import CheckedSpeech
-from amtts_cli.devices import usable_device
 from amtts_cli.guesses import warn_of_guesses
 from amtts_cli.options import Assignments, Json, Lexicon
 from amtts_core.errors import AmttsError
@@ -172,12 +171,9 @@ def _open(
     vocoder: str | None,
     voice: str,
 ) -> Synthesizer:
+    import amtts
     from amtts_core.config.yaml_files import parse_assignments
-    from amtts_core.synthesis.engine import Synthesizer
-    from amtts_core.synthesis.kept_voices import find_voice
-    from amtts_core.text.lexicon import read_lexicon
 
-    usable_device(device)
     values = parse_assignments(assignments or [])
     strange = sorted(set(values) - {"model"})
     if strange or not isinstance(values.get("model", {}), dict):
@@ -185,15 +181,17 @@ def _open(
             f"--set {strange[0] if strange else 'model'}: speaking has only settings of the network",
             remedy="Example: --set model.sampling.temperature=0",
         )
-    readings = read_lexicon(lexicon) if lexicon else {}
     settings = dict(values.get("model", {}))
-    if voice:
-        if "voice_clip" in settings:
-            raise AmttsError("give the voice once: with --voice, or with --set model.voice_clip=FILE")
-        settings["voice_clip"] = str(find_voice(checkpoint, voice))
-    return Synthesizer.from_checkpoint(
-        checkpoint, device=device, settings=settings or None, lexicon=readings, vocoder=vocoder
-    )
+    if voice and "voice_clip" in settings:
+        raise AmttsError("give the voice once: with --voice, or with --set model.voice_clip=FILE")
+    return amtts.load(
+        checkpoint,
+        device=device,
+        voice=voice or None,
+        vocoder=vocoder,
+        lexicon=lexicon,
+        settings=settings,
+    ).synthesizer
 
 
 def _speak_all(

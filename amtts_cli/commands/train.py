@@ -9,11 +9,12 @@ import typer
 
 from amtts_cli import console
 from amtts_cli.options import Assignments, ConfigFile, Jobs, Json
-from amtts_core.errors import AmttsError, command
+from amtts_core.errors import command
 
 if TYPE_CHECKING:
     from amtts_core.run.dry_run import DryRun
     from amtts_core.run.run import TrainingResult
+    from amtts_core.run.start import StartRequest
 
 
 def train(
@@ -86,57 +87,15 @@ def train(
 
     Example: amtts train --backend chatterbox-mel --data data --out run
     """
-    import os
-
+    from amtts import train as run_training
     from amtts_cli.training_progress import TrainingProgress
-    from amtts_core.config.run_config import resolve_config
-    from amtts_core.config.yaml_files import parse_assignments, read_config_file
-    from amtts_core.finetune.init_weights import open_init_weights
-    from amtts_core.run.dry_run import dry_run
-    from amtts_core.run.folder import stored_config
-    from amtts_core.run.options import RunOptions
-    from amtts_core.run.run import train as run_training
+    from amtts_core.config.yaml_files import parse_assignments
+    from amtts_core.run.start import StartRequest
     from amtts_core.settings import merged
     from amtts_core.training.distributed.processes import is_main
     from amtts_core.training.stop_flag import exit_code
 
-    if resume and from_scratch:
-        raise AmttsError("--resume and --from-scratch exclude each other")
-    if resume and (dry or auto_batch):
-        raise AmttsError(
-            f"{'--dry-run' if dry else '--auto-batch'} belongs to a new run, --resume to one that has begun",
-            remedy="Leave one of them out; --set data.batch_seconds=N changes batches on resume",
-        )
-    if dry and auto_batch:
-        raise AmttsError("--dry-run and --auto-batch exclude each other", remedy="Use one after the other")
-    if dry and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise AmttsError("--dry-run tries one process only", remedy="Start it without torchrun")
-    if force and not resume:
-        raise AmttsError("--force belongs to --resume", remedy="Begin anew in a folder with --from-scratch")
-    if start and (resume or preset):
-        other = "--resume" if resume else "--preset"
-        why = "a resumed run goes on by itself" if resume else "the weights fix the sizes"
-        raise AmttsError(f"--from and {other} exclude each other: {why}", remedy=f"Leave {other} out")
-    if feedback and (dry or auto_batch or not (start or resume)):
-        wanted = "a new run with --from" if dry or auto_batch else "weights to correct"
-        raise AmttsError(
-            f"--feedback {feedback} needs {wanted}",
-            remedy=command(
-                *(
-                    "amtts",
-                    "train",
-                    "--from",
-                    "RUN",
-                    "--feedback",
-                    feedback,
-                    "--data",
-                    data,
-                    "--out",
-                    "NEW_RUN",
-                )
-            ),
-        )
-    overrides = merged(
+    settings = merged(
         parse_assignments(assignments or []),
         _options(
             max_steps=max_steps,
@@ -148,51 +107,61 @@ def train(
             mels_from=mels_from,
         ),
     )
-    for key, value in (("backend", backend), ("preset", preset)):
-        if value:
-            overrides[key] = value
-    init = None
-    if resume and config is None:
-        resolved, chosen = stored_config(out, overrides)
-        stored, _ = stored_config(out, {})
-        if resolved.preset != stored.preset:  # the stored sizes would win over the preset's without a word
-            raise AmttsError(
-                f"cannot resume {out} with preset '{resolved.preset}': it was started with '{stored.preset}'",
-                remedy="Leave --preset out, or start a new run",
-            )
-    else:
-        values = read_config_file(config) if config else {}
-        if start:
-            named = str(overrides.get("backend") or values.get("backend") or "")
-            init = open_init_weights(start, backend=named, tokenizer=tokenizer)
-            values = merged(init.settings(), values)
-        resolved, chosen = resolve_config(values, overrides=overrides, source=str(config or "options"))
-    run_options = RunOptions(
-        data=data,
-        run=out,
-        tokenizer=tokenizer,
-        init=init,
-        feedback=feedback,
-        resume=resume,
-        force=force,
-        from_scratch=from_scratch,
-        auto_batch=auto_batch,
-        jobs=jobs or os.cpu_count() or 1,
-    )
-    with TrainingProgress() as progress:
-        if dry:
-            tried = dry_run(resolved, chosen, run_options, on_progress=progress.features)
-        else:
-            result = run_training(
-                resolved, chosen, run_options, callbacks=[progress], on_progress=progress.features
-            )
     if dry:
-        console.result(tried.__dict__, lines=_dry_run_lines(tried))
+        request = StartRequest(
+            data=data,
+            run=out,
+            backend=backend,
+            preset=preset,
+            config=config,
+            overrides=settings,
+            start_from=start,
+            tokenizer=tokenizer,
+            resume=resume,
+            force=force,
+            from_scratch=from_scratch,
+            auto_batch=auto_batch,
+            dry_run=True,
+            feedback=feedback,
+            jobs=jobs,
+        )
+        _try_out(request)
         return
+    with TrainingProgress() as progress:
+        result = run_training(
+            data,
+            out,
+            backend=backend,
+            preset=preset,
+            config=config,
+            settings=settings,
+            start_from=start,
+            tokenizer=tokenizer,
+            resume=resume,
+            force=force,
+            from_scratch=from_scratch,
+            auto_batch=auto_batch,
+            feedback=feedback,
+            jobs=jobs,
+            callbacks=[progress],
+            on_progress=progress.features,
+        )
     if is_main():
         _print(result, data)
     if code := exit_code(result.outcome.reason):  # `amtts train && amtts synthesize` stops here
         raise typer.Exit(code)
+
+
+def _try_out(request: StartRequest) -> None:
+    """`--dry-run`: prints time and memory of the run that is asked for."""
+    from amtts_cli.training_progress import TrainingProgress
+    from amtts_core.run.dry_run import dry_run
+    from amtts_core.run.start import resolve_start
+
+    resolved, chosen, options = resolve_start(request)
+    with TrainingProgress() as progress:
+        tried = dry_run(resolved, chosen, options, on_progress=progress.features)
+    console.result(tried.__dict__, lines=_dry_run_lines(tried))
 
 
 def _options(

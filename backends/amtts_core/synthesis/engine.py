@@ -27,6 +27,7 @@ from amtts_core.synthesis.stitch import (
     cut_long,
     faded_stream,
     join,
+    places_of,
 )
 from amtts_core.text.normalizer import Normalizer, split_sentences
 from amtts_core.units import Hertz, Seconds
@@ -66,12 +67,14 @@ class Speech:
         sample_rate: Hz.
         stretches: the normalised text, piece by piece.
         unread: characters that this voice never learnt, with counts; they are not in the audio.
+        places: first sample of each stretch and one after its last.
     """
 
     waveform: np.ndarray
     sample_rate: int
     stretches: list[Stretch]
     unread: Counter[str] = field(default_factory=Counter)
+    places: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def duration(self) -> Seconds:
@@ -213,8 +216,10 @@ class Synthesizer:
             waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
             if on_progress:
                 on_progress(len(waveforms), len(requests))
-        waveform = join(waveforms, [s.pause / speed for s in spoken], self.sample_rate)
-        return Speech(waveform, self.sample_rate, spoken, unread)
+        pauses = [s.pause / speed for s in spoken]
+        waveform = join(waveforms, pauses, self.sample_rate)
+        places = places_of([len(w) for w in waveforms], pauses, self.sample_rate)
+        return Speech(waveform, self.sample_rate, spoken, unread, places)
 
     def stream(
         self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "", tone: Tone = PLAIN

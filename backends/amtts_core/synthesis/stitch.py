@@ -59,6 +59,15 @@ def join(waveforms: list[np.ndarray], pauses: list[Seconds], sample_rate: int) -
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
 
+def places_of(lengths: list[int], pauses: list[Seconds], sample_rate: int) -> list[tuple[int, int]]:
+    """First sample, and one after the last, of each waveform in what `join` makes of waveforms of these lengths."""
+    places, start = [], 0
+    for length, pause in zip(lengths, pauses, strict=True):
+        places.append((start, start + length))
+        start += length + round(pause * sample_rate)
+    return places
+
+
 def faded_stream(pieces: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:
     """The pieces (T,) of one waveform with the fades that `join` gives it, as they come."""
     length = round(FADE * sample_rate)
