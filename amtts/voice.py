@@ -121,6 +121,8 @@ class Voice:
         *,
         speaker: str = "",
         speed: float = 1.0,
+        pitch: float = 0.0,
+        pitch_range: float = 1.0,
         seed: int = 0,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Speech:
@@ -130,14 +132,20 @@ class Voice:
             text: as a person writes it.
             speaker: one of `speakers`; empty for the first.
             speed: 1.0 is the voice's own pace; 0.25 to 4.
+            pitch: semitones above the voice's own pitch, below where negative; -12 to 12.
+            pitch_range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
             seed: the same seed gives the same speech.
             on_progress: called with (sentences spoken, sentences in all).
 
         Raises:
-            AmttsError: no letter of the text is known to the voice, an unknown speaker, or an impossible speed.
+            AmttsError: no letter of the text is known to the voice, an unknown speaker, an impossible speed, or a
+                pitch for a voice that has none.
         """
+        from amtts_core.synthesis.engine import Tone
+
+        tone = Tone(pitch, pitch_range)
         spoken = self._synthesizer.speak(
-            text, speed=speed, seed=seed, speaker=speaker, on_progress=on_progress
+            text, speed=speed, seed=seed, speaker=speaker, tone=tone, on_progress=on_progress
         )
         pieces = tuple(
             Piece(stretch.text, *place)
@@ -145,13 +153,24 @@ class Voice:
         )
         return Speech(spoken.waveform, spoken.sample_rate, pieces, spoken.unread, self.guesses(text))
 
-    def stream(self, text: str, *, speaker: str = "", speed: float = 1.0, seed: int = 0) -> SpeechStream:
+    def stream(
+        self,
+        text: str,
+        *,
+        speaker: str = "",
+        speed: float = 1.0,
+        pitch: float = 0.0,
+        pitch_range: float = 1.0,
+        seed: int = 0,
+    ) -> SpeechStream:
         """Speaks a text and hands over each piece of sound as soon as it is there.
 
         Args:
             text: as a person writes it.
             speaker: one of `speakers`; empty for the first.
             speed: 1.0 is the voice's own pace; 0.25 to 4.
+            pitch: semitones above the voice's own pitch, below where negative; -12 to 12.
+            pitch_range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
             seed: the same seed gives the same speech.
 
         Raises:
@@ -161,7 +180,10 @@ class Voice:
             >>> for samples in voice.stream("ሰላም። እንዴት ነህ?"):
             ...     player.write(samples)
         """
-        made = self._synthesizer.stream(text, speed=speed, seed=seed, speaker=speaker)
+        from amtts_core.synthesis.engine import Tone
+
+        tone = Tone(pitch, pitch_range)
+        made = self._synthesizer.stream(text, speed=speed, seed=seed, speaker=speaker, tone=tone)
         return SpeechStream(made.pieces, made.sample_rate, made.unread)
 
     def guesses(self, text: str) -> Counter[str]:

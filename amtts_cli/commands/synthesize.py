@@ -39,6 +39,12 @@ def synthesize(
     text: Annotated[list[str] | None, typer.Argument(help="What to say; without it, standard input.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Text file, UTF-8.")] = None,
     speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
+    pitch: Annotated[
+        float, typer.Option("--pitch", help="Semitones above the voice's own pitch, or below; -12 to 12.")
+    ] = 0.0,
+    pitch_range: Annotated[
+        float, typer.Option("--pitch-range", help="Width of the contour: 1 is the voice's own, 0 a monotone.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same audio.")] = 0,
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
     voice: Annotated[
@@ -84,6 +90,7 @@ def synthesize(
     Example: amtts synthesize --checkpoint run "ሰላም ለዓለም።" --out hello.wav
     """
     from amtts_core.audio.save import FORMATS, check_audio_name
+    from amtts_core.synthesis.engine import Tone
 
     streamed = str(out) == "-"
     a_folder = out.is_dir() and out.suffix.lower() not in FORMATS
@@ -105,17 +112,17 @@ def synthesize(
     checks = CheckedSpeech.open(
         guard, tries=guard_tries, max_cer=guard_cer, timestamps=timestamps, language=language, device=device
     )
+    how = {"speed": speed, "seed": seed, "speaker": speaker, "tone": Tone(pitch, pitch_range)}
     if streamed:
         if guard is not None or timestamps:
             raise AmttsError(
                 "--guard and --timestamps need whole sentences; --out - hands speech over before they end",
                 remedy="Give a file: --out speech.wav",
             )
-        _stream(synthesizer, words, speed=speed, seed=seed, speaker=speaker)
+        _stream(synthesizer, words, how)
         return
     lines = [words] if one_file else [line for line in words.splitlines() if line.strip()]
     paths = [out] if one_file else [out / f"{number:04d}.wav" for number in range(1, len(lines) + 1)]
-    how = {"speed": speed, "seed": seed, "speaker": speaker}
     _speak_all(synthesizer, lines, paths, checks, how, folder=None if one_file else out)
     if strict and checks.doubtful:
         raise typer.Exit(1)
@@ -256,7 +263,7 @@ def _check_listener() -> None:
         )
 
 
-def _stream(synthesizer: Synthesizer, words: str, *, speed: float, seed: int, speaker: str) -> None:
+def _stream(synthesizer: Synthesizer, words: str, how: dict[str, Any]) -> None:
     """Writes WAV to standard output, piece by piece."""
     import time
 
@@ -264,7 +271,7 @@ def _stream(synthesizer: Synthesizer, words: str, *, speed: float, seed: int, sp
     from amtts_core.audio.save import endless_wav_header
 
     began, first, samples = time.monotonic(), 0.0, 0
-    spoken = synthesizer.stream(words, speed=speed, seed=seed, speaker=speaker)
+    spoken = synthesizer.stream(words, **how)
     for piece in spoken.pieces:
         if not samples:
             console.out_bytes(endless_wav_header(spoken.sample_rate))

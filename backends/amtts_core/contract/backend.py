@@ -29,6 +29,7 @@ from amtts_core.contract.capabilities import (
     FineTuning,
     MelInput,
     MelPrediction,
+    PitchControl,
     ReferenceAudio,
     ReferenceChecks,
     SavedVoices,
@@ -110,6 +111,7 @@ class BackendSpec(Generic[Config]):
     attention: TextAttention | None = None
     copy_synthesis: CopySynthesis | None = None
     vocoder: VocoderChoice | None = None
+    pitch_control: PitchControl | None = None
     checkpoint_files: CheckpointFiles | None = None
     mel_prediction: MelPrediction | None = None
     mel_input: MelInput | None = None

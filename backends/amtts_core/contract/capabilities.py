@@ -231,6 +231,21 @@ class VocoderChoice(Capability[VocoderChoiceMethods]):
     Methods: ClassVar[type] = VocoderChoiceMethods
 
 
+class PitchControlMethods(Protocol):
+    """See `PitchControl`."""
+
+    def has_pitch(self) -> bool:
+        """Whether the network, as its settings made it, predicts a pitch that can be moved."""
+        ...
+
+
+@dataclass(frozen=True)
+class PitchControl(Capability[PitchControlMethods]):
+    """The backend obeys `pitch` and `pitch_range` of a `SynthesisRequest`."""
+
+    Methods: ClassVar[type] = PitchControlMethods
+
+
 class CheckpointFilesMethods(Protocol):
     """See `CheckpointFiles`."""
 
@@ -480,9 +495,12 @@ class FineTuning(Capability[NoMethods]):
         training_only_prefixes: prefixes of tensors that speaking does without (discriminators): re-initialized where
             the initial weights have none, dropped where they are not used.
         init_weight_settings: settings that name initial weights, with the values that name none.
+        training_defaults: values that replace the defaults of the sections `training` and `data` where a run starts
+            from a checkpoint of amtts.
     """
 
     Methods: ClassVar[type] = NoMethods
     lora_targets: tuple[str, ...] = ()
     training_only_prefixes: tuple[str, ...] = ()
     init_weight_settings: Mapping[str, Any] = field(default_factory=dict)
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)

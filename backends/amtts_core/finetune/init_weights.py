@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amtts_core.audio.mel_vocoder import FOLDER as VOCODER_COPY
 from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo, load_strict, read_checkpoint
+from amtts_core.checkpoints.shipped import shipped_checkpoint
 from amtts_core.contract.published import PublishedFormat
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.speakers import SpeakerTable
@@ -24,6 +26,7 @@ from amtts_core.finetune.vocab.published import num_text_tokens
 from amtts_core.finetune.vocab.text_rows import extend_remedy
 from amtts_core.finetune.vocab.weights_file import find_weights, read_weights
 from amtts_core.finetune.weight_paths import located
+from amtts_core.settings import merged
 from amtts_core.storage.foreign_weights import kind_of_file
 from amtts_core.storage.peft_adapter import is_adapter, with_adapter
 from amtts_core.tokenizers.factory import load_tokenizer
@@ -52,6 +55,7 @@ class InitWeights:
         statistics: they bring the corpus statistics that `Backend.initialize` would set.
         speakers: of these weights.
         fill: puts them into a freshly built backend; as `PublishedWeights.load_into`.
+        training_defaults: what replaces the defaults of the sections `training` and `data`.
     """
 
     backend: str
@@ -64,6 +68,11 @@ class InitWeights:
     statistics: bool
     speakers: SpeakerTable
     fill: Callable[[Backend], Sequence[str]]
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, Any]:
+        """What a run that starts from them takes for settings that its user leaves out."""
+        return merged({"backend": self.backend, "model": self.model}, self.training_defaults)
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def open_init_weights(path: Path, *, backend: str = "", tokenizer: Path | None =
     Raises:
         AmttsError: nothing of the kind, damaged, of another backend, or with another tokenizer.
     """
-    path = located(path, option="--from")
+    path = located(shipped_checkpoint(path) or path, option="--from")
     if path.is_dir() and ((path / "checkpoint.json").is_file() or (path / "checkpoints").is_dir()):
         return _own(read_checkpoint(path), backend, tokenizer)
     return _published(path, backend, tokenizer)
@@ -128,7 +137,7 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> InitWe
     return InitWeights(
         backend=info.backend,
         source=checkpoint.folder,
-        model=info.backend_config,
+        model=_with_own_vocoder(checkpoint),
         tokenizer=stored,
         new_tokens=tuple(info.new_tokens),
         license=info.base_weights_license,
@@ -136,7 +145,14 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> InitWe
         statistics=True,
         speakers=speakers_of_checkpoint(info),
         fill=fill,
+        training_defaults=get_backend(info.backend).spec.fine_tuning.training_defaults,
     )
+
+
+def _with_own_vocoder(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The network's settings; a vocoder that the checkpoint holds a copy of is that copy, wherever it once was."""
+    settings, copy = checkpoint.info.backend_config, checkpoint.folder / VOCODER_COPY
+    return {**settings, "vocoder": str(copy)} if settings.get("vocoder") and copy.is_dir() else settings
 
 
 def _new_speaker_parameters(target: Backend[Any], before: Sequence[str]) -> tuple[str, ...]:

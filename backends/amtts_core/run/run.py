@@ -50,6 +50,7 @@ from amtts_core.run.weights import check_training_type, choose_trained, fill_wei
 from amtts_core.text.normalizer import Normalizer
 from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.callbacks.jsonl import JsonlLogger
+from amtts_core.training.callbacks.overfitting import OverfittingNotice
 from amtts_core.training.callbacks.report import ReportWriter
 from amtts_core.training.callbacks.tensorboard import TensorBoardLogger
 from amtts_core.training.callbacks.wandb import WandbLogger
@@ -243,7 +244,7 @@ def _speech_check(config: RunConfig, inputs: RunInputs) -> Callback | None:
 
 def _loggers(run: Path, config: RunConfig) -> list[Callback]:
     """What is written into the run folder; the report comes last, since it reads what the others wrote."""
-    loggers: list[Callback] = [JsonlLogger(run / "metrics.jsonl")]
+    loggers: list[Callback] = [JsonlLogger(run / "metrics.jsonl"), OverfittingNotice(config.training.best_by)]
     if config.training.tensorboard:
         loggers.append(TensorBoardLogger(run / "tensorboard"))
     if config.training.wandb != "off":

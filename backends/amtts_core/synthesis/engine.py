@@ -42,6 +42,23 @@ TOGETHER = 8
 
 
 @dataclass(frozen=True)
+class Tone:
+    """How high a voice speaks.
+
+    Attributes:
+        pitch: semitones above its own pitch, below where negative; -12 to 12.
+        range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
+    """
+
+    pitch: float = 0.0
+    range: float = 1.0
+
+
+PLAIN = Tone()
+"""The voice as it is."""
+
+
+@dataclass(frozen=True)
 class Speech:
     """What was spoken.
 
@@ -177,6 +194,7 @@ class Synthesizer:
         speed: float = 1.0,
         seed: int = 0,
         speaker: str = "",
+        tone: Tone = PLAIN,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Speech:
         """Speaks a text of any length.
@@ -186,12 +204,13 @@ class Synthesizer:
             speed: 1.0 is the voice's own pace; 0.25 to 4.
             seed: makes it reproducible.
             speaker: a speaker of the checkpoint, empty for its first.
+            tone: pitch and the width of its contour.
             on_progress: called with (stretches done, stretches in all).
 
         Raises:
             AmttsError: an impossible speed, an unknown speaker, or nothing that can be read.
         """
-        spoken, requests, unread = self._requests(text, speed=speed, seed=seed, speaker=speaker)
+        spoken, requests, unread = self._requests(text, speed=speed, seed=seed, speaker=speaker, tone=tone)
         waveforms: list[np.ndarray] = []
         for start in range(0, len(requests), TOGETHER):
             waveforms += self.backend.synthesize(requests[start : start + TOGETHER])
@@ -202,7 +221,9 @@ class Synthesizer:
         places = places_of([len(w) for w in waveforms], pauses, self.sample_rate)
         return Speech(waveform, self.sample_rate, spoken, unread, places)
 
-    def stream(self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "") -> SpeechStream:
+    def stream(
+        self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "", tone: Tone = PLAIN
+    ) -> SpeechStream:
         """Speaks a text and hands each piece over as soon as it is there.
 
         Joined, the pieces are what `speak` says where the backend speaks a sentence alone as it does among others. A
@@ -213,11 +234,12 @@ class Synthesizer:
             speed: 1.0 is the voice's own pace; 0.25 to 4.
             seed: makes it reproducible.
             speaker: a speaker of the checkpoint, empty for its first.
+            tone: pitch and the width of its contour.
 
         Raises:
             AmttsError: an impossible speed, an unknown speaker, or nothing that can be read.
         """
-        kept, requests, unread = self._requests(text, speed=speed, seed=seed, speaker=speaker)
+        kept, requests, unread = self._requests(text, speed=speed, seed=seed, speaker=speaker, tone=tone)
         return SpeechStream(self._pieces(kept, requests), self.sample_rate, unread)
 
     def _pieces(self, kept: list[Stretch], requests: list[SynthesisRequest]) -> Iterator[np.ndarray]:
@@ -233,17 +255,39 @@ class Synthesizer:
                 yield np.zeros(round(stretch.pause / request.speed * self.sample_rate), dtype=np.float32)
 
     def _requests(
-        self, text: str, *, speed: float, seed: int, speaker: str
+        self, text: str, *, speed: float, seed: int, speaker: str, tone: Tone = PLAIN
     ) -> tuple[list[Stretch], list[SynthesisRequest], Counter[str]]:
         """What is spoken of a text, as requests, and what of it is not known."""
         if not 0.25 <= speed <= 4:
             raise AmttsError(f"speed {speed:g} is out of range; expected 0.25 to 4")
+        self._check_tone(tone)
         kept, unread = self._readable(text)
         number = self.backend.speakers.id_of(speaker)
         requests = [
-            SynthesisRequest(tokens=tokens, speed=speed, seed=seed, speaker=number) for _, tokens in kept
+            SynthesisRequest(
+                tokens=tokens,
+                speed=speed,
+                seed=seed,
+                speaker=number,
+                pitch=tone.pitch,
+                pitch_range=tone.range,
+            )
+            for _, tokens in kept
         ]
         return [stretch for stretch, _ in kept], requests, unread
+
+    def _check_tone(self, tone: Tone) -> None:
+        """Refuses a tone that this voice cannot have."""
+        if not -12 <= tone.pitch <= 12:
+            raise AmttsError(f"pitch {tone.pitch:g} is out of range; expected -12 to 12 semitones")
+        if not 0 <= tone.range <= 3:
+            raise AmttsError(f"pitch range {tone.range:g} is out of range; expected 0 to 3")
+        control = self.backend.spec.pitch_control
+        if tone != PLAIN and (control is None or not control.of(self.backend).has_pitch()):
+            raise AmttsError(
+                f"this checkpoint of backend '{self.backend.spec.name}' has no pitch that can be changed",
+                remedy="Leave --pitch and --pitch-range out, or train chatterbox-mel with model.pitch.layers=4",
+            )
 
     def attention(self, text: str, *, seed: int = 0, speaker: str = "") -> list[tuple[str, Tensor]]:
         """Where the speech of a text looks in it, piece by piece: (piece, (tokens, speech) shares).
