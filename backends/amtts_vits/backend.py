@@ -216,4 +216,7 @@ class VitsBackend(Backend[VitsSettings]):
         """Writes the generator in a foreign format, and checks what was written by running it."""
         from amtts_vits.export import FORMATS
 
-        FORMATS[format](self.network.generator, self.tokenizer, folder, list(self.speakers.names))
+        write = FORMATS[format]
+        write(
+            self.network.generator, self.tokenizer, folder, list(self.speakers.names), self.untrained_tokens
+        )

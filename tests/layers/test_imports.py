@@ -1,4 +1,4 @@
-"""Imports go downwards: no circle, no arrow upward, no torch where none is needed; the linter sees what is forbidden."""
+"""Imports go downwards: no circle, no torch where none is needed; the linter sees what is forbidden."""
 
 from __future__ import annotations
 

@@ -163,6 +163,8 @@ class Backend(ABC, Generic[Config]):
     config: Config
     network: nn.Module
     """Everything that is saved in `model.safetensors`."""
+    untrained_tokens: frozenset[int] | None = None
+    """Text tokens that training never met, of a checkpoint; None where that is not known."""
 
     def __init__(
         self,
@@ -216,6 +218,10 @@ class Backend(ABC, Generic[Config]):
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Frames of an utterance, from its features' lengths; the longest feature by default."""
         return max(lengths.values())
+
+    def longest_text(self) -> int | None:
+        """Tokens that `synthesize` reads at most; longer sentences are cut. None where there is no limit."""
+        return None
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """Why an utterance of these lengths cannot be learned from, or an empty string.

@@ -48,6 +48,8 @@ class Language:
     """Finds in a text of `plain` characters what has to be guessed at nevertheless."""
     cardinal: Callable[[int], str] | None = None
     to_ipa: Callable[[str], str] | None = None
+    from_ipa: Callable[[str], str] | None = None
+    """Writes phonemes in the language's letters."""
     romanize: Callable[[str], str] | None = None
     espeak_voice: str = ""
 

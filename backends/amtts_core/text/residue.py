@@ -24,6 +24,8 @@ _TAGS = (
     "script|section|select|small|span|strike|strong|style|sub|sup|table|tbody|td|textarea|tfoot|th|thead|time|title|tr|"
     "tt|u|ul|var|video|c|v|ruby|rt"
 )
+HTML_TAGS = frozenset(_TAGS.replace("h[1-6]", "h1|h2|h3|h4|h5|h6").split("|"))
+"""Names of the tags that are taken out of a text."""
 _BLOCK = re.compile(
     r"</?(?:br|p|div|li|tr|h[1-6]|hr|ul|ol|table|td|th|blockquote|section|article)\b", re.IGNORECASE
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amtts_core.text.amharic.abbreviation_forms import rule_table
 from amtts_core.text.amharic.abbreviations import abbreviations_stage, is_abbreviation
+from amtts_core.text.amharic.from_ipa import from_ipa
 from amtts_core.text.amharic.g2p import to_ipa
 from amtts_core.text.amharic.gemination import mark_rule
 from amtts_core.text.amharic.latin import latin_stage, web_stage
@@ -62,6 +63,7 @@ def language() -> Language:
         reporting=tuple(rule_table()["reporting"]),
         cardinal=cardinal,
         to_ipa=to_ipa,
+        from_ipa=from_ipa,
         romanize=romanize,
         espeak_voice="am",
     )
