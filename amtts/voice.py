@@ -123,6 +123,8 @@ class Voice:
         *,
         speaker: str = "",
         speed: float = 1.0,
+        pitch: float = 0.0,
+        pitch_range: float = 1.0,
         seed: int = 0,
         sentence_pause: float | None = None,
         paragraph_pause: float | None = None,
@@ -134,19 +136,26 @@ class Voice:
             text: as a person writes it. Blank lines end paragraphs; `[pause:1.5s]` and a subset of SSML are read.
             speaker: one of `speakers`; empty for the first.
             speed: 1.0 is the voice's own pace; 0.25 to 4.
+            pitch: semitones above the voice's own pitch, below where negative; -12 to 12.
+            pitch_range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
             seed: the same seed gives the same speech.
             sentence_pause: seconds between sentences; None takes 0.35.
             paragraph_pause: seconds between paragraphs; None takes 0.7.
             on_progress: called with (sentences spoken, sentences in all).
 
         Raises:
-            AmttsError: no letter of the text is known to the voice, an unknown speaker, or an impossible speed.
+            AmttsError: no letter of the text is known to the voice, an unknown speaker, an impossible speed, or a
+                pitch for a voice that has none.
         """
+        from amtts_core.synthesis.engine import Tone
+
+        tone = Tone(pitch, pitch_range)
         spoken = self._synthesizer.speak(
             text,
             speed=speed,
             seed=seed,
             speaker=speaker,
+            tone=tone,
             pauses=pauses_of(sentence_pause, paragraph_pause),
             on_progress=on_progress,
         )
@@ -158,6 +167,8 @@ class Voice:
         *,
         speaker: str = "",
         speed: float = 1.0,
+        pitch: float = 0.0,
+        pitch_range: float = 1.0,
         seed: int = 0,
         sentence_pause: float | None = None,
         paragraph_pause: float | None = None,
@@ -168,6 +179,8 @@ class Voice:
             text: as for `speak`.
             speaker: one of `speakers`; empty for the first.
             speed: 1.0 is the voice's own pace; 0.25 to 4.
+            pitch: semitones above the voice's own pitch, below where negative; -12 to 12.
+            pitch_range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
             seed: the same seed gives the same speech.
             sentence_pause: seconds between sentences; None takes 0.35.
             paragraph_pause: seconds between paragraphs; None takes 0.7.
@@ -179,11 +192,14 @@ class Voice:
             >>> for samples in voice.stream("ሰላም። እንዴት ነህ?"):
             ...     player.write(samples)
         """
+        from amtts_core.synthesis.engine import Tone
+
         made = self._synthesizer.stream(
             text,
             speed=speed,
             seed=seed,
             speaker=speaker,
+            tone=Tone(pitch, pitch_range),
             pauses=pauses_of(sentence_pause, paragraph_pause),
         )
         return SpeechStream(made.pieces, made.sample_rate, made.unread, made.notes)

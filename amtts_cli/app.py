@@ -26,6 +26,7 @@ COMMANDS = (
     "encode-codes",
     "train",
     "synthesize",
+    "serve",
     "evaluate",
     "align",
     "voice",

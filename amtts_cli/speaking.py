@@ -125,7 +125,11 @@ class Speaking:
         how = {name: value for name, value in self.how.items() if name in ("speed", "seed")}
         synthesizer = self.source.load(row.voice).synthesizer
         return synthesizer.making(
-            row.text, speaker=row.speaker or self.speaker, pauses=_pauses_of(self.how), **how
+            row.text,
+            speaker=row.speaker or self.speaker,
+            tone=_tone_of(self.how),
+            pauses=_pauses_of(self.how),
+            **how,
         )
 
     def _told(self, row: Row, making: Any) -> dict[str, Any]:
@@ -359,6 +363,12 @@ def _joined(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if notes := [note for one in told for note in one.get("notes", ())]:
         out["notes"] = notes
     return out
+
+
+def _tone_of(how: Mapping[str, Any]) -> Any:
+    from amtts_core.synthesis.engine import Tone
+
+    return Tone(how.get("pitch", 0.0), how.get("pitch_range", 1.0))
 
 
 def _pauses_of(how: Mapping[str, Any]) -> Any:

@@ -21,7 +21,8 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="voice (to hand on: no training state); hf, onnx, sherpa-onnx, piper …: what the backend knows.",
+            help="voice (to hand on: no training state); hf, onnx, sherpa-onnx, piper …: what the backend knows; "
+            "peft: adapters of a LoRA training.",
         ),
     ],
     vocoder: Annotated[

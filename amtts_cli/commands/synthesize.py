@@ -56,6 +56,12 @@ def synthesize(
         ),
     ] = "wav",
     speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
+    pitch: Annotated[
+        float, typer.Option("--pitch", help="Semitones above the voice's own pitch, or below; -12 to 12.")
+    ] = 0.0,
+    pitch_range: Annotated[
+        float, typer.Option("--pitch-range", help="Width of the contour: 1 is the voice's own, 0 a monotone.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same audio.")] = 0,
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
     voice: Annotated[
@@ -173,7 +179,7 @@ def synthesize(
         language=loaded.language,
         device=device,
     )
-    how: dict[str, Any] = {"speed": speed, "seed": seed}
+    how: dict[str, Any] = {"speed": speed, "seed": seed, "pitch": pitch, "pitch_range": pitch_range}
     pauses = {"sentence_pause": sentence_pause, "paragraph_pause": paragraph_pause}
     how |= {name: value for name, value in pauses.items() if value is not None}
     speaking = Speaking(source, checks, speaker=speaker, how=how, audio=audio)

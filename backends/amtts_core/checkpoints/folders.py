@@ -10,6 +10,7 @@ import logging
 import re
 from pathlib import Path
 
+from amtts_core.checkpoints.shipped import SHIPPED, shipped_checkpoint
 from amtts_core.errors import CheckpointError
 from amtts_core.storage.checksums import broken_seal, flush
 
@@ -66,14 +67,17 @@ def _pointed(run: Path, name: str) -> Path | None:
 
 
 def find_checkpoint(path: Path, *, prefer: str = "best") -> Path:
-    """The checkpoint folder that `path` means: itself, or the best (or latest) one of a run folder.
+    """The checkpoint folder that `path` means: itself, the best (or latest) of a run folder, or one that is shipped.
 
     Raises:
         CheckpointError: there is none; says what the path is.
     """
+    if (shipped := shipped_checkpoint(path)) is not None:
+        return shipped
     if not path.exists():
         raise CheckpointError(
-            f"checkpoint {path} does not exist", remedy="Train one with: amtts train --out DIR"
+            f"checkpoint {path} does not exist",
+            remedy=f"Train one with: amtts train --out DIR; shipped: {', '.join(SHIPPED)}",
         )
     if not path.is_dir():
         raise CheckpointError(f"checkpoint {path} is a file; expected a checkpoint folder or a run folder")

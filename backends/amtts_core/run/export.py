@@ -1,17 +1,22 @@
-"""A voice for other programs, and a voice to hand on: files, what feeds them, licenses, a sample, checksums."""
+"""A voice for other programs, a voice to hand on, LoRA adapters for PEFT: files, a card, a sample, checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amtts_core.checkpoints.checkpoint import Checkpoint, write_checkpoint
 from amtts_core.contract.backend import Backend
 from amtts_core.errors import AmttsError, nearest
 from amtts_core.synthesis.model_card import write_card
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PEFT = "peft"
+"""The format of adapters; every backend with published weights whose layers have names has it."""
 VOICE = "voice"
 """The format that every backend has: a checkpoint without its training state."""
 SAMPLE = "ሰላም ለዓለም። እንኳን ደህና መጣችሁ።"
@@ -21,8 +26,9 @@ EXCLUDED = (SUMS, ".gitattributes")
 
 def formats_of(backend: Backend[Any]) -> tuple[str, ...]:
     """What a backend can be exported as."""
-    declared = backend.spec.export
-    return (*(declared.formats if declared else ()), VOICE)
+    declared, published = backend.spec.export, backend.spec.published
+    adapters = (PEFT,) if published and published.adapted_layers else ()
+    return (*(declared.formats if declared else ()), *adapters, VOICE)
 
 
 def export_network(backend: Backend[Any], folder: Path, *, format: str) -> None:
@@ -38,6 +44,47 @@ def export_network(backend: Backend[Any], folder: Path, *, format: str) -> None:
             f"known formats: {', '.join(known)}"
         )
     declared.of(backend).export(folder, format=format)
+
+
+def export_adapter(checkpoint: Checkpoint, backend: Backend[Any], folder: Path) -> None:
+    """Writes the adapters of a LoRA training, its text tables and its tokenizer, for PEFT and `amtts train --from`.
+
+    Args:
+        checkpoint: of the training.
+        backend: of the checkpoint.
+        folder: exists.
+
+    Raises:
+        AmttsError: it was not trained with adapters, or its backend's published weights have no names for them.
+    """
+    from amtts_core.nn.lora import stored_adapters
+    from amtts_core.storage.peft_adapter import split_layer, write_adapter
+
+    info, published = checkpoint.info, backend.spec.published
+    if published is None or published.adapted_layers is None:
+        raise AmttsError(f"backend '{info.backend}' has no published weights that an adapter could be put on")
+    if not info.lora:
+        raise AmttsError(
+            f"{checkpoint.folder} has no adapters (it was trained with training.type {info.training_type})",
+            remedy="Train with --set training.type=lora, or export the whole network",
+        )
+    stored = checkpoint.stored_weights()
+    layers: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, (down, up) in stored_adapters(stored, info.lora).items():
+        layers |= split_layer(down, up, published.adapted_layers(name))
+    text = zip(published.text_tensors, backend.text_tensors(), strict=True)
+    write_adapter(
+        folder,
+        layers,
+        rank=int(info.lora["rank"]),
+        alpha=float(info.lora["alpha"]),
+        whole={theirs.tensor: stored[ours.tensor] for theirs, ours in text},
+        base=info.started_from,
+        transposed=published.transposed_layers,
+    )
+    tokenizer = checkpoint.tokenizer()
+    if tokenizer is not None:
+        tokenizer.save(folder / "tokenizer")
 
 
 def export_voice(
@@ -57,6 +104,11 @@ def export_voice(
     """
     if format == VOICE:
         _write_voice(checkpoint, backend, folder, half=half)
+    elif format == PEFT:
+        export_adapter(checkpoint, backend, folder)
+        write_card(folder, checkpoint.info, format=format, sample="")
+        write_sums(folder)
+        return
     elif half:
         raise AmttsError("--half belongs to --format voice", remedy="Leave --half out")
     else:

@@ -42,6 +42,23 @@ TOGETHER = 8
 
 
 @dataclass(frozen=True)
+class Tone:
+    """How high a voice speaks.
+
+    Attributes:
+        pitch: semitones above its own pitch, below where negative; -12 to 12.
+        range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
+    """
+
+    pitch: float = 0.0
+    range: float = 1.0
+
+
+PLAIN = Tone()
+"""The voice as it is."""
+
+
+@dataclass(frozen=True)
 class Speech:
     """What was spoken.
 
@@ -294,6 +311,7 @@ class Synthesizer:
         speed: float = 1.0,
         seed: int = 0,
         speaker: str = "",
+        tone: Tone = PLAIN,
         pauses: Pauses | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Speech:
@@ -304,13 +322,14 @@ class Synthesizer:
             speed: 1.0 is the voice's own pace; 0.25 to 4.
             seed: makes it reproducible.
             speaker: a speaker of the checkpoint, empty for its first.
+            tone: pitch and the width of its contour.
             pauses: between sentences and paragraphs.
             on_progress: called with (stretches done, stretches in all).
 
         Raises:
             AmttsError: an impossible speed, an unknown speaker, or nothing that can be read.
         """
-        making = self.making(text, speed=speed, seed=seed, speaker=speaker, pauses=pauses)
+        making = self.making(text, speed=speed, seed=seed, speaker=speaker, tone=tone, pauses=pauses)
         parts: list[np.ndarray] = []
         for part in making:
             parts.append(part)
@@ -319,7 +338,14 @@ class Synthesizer:
         return making.speech(np.concatenate(parts))
 
     def making(
-        self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "", pauses: Pauses | None = None
+        self,
+        text: str,
+        *,
+        speed: float = 1.0,
+        seed: int = 0,
+        speaker: str = "",
+        tone: Tone = PLAIN,
+        pauses: Pauses | None = None,
     ) -> SpeechMaking:
         """The speech of `speak`, part by part as it is made: for texts so long that they are written meanwhile.
 
@@ -327,12 +353,19 @@ class Synthesizer:
             AmttsError: as `speak`.
         """
         spoken, requests, unread = self._requests(
-            text, speed=speed, seed=seed, speaker=speaker, pauses=pauses
+            text, speed=speed, seed=seed, speaker=speaker, tone=tone, pauses=pauses
         )
         return SpeechMaking(self.backend, spoken, requests, unread, speed)
 
     def stream(
-        self, text: str, *, speed: float = 1.0, seed: int = 0, speaker: str = "", pauses: Pauses | None = None
+        self,
+        text: str,
+        *,
+        speed: float = 1.0,
+        seed: int = 0,
+        speaker: str = "",
+        tone: Tone = PLAIN,
+        pauses: Pauses | None = None,
     ) -> SpeechStream:
         """Speaks a text and hands each piece over as soon as it is there.
 
@@ -344,12 +377,15 @@ class Synthesizer:
             speed: 1.0 is the voice's own pace; 0.25 to 4.
             seed: makes it reproducible.
             speaker: a speaker of the checkpoint, empty for its first.
+            tone: pitch and the width of its contour.
             pauses: between sentences and paragraphs.
 
         Raises:
             AmttsError: an impossible speed, an unknown speaker, or nothing that can be read.
         """
-        kept, requests, unread = self._requests(text, speed=speed, seed=seed, speaker=speaker, pauses=pauses)
+        kept, requests, unread = self._requests(
+            text, speed=speed, seed=seed, speaker=speaker, tone=tone, pauses=pauses
+        )
         notes: list[tuple[str, str]] = []
         return SpeechStream(self._pieces(kept, requests, speed, notes), self.sample_rate, unread, notes)
 
@@ -377,11 +413,19 @@ class Synthesizer:
             yield np.zeros(samples, dtype=np.float32)
 
     def _requests(
-        self, text: str, *, speed: float, seed: int, speaker: str, pauses: Pauses | None = None
+        self,
+        text: str,
+        *,
+        speed: float,
+        seed: int,
+        speaker: str,
+        tone: Tone = PLAIN,
+        pauses: Pauses | None = None,
     ) -> tuple[list[Stretch], list[SynthesisRequest], Counter[str]]:
         """What is spoken of a text, as requests, and what of it is not known."""
         if not SLOWEST <= speed <= FASTEST:
             raise AmttsError(f"speed {speed:g} is out of range; expected {SLOWEST:g} to {FASTEST:g}")
+        self._check_tone(tone)
         kept, unread = self._readable(text, pauses)
         number = self.backend.speakers.id_of(speaker)
         requests = [
@@ -390,11 +434,26 @@ class Synthesizer:
                 speed=min(max(speed * stretch.rate, SLOWEST), FASTEST),
                 seed=seed,
                 speaker=number,
+                pitch=tone.pitch,
+                pitch_range=tone.range,
                 notes=[],
             )
             for stretch, tokens in kept
         ]
         return [stretch for stretch, _ in kept], requests, unread
+
+    def _check_tone(self, tone: Tone) -> None:
+        """Refuses a tone that this voice cannot have."""
+        if not -12 <= tone.pitch <= 12:
+            raise AmttsError(f"pitch {tone.pitch:g} is out of range; expected -12 to 12 semitones")
+        if not 0 <= tone.range <= 3:
+            raise AmttsError(f"pitch range {tone.range:g} is out of range; expected 0 to 3")
+        control = self.backend.spec.pitch_control
+        if tone != PLAIN and (control is None or not control.of(self.backend).has_pitch()):
+            raise AmttsError(
+                f"this checkpoint of backend '{self.backend.spec.name}' has no pitch that can be changed",
+                remedy="Leave --pitch and --pitch-range out, or train chatterbox-mel with model.pitch.layers=4",
+            )
 
     def attention(self, text: str, *, seed: int = 0, speaker: str = "") -> list[tuple[str, Tensor]]:
         """Where the speech of a text looks in it, piece by piece: (piece, (tokens, speech) shares).
