@@ -11,7 +11,9 @@ from amtts_cli import console
 from amtts_cli.options import Json
 from amtts_core.errors import AmttsError
 
-NORMALIZE_FIRST = "text goes through `amtts normalize` first: an engine drops digits and knows no abbreviations (README.md says how)"
+NORMALIZE_FIRST = (
+    "text goes through `amtts normalize` first: an engine drops digits and abbreviations (see README.md)"
+)
 
 
 def export(
