@@ -187,6 +187,10 @@ class IndexTTS2Backend(SpeechLmBackend[IndexTTS2Config]):
         return 0 if self.network.as_released else super().training_position_skip()
 
     @torch.inference_mode()
+    def longest_text(self) -> int:
+        """See `IndexTTS2Config.max_text_tokens`."""
+        return int(self.config.max_text_tokens)
+
     def prompts(self, requests: Sequence[SynthesisRequest], frames: Sequence[int]) -> list[Prompt]:
         """See `SpeechLmBackend`."""
         network, found = self.network, []

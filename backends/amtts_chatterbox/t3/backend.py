@@ -211,6 +211,10 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
             waves |= zip(numbers, super().synthesize([requests[n] for n in numbers]), strict=True)
         return [waves[number] for number in range(len(requests))]
 
+    def longest_text(self) -> int:
+        """Rows of the text position table without the two marks."""
+        return int(self.config.text_positions) - 2
+
     def _synthesizer(self) -> SpeechLmSynthesizer:
         """See `SpeechLmBackend`; S3Gen speaks with a voice."""
         found = super()._synthesizer()

@@ -24,10 +24,12 @@ from amtts_core.contract.capabilities import (
     BlocksReadOutside,
     CheckpointFiles,
     CodePrediction,
+    CopySynthesis,
     Export,
     FineTuning,
     MelInput,
     MelPrediction,
+    PitchControl,
     ReferenceAudio,
     ReferenceChecks,
     SavedVoices,
@@ -107,7 +109,9 @@ class BackendSpec(Generic[Config]):
     saved_voices: SavedVoices | None = None
     streaming: Streaming | None = None
     attention: TextAttention | None = None
+    copy_synthesis: CopySynthesis | None = None
     vocoder: VocoderChoice | None = None
+    pitch_control: PitchControl | None = None
     checkpoint_files: CheckpointFiles | None = None
     mel_prediction: MelPrediction | None = None
     mel_input: MelInput | None = None
@@ -159,6 +163,8 @@ class Backend(ABC, Generic[Config]):
     config: Config
     network: nn.Module
     """Everything that is saved in `model.safetensors`."""
+    untrained_tokens: frozenset[int] | None = None
+    """Text tokens that training never met, of a checkpoint; None where that is not known."""
 
     def __init__(
         self,
@@ -212,6 +218,10 @@ class Backend(ABC, Generic[Config]):
     def num_frames(self, lengths: Mapping[str, int]) -> int:
         """Frames of an utterance, from its features' lengths; the longest feature by default."""
         return max(lengths.values())
+
+    def longest_text(self) -> int | None:
+        """Tokens that `synthesize` reads at most; longer sentences are cut. None where there is no limit."""
+        return None
 
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
         """Why an utterance of these lengths cannot be learned from, or an empty string.

@@ -86,6 +86,21 @@ class TextScoring(Capability[TextScoringMethods]):
     Methods: ClassVar[type] = TextScoringMethods
 
 
+class CopySynthesisMethods(Protocol):
+    """See `CopySynthesis`."""
+
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        """A recording (T,) at `sample_rate` through what the network learns from (mels, a latent) and back, (T',)."""
+        ...
+
+
+@dataclass(frozen=True)
+class CopySynthesis(Capability[CopySynthesisMethods]):
+    """The backend can copy a recording, which shows what its vocoder or decoder alone costs."""
+
+    Methods: ClassVar[type] = CopySynthesisMethods
+
+
 class NoMethods(Protocol):
     """The capability is data alone."""
 
@@ -214,6 +229,21 @@ class VocoderChoice(Capability[VocoderChoiceMethods]):
     """The backend speaks through mels, which any vocoder can turn into waveforms."""
 
     Methods: ClassVar[type] = VocoderChoiceMethods
+
+
+class PitchControlMethods(Protocol):
+    """See `PitchControl`."""
+
+    def has_pitch(self) -> bool:
+        """Whether the network, as its settings made it, predicts a pitch that can be moved."""
+        ...
+
+
+@dataclass(frozen=True)
+class PitchControl(Capability[PitchControlMethods]):
+    """The backend obeys `pitch` and `pitch_range` of a `SynthesisRequest`."""
+
+    Methods: ClassVar[type] = PitchControlMethods
 
 
 class CheckpointFilesMethods(Protocol):
@@ -465,9 +495,12 @@ class FineTuning(Capability[NoMethods]):
         training_only_prefixes: prefixes of tensors that speaking does without (discriminators): re-initialized where
             the initial weights have none, dropped where they are not used.
         init_weight_settings: settings that name initial weights, with the values that name none.
+        training_defaults: values that replace the defaults of the sections `training` and `data` where a run starts
+            from a checkpoint of amtts.
     """
 
     Methods: ClassVar[type] = NoMethods
     lora_targets: tuple[str, ...] = ()
     training_only_prefixes: tuple[str, ...] = ()
     init_weight_settings: Mapping[str, Any] = field(default_factory=dict)
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)
