@@ -23,12 +23,14 @@ from amtts_core.settings import merged
 from amtts_core.storage.json_lines import write_jsonl
 from amtts_core.testing.made_up_speech import LETTERS as LETTERS
 from amtts_core.testing.made_up_speech import ExampleList as ExampleList
+from amtts_core.testing.made_up_speech import made_up_examples
 from amtts_core.testing.made_up_speech import made_up_speech as tiny_speech
 from amtts_core.testing.made_up_speech import made_up_text as tiny_text
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_core.training.callbacks.base import Callback
 
 RATE = 22050
+tiny_examples = made_up_examples
 CODEC = Path(__file__).parents[2] / "examples" / "codecs" / "mel-codes-am"
 
 

@@ -232,8 +232,9 @@ def describe(setup: Setup, tokenizer: TextTokenizer | None) -> CheckpointInfo:
 def _synthesis(setup: Setup) -> Finding:
     if setup.backend.text_tokenizer is None or not setup.backend.spec.speaks:
         raise CheckSkipped("this backend has no text to speak")
-    setup.backend.network.eval()
-    speech = Synthesizer(setup.backend, setup.normalizer).speak(setup.text)
+    assert setup.subject is not None, "features are checked first"
+    with setup.subject.learned() as backend:  # a network may have to learn how long speech lasts
+        speech = Synthesizer(backend, setup.normalizer).speak(setup.text)
     waveform = speech.waveform
     if not np.isfinite(waveform).all():
         raise CheckFailed("the audio holds samples that are not finite")
