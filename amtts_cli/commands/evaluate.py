@@ -55,6 +55,12 @@ def evaluate(
             "one that comes along, for synthetic speech only.",
         ),
     ] = "",
+    copies: Annotated[
+        bool,
+        typer.Option(
+            "--copies", help="Measure copies of the recordings through each checkpoint's vocoder, too."
+        ),
+    ] = False,
     metrics: Annotated[str, typer.Option("--metrics", help="Groups of figures, with commas between.")] = ALL,
     language: Annotated[str, typer.Option("--lang", help="Language of the texts.")] = "am",
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of checkpoints with several.")] = "",
@@ -114,6 +120,7 @@ def evaluate(
             limit=limit,
             public_list=public_list,
             recognizer=recognizer,
+            copies=copies,
             metrics=None if metrics == ALL else asked,
             language=language,
             speaker=speaker,

@@ -24,6 +24,7 @@ from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.capabilities import (
     Blocks,
     CheckpointFiles,
+    CopySynthesis,
     Export,
     FineTuning,
     MelPrediction,
@@ -77,6 +78,7 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
         },
         speakers=SpeakerConditioning(tables=("speaker_embedding.weight",)),
         blocks=Blocks(),
+        copy_synthesis=CopySynthesis(),
         vocoder=VocoderChoice(),
         pitch_control=PitchControl(),
         checkpoint_files=CheckpointFiles(),
@@ -232,6 +234,12 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
             self.vocoder.vocode(at_pace(mel[:frames], request.speed).T.cpu(), seed=request.seed).numpy()
             for mel, frames, request in zip(mels, totals, requests, strict=True)
         ]
+
+    @torch.inference_mode()
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        """A recording (T,) through its mels and the vocoder."""
+        mel = self.features(waveform).arrays["mel"]
+        return self.vocoder.vocode(torch.from_numpy(mel).T, seed=0).numpy()
 
     def _noise(self, seeds: Sequence[int], frames: int) -> Tensor | None:
         """Noise (B, frames, M) that the flow begins with; None where there is no flow."""

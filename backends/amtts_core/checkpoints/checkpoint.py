@@ -163,6 +163,7 @@ class Checkpoint:
             config = _adjusted(config, settings, kind)
         speakers = SpeakerTable.of(self.info.speakers, has_embedding=self.info.speaker_embedding)
         backend = kind(config, tokenizer=self.tokenizer(), speakers=speakers)
+        backend.untrained_tokens = frozenset(self.info.untrained_tokens)
         load_strict(backend.network, self.weights(), backend=kind.spec.name)
         backend.network.eval()
         if (files := kind.spec.checkpoint_files) is not None:
@@ -300,7 +301,7 @@ def read_checkpoint(path: Path, *, prefer: str = "best") -> Checkpoint:
         CheckpointError: missing, damaged, or of a newer format.
     """
     folder = find_checkpoint(path, prefer=prefer)
-    wrong = damage(folder)
+    wrong = damage(folder, resumable=False)
     if wrong:
         raise CheckpointError(
             f"checkpoint {folder} is damaged: {wrong}", remedy=f"Use another one in {folder.parent}"

@@ -17,12 +17,22 @@ from amtts_core.storage.checksums import broken_seal, flush
 logger = logging.getLogger(__name__)
 
 
-def damage(folder: Path) -> str:
+TRAINING_FILES = ("training.json", "training.safetensors")
+"""What only a resumed training needs; a voice that is handed on may go without."""
+
+
+def damage(folder: Path, *, resumable: bool = True) -> str:
     """What is wrong with a checkpoint folder, or an empty string.
 
-    That is a missing, truncated, altered or unlisted file (hidden ones do not count), or the name of another step.
+    That is a missing, truncated, altered or unlisted file (hidden ones and documents do not count), or the name of
+    another step.
+
+    Args:
+        folder: of the checkpoint.
+        resumable: its training state has to be there.
     """
-    return broken_seal(folder, needed="checkpoint.json") or _other_step(folder)
+    optional = () if resumable else TRAINING_FILES
+    return broken_seal(folder, needed="checkpoint.json", optional=optional) or _other_step(folder)
 
 
 def _other_step(folder: Path) -> str:

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cas
 from amtts_core.contract.codec import CodecIdentity, SpeechCodec
 from amtts_core.contract.learner import AllReduce
 from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.contract.types import SynthesisRequest
+from amtts_core.contract.types import Example, SynthesisRequest
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from amtts_core.contract.mel_format import MelFormat
     from amtts_core.contract.reference_audio import FeatureExtractor, PromptEncoder, PromptFeatures
-    from amtts_core.contract.vocoder import MelFormat
 
 M = TypeVar("M")
 
@@ -86,6 +86,21 @@ class TextScoring(Capability[TextScoringMethods]):
     Methods: ClassVar[type] = TextScoringMethods
 
 
+class CopySynthesisMethods(Protocol):
+    """See `CopySynthesis`."""
+
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        """A recording (T,) at `sample_rate` through what the network learns from (mels, a latent) and back, (T',)."""
+        ...
+
+
+@dataclass(frozen=True)
+class CopySynthesis(Capability[CopySynthesisMethods]):
+    """The backend can copy a recording, which shows what its vocoder or decoder alone costs."""
+
+    Methods: ClassVar[type] = CopySynthesisMethods
+
+
 class NoMethods(Protocol):
     """The capability is data alone."""
 
@@ -100,6 +115,36 @@ class SpeechScoring(Capability[NoMethods]):
 
     Methods: ClassVar[type] = NoMethods
     term: str
+
+
+@dataclass(frozen=True)
+class CodeLogits:
+    """The logits of one utterance's speech tokens, computed in both ways. S steps, K codebooks, V outputs.
+
+    Attributes:
+        teacher_forced: (S, K, V), of one training pass over the whole utterance.
+        step_by_step: (S, K, V), of the generation loop that is fed the same tokens.
+        tokens: (S, K) int64, the tokens that generation chooses at these steps; -100 where a codebook chooses none.
+    """
+
+    teacher_forced: Tensor
+    step_by_step: Tensor
+    tokens: Tensor
+
+
+class CodePredictionMethods(Protocol):
+    """See `CodePrediction`."""
+
+    def code_logits(self, example: Example) -> CodeLogits:
+        """Logits of the example's speech tokens, in evaluation mode and with the speaker's stored voice."""
+        ...
+
+
+@dataclass(frozen=True)
+class CodePrediction(Capability[CodePredictionMethods]):
+    """The network predicts speech tokens one after another, and training and generation can be compared."""
+
+    Methods: ClassVar[type] = CodePredictionMethods
 
 
 class SpeechCodesMethods(Protocol):

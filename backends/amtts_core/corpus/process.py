@@ -22,7 +22,7 @@ from amtts_core.audio.io import decode, resample, write_flac
 from amtts_core.audio.loudness import to_loudness
 from amtts_core.audio.rumble import remove_rumble
 from amtts_core.audio.trim import find_speech
-from amtts_core.corpus.filters import Finding, Measurements, judge
+from amtts_core.corpus.filters import Finding, Measurements, judge, other_length
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.text.language import get_language
 from amtts_core.text.normalizer import Normalizer
@@ -45,6 +45,7 @@ class ClipTask:
         speaker: empty where there is none.
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
+        length: of the whole recording as its row says; None where it says nothing of it.
         channel: number of the channel, from 0; None is the mean of all.
         track: number of the sound track of a video, from 0; None is the one in Amharic, or the first.
         data: the audio file's content, where it stands inside `path` instead of being it.
@@ -63,6 +64,7 @@ class ClipTask:
     speaker: str = ""
     start: Seconds = 0.0
     end: Seconds | None = None
+    length: Seconds | None = None
     channel: int | None = None
     track: int | None = None
     data: bytes = field(default=b"", repr=False)
@@ -188,6 +190,9 @@ class ClipProcessor:
             return Outcome(
                 finding=Finding(rule="unreadable", reason=error.message), normalized_text=normalized
             )
+        finding = other_length(task.length, len(decoded.samples) / decoded.sample_rate)
+        if finding is not None:
+            return Outcome(finding=finding, normalized_text=normalized)
         return self._audio(task, decoded, normalized)
 
     def _text(self, task: ClipTask) -> tuple[str, Finding | None]:

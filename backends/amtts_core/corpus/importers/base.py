@@ -32,6 +32,7 @@ class Clip:
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
         name: what its id should be; empty takes the audio file's.
+        length: of the whole recording as the row says; None where it says nothing of it.
         channel: number of the channel in its file, from 0; None is the mean of all.
         track: number of the sound track in its video, from 0; None is the one in Amharic, or the first.
         data: the audio file's content, where it stands inside `path` instead of being it.
@@ -48,6 +49,7 @@ class Clip:
     speaker: str = ""
     start: Seconds = 0.0
     end: Seconds | None = None
+    length: Seconds | None = None
     name: str = ""
     channel: int | None = None
     track: int | None = None

@@ -10,7 +10,7 @@ from amtts_core.corpus.importers.json_manifest import detect_json, manifests_in
 from amtts_core.corpus.importers.json_rows import is_json_name
 from amtts_core.corpus.importers.layout import detect_layout, metadata_file, tables_beside
 from amtts_core.corpus.importers.pairing import find_pairs
-from amtts_core.corpus.importers.sniff import Sniffed, sniff
+from amtts_core.corpus.importers.sniff import TIMED, Sniffed, sniff
 from amtts_core.corpus.importers.tables_below import tables_below
 from amtts_core.corpus.importers.text_pairs import find_text_pairs
 from amtts_core.corpus.importers.walk import MEDIA_SUFFIXES, SOUND_SUFFIXES, first_under, suffix_of
@@ -118,7 +118,7 @@ def _explain(source: Path, options: ReadOptions) -> None:
         if suffix_of(path.name) in SOUND_SUFFIXES:
             continue
         sniffed = sniff(path)
-        if not sniffed.importers and sniffed.remedy:
+        if (not sniffed.importers and sniffed.remedy) or sniffed.what == TIMED:
             raise _foreign(path, sniffed)
     if not tables_beside(source) and not is_json_name(source):
         sound = first_under(source, SOUND_SUFFIXES)

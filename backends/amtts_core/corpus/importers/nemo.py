@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from amtts_core.corpus.importers.base import Reading, ReadOptions
+from amtts_core.corpus.importers.foreign_json import flatten
 from amtts_core.corpus.importers.json_manifest import detect_json, manifests_in, open_manifest
 from amtts_core.corpus.importers.json_rows import first_row, read_objects
 from amtts_core.errors import AmttsError
@@ -95,9 +97,8 @@ def _is_readable(path: Path, size: int, changed: int, audio_root: Path | None) -
             return True
         audio = layout.keys[layout.columns.roles["audio"]]
         locator = options.locator(path.parent, above=layout.above)
-        rows = [
-            row for (_, row), _ in zip(read_objects(path), range(20), strict=False) if isinstance(row, dict)
-        ]
+        objects = [row for _, row in itertools.islice(read_objects(path), 20) if isinstance(row, dict)]
+        rows = [row for one in objects for row in flatten(layout.kind, one) if isinstance(row, dict)]
         return any(isinstance(row.get(audio), str) and locator.names_a_file(row[audio]) for row in rows)
     except (AmttsError, OSError):
         return False

@@ -1,0 +1,1 @@
+"""`amtts serve`: an HTTP server over the Python interface of amtts, with OpenAI's routes; needs `amtts[server]`."""
