@@ -23,6 +23,7 @@ from amtts_core.settings import merged
 from amtts_core.storage.json_lines import write_jsonl
 from amtts_core.testing.made_up_speech import LETTERS as LETTERS
 from amtts_core.testing.made_up_speech import ExampleList as ExampleList
+from amtts_core.testing.made_up_speech import made_up_examples as tiny_examples  # noqa: F401  # for tests
 from amtts_core.testing.made_up_speech import made_up_speech as tiny_speech
 from amtts_core.testing.made_up_speech import made_up_text as tiny_text
 from amtts_core.tokenizers.factory import train_tokenizer
