@@ -109,8 +109,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "expansion": 3,
         "decoder_layers": 4,
         "dropout": 0.1,
-        "contrast": 1.0,
+        "contrast": 0.7,
         "pitch": {"layers": 4},
-        "flow": {"layers": 6, "hidden": 160},
+        "flow": {"layers": 6, "hidden": 160, "temperature": 0.0},
     },
 }
