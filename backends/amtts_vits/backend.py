@@ -36,6 +36,7 @@ from amtts_vits.network import VitsNetwork, separate_copy
 from amtts_vits.published import PUBLISHED
 from amtts_vits.spectrogram import linear_spectrogram
 from amtts_vits.start_speakers import TABLE, folded
+from amtts_vits.usage import USAGE
 from amtts_vits.weights import fold_norm
 
 NAME = "vits"
@@ -90,7 +91,7 @@ class VitsBackend(Backend[VitsSettings]):
             init_weight_settings={"start": "", "start_discriminator": ""},
         ),
         published=PUBLISHED,
-        export=Export(formats=("hf", "onnx", "piper", "sherpa-onnx")),
+        export=Export(formats=("hf", "onnx", "piper", "sherpa-onnx"), usage=USAGE),
         reference_checks=ReferenceChecks(),
         weights_license="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",
     )

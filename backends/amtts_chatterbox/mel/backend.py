@@ -18,6 +18,7 @@ from amtts_chatterbox.mel.flow import noise_of
 from amtts_chatterbox.mel.learner import ChatterboxMelLearner, voice_of
 from amtts_chatterbox.mel.network import ChatterboxMel, Voice, at_pace, whole_durations
 from amtts_chatterbox.mel.pitch import SPREAD
+from amtts_chatterbox.mel.usage import SHERPA_USAGE
 from amtts_core.audio.mel import mel_features
 from amtts_core.audio.mel_vocoder import MelVocoder
 from amtts_core.contract.backend import Backend, BackendSpec
@@ -83,7 +84,7 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
         pitch_control=PitchControl(),
         checkpoint_files=CheckpointFiles(),
         mel_prediction=MelPrediction(),
-        export=Export(formats=("onnx", "sherpa-onnx", "piper")),
+        export=Export(formats=("onnx", "sherpa-onnx", "piper"), usage={"sherpa-onnx": SHERPA_USAGE}),
         fine_tuning=FineTuning(lora_targets=("widen", "narrow"), training_defaults=LITTLE_DATA),
     )
 

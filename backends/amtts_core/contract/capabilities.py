@@ -410,10 +410,12 @@ class Export(Capability[ExportMethods]):
 
     Attributes:
         formats: their names.
+        usage: format -> how another program speaks with the files, as Markdown for the card beside them.
     """
 
     Methods: ClassVar[type] = ExportMethods
     formats: tuple[str, ...]
+    usage: Mapping[str, str] = field(default_factory=dict)
 
 
 class ReferenceChecksMethods(Protocol):

@@ -114,7 +114,9 @@ def export_voice(
     else:
         export_network(backend, folder, format=format)
     sample = _write_sample(checkpoint, backend, folder)
-    write_card(folder, checkpoint.info, format=format, sample=sample)
+    declared = backend.spec.export
+    usage = declared.usage.get(format, "") if declared else ""
+    write_card(folder, checkpoint.info, format=format, sample=sample, usage=usage)
     write_sums(folder)
 
 

@@ -26,8 +26,8 @@ DEPTH = 3
 """Wrappers inside of one another that are opened."""
 FOREIGN = {
     "model_g.enc_p.emb.weight": "a training checkpoint of Piper (its generator is `model_g`, its text is phonemes)",
-    "enc_p.emb.weight": "a generator of the original VITS code (tensors of Hugging Face have other names)",
-    "net_g.enc_p.emb.weight": "a checkpoint of the original VITS code",
+    "enc_p.emb.weight": "a generator in the original names (tensors of Hugging Face have others)",
+    "net_g.enc_p.emb.weight": "a checkpoint of a trainer with the original names",
     "mrte.text_embedding.weight": "a GPT-SoVITS model",
     "gpt.text_embedding.weight": "a GPT of XTTS",
     "transformer.text_embed.text_embed.weight": "an F5-TTS model",

@@ -452,7 +452,7 @@ class Synthesizer:
         if tone != PLAIN and (control is None or not control.of(self.backend).has_pitch()):
             raise AmttsError(
                 f"this checkpoint of backend '{self.backend.spec.name}' has no pitch that can be changed",
-                remedy="Leave --pitch and --pitch-range out, or train chatterbox-mel with model.pitch.layers=4",
+                remedy="Leave --pitch and --pitch-range out, or take a voice that models pitch: --checkpoint base",
             )
 
     def attention(self, text: str, *, seed: int = 0, speaker: str = "") -> list[tuple[str, Tensor]]:

@@ -22,12 +22,6 @@ def data_card(info: CheckpointInfo) -> str:
 
 
 _FEEDING = {
-    "hf": """`vocab.json` spells letters that sound alike (ሠ ሰ, ዓ አ …) with one id; a character that the voice never
-learned has none and is dropped. Where there is no `vocab.json`, a letter has several symbols and ids come from amtts.
-
-    from transformers import VitsModel, VitsTokenizer
-    model, tokenizer = VitsModel.from_pretrained("."), VitsTokenizer.from_pretrained(".")
-    waveform = model(**tokenizer(text, return_tensors="pt")).waveform  # (1, T) at model.config.sampling_rate""",
     "onnx": """`tokens.txt` holds a character and its id a line, the blank (0) first. Inputs of `model.onnx`: `x` (1, N)
 int64 ids with the blank before, between and after them: [0, a, 0, b, 0]; `x_length` (1,) int64; `noise_scale`,
 `length_scale` (1 / speed) and `noise_scale_w`, (1,) float32 each; `sid` (1,) int64 with several speakers. Output `y`
@@ -43,8 +37,6 @@ int64 ids with the blank before, between and after them: [0, a, 0, b, 0]; `x_len
     feed = {"x": np.array([ids]), "x_length": np.array([len(ids)]), "noise_scale": one(0.667),
             "length_scale": one(1.0), "noise_scale_w": one(0.8)}
     y = onnxruntime.InferenceSession("model.onnx").run(None, feed)[0]""",
-    "sherpa-onnx": """    sherpa-onnx-offline-tts --vits-model=model.onnx --vits-tokens=tokens.txt \\
-      --output-filename=a.wav TEXT""",
     "piper": """    piper -m voice.onnx -f a.wav -- TEXT""",
     "voice": """    amtts synthesize --checkpoint . TEXT --out hello.wav
 
@@ -57,8 +49,17 @@ rules that the voice was trained with. A digit that reaches the engine is not sp
 """
 
 
-def write_card(folder: Path, info: CheckpointInfo, *, format: str = "", sample: str = "") -> None:
+def write_card(
+    folder: Path, info: CheckpointInfo, *, format: str = "", sample: str = "", usage: str = ""
+) -> None:
     """Writes the card of an exported folder: how it is fed, what it was trained with, how good it is.
+
+    Args:
+        folder: exported; a README.md that is there already comes first.
+        info: of the checkpoint.
+        format: of the export.
+        sample: name of a sound file in the folder; empty where there is none.
+        usage: how to speak with it, as Markdown; empty takes what is common to all backends.
 
     Raises:
         OSError: it cannot be written.
@@ -70,8 +71,8 @@ def write_card(folder: Path, info: CheckpointInfo, *, format: str = "", sample: 
         parts.append(f"How it sounds: [{sample}]({sample})")
     if len(info.speakers) > 1:
         parts.append(f"Speakers: {', '.join(info.speakers)}.")
-    if format in _FEEDING:
-        parts.append(f"## How to speak with it\n\n{_FEEDING[format]}")
+    if usage or format in _FEEDING:
+        parts.append(f"## How to speak with it\n\n{usage or _FEEDING[format]}")
     if format and format != "voice":
         parts.append(f"### The text has to be normalized first\n\n{_NORMALIZE.rstrip()}")
     if info.metrics:

@@ -82,7 +82,7 @@ def test_the_remedy_names_the_tokenizer_beside_the_weights(tmp_path: Path) -> No
 def test_nothing_is_advised_for_weights_of_another_model(tmp_path: Path) -> None:
     save_file({"enc_p.emb.weight": torch.ones(2, 2)}, tmp_path / "model.safetensors")
 
-    with pytest.raises(AmttsError, match="the original VITS code") as caught:
+    with pytest.raises(AmttsError, match="the original names") as caught:
         open_init_weights(tmp_path / "model.safetensors", backend="chatterbox")
 
     assert "extend-vocab" not in caught.value.remedy
