@@ -173,6 +173,28 @@ def test_no_more_voices_than_fit(run: Path) -> None:
         assert busy.result().status_code == 200
 
 
+def test_recordings_to_speak_like_are_those_of_one_folder(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "references"
+    folder.mkdir()
+    (tmp_path / "secret.wav").write_bytes(b"RIFF")
+    (folder / "almaz.wav").write_bytes(b"RIFF")
+    (folder / "notes.txt").write_text("no recording")
+    (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
+    with served(run, references=folder) as server:
+        assert server.context.pool.names == ["selam", "selam+almaz"]
+        for name in (
+            "selam+secret",
+            "selam+../secret",
+            "selam+link",
+            "selam+",
+            f"selam+{tmp_path}/secret.wav",
+        ):
+            assert posted(server, {**BODY, "voice": name}).status_code == 404
+        seen = posted(server, {**BODY, "voice": "selam+almaz"})
+        assert server.hold.options["voice"] == folder / "almaz.wav"
+        assert seen.status_code == 503  # this voice cannot speak like a recording; the log says so
+
+
 def test_a_voice_that_cannot_be_loaded_is_503_without_its_path(run: Path, tmp_path: Path) -> None:
     voices = {"selam": str(run), "broken": str(tmp_path / "nothing")}
     with served(run, voices=voices) as server:

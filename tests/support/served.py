@@ -30,13 +30,14 @@ class Hold:
     passes: int = 0
     loads: int = 0
     fails: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.open.set()
 
     def load(self, source: str, **options: Any) -> amtts.Voice:
         """As `amtts.load`, with passes that wait."""
-        self.loads += 1
+        self.loads, self.options = self.loads + 1, options
         if self.fails:
             raise amtts.AmttsError(f"{source} is damaged")
         voice = amtts.load(source, **options)
