@@ -1,6 +1,6 @@
 """The only module that prints. Results go to standard output, progress and logs to standard error.
 
-`--json` turns results into one JSON object; NO_COLOR and a redirected stream turn colours off (by rich).
+`--json` turns results into one JSON object; NO_COLOR and a redirected stream turn colors off (by rich).
 """
 
 from __future__ import annotations

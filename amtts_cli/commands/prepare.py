@@ -109,7 +109,7 @@ def prepare(
     ] = "reject",
     json: Json = False,
 ) -> None:
-    """Make a corpus: decode, trim, level and resample the audio, normalise the text, split train/val/test.
+    """Make a corpus: decode, trim, level and resample the audio, normalize the text, split train/val/test.
 
     Run again over the same --out, it does only what is new. Every clip that is left out stands in
     OUT/rejected.jsonl with its reason.

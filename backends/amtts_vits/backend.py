@@ -208,7 +208,7 @@ class VitsBackend(Backend[VitsSettings]):
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Compares tensors, losses, gradients, optimiser steps and waveforms with a bundle."""
+        """Compares tensors, losses, gradients, optimizer steps and waveforms with a bundle."""
         from amtts_vits.reference import compare
 
         return compare(folder)

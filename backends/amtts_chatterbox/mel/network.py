@@ -106,7 +106,7 @@ class TrainingPass:
 
 
 class ChatterboxMel(nn.Module):
-    """Text symbols to normalised log-mels.
+    """Text symbols to normalized log-mels.
 
     Args:
         config: sizes.

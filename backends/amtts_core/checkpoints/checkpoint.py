@@ -124,7 +124,7 @@ class Checkpoint:
         return tokenizer
 
     def normalizer(self) -> Normalizer:
-        """The text normaliser it was trained with."""
+        """The text normalizer it was trained with."""
         from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
         try:
@@ -132,7 +132,7 @@ class Checkpoint:
         except ValidationError as error:
             fault = error.errors()[0]
             raise CheckpointError(
-                f"checkpoint {self.folder}: this amtts cannot read its normaliser settings: "
+                f"checkpoint {self.folder}: this amtts cannot read its normalizer settings: "
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
                 remedy="Update amtts",
             ) from None

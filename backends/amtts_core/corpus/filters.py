@@ -1,7 +1,7 @@
 """Why a clip is not kept: named rules, each a measured value against a threshold of the settings.
 
 A rule knows neither files nor importers. `FACTS` are rejections by other means than a
-measured waveform; they are found where the file is opened, the line is read or the text is normalised.
+measured waveform; they are found where the file is opened, the line is read or the text is normalized.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Measurements:
         snr: estimate of the signal-to-noise ratio.
         silence: share of the clip that is silence at its ends, 0 to 1.
         bandwidth: frequency above which the clip holds nothing.
-        letters_per_second: letters of the normalised text per second of speech.
+        letters_per_second: letters of the normalized text per second of speech.
     """
 
     source_duration: Seconds

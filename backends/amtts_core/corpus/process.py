@@ -41,7 +41,7 @@ class ClipTask:
         path: audio file; empty where none was found.
         source: the audio file as the corpus names it.
         text: as written.
-        spoken: the source's own normalised text; empty where it has none.
+        spoken: the source's own normalized text; empty where it has none.
         speaker: empty where there is none.
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
@@ -101,11 +101,11 @@ class Outcome(BaseModel):
     bandwidth: Hertz = 0
     """Of the source clip; nothing lies above it."""
     letters_per_second: float = 0.0
-    """Letters of the normalised text per second of speech."""
+    """Letters of the normalized text per second of speech."""
     loudness: Decibels = 0.0
     """Before levelling, LUFS."""
     leftovers: dict[str, int] = Field(default_factory=dict)
-    """Characters of the normalised text outside of the language's symbols, with their counts."""
+    """Characters of the normalized text outside of the language's symbols, with their counts."""
     guesses: dict[str, int] = Field(default_factory=dict)
     """Words of the text that were read by guess, with their counts."""
     left_out: dict[str, int] = Field(default_factory=dict)

@@ -97,7 +97,7 @@ def _is_listed_beside(source: Path, folder: Path) -> bool:
     """True where an archive holds recordings and no texts, and a list lies beside it in the source."""
     from amtts_core.corpus.importers import IMPORTERS
 
-    if any(importer.recognises(folder) for importer in IMPORTERS.values()):
+    if any(importer.recognizes(folder) for importer in IMPORTERS.values()):
         return False
     return bool(tables_beside(source) or manifests_in(source))
 

@@ -51,7 +51,7 @@ class InitWeights:
         tokenizer: what they read text with; None where they learn without text.
         new_tokens: ids whose rows `amtts extend-vocab` made.
         license: of the weights below.
-        normalizer: how their text was normalised; empty where that is not known.
+        normalizer: how their text was normalized; empty where that is not known.
         statistics: they bring the corpus statistics that `Backend.initialize` would set.
         speakers: of these weights.
         fill: puts them into a freshly built backend; as `PublishedWeights.load_into`.

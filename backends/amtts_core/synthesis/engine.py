@@ -1,4 +1,4 @@
-"""The way of a text to speech: sentences, normalised text, tokens, waveforms, one recording.
+"""The way of a text to speech: sentences, normalized text, tokens, waveforms, one recording.
 
 Knows no model: the backend speaks token ids. Reports what it could not read instead of dropping it in silence.
 """
@@ -65,7 +65,7 @@ class Speech:
     Attributes:
         waveform: (T,) float32 in [-1, 1].
         sample_rate: Hz.
-        stretches: the normalised text, piece by piece.
+        stretches: the normalized text, piece by piece.
         unread: characters that this voice never learnt, with counts; they are not in the audio.
         places: first sample of each stretch and one after its last.
         notes: what the backend tells of stretches (cut off, tried again): (stretch, what).
@@ -165,7 +165,7 @@ class SpeechMaking:
 
 
 class Synthesizer:
-    """Speaks with one backend and one normaliser.
+    """Speaks with one backend and one normalizer.
 
     Args:
         backend: in evaluation mode, with a tokenizer.
@@ -238,7 +238,7 @@ class Synthesizer:
         """
         found = self.read(text).stretches
         if not found:
-            raise AmttsError(f"nothing to speak in {_shown(text)}: no letter is left after normalisation")
+            raise AmttsError(f"nothing to speak in {_shown(text)}: no letter is left after normalization")
         return found
 
     def read(self, text: str, *, pauses: Pauses | None = None) -> TextReading:

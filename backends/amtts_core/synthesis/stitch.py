@@ -51,7 +51,7 @@ class Stretch:
 
 
 def cut_long(sentence: str, *, longest: int) -> list[str]:
-    """Cuts a normalised sentence of more than `longest` characters, best at ፤, then ፣, then between words."""
+    """Cuts a normalized sentence of more than `longest` characters, best at ፤, then ፣, then between words."""
     pieces = [sentence]
     for mark in (*CLAUSE_ENDS, " "):
         pieces = [part for piece in pieces for part in (_cut_at(piece, mark, longest))]

@@ -1,4 +1,4 @@
-"""What `prepare` makes of a corpus: levelled audio, normalised text, splits and a ledger that reconciles."""
+"""What `prepare` makes of a corpus: levelled audio, normalized text, splits and a ledger that reconciles."""
 
 from __future__ import annotations
 

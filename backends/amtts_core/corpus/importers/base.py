@@ -27,7 +27,7 @@ class Clip:
         path: an existing regular file inside the corpus folder, symbolic links resolved.
         source: the same file as the corpus names it, relative to the corpus folder.
         text: as written.
-        spoken: the source's own normalised text; empty where it has none.
+        spoken: the source's own normalized text; empty where it has none.
         speaker: empty where the source names none.
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
@@ -134,7 +134,7 @@ class Importer(Protocol):
     name: ClassVar[str]
     summary: ClassVar[str]
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where the source is surely of this kind; looks, but raises nothing."""
         ...
 

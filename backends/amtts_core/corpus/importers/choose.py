@@ -17,17 +17,17 @@ from amtts_core.corpus.importers.walk import MEDIA_SUFFIXES, SOUND_SUFFIXES, fir
 from amtts_core.errors import AmttsError, nearest
 
 _SURER = (("hf", "json"), ("hf", "csv"), ("amtts", "json"), ("nemo", "json"))
-"""Pairs of importers of which the first knows more about a source that both recognise."""
+"""Pairs of importers of which the first knows more about a source that both recognize."""
 _SHOWN = 50  # files of a folder that are looked at for something to say
 
 
 def choose(
     importers: Mapping[str, Importer], source: Path, name: str = "", options: ReadOptions = ReadOptions()
 ) -> Importer:
-    """The importer called `name`, or the only one that recognises the source.
+    """The importer called `name`, or the only one that recognizes the source.
 
     Raises:
-        AmttsError: the source does not exist, the name is unknown, or none or several importers recognise it.
+        AmttsError: the source does not exist, the name is unknown, or none or several importers recognize it.
     """
     if not source.exists():
         raise AmttsError(
@@ -41,7 +41,7 @@ def choose(
         return importers[name]
     if not source.is_dir():
         return importers[_of_file(importers, source, options)]
-    found = [name for name, importer in importers.items() if importer.recognises(source, options)]
+    found = [name for name, importer in importers.items() if importer.recognizes(source, options)]
     found = _surest(found, source)
     if not found and (options.columns or tables_below(source, options)):
         found = ["csv"]
@@ -60,7 +60,7 @@ def _of_file(importers: Mapping[str, Importer], source: Path, options: ReadOptio
     if not sniffed.importers:
         raise _foreign(source, sniffed)
     for name in sniffed.importers:
-        if name in importers and importers[name].recognises(source, options):
+        if name in importers and importers[name].recognizes(source, options):
             return name
     if "json" in sniffed.importers:
         detect_json(source, options)  # says what is wrong with it

@@ -20,7 +20,7 @@ class Nemo:
     name: ClassVar[str] = "nemo"
     summary: ClassVar[str] = "a NeMo manifest: JSON lines with audio_filepath, text, offset, duration"
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a manifest's first row names audio and text but is not amtts' own."""
         return len(_manifests(source)) == 1
 
@@ -39,7 +39,7 @@ class JsonManifest:
         "JSON lines or a JSON list with recordings and texts under any keys; Lhotse cuts; exports of Label Studio"
     )
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where exactly one JSON file can be understood, and it is no NeMo manifest and not amtts' own."""
         return len(_readable(source, options)) == 1
 

@@ -42,7 +42,7 @@ class Subtitles:
         "audio or video with captions or annotations beside it: .srt, .vtt, .ass, .TextGrid, .eaf, Whisper's .json"
     )
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a recording has captions of the same name or inside, or is or has such in the folder."""
         _, pairs = find_pairs(source)
         if any(pair.media and pair.subtitles for pair in pairs):

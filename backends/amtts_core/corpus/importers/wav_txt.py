@@ -44,7 +44,7 @@ class WavTxt:
         "recordings with a .txt or .lab of the same name beside each or in a tree of its own; label tracks cut them"
     )
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a recording has a text of its own."""
         if source.is_dir():
             return has_pairs(source)
