@@ -213,7 +213,7 @@ class Speaking:
             if executor == "local" and jobs == 1
             else self._run_many(worker, executor, jobs)
         )
-        began, spoken = time.monotonic(), 0
+        began, began_at, spoken = time.monotonic(), time.time(), 0
         with folder, console.progress() as progress:
             bar = progress.add_task("speaking", total=len(tasks), note="")
 
@@ -225,6 +225,7 @@ class Speaking:
             try:
                 result = speak_batch(tasks, folder, run, bad=bad, on_row=on_row)
             except (KeyboardInterrupt, SystemExit):
+                _remove_unrecorded(tasks, folder, since=began_at)
                 there = sum(folder.done(task.file, task.key) is not None for task in tasks)
                 console.log(
                     f"{there} of {len(tasks)} are spoken in {folder.folder}; the same command goes on"
@@ -363,6 +364,14 @@ def _joined(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if notes := [note for one in told for note in one.get("notes", ())]:
         out["notes"] = notes
     return out
+
+
+def _remove_unrecorded(tasks: Sequence[Task], folder: SpeechFolder, *, since: float) -> None:
+    """Removes a file that was just finished when its line had not been written yet; it is spoken again."""
+    for task in tasks:
+        unrecorded = folder.done(task.file, task.key) is None and task.path.is_file()
+        if unrecorded and task.path.stat().st_mtime >= since:
+            task.path.unlink()
 
 
 def _tone_of(how: Mapping[str, Any]) -> Any:

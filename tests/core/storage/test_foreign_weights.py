@@ -133,7 +133,7 @@ def test_other_files_are_named(tmp_path: Path, name: str, content: bytes, kind: 
     ("tensor", "model"),
     [
         ("model_g.enc_p.emb.weight", "Piper"),
-        ("enc_p.emb.weight", "original VITS"),
+        ("enc_p.emb.weight", "original names"),
         ("gpt.text_embedding.weight", "XTTS"),
         ("base_model.model.layer.lora_A.weight", "LoRA adapters without"),
     ],

@@ -43,7 +43,7 @@ def test_every_public_name_is_there() -> None:
     assert set(amtts_core.text.__all__) <= set(dir(amtts_core.text))
     assert all(getattr(amtts_core.text, name) is not None for name in amtts_core.text.__all__)
     with pytest.raises(AttributeError, match="no attribute 'normalise'"):
-        amtts_core.text.normalize  # noqa: B018
+        amtts_core.text.normalise  # noqa: B018
 
 
 def test_functions_do_what_a_normalizer_does() -> None:
