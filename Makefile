@@ -16,7 +16,7 @@ BENCH_ARGS ?=
 # make kill-test KILL_ARGS="--backend vits --kills 50 --seed 3"
 KILL_ARGS ?=
 
-.PHONY: help setup demo test test-descript lint types docs wheel bench kill-test
+.PHONY: help setup demo test test-descript lint types docs site wheel bench kill-test
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,10 @@ types: $(STAMP) ## mypy
 
 docs: $(STAMP) ## write docs/commands.md and docs/config.md from the code
 	$(BIN)/python scripts/make_docs.py
+
+site: $(STAMP) ## build the documentation as a site, into site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 wheel: $(STAMP) ## build dist/amtts-*.whl
 	rm -f dist/amtts-*.whl

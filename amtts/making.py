@@ -200,6 +200,7 @@ def evaluate(
     limit: int = 0,
     public_list: bool = True,
     recognizer: str = "",
+    copies: bool = False,
     metrics: Sequence[str] | None = None,
     language: str = "am",
     speaker: str = "",
@@ -223,6 +224,7 @@ def evaluate(
         limit: so many of the manifest; 0 takes all.
         public_list: speak the fixed public list of texts, too.
         recognizer: run of a recognizer, or a Hugging Face model; empty takes the one that comes along.
+        copies: measure copies of the recordings through each checkpoint's vocoder, too.
         metrics: groups of figures: text, quality, speaker, prosody, signal, alignment; None takes what is installed.
         language: of the texts.
         speaker: of checkpoints with several.
@@ -252,6 +254,7 @@ def evaluate(
         limit=limit,
         public_list=public_list,
         recognizer=recognizer,
+        copies=copies,
         metrics=metrics,
         language=language,
         speaker=speaker,

@@ -56,6 +56,8 @@ class Speech:
         pieces: the text as it was read, sentence by sentence, with its place in the samples.
         unread: characters that the voice never learned, with counts; they are not in the samples.
         guesses: words whose reading is a guess, with counts; a lexicon settles them.
+        left_out: what is no text (markup, emoji), with counts.
+        notes: sentences of which the network told something (cut off, tried again), with what.
     """
 
     samples: np.ndarray
@@ -63,6 +65,8 @@ class Speech:
     pieces: tuple[Piece, ...] = ()
     unread: Counter[str] = field(default_factory=Counter)
     guesses: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def duration(self) -> float:
@@ -94,19 +98,34 @@ class Speech:
                 found.append(Word(caption.text, caption.start + offset, caption.end + offset))
         return tuple(found)
 
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Writes an audio file; its ending names the format: .wav, .flac, .ogg or .mp3.
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        sample_rate: int | None = None,
+        loudness: float | None = None,
+        encoding: str = "",
+    ) -> Path:
+        """Writes an audio file.
+
+        Args:
+            path: its ending names the format: .wav, .flac, .ogg, .opus, .mp3, .m4a, .ulaw or .alaw.
+            sample_rate: of the file, Hz; None keeps the voice's (8000 for telephone codings).
+            loudness: LUFS; None keeps the voice's own.
+            encoding: of a .wav file: pcm16, pcm24, float, mulaw or alaw.
 
         Returns:
             the path.
 
         Raises:
-            AmttsError: an unknown ending, or the file cannot be written; no half file is left.
+            AmttsError: an unknown ending, an option that does not fit it, or the file cannot be written; no half file
+                is left.
         """
-        from amtts_core.audio.save import write_audio
+        from amtts_core.audio.save import AudioOptions, write_audio
 
         target = Path(path)
-        write_audio(target, self.samples, self.sample_rate)
+        options = AudioOptions(sample_rate=sample_rate, loudness=loudness, encoding=encoding)
+        write_audio(target, self.samples, self.sample_rate, options=options)
         return target
 
 
@@ -116,10 +135,18 @@ class SpeechStream:
     Attributes:
         sample_rate: Hz.
         unread: characters that the voice never learned, with counts; they are not in the samples.
+        notes: sentences of which the network told something, with what; complete at the end.
     """
 
-    def __init__(self, pieces: Iterator[np.ndarray], sample_rate: int, unread: Counter[str]) -> None:
+    def __init__(
+        self,
+        pieces: Iterator[np.ndarray],
+        sample_rate: int,
+        unread: Counter[str],
+        notes: list[tuple[str, str]] | None = None,
+    ) -> None:
         self._pieces = pieces
+        self.notes = notes if notes is not None else []
         self.sample_rate = sample_rate
         self.unread = unread
 

@@ -12,9 +12,11 @@ from amtts.speech import Piece, Speech, SpeechStream
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
-    from amtts_core.synthesis.engine import Synthesizer
+    from amtts_core.synthesis.engine import Synthesizer, TextReading
+    from amtts_core.synthesis.stitch import Pauses
 
 AnyPath = str | PathLike[str]
+LONGEST_PAUSE = 60.0
 
 
 def load(
@@ -121,38 +123,67 @@ class Voice:
         *,
         speaker: str = "",
         speed: float = 1.0,
+        pitch: float = 0.0,
+        pitch_range: float = 1.0,
         seed: int = 0,
+        sentence_pause: float | None = None,
+        paragraph_pause: float | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Speech:
         """Speaks a text of any length.
 
         Args:
-            text: as a person writes it.
+            text: as a person writes it. Blank lines end paragraphs; `[pause:1.5s]` and a subset of SSML are read.
             speaker: one of `speakers`; empty for the first.
             speed: 1.0 is the voice's own pace; 0.25 to 4.
+            pitch: semitones above the voice's own pitch, below where negative; -12 to 12.
+            pitch_range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
             seed: the same seed gives the same speech.
+            sentence_pause: seconds between sentences; None takes 0.35.
+            paragraph_pause: seconds between paragraphs; None takes 0.7.
             on_progress: called with (sentences spoken, sentences in all).
 
         Raises:
-            AmttsError: no letter of the text is known to the voice, an unknown speaker, or an impossible speed.
+            AmttsError: no letter of the text is known to the voice, an unknown speaker, an impossible speed, or a
+                pitch for a voice that has none.
         """
-        spoken = self._synthesizer.speak(
-            text, speed=speed, seed=seed, speaker=speaker, on_progress=on_progress
-        )
-        pieces = tuple(
-            Piece(stretch.text, *place)
-            for stretch, place in zip(spoken.stretches, spoken.places, strict=True)
-        )
-        return Speech(spoken.waveform, spoken.sample_rate, pieces, spoken.unread, self.guesses(text))
+        from amtts_core.synthesis.engine import Tone
 
-    def stream(self, text: str, *, speaker: str = "", speed: float = 1.0, seed: int = 0) -> SpeechStream:
+        tone = Tone(pitch, pitch_range)
+        spoken = self._synthesizer.speak(
+            text,
+            speed=speed,
+            seed=seed,
+            speaker=speaker,
+            tone=tone,
+            pauses=pauses_of(sentence_pause, paragraph_pause),
+            on_progress=on_progress,
+        )
+        return speech_of(spoken, self._synthesizer.read(text))
+
+    def stream(
+        self,
+        text: str,
+        *,
+        speaker: str = "",
+        speed: float = 1.0,
+        pitch: float = 0.0,
+        pitch_range: float = 1.0,
+        seed: int = 0,
+        sentence_pause: float | None = None,
+        paragraph_pause: float | None = None,
+    ) -> SpeechStream:
         """Speaks a text and hands over each piece of sound as soon as it is there.
 
         Args:
-            text: as a person writes it.
+            text: as for `speak`.
             speaker: one of `speakers`; empty for the first.
             speed: 1.0 is the voice's own pace; 0.25 to 4.
+            pitch: semitones above the voice's own pitch, below where negative; -12 to 12.
+            pitch_range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
             seed: the same seed gives the same speech.
+            sentence_pause: seconds between sentences; None takes 0.35.
+            paragraph_pause: seconds between paragraphs; None takes 0.7.
 
         Raises:
             AmttsError: as `speak`, before the first piece.
@@ -161,8 +192,17 @@ class Voice:
             >>> for samples in voice.stream("ሰላም። እንዴት ነህ?"):
             ...     player.write(samples)
         """
-        made = self._synthesizer.stream(text, speed=speed, seed=seed, speaker=speaker)
-        return SpeechStream(made.pieces, made.sample_rate, made.unread)
+        from amtts_core.synthesis.engine import Tone
+
+        made = self._synthesizer.stream(
+            text,
+            speed=speed,
+            seed=seed,
+            speaker=speaker,
+            tone=Tone(pitch, pitch_range),
+            pauses=pauses_of(sentence_pause, paragraph_pause),
+        )
+        return SpeechStream(made.pieces, made.sample_rate, made.unread, made.notes)
 
     def guesses(self, text: str) -> Counter[str]:
         """Words of a text whose reading is a guess, with counts; readings for `load(lexicon=...)` settle them."""
@@ -171,6 +211,34 @@ class Voice:
     def check(self, text: str) -> None:
         """Raises the `AmttsError` that `speak` would raise because of the text, without speaking."""
         self._synthesizer.check(text)
+
+
+def speech_of(spoken: Any, reading: TextReading) -> Speech:
+    """The public form of a speech of the engine and of how its text was read."""
+    places = spoken.places or [(0, 0)] * len(spoken.stretches)
+    pieces = tuple(
+        Piece(stretch.text, *place) for stretch, place in zip(spoken.stretches, places, strict=True)
+    )
+    return Speech(
+        spoken.waveform,
+        spoken.sample_rate,
+        pieces,
+        spoken.unread,
+        reading.guesses,
+        reading.left_out,
+        tuple(spoken.notes),
+    )
+
+
+def pauses_of(sentence: float | None, paragraph: float | None) -> Pauses:
+    """Pauses of the engine; None keeps its own."""
+    from amtts_core.synthesis.stitch import Pauses
+
+    given = {"sentence": sentence, "paragraph": paragraph}
+    for name, seconds in given.items():
+        if seconds is not None and not 0 <= seconds <= LONGEST_PAUSE:
+            raise AmttsError(f"{name} pause {seconds:g} s is out of range; expected 0 to {LONGEST_PAUSE:g} s")
+    return Pauses(**{name: seconds for name, seconds in given.items() if seconds is not None})
 
 
 def _check_device(device: str) -> None:

@@ -32,6 +32,8 @@ COMMANDS = (
     "voice",
     "convert",
     "export",
+    "push",
+    "info",
     "validate-e2e",
     "config",
     "backends",

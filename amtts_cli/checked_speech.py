@@ -10,9 +10,10 @@ from amtts_cli import console
 from amtts_core.errors import AmttsError, nearest
 
 if TYPE_CHECKING:
+    from amtts.speech import Speech
+    from amtts.voice import Voice
     from amtts_core.contract.recognizer import FrameRecognizer, Recognizer
     from amtts_core.evaluation.guard import GuardSettings
-    from amtts_core.synthesis.engine import Speech, Synthesizer
 
 
 @dataclass
@@ -59,18 +60,23 @@ class CheckedSpeech:
             form=timestamps,
         )
 
-    def speak(
-        self, synthesizer: Synthesizer, text: str, path: Path, **how: Any
-    ) -> tuple[Speech, dict[str, Any]]:
+    @property
+    def is_used(self) -> bool:
+        """Speech is checked or timed."""
+        return self.guard is not None or self.aligner is not None
+
+    def speak(self, voice: Voice, text: str, path: Path, **how: Any) -> tuple[Speech, dict[str, Any]]:
         """Speaks a text; writes its word times beside `path`; returns what goes onto its row."""
         row: dict[str, Any] = {}
         if self.guard is None:
-            speech = synthesizer.speak(text, **how)
+            speech = voice.speak(text, **how)
         else:
+            from amtts.voice import speech_of
             from amtts_core.evaluation.guard import speak_guarded
 
-            guarded = speak_guarded(synthesizer, text, self.guard, settings=self.settings, **how)
-            speech = guarded.speech
+            plain = {name: value for name, value in how.items() if name in ("speed", "seed", "speaker")}
+            guarded = speak_guarded(voice.synthesizer, text, self.guard, settings=self.settings, **plain)
+            speech = speech_of(guarded.speech, voice.synthesizer.read(text))
             row["tries"] = sum(sentence.tries for sentence in guarded.sentences)
             row["doubtful"] = [
                 {"text": s.text, "recognized": s.hypothesis, "cer": round(s.cer, 4), "problem": s.problem}
@@ -88,8 +94,7 @@ class CheckedSpeech:
         from amtts_core.evaluation.timestamps import word_captions
         from amtts_core.storage.atomic import replace_text
 
-        text = " ".join(stretch.text for stretch in speech.stretches)
-        captions = word_captions(aligner, speech.waveform, speech.sample_rate, text)
+        captions = word_captions(aligner, speech.samples, speech.sample_rate, speech.text)
         beside = path.with_suffix(f".{self.form}")
         beside.parent.mkdir(parents=True, exist_ok=True)
         replace_text(beside, write_captions(captions, form=self.form))

@@ -1,6 +1,6 @@
 """The only module that prints. Results go to standard output, progress and logs to standard error.
 
-`--json` turns results into one JSON object; NO_COLOR and a redirected stream turn colours off (by rich).
+`--json` turns results into one JSON object; NO_COLOR and a redirected stream turn colors off (by rich).
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import io
 import json
 import logging
 import os
+import stat
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,9 +71,50 @@ def out(text: str) -> None:
 
 
 def out_bytes(data: bytes) -> None:
-    """Sound on standard output, handed on at once; nothing else may go there."""
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    """Sound on standard output, handed on at once; nothing else may go there.
+
+    Raises:
+        AmttsError: it cannot be written (a full disk).
+        BrokenPipeError: nobody reads it any more.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _close_stdout()
+        raise
+    except OSError as error:
+        _close_stdout()
+        raise AmttsError(
+            f"standard output cannot be written: {error.strerror}", remedy="Free space, or write elsewhere"
+        ) from None
+
+
+def rewrite_start(data: bytes) -> None:
+    """Replaces the first bytes of standard output, where that is a file that was begun here."""
+    try:
+        handle = sys.stdout.fileno()
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return
+        import fcntl
+
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_APPEND:
+            return
+        end = os.lseek(handle, 0, os.SEEK_CUR)
+        if end == os.fstat(handle).st_size:
+            os.pwrite(handle, data, 0)
+    except (OSError, ValueError, ImportError):  # no such file: the first bytes stay as they are
+        return
+
+
+def _close_stdout() -> None:
+    """Lets the interpreter end without another try to write what is left."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        return
 
 
 def result(values: dict[str, Any], *, lines: Iterable[str] = ()) -> None:

@@ -1,9 +1,10 @@
-"""Sentences a second and core of the normaliser, one process: typical text with and without digits.
+"""Sentences a second and core of the normalizer, one process: typical text with and without digits and Latin words.
 
     python benchmarks/bench_normalize.py [SENTENCES.tsv] [--repeat 3]
 
 The file holds one sentence a line, in its last tab-separated column. Sentences with digits are read as they are where
-the file has at least 200; otherwise a year, a date, a price or a time is written into the others.
+the file has at least 200; otherwise a year, a date, a price or a time is written into the others. For the third line a
+Latin word is added to those.
 """
 
 from __future__ import annotations
@@ -15,6 +16,18 @@ from pathlib import Path
 from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
 INSERTED = ("በ1984 ዓ.ም.", "27/4/93", "12.50 ብር", "ከቀኑ 8፡30 ሰዓት", "365 ሰዎች", "3ኛ ደረጃ", "25% ", "ከ10-20 ቀን")
+LATIN = (
+    "Google",
+    "የGermany",
+    "Telegram",
+    "COVID-19",
+    "UN",
+    "Manchester",
+    "meeting",
+    "selam",
+    "ICT",
+    "በTwitter",
+)
 
 
 def rate(normalizer: Normalizer, sentences: list[str], repeat: int) -> float:
@@ -42,8 +55,10 @@ def main() -> None:
     digits = [line for line in lines if any(character.isdigit() for character in line)]
     if len(digits) < 200:
         digits = [f"{INSERTED[n % len(INSERTED)]} {line}" for n, line in enumerate(plain)]
+    latin = [f"{line} {LATIN[n % len(LATIN)]}" for n, line in enumerate(digits)]
     normalizer = Normalizer(NormalizerSettings())
-    for name, chosen in (("without digits", plain), ("with digits", digits)):
+    kinds = (("without digits", plain), ("with digits", digits), ("with digits and a Latin word", latin))
+    for name, chosen in kinds:
         mean = sum(map(len, chosen)) / len(chosen)
         speed = rate(normalizer, chosen, arguments.repeat)
         print(

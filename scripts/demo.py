@@ -29,6 +29,10 @@ COMMANDS = (
     ("validate-e2e", "--data", "demo/data", "--checkpoint", "demo/run"),
     ("synthesize", "--checkpoint", "demo/run", "--file", f"{CORPUS}/heldout.txt", "--out", "demo/heldout"),
     ("synthesize", "--checkpoint", "demo/run", "ሰላም ለዓለም።", "--out", "demo/hello.wav"),
+    (
+        *("evaluate", "--checkpoint", "demo/run", "--name", "demo", "--manifest", "demo/data/test.jsonl"),
+        *("--no-public-list", "--out", "demo/evaluation"),
+    ),
 )
 
 
@@ -63,6 +67,7 @@ def tell(seconds: dict[str, float]) -> None:
         f"  {heldout[0]} to {heldout[-1].name}: the sentences of {CORPUS}/heldout.txt, none of them in the corpus"
     )
     print(f"  {hello}")
+    print("  demo/evaluation/report.html: what the voice says beside the recordings, measured")
     print("\nSeconds taken:")
     for name, taken in (*seconds.items(), ("in all", sum(seconds.values()))):
         print(f"  {name:13} {taken:7.1f}")

@@ -37,7 +37,7 @@ def align(
         ),
     ] = 0.4,
     speaker: Annotated[str, typer.Option("--speaker", help="Who speaks.")] = "",
-    language: Annotated[str, typer.Option("--lang", help="Language of the text.")] = "am",
+    language: Annotated[str, typer.Option("--language", help="Language of the text.")] = "am",
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
 ) -> None:
@@ -53,7 +53,8 @@ def align(
     from amtts_core.evaluation.subtitle_files import Caption, write_captions
     from amtts_core.storage.atomic import replace_text
     from amtts_core.storage.json_lines import write_jsonl
-    from amtts_core.text.normalizer import Normalizer, decode_text
+    from amtts_core.text.decoding import decode_text
+    from amtts_core.text.normalizer import Normalizer
     from amtts_core.text.settings import NormalizerSettings
 
     usable_device(device)
@@ -67,7 +68,6 @@ def align(
         audio, words, frame_recognizer(recognizer, device=device), normalize=normalize, settings=settings
     )
     good = [cut for cut in cuts if not cut.problem]
-    out.mkdir(parents=True, exist_ok=True)
     where = os.path.relpath(audio.resolve(), out.resolve())
     width = len(str(len(cuts)))
     rows, rejected = [], []
@@ -96,6 +96,7 @@ def align(
             f"none of {len(cuts)} utterances of {text} was found in {audio}; first: {cuts[0].problem}",
             remedy="Is it the transcript of this recording? For human speech give --recognizer DIR",
         )
+    out.mkdir(parents=True, exist_ok=True)
     write_jsonl(out / "manifest.jsonl", rows)
     write_jsonl(out / "rejected.jsonl", rejected)
     captions = [Caption(" ".join(cut.text.split()), cut.start, cut.end) for cut in good]

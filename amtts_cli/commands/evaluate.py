@@ -55,8 +55,14 @@ def evaluate(
             "one that comes along, for synthetic speech only.",
         ),
     ] = "",
+    copies: Annotated[
+        bool,
+        typer.Option(
+            "--copies", help="Measure copies of the recordings through each checkpoint's vocoder, too."
+        ),
+    ] = False,
     metrics: Annotated[str, typer.Option("--metrics", help="Groups of figures, with commas between.")] = ALL,
-    language: Annotated[str, typer.Option("--lang", help="Language of the texts.")] = "am",
+    language: Annotated[str, typer.Option("--language", help="Language of the texts.")] = "am",
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of checkpoints with several.")] = "",
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of the checkpoints' sampling.")
@@ -114,6 +120,7 @@ def evaluate(
             limit=limit,
             public_list=public_list,
             recognizer=recognizer,
+            copies=copies,
             metrics=None if metrics == ALL else asked,
             language=language,
             speaker=speaker,

@@ -11,12 +11,21 @@ from amtts_cli import console
 from amtts_cli.options import Json
 from amtts_core.errors import AmttsError
 
+NORMALIZE_FIRST = (
+    "text goes through `amtts normalize` first: an engine drops digits and abbreviations (see README.md)"
+)
+
 
 def export(
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Checkpoint folder or run folder.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must be new or empty.")],
     format: Annotated[
-        str, typer.Option("--format", help="hf, onnx, sherpa-onnx, piper …: what the backend knows.")
+        str,
+        typer.Option(
+            "--format",
+            help="voice (to hand on: no training state); hf, onnx, sherpa-onnx, piper …: what the backend knows; "
+            "peft: adapters of a LoRA training.",
+        ),
     ],
     vocoder: Annotated[
         str | None,
@@ -24,9 +33,14 @@ def export(
             "--vocoder", help="What turns its mels into sound, in place of its own: weights' file or folder."
         ),
     ] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Weights of --format voice in half precision: half the size.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Write a voice for other programs. What was written is run and compared before it counts.
+    """Write a voice to hand on, or for other programs. What was written is run and compared before it counts.
+
+    A README beside it says how it is fed, whose data it was trained with and under which license; a sample is spoken.
 
     Example: amtts export --checkpoint run --format hf --out voice
     """
@@ -35,20 +49,19 @@ def export(
     from safetensors import SafetensorError
 
     from amtts_core.checkpoints.checkpoint import read_checkpoint
+    from amtts_core.checkpoints.hub import local_checkpoint
     from amtts_core.contract.vocoder import choose_vocoder
-    from amtts_core.run.export import export_network
+    from amtts_core.run.export import export_voice
     from amtts_core.storage.atomic import whole_folder
-    from amtts_core.synthesis.model_card import add_data_card
 
-    found = read_checkpoint(checkpoint)
+    found = read_checkpoint(local_checkpoint(checkpoint))
     backend = found.load_backend()
     if vocoder is not None:
         choose_vocoder(backend, vocoder)
     try:
         with whole_folder(out.resolve()) as hidden:
             try:
-                export_network(backend, hidden, format=format)
-                add_data_card(hidden, found.info)
+                export_voice(found, backend, hidden, format=format, half=half)
             except AmttsError as error:
                 raise type(error)(
                     error.message.replace(str(hidden), str(out)), remedy=error.remedy
@@ -65,5 +78,6 @@ def export(
             f"wrote {', '.join(files)} into {out}",
             f"license of the weights it started from: {found.info.base_weights_license}",
             f"license of the recordings: {', '.join(found.info.data_licenses) or 'not stated'}",
+            *([] if format == "voice" else [NORMALIZE_FIRST]),
         ],
     )

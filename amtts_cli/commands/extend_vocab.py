@@ -39,7 +39,7 @@ def extend_vocab(
         str, typer.Option("--init", help="New embeddings: romanized, mean, normal or zero.")
     ] = "romanized",
     lang_tag: Annotated[
-        str, typer.Option("--lang-tag", help="Language tag to add, e.g. am for [am]; default: none.")
+        str, typer.Option("--language-tag", help="Language tag to add, e.g. am for [am]; default: none.")
     ] = "",
     old_text: Annotated[
         Path | None,
@@ -58,7 +58,7 @@ def extend_vocab(
     text has to keep its ids and its network outputs. DIR/vocab_report.json says where each new embedding comes from.
 
     Example: amtts extend-vocab --backend chatterbox --checkpoint t3_mtl23ls_v2.safetensors --tokenizer
-    grapheme_mtl_merged_expanded_v1.json --add fidel --lang-tag am --out amharic
+    grapheme_mtl_merged_expanded_v1.json --add fidel --language-tag am --out amharic
     """
     from amtts_core.finetune.vocab.extend import ExtendRequest, extend_vocabulary
     from amtts_core.finetune.vocab.initialize import Init

@@ -31,7 +31,7 @@ def prepare(
         ),
     ] = "",
     sample_rate: Annotated[int, typer.Option("--sample-rate", help="Rate of the written audio, Hz.")] = 22050,
-    lang: Annotated[str, typer.Option("--lang", help="Language of the text.")] = "am",
+    lang: Annotated[str, typer.Option("--language", help="Language of the text.")] = "am",
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of rows that name none.")] = "",
     columns: Annotated[
         str,
@@ -109,7 +109,7 @@ def prepare(
     ] = "reject",
     json: Json = False,
 ) -> None:
-    """Make a corpus: decode, trim, level and resample the audio, normalise the text, split train/val/test.
+    """Make a corpus: decode, trim, level and resample the audio, normalize the text, split train/val/test.
 
     Run again over the same --out, it does only what is new. Every clip that is left out stands in
     OUT/rejected.jsonl with its reason.

@@ -3,46 +3,84 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from amtts_cli import console
-from amtts_cli.checked_speech import CheckedSpeech
-from amtts_cli.guesses import warn_of_guesses
-from amtts_cli.options import Assignments, Json, Lexicon
+from amtts_cli.options import Assignments, ExecutorName, Json, Lexicon
 from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from torch import Tensor
 
-    from amtts_core.synthesis.engine import Synthesizer
+    from amtts.voice import Voice
+    from amtts_core.synthesis.batch.rows import Row
 
 
 _VERSION = re.compile(r"\.v?\d+")  # out.v2 is a folder
+_TERMINATED = 143
 
 
 def synthesize(
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Checkpoint folder or run folder.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Option("--checkpoint", help="Run or checkpoint folder, or org/name on the Hugging Face hub."),
+    ],
     out: Annotated[
         Path,
         typer.Option(
             "--out",
-            help="Audio file (.wav .flac .ogg .mp3), a folder: one file a line, or - : WAV to standard output while "
-            "it is spoken.",
+            help="Audio file (.wav .flac .ogg .opus .mp3 .m4a .ulaw .alaw), a folder: one file a line or row, or - : "
+            "WAV to standard output while it is spoken.",
         ),
     ],
     text: Annotated[list[str] | None, typer.Argument(help="What to say; without it, standard input.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Text file, UTF-8.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            help="File of texts: .txt, .csv .tsv (id|text|speaker|voice|out), .jsonl, .srt .vtt, .md, .html, .ssml, "
+            ".epub.",
+        ),
+    ] = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format", help="Of the files in a folder: wav, flac, ogg, opus, mp3, m4a, ulaw, alaw."
+        ),
+    ] = "wav",
     speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
+    pitch: Annotated[
+        float, typer.Option("--pitch", help="Semitones above the voice's own pitch, or below; -12 to 12.")
+    ] = 0.0,
+    pitch_range: Annotated[
+        float, typer.Option("--pitch-range", help="Width of the contour: 1 is the voice's own, 0 a monotone.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same audio.")] = 0,
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
     voice: Annotated[
         str, typer.Option("--voice", help="Recording to speak like, or a voice kept with the checkpoint.")
+    ] = "",
+    sentence_pause: Annotated[
+        float | None, typer.Option("--sentence-pause", help="Seconds between sentences; default 0.35.")
+    ] = None,
+    paragraph_pause: Annotated[
+        float | None, typer.Option("--paragraph-pause", help="Seconds between paragraphs; default 0.7.")
+    ] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option("--sample-rate", help="Of the audio, Hz, e.g. 8000; default the voice's.")
+    ] = None,
+    loudness: Annotated[
+        float | None, typer.Option("--loudness", help="Of the audio, LUFS, e.g. -16; default the voice's.")
+    ] = None,
+    encoding: Annotated[
+        str, typer.Option("--encoding", help="Of .wav files: pcm16, pcm24, float, mulaw or alaw.")
     ] = "",
     attention: Annotated[
         Path | None,
@@ -75,64 +113,176 @@ def synthesize(
     timestamps: Annotated[
         str, typer.Option("--timestamps", help="Write word times beside the audio: srt, vtt or json.")
     ] = "",
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad", help="Speak the rows that can be spoken; exit code 1 where others are left."
+        ),
+    ] = False,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Write into a folder that holds other files; none is replaced.")
+    ] = False,
+    executor: ExecutorName = "local",
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=0, help="Processes that speak a batch; 0 uses every core.")
+    ] = 1,
     assignments: Assignments = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     json: Json = False,
 ) -> None:
     """Speak text. Long text is cut at sentence ends and joined with pauses.
 
-    Example: amtts synthesize --checkpoint run "ሰላም ለዓለም።" --out hello.wav
-    """
-    from amtts_core.audio.save import FORMATS, check_audio_name
+    Blank lines end paragraphs; a text may hold [pause:1.5s] and SSML (break, prosody rate, sub, say-as, phoneme).
+    A folder keeps speech.jsonl, what was guessed, cut or left out of each row; run again, the same command speaks
+    only what is missing.
 
+    Example: amtts synthesize --checkpoint run "ሰላም ለዓለም።" --out hello.wav
+
+    Example: amtts synthesize --checkpoint run --file lines.csv --out spoken --format mp3
+    """
+    from amtts_cli.checked_speech import CheckedSpeech
+    from amtts_cli.speaking import Speaking, check_listener
+    from amtts_core.audio.save import FORMATS, AudioOptions, check_audio_name
+
+    _end_tidily()
     streamed = str(out) == "-"
     a_folder = out.is_dir() and out.suffix.lower() not in FORMATS
-    one_file = bool(out.suffix) and not a_folder and not _VERSION.fullmatch(out.suffix)
+    one_file = not streamed and bool(out.suffix) and not a_folder and not _VERSION.fullmatch(out.suffix)
+    audio = AudioOptions(sample_rate=sample_rate, loudness=loudness, encoding=encoding)
+    ending = _ending(format)
+    target = None
     if streamed:
-        _check_listener()
+        check_listener()
+        _refuse_for_pipes(guard, timestamps, sample_rate, loudness, encoding)
     elif one_file:
         check_audio_name(out)
+        audio.check(out.suffix.lower())
+        _refuse_inputs(out, file, lexicon, Path(voice) if voice else None)
     elif out.exists() and not out.is_dir():
         raise AmttsError(f"{out} is a file without an audio ending; known endings: {' '.join(FORMATS)}")
-    words = _read_text(text or [], file)
-    synthesizer = _open(checkpoint, device, assignments, lexicon, vocoder, voice)
-    if not (one_file or streamed):
-        _check_lines(synthesizer, words)
-    warn_of_guesses(synthesizer.guesses(words))
+    else:
+        from amtts_core.synthesis.batch.folder import SpeechFolder
+
+        audio.check(ending)
+        target = SpeechFolder(out, beside=beside)
+    live = streamed and not text and file is None
+    rows = [] if live else _read_rows(text or [], file, as_lines=target is not None)
+    source = _source(checkpoint, device, assignments, lexicon, vocoder, voice)
+    loaded = source.load()
     if attention is not None:
-        _show(synthesizer.attention(words, seed=seed, speaker=speaker), attention)
-    language = synthesizer.normalizer.settings.language
+        _show(loaded, "\n".join(row.text for row in rows), attention, seed=seed, speaker=speaker)
     checks = CheckedSpeech.open(
-        guard, tries=guard_tries, max_cer=guard_cer, timestamps=timestamps, language=language, device=device
+        guard,
+        tries=guard_tries,
+        max_cer=guard_cer,
+        timestamps=timestamps,
+        language=loaded.language,
+        device=device,
     )
+    how: dict[str, Any] = {"speed": speed, "seed": seed, "pitch": pitch, "pitch_range": pitch_range}
+    pauses = {"sentence_pause": sentence_pause, "paragraph_pause": paragraph_pause}
+    how |= {name: value for name, value in pauses.items() if value is not None}
+    speaking = Speaking(source, checks, speaker=speaker, how=how, audio=audio)
     if streamed:
-        if guard is not None or timestamps:
-            raise AmttsError(
-                "--guard and --timestamps need whole sentences; --out - hands speech over before they end",
-                remedy="Give a file: --out speech.wav",
-            )
-        _stream(synthesizer, words, speed=speed, seed=seed, speaker=speaker)
+        texts = _lines_as_they_come() if live else iter(["\n\n".join(row.text for row in rows)])
+        try:
+            speaking.to_pipe(texts)
+        except BrokenPipeError:
+            console.log("nobody listens any more")
         return
-    lines = [words] if one_file else [line for line in words.splitlines() if line.strip()]
-    paths = [out] if one_file else [out / f"{number:04d}.wav" for number in range(1, len(lines) + 1)]
-    how = {"speed": speed, "seed": seed, "speaker": speaker}
-    _speak_all(synthesizer, lines, paths, checks, how, folder=None if one_file else out)
-    if strict and checks.doubtful:
+    if target is None:
+        bad = [row for row in rows if row.problem]
+        if bad and not skip_bad:
+            from amtts_core.synthesis.batch.run import refuse_bad
+
+            refuse_bad(bad, str(file))
+        rows = [row for row in rows if not row.problem]
+        if rows and rows[0].start is not None:
+            speaking.captions_to_file(rows, out)
+        else:
+            speaking.to_file(rows, out)
+        left = len(bad)
+    else:
+        left = speaking.to_folder(
+            rows,
+            target,
+            ending=ending,
+            skip_bad=skip_bad,
+            executor=executor,
+            jobs=jobs,
+            settings=_depends_on(source, loaded, how | {"speaker": speaker}, audio, checks),
+        )
+    if left or (strict and checks.doubtful):
         raise typer.Exit(1)
 
 
-def _read_text(arguments: list[str], file: Path | None) -> str:
-    from amtts_core.text.normalizer import decode_text
+def _end_tidily() -> None:
+    """SIGTERM ends as Ctrl-C does: what was spoken is kept and told."""
+
+    def leave(number: int, frame: Any) -> None:
+        raise SystemExit(_TERMINATED)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, leave)
+
+
+def _ending(format: str) -> str:
+    from amtts_core.audio.save import FORMATS
+    from amtts_core.errors import nearest
+
+    ending = f".{format.lower().lstrip('.')}"
+    if ending not in FORMATS:
+        known = [name.lstrip(".") for name in FORMATS]
+        raise AmttsError(f"--format '{format}' is unknown{nearest(format, known)}; known: {', '.join(known)}")
+    return ending
+
+
+def _refuse_for_pipes(
+    guard: str | None, timestamps: str, sample_rate: int | None, loudness: float | None, encoding: str
+) -> None:
+    if guard is not None or timestamps:
+        raise AmttsError(
+            "--guard and --timestamps need whole sentences; --out - hands speech over before they end",
+            remedy="Give a file: --out speech.wav",
+        )
+    if sample_rate is not None or loudness is not None or encoding:
+        raise AmttsError(
+            "--out - hands over 16-bit WAV as the voice speaks it; --sample-rate, --loudness and --encoding are for "
+            "files",
+            remedy="Give a file: --out speech.wav",
+        )
+
+
+def _refuse_inputs(out: Path, *inputs: Path | None) -> None:
+    """An input is never replaced by the output."""
+    for path in inputs:
+        if path is not None and path.exists() and out.exists() and path.samefile(out):
+            raise AmttsError(f"--out {out} is an input of this command", remedy="Choose another --out")
+
+
+def _read_rows(arguments: list[str], file: Path | None, *, as_lines: bool) -> list[Row]:
+    """What is to be spoken; `as_lines`: a row a line of plain text."""
+    from amtts_core.synthesis.batch.read import kind_of, read_rows, rows_of_lines
+    from amtts_core.synthesis.batch.rows import Row
 
     if arguments and file:
         raise AmttsError("give either a text or --file, not both")
+    if file is not None and kind_of(file) != "lines":
+        return read_rows(file)
+    words = _read_text(arguments, file)
+    if as_lines:
+        return rows_of_lines(words)
+    return [Row(id=file.stem if file else "text", text=words, place="the text")]
+
+
+def _read_text(arguments: list[str], file: Path | None) -> str:
+    from amtts_core.synthesis.batch.read import read_file
+    from amtts_core.text.decoding import decode_text
+
     if file is not None:
-        try:
-            words = decode_text(file.read_bytes(), source=str(file))
-        except OSError as error:
-            raise AmttsError(f"text file {file}: {error.strerror}") from None
+        words = decode_text(read_file(file), source=str(file))
     elif arguments:
-        words = "\n".join(arguments)
+        words = " ".join(arguments)  # words without quotation marks around them are one text
     elif sys.stdin.isatty():
         raise AmttsError("no text to speak", remedy="Give it as an argument, with --file, or through a pipe")
     else:
@@ -146,25 +296,33 @@ def _read_text(arguments: list[str], file: Path | None) -> str:
     return words
 
 
-def _check_lines(synthesizer: Synthesizer, words: str) -> None:
-    """Refuses a line that cannot be spoken before the first file is written."""
-    for number, line in enumerate(words.splitlines(), 1):
-        try:
-            if line.strip():
-                synthesizer.check(line)
-        except AmttsError as fault:
-            raise AmttsError(f"line {number}: {fault.message}", remedy=fault.remedy) from None
+def _lines_as_they_come() -> Iterator[str]:
+    """Lines of standard input; each is spoken before the next one is waited for."""
+    from amtts_core.text.decoding import decode_text
+
+    if sys.stdin.isatty():
+        raise AmttsError("no text to speak", remedy="Give it as an argument, with --file, or through a pipe")
+    found = False
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        words = decode_text(line, source=f"standard input, line {number}")
+        if words.strip():
+            found = True
+            yield words
+    if not found:
+        raise AmttsError("the text is empty", remedy="Give at least one sentence")
 
 
-def _open(
+def _source(
     checkpoint: Path,
     device: str,
     assignments: list[str] | None,
     lexicon: Path | None,
     vocoder: str | None,
     voice: str,
-) -> Synthesizer:
-    import amtts
+) -> Any:
+    from json import dumps
+
+    from amtts.batch import VoiceSource
     from amtts_core.config.yaml_files import parse_assignments
 
     values = parse_assignments(assignments or [])
@@ -177,65 +335,42 @@ def _open(
     settings = dict(values.get("model", {}))
     if voice and "voice_clip" in settings:
         raise AmttsError("give the voice once: with --voice, or with --set model.voice_clip=FILE")
-    return amtts.load(
-        checkpoint,
+    return VoiceSource(
+        source=str(checkpoint),
         device=device,
-        voice=voice or None,
-        vocoder=vocoder,
-        lexicon=lexicon,
-        settings=settings,
-    ).synthesizer
-
-
-def _speak_all(
-    synthesizer: Synthesizer,
-    lines: list[str],
-    paths: list[Path],
-    checks: CheckedSpeech,
-    how: dict[str, Any],
-    *,
-    folder: Path | None,
-) -> None:
-    import time
-
-    from amtts_core.audio.save import write_audio
-
-    began = time.monotonic()
-    rows: list[dict[str, Any]] = []
-    seconds = 0.0
-    with console.progress() as progress:
-        task = progress.add_task("speaking", total=len(lines), note="")
-        for line, path in zip(lines, paths, strict=True):
-            speech, checked = checks.speak(synthesizer, line, path, **how)
-            write_audio(path, speech.waveform, speech.sample_rate)
-            _tell_unread(speech.unread)
-            seconds += speech.duration
-            said = " ".join(line.replace("|", " ").split())
-            rows.append({"path": str(path), "seconds": f"{speech.duration:.2f}", "text": said, **checked})
-            progress.update(task, advance=1)
-    if folder is not None:
-        table = "".join(f"{Path(r['path']).name}|{r['text']}\n" for r in rows)
-        (folder / "metadata.csv").write_text("audio_file|text\n" + table, encoding="utf-8")
-    took = time.monotonic() - began
-    factor = took / max(seconds, 1e-9)
-    console.result(
-        {
-            "files": rows,
-            "seconds": round(seconds, 2),
-            "real_time_factor": round(factor, 4),
-            "sample_rate": synthesizer.sample_rate,
-        },
-        lines=[
-            *(f"{r['path']}  {r['seconds']} s" for r in rows),
-            f"{seconds:.1f} s of speech in {took:.1f} s (real-time factor {factor:.3f})",
-        ],
+        voice=voice,
+        vocoder=vocoder or "",
+        lexicon=str(lexicon) if lexicon else "",
+        settings=dumps(settings),
     )
 
 
-def _show(figures: list[tuple[str, Tensor]], folder: Path) -> None:
+def _depends_on(source: Any, voice: Voice, how: dict[str, Any], audio: Any, checks: Any) -> dict[str, Any]:
+    """Everything besides its row that the speech of a batch depends on; another weights file is another voice."""
+    from hashlib import blake2b
+
+    from amtts_core.checkpoints.folders import find_checkpoint
+
+    def digest(path: Path) -> str:
+        return blake2b(path.read_bytes(), digest_size=16).hexdigest() if path.is_file() else ""
+
+    named = {name: getattr(source, name) for name in ("voice", "vocoder", "settings")}
+    files = {
+        "weights": find_checkpoint(voice.folder) / "files.json",
+        "lexicon": Path(source.lexicon or "."),
+        "recording": Path(source.voice or "."),
+    }
+    contents = {name: digest(path) for name, path in files.items()}
+    return (
+        named | contents | how | {"audio": repr(audio), "guard": repr(checks.settings), "form": checks.form}
+    )
+
+
+def _show(voice: Voice, words: str, folder: Path, *, seed: int, speaker: str) -> None:
     """Writes one picture a stretch of speech: time to the right, text upwards."""
     from amtts_core.training.figures import save_picture
 
+    figures: list[tuple[str, Tensor]] = voice.synthesizer.attention(words, seed=seed, speaker=speaker)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, (said, picture) in enumerate(figures, 1):
@@ -244,41 +379,3 @@ def _show(figures: list[tuple[str, Tensor]], folder: Path) -> None:
             console.log(f"{path}: {said}")
     except OSError as error:
         raise AmttsError(f"figures cannot be written into {folder}: {error.strerror or error}") from None
-
-
-def _check_listener() -> None:
-    """Refuses to write sound to a terminal or between the lines of a result."""
-    if console.wants_json() or sys.stdout.isatty():
-        where = "--json goes there as well" if console.wants_json() else "it is a terminal"
-        raise AmttsError(
-            f"--out - writes sound to standard output, and {where}",
-            remedy="Pipe it into a player: amtts synthesize … --out - | aplay",
-        )
-
-
-def _stream(synthesizer: Synthesizer, words: str, *, speed: float, seed: int, speaker: str) -> None:
-    """Writes WAV to standard output, piece by piece."""
-    import time
-
-    from amtts_core.audio.pcm import to_pcm16
-    from amtts_core.audio.save import endless_wav_header
-
-    began, first, samples = time.monotonic(), 0.0, 0
-    spoken = synthesizer.stream(words, speed=speed, seed=seed, speaker=speaker)
-    for piece in spoken.pieces:
-        if not samples:
-            console.out_bytes(endless_wav_header(spoken.sample_rate))
-            first = time.monotonic() - began
-        console.out_bytes(to_pcm16(piece).tobytes())
-        samples += len(piece)
-    _tell_unread(spoken.unread)
-    took = time.monotonic() - began
-    console.log(
-        f"{samples / spoken.sample_rate:.1f} s of speech in {took:.1f} s, first sound after {first:.2f} s"
-    )
-
-
-def _tell_unread(unread: Counter[str]) -> None:
-    if unread:
-        shown = ", ".join(f"{c!r} x {n}" for c, n in unread.most_common(10))
-        console.warn(f"not in the audio, this voice never learnt them: {shown}")

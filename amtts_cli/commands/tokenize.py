@@ -179,7 +179,7 @@ def _check_text(report: TokenizerReport, manifest: Path) -> None:
     if not report.ethiopic_text:
         raise AmttsError(
             f"manifest {manifest}: not one Ethiopic letter in {report.train.characters} characters of text",
-            remedy="Check the texts' encoding, or give another language to `amtts prepare --lang`",
+            remedy="Check the texts' encoding, or give another language to `amtts prepare --language`",
         )
 
 

@@ -12,6 +12,7 @@ from amtts_cli.options import Assignments, ConfigFile, Json
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError
 
+LABELS = {"ok": "ok", "skipped": "skipped", "failed": "FAILED"}
 if TYPE_CHECKING:
     from amtts_core.preflight.end_to_end import Setup
 
@@ -87,16 +88,14 @@ def validate_e2e(
         setup = _fresh(data, backend, preset, config, tokenizer, assignments or [])
     setup.text, setup.max_unk, setup.overfit_steps = text, max_unk, overfit_steps
     checks = run_checks(
-        setup, on_check=lambda c: console.log(f"{'ok    ' if c.ok else 'FAILED'} {c.name}: {c.detail}")
+        setup, on_check=lambda check: console.log(f"{LABELS[check.status]:<7} {check.name}: {check.detail}")
     )
     ok = all(check.ok for check in checks)
     console.result(
         {"backend": setup.backend.spec.name, "ok": ok, "checks": [check.__dict__ for check in checks]}
     )
     if not json:
-        console.table(
-            "", ("check", "", "found"), [(c.name, "ok" if c.ok else "FAILED", c.detail) for c in checks]
-        )
+        console.table("", ("check", "", "found"), [(c.name, LABELS[c.status], c.detail) for c in checks])
     if not ok:
         raise typer.Exit(1)
 

@@ -17,9 +17,6 @@ VOICE_MEL = MelConfig(sample_rate=VOICE_RATE, n_fft=400, hop=160, n_mels=40, fmi
 S3_MEL = MelConfig(sample_rate=VOICE_RATE, n_fft=400, hop=160, n_mels=128, fmin=0, fmax=8000)
 S3GEN_MEL = MelConfig(sample_rate=24000, n_fft=1920, hop=480, n_mels=80, fmin=0, fmax=8000)
 
-S3_TOKEN_FRAMES = 4
-"""Frames of `s3_log_mel` in one speech token (25 a second)."""
-
 
 def _power_mel(waveform: Tensor, config: MelConfig, *, drop_last: bool = False) -> Tensor:
     """Mel of the squared, centred STFT: (B, T) -> (B, M, 1 + T // hop), one frame less with `drop_last`."""

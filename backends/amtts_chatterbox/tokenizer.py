@@ -11,9 +11,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from amtts_chatterbox.special_tokens import SPACE, START, STOP, UNK
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.contract.tokenizer_format import Addition, Encode, ExtendedTokenizer, TokenizerFormat
 from amtts_core.errors import AmttsError
@@ -29,7 +31,6 @@ from amtts_core.tokenizers.published.symbols import compose_letters
 from amtts_core.tokenizers.published.vocabulary import hf_vocabulary, read_json, size_of
 from amtts_core.tokenizers.settings import MODEL_FILE, damaged, write_settings
 
-SPACE, UNK, START, STOP = "[SPACE]", "[UNK]", "[START]", "[STOP]"
 REQUIRED = (UNK, SPACE)
 ENGLISH = "[en]"
 """Language tag that every multilingual file has."""
@@ -255,7 +256,14 @@ def _train(
 ) -> TextTokenizer:
     from amtts_chatterbox.tokenizer_training import train
 
-    return train(kind, texts, vocab_size=vocab_size, byte_fallback=byte_fallback, seed=seed)
+    return train(
+        kind,
+        texts,
+        vocab_size=vocab_size,
+        byte_fallback=byte_fallback,
+        seed=seed,
+        build=partial(HfJsonTokenizer, lower=False),
+    )
 
 
 FORMAT = TokenizerFormat(

@@ -6,10 +6,11 @@ crosses a space. `fidel` spells each letter as a consonant and a vowel, as `amtt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
-from amtts_chatterbox.tokenizer import SPACE, START, STOP, UNK, HfJsonTokenizer
+from amtts_chatterbox.special_tokens import SPACE, START, STOP, UNK
+from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.tokenizers import fidel_alphabet
 from amtts_core.tokenizers.fidel import BYTES, check_fidel_size
 from amtts_core.tokenizers.published.hf_surgery import add_merges, added_token, spell_letters, vowel_token
@@ -17,6 +18,7 @@ from amtts_core.tokenizers.published.symbols import SPACE_MARK
 from amtts_core.tokenizers.sentencepiece import piece_scores, train_model
 from amtts_core.tokenizers.settings import SPECIALS
 
+T = TypeVar("T", bound=TextTokenizer)
 _FIRST = (STOP, UNK, SPACE)
 _START = 255
 _SPACE_PIECES = 1
@@ -25,8 +27,14 @@ _PLACEHOLDER = "[PLACEHOLDER_{}]"
 
 
 def train(
-    kind: str, texts: Iterable[str], *, vocab_size: int | None, byte_fallback: bool, seed: int
-) -> HfJsonTokenizer:
+    kind: str,
+    texts: Iterable[str],
+    *,
+    vocab_size: int | None,
+    byte_fallback: bool,
+    seed: int,
+    build: Callable[[dict[str, Any]], T],
+) -> T:
     """A tokenizer for `texts`. Errors as in `amtts_core.tokenizers.factory.train_tokenizer`.
 
     Args:
@@ -35,6 +43,7 @@ def train(
         vocab_size: exact number of ids.
         byte_fallback: bytes for what the vocabulary lacks.
         seed: of the sample of a large corpus.
+        build: makes the tokenizer of a file's content.
     """
     if kind == "fidel":
         signs = [*fidel_alphabet.consonants(), *(sign for sign in fidel_alphabet.PLAIN if sign != " ")]
@@ -45,7 +54,7 @@ def train(
             added_token(name, data["model"]["vocab"][name], special=False) for name in vowels
         ]
         spell_letters(data)
-        return check_fidel_size(HfJsonTokenizer(data, lower=False), vocab_size)
+        return check_fidel_size(build(data), vocab_size)
     model = train_model(
         kind,
         _words(texts),
@@ -64,7 +73,7 @@ def train(
         longer = [(piece, score) for piece, score in pieces if len(piece) > 1 and piece not in BYTES]
         ranked = sorted(longer, key=lambda item: -item[1])  # the highest score merges first
         add_merges(data["model"], [piece for piece, _ in ranked])
-    return HfJsonTokenizer(data, lower=False)
+    return build(data)
 
 
 def _words(texts: Iterable[str]) -> Iterator[str]:

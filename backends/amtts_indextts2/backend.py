@@ -15,6 +15,7 @@ from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
     BlocksReadOutside,
+    CodePrediction,
     FineTuning,
     ReferenceAudio,
     ReferenceChecks,
@@ -85,6 +86,7 @@ class IndexTTS2Backend(SpeechLmBackend[IndexTTS2Config]):
         blocks_read_outside=BlocksReadOutside(),
         batch_statistics=BatchStatistics(),
         text_scoring=TextScoring(),
+        code_prediction=CodePrediction(),
         speech_scoring=SpeechScoring(term="speech"),
         fine_tuning=FineTuning(
             lora_targets=(r"transformer\.blocks\.\d+\.(attention\.qkv|attention\.out|up|down)",)
@@ -180,7 +182,15 @@ class IndexTTS2Backend(SpeechLmBackend[IndexTTS2Config]):
             super().decoding(), position_skip=int(self.network.as_released if skip is None else skip)
         )
 
+    def training_position_skip(self) -> int:
+        """See `SpeechLmBackend`; released weights are sampled with a position left out that training did not leave."""
+        return 0 if self.network.as_released else super().training_position_skip()
+
     @torch.inference_mode()
+    def longest_text(self) -> int:
+        """See `IndexTTS2Config.max_text_tokens`."""
+        return int(self.config.max_text_tokens)
+
     def prompts(self, requests: Sequence[SynthesisRequest], frames: Sequence[int]) -> list[Prompt]:
         """See `SpeechLmBackend`."""
         network, found = self.network, []

@@ -17,13 +17,15 @@ from torch import Tensor, nn
 
 from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.errors import CheckpointError
-from amtts_core.storage.torch_files import load_torch_file, reading_safely
+from amtts_core.storage.foreign_weights import load_tensors_only, model_tensors
 from amtts_indextts2.config import SPARE_ROWS, ConformerConfig, IndexTTS2Config, SemanticHeadConfig
 from amtts_indextts2.conformer import sinusoids
 from amtts_indextts2.network import IndexTTS2Gpt
 
 LICENSE = "bilibili Model Use License (IndexTTS2)"
 WHAT = "IndexTTS2 weights"
+LANDMARK = "text_embedding.weight"
+"""A tensor of every GPT, whatever a trainer wrote before its name."""
 
 TOP = (
     ("speaker.conformer.", "conditioning_encoder."),
@@ -163,12 +165,9 @@ def read_published(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: unreadable, or not a dictionary of tensors.
     """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        with reading_safely(path, what=WHAT):
-            return load_file(path)
-    stored = load_torch_file(path, what=WHAT)
+    stored = load_tensors_only(path, what=WHAT)
+    if (found := model_tensors(stored, path, landmark=LANDMARK, what=WHAT)) is not None:
+        return found
     if isinstance(stored, dict) and isinstance(stored.get("model"), dict):
         stored = stored["model"]
     if not isinstance(stored, dict) or not all(isinstance(v, Tensor) for v in stored.values()):

@@ -23,11 +23,20 @@ from amtts_core.contract.published import PublishedFormat, PublishedWeights
 from amtts_core.contract.types import TextTensor
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.vocab.config_files import config_files, read_config
+from amtts_core.finetune.vocab.text_rows import extend_remedy, fit_text_rows
 from amtts_core.finetune.vocab.weights_file import find_weights
 from amtts_core.speech_lm.codebooks import CodeTables, SingleCodebook
+from amtts_core.storage.peft_adapter import with_adapter
 from amtts_indextts2 import tokenizer
 from amtts_indextts2.config import SemanticHeadConfig
-from amtts_indextts2.published import LICENSE, config_of_shapes, from_published, probe, read_published
+from amtts_indextts2.published import (
+    LICENSE,
+    config_of_shapes,
+    from_published,
+    probe,
+    published_name,
+    read_published,
+)
 from amtts_indextts2.w2v_bert import NO_STATISTICS
 
 logger = logging.getLogger(__name__)
@@ -48,7 +57,7 @@ STATISTICS = "wav2vec2bert_stats.pt"
 def open_weights(path: Path) -> PublishedWeights:
     """The weights in a folder or file; speakers stay new."""
     file = find_weights(path, PUBLISHED)
-    published = read_published(file)
+    published = with_adapter(path, read_published(file))
     settings = read_config(config_files(file))
     released = settings.get("gpt") or settings
     try:
@@ -106,9 +115,16 @@ def _fill(
             f"the encoders of {file} read standardized features, and model.voice_statistics is '{NO_STATISTICS}'",
             remedy=f"Name the published file: --set model.voice_statistics={STATISTICS}",
         )
+    fitted = fit_text_rows(
+        published,
+        PUBLISHED,
+        backend.tokenizer.vocab_size,
+        source=f"weights {file}",
+        remedy=extend_remedy(PUBLISHED, file),
+    )
     found = {
         name: tensor
-        for name, tensor in from_published(backend.network, published).items()
+        for name, tensor in from_published(backend.network, fitted).items()
         if with_encoders or not name.startswith(ENCODERS_ONLY)
     }
     kept = {name: tensor for name, tensor in own.items() if name.startswith(FRESH)}
@@ -220,5 +236,7 @@ PUBLISHED = PublishedFormat(
     size_keys=("number_text_tokens", "gpt.number_text_tokens", "model.number_text_tokens"),
     tokenizer=tokenizer.FORMAT,
     open_weights=open_weights,
+    adapted_layers=lambda layer: [published_name(f"{layer}.weight").removesuffix(".weight")],
+    transposed_layers=True,
     probe=probe,
 )

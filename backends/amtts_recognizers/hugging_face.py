@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,29 +45,42 @@ class HuggingFaceRecognizer:
         import transformers
 
         try:
-            config = transformers.AutoConfig.from_pretrained(source)
-            names = config.architectures or []
-            kind = (
-                SequenceModel
-                if any("ConditionalGeneration" in n or "Seq2Seq" in n for n in names)
-                else CtcModel
-            )
-            auto = (
-                transformers.AutoModelForSpeechSeq2Seq
-                if kind is SequenceModel
-                else transformers.AutoModelForCTC
-            )
-            processor = transformers.AutoProcessor.from_pretrained(source)
-            model = auto.from_pretrained(source, use_safetensors=True)
+            with _without_retries_in_the_log():
+                config = transformers.AutoConfig.from_pretrained(source)
+                names = config.architectures or []
+                kind = (
+                    SequenceModel
+                    if any("ConditionalGeneration" in n or "Seq2Seq" in n for n in names)
+                    else CtcModel
+                )
+                auto = (
+                    transformers.AutoModelForSpeechSeq2Seq
+                    if kind is SequenceModel
+                    else transformers.AutoModelForCTC
+                )
+                processor = transformers.AutoProcessor.from_pretrained(source)
+                model = auto.from_pretrained(source, use_safetensors=True)
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise AmttsError(
-                f"recognizer '{source}' cannot be opened: {str(error).splitlines()[0]}",
+                f"recognizer '{source}' cannot be opened: {str(error).splitlines()[0].rstrip('.')}",
                 remedy="Give a folder or hub name of a CTC or sequence model with model.safetensors, tokenizer and "
                 "preprocessor_config.json",
             ) from None
         return kind(
             model.to(device).eval(), processor, name=source, revision=str(getattr(config, "_commit_hash", ""))
         )
+
+
+@contextmanager
+def _without_retries_in_the_log() -> Iterator[None]:
+    """The hub's client logs each of its tries to connect, twice; the error at the end says it once."""
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        hub.setLevel(level)
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from amtts_core.audio.pcm import to_pcm16
 from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.capabilities import (
     Blocks,
+    CopySynthesis,
     Export,
     FineTuning,
     ReferenceChecks,
@@ -27,11 +28,15 @@ from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TextTensor, TrainingExamples
 from amtts_vits.batches import collate, with_blanks
 from amtts_vits.config import PRESETS, VitsSettings
+from amtts_vits.generator import speaker_vectors
 from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak
+from amtts_vits.layers import decoder_pass, posterior_pass
 from amtts_vits.learner import VitsLearner
 from amtts_vits.network import VitsNetwork, separate_copy
 from amtts_vits.published import PUBLISHED
+from amtts_vits.spectrogram import linear_spectrogram
 from amtts_vits.start_speakers import TABLE, folded
+from amtts_vits.usage import USAGE
 from amtts_vits.weights import fold_norm
 
 NAME = "vits"
@@ -78,6 +83,7 @@ class VitsBackend(Backend[VitsSettings]):
         ),
         speaker_folding=SpeakerFolding(),
         streaming=Streaming(),
+        copy_synthesis=CopySynthesis(),
         blocks=Blocks(),
         fine_tuning=FineTuning(
             lora_targets=(r"generator\.text_encoder\..*\.(q_proj|k_proj|v_proj|out_proj)",),
@@ -85,7 +91,7 @@ class VitsBackend(Backend[VitsSettings]):
             init_weight_settings={"start": "", "start_discriminator": ""},
         ),
         published=PUBLISHED,
-        export=Export(formats=("hf", "onnx", "piper", "sherpa-onnx")),
+        export=Export(formats=("hf", "onnx", "piper", "sherpa-onnx"), usage=USAGE),
         reference_checks=ReferenceChecks(),
         weights_license="CC-BY-NC 4.0 when started from MMS-TTS (facebook/mms-tts-*); none from scratch",
     )
@@ -166,6 +172,18 @@ class VitsBackend(Backend[VitsSettings]):
         for piece in decode_in_chunks(model, latent.frames, latent.speaker):
             yield piece.float().cpu().numpy()
 
+    @torch.inference_mode()
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        """A recording (T,) through the mean of its latent and the decoder, in the first voice."""
+        model, mel = self.folded(), self.config.mel
+        samples = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))[None].to(self.device)
+        spectrogram = linear_spectrogram(samples, mel)
+        first = torch.zeros(1, dtype=torch.long, device=self.device) if self.speakers.num_embeddings else None
+        speaker = speaker_vectors(model, first)
+        mask = torch.ones_like(spectrogram[:, :1])
+        mean, _ = posterior_pass(model.posterior_encoder, spectrogram, mask, speaker).chunk(2, dim=1)
+        return decoder_pass(model.decoder, mean, speaker)[0, 0].float().cpu().numpy()
+
     def utterance(self, request: SynthesisRequest) -> Utterance:
         """A request with blanks between its symbols and the settings' variation."""
         return Utterance(
@@ -190,7 +208,7 @@ class VitsBackend(Backend[VitsSettings]):
 
     @classmethod
     def reference_checks(cls, folder: Path) -> list[ReferenceCheck]:
-        """Compares tensors, losses, gradients, optimiser steps and waveforms with a bundle."""
+        """Compares tensors, losses, gradients, optimizer steps and waveforms with a bundle."""
         from amtts_vits.reference import compare
 
         return compare(folder)
@@ -199,4 +217,7 @@ class VitsBackend(Backend[VitsSettings]):
         """Writes the generator in a foreign format, and checks what was written by running it."""
         from amtts_vits.export import FORMATS
 
-        FORMATS[format](self.network.generator, self.tokenizer, folder, list(self.speakers.names))
+        write = FORMATS[format]
+        write(
+            self.network.generator, self.tokenizer, folder, list(self.speakers.names), self.untrained_tokens
+        )

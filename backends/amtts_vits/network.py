@@ -66,7 +66,7 @@ class VitsNetwork(nn.Module):
         super().__init__()
         self.generator = VitsModel(model_config(settings, vocab_size=vocab_size, num_speakers=num_speakers))
         add_decoder_norm(self.generator.decoder)
-        initialise(self.generator)
+        initialize(self.generator)
         self.discriminator: Discriminator | None = None
         if settings.mode == "gan":
             self.discriminator = Discriminator(
@@ -121,7 +121,7 @@ def separate_copy(model: VitsModel) -> VitsModel:
 
 
 @torch.no_grad()
-def initialise(model: Any) -> None:
+def initialize(model: Any) -> None:
     """Draws a `VitsModel`'s weights as the published code does; transformers' own differ in most layers."""
     for module in model.modules():
         if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):

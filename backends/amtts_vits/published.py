@@ -13,16 +13,30 @@ from torch import Tensor
 from amtts_core.contract.published import PublishedFormat, PublishedWeights
 from amtts_core.contract.types import TextTensor
 from amtts_core.errors import CheckpointError
+from amtts_core.finetune.vocab.text_rows import extend_remedy
+from amtts_core.storage.peft_adapter import is_adapter
 from amtts_vits import tokenizer
 from amtts_vits.config import VitsSettings
 from amtts_vits.network import SIZES
 from amtts_vits.start import EMBEDDING, plain, read_vits_config
+from amtts_vits.weights import read_weights
 
 _ENCODER = "text_encoder."
 
 
 def open_weights(path: Path) -> PublishedWeights:
     """The settings that fit a folder, `model.start` among them: `Backend.initialize` loads the weights it names."""
+    if is_adapter(path):
+        raise CheckpointError(
+            f"{path} is a PEFT adapter of VITS, which cannot be trained on as it is",
+            remedy=extend_remedy(PUBLISHED, path),
+        )
+    if path.is_file():
+        read_weights(path, landmark=EMBEDDING)  # says what it is where it is no VITS
+        raise CheckpointError(
+            f"{path} is a file of weights, which do not show every size",
+            remedy="Give its folder, with config.json",
+        )
     theirs = read_vits_config(path)
     mel = VitsSettings().mel.model_dump(mode="json")
     mel |= {"n_fft": 2 * (theirs.spectrogram_bins - 1), "hop": math.prod(theirs.upsample_rates)}
@@ -86,5 +100,6 @@ PUBLISHED = PublishedFormat(
     size_keys=("vocab_size",),
     tokenizer=tokenizer.FORMAT,
     open_weights=open_weights,
+    adapted_layers=lambda layer: [layer.removeprefix("generator.")],
     probe=probe,
 )

@@ -115,7 +115,7 @@ class Bundle:
 
 
 def compare(folder: Path) -> list[ReferenceCheck]:
-    """Every tensor, loss, gradient, optimiser step and waveform of a bundle against ours.
+    """Every tensor, loss, gradient, optimizer step and waveform of a bundle against ours.
 
     Raises:
         AmttsError: the bundle cannot be read.
@@ -274,7 +274,7 @@ def _optimiser_steps(bundle: Bundle) -> Iterator[ReferenceCheck]:
     generator, critics = bundle.networks()
     weights, recording = _weights(bundle), bundle.recording()
     settings = bundle.losses["constants"]["optimizer"]
-    optimisers = [
+    optimizers = [
         torch.optim.AdamW(
             module.parameters(),
             lr=settings["learning_rate"],
@@ -290,14 +290,14 @@ def _optimiser_steps(bundle: Bundle) -> Iterator[ReferenceCheck]:
     for step, stored in enumerate(steps):
         passed = generator(recording, bundle.draws(step))
         loss = discriminator_loss(*critics(torch.cat([passed.real, passed.fake.detach()])).halves())
-        norms = [_step(loss, critics, optimisers[0])]
+        norms = [_step(loss, critics, optimizers[0])]
         total, terms = generator_losses(
             passed,
             generator.mel,
             weights,
             **dict(zip(("real", "fake"), _judge(critics, passed), strict=True)),
         )
-        norms.append(_step(total, generator, optimisers[1]))
+        norms.append(_step(total, generator, optimizers[1]))
         values = {"loss_disc": float(loss.detach()), **_published(total, terms, weights)}
         for name, value in values.items():
             yield ReferenceCheck(f"step{step}.{name}", _relative(value, stored[name]), STEP)
@@ -305,13 +305,13 @@ def _optimiser_steps(bundle: Bundle) -> Iterator[ReferenceCheck]:
             yield ReferenceCheck(f"step{step}.{name}", _relative(norm, stored[name]), GRADIENT)
 
 
-def _step(loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer) -> float:
+def _step(loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer) -> float:
     """One update of `module` alone; returns the norm of its gradient."""
     parameters = list(module.parameters())
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=True)
     loss.backward(inputs=parameters)
     gradients = [p.grad for p in parameters if p.grad is not None]
-    optimiser.step()
+    optimizer.step()
     return float(torch.stack([g.norm() for g in gradients]).norm())
 
 

@@ -153,7 +153,7 @@ def read_vits_config(folder: Path) -> VitsConfig:
 def _weights(folder: Path) -> dict[str, Tensor]:
     for name in _FILES:
         if (folder / name).is_file():
-            return read_weights(folder / name)
+            return read_weights(folder / name, landmark=EMBEDDING)
     raise CheckpointError(f"{folder} holds no weights; expected {' or '.join(_FILES)}")
 
 

@@ -232,7 +232,9 @@ def extend_file(
 ) -> ExtendedTokenizer:
     """See `Extend`; ids are only added, never reused."""
     if language:
-        raise AmttsError(f"--lang-tag {language}: VITS has no language tags", remedy="Leave --lang-tag out")
+        raise AmttsError(
+            f"--language-tag {language}: VITS has no language tags", remedy="Leave --language-tag out"
+        )
     old = read_vocabulary(path)
     front_end: FrontEnd = "cv" if addition.letters == "cv" else "fidel"
     if addition.source == "uroman":

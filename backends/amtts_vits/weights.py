@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
 from amtts_core.errors import CheckpointError
+from amtts_core.storage.foreign_weights import load_tensors_only, model_tensors
 from amtts_core.storage.torch_files import reading_safely
 
 _PARAMETRISED = ("parametrizations.weight.original0", "parametrizations.weight.original1")
@@ -46,12 +47,20 @@ def _renamed(name: str, old: tuple[str, str], new: tuple[str, str]) -> str:
     return name
 
 
-def read_weights(file: Path) -> dict[str, Tensor]:
+def read_weights(file: Path, *, landmark: str = "") -> dict[str, Tensor]:
     """The tensors of a .safetensors file or of a .pth/.bin file (never executed), on the CPU.
+
+    Args:
+        file: of the weights.
+        landmark: a tensor that it has; then prefixes and wrappers of other trainers are removed.
 
     Raises:
         CheckpointError: missing, damaged, or it holds no tensors.
     """
+    if landmark:
+        whole = load_tensors_only(file, what="weights")
+        if (published := model_tensors(whole, file, landmark=landmark)) is not None:
+            return published
     with reading_safely(file, what="weights"):
         stored: Any = (
             load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)

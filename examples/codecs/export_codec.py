@@ -1,4 +1,4 @@
-"""Makes the folder that is shipped from a training run of `mel-codes`: half precision, no optimiser.
+"""Makes the folder that is shipped from a training run of `mel-codes`: half precision, no optimizer.
 
     python examples/codecs/export_codec.py RUN OUT
 

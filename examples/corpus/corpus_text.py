@@ -1,6 +1,6 @@
 """What make_corpus.py speaks: reads the sentences, writes numbers out, refuses what eSpeak NG cannot speak.
 
-A small help for raw text, not the normaliser of amtts: it knows whole numbers and the commonest punctuation.
+A small help for raw text, not the normalizer of amtts: it knows whole numbers and the commonest punctuation.
 """
 
 from __future__ import annotations

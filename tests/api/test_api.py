@@ -148,3 +148,20 @@ def test_prepare_and_tokenize(tmp_path: Path) -> None:
     assert amtts.tokenize(tmp_path / "data") == tmp_path / "data" / "tokenizer"
     with pytest.raises(amtts.AmttsError, match="sample_rte: unknown"):
         amtts.prepare(tmp_path / "in", tmp_path / "other", settings={"sample_rte": 1})
+
+
+def test_the_base_voice_is_loaded_by_its_name_and_its_pitch_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = Path(__file__).parents[2] / "examples" / "base" / "voice"
+    if not base.is_dir():
+        pytest.skip("examples/base/voice is not there")
+    swift_f0 = pytest.importorskip("swift_f0")
+    monkeypatch.chdir(tmp_path)
+    voice = amtts.load("base")
+    middle = []
+    for semitones in (0.0, 6.0):
+        speech = voice.speak("ሰላም ለዓለም።", pitch=semitones)
+        found = swift_f0.SwiftF0(threads=1, spin=False).detect(speech.samples, speech.sample_rate, 50, 550)
+        middle.append(np.median(found.pitch_hz[found.confidence > 0.5]))
+    assert 4.5 < 12 * np.log2(middle[1] / middle[0]) < 7.5

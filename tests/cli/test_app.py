@@ -270,8 +270,8 @@ def test_no_color_leaves_no_escape_codes(amtts) -> None:
     forced = {"FORCE_COLOR": "1", "TERM": "xterm"}
     assert "\x1b[" in amtts("config", "--backend", "nope", env=forced).stderr
     done = amtts("config", "--backend", "nope", env=forced | {"NO_COLOR": "1"})
-    assert "\x1b[3" not in done.stderr, "no colour"
-    assert "\x1b[" not in amtts("config", "--backend", "nope").stderr, "no terminal, no colour"
+    assert "\x1b[3" not in done.stderr, "no color"
+    assert "\x1b[" not in amtts("config", "--backend", "nope").stderr, "no terminal, no color"
 
 
 def test_a_stream_without_ethiopic_gets_escapes(amtts) -> None:

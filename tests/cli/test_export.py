@@ -51,3 +51,48 @@ def test_no_checkpoint_is_one_line(tmp_path: Path) -> None:
     done = call("export", "--checkpoint", tmp_path / "none", "--format", "hf", "--out", tmp_path / "voice")
     assert done.code == 2
     assert len(done.err.strip().splitlines()) == 1
+
+
+def test_a_voice_to_hand_on_speaks_alike_and_has_no_training_state(run: Path, tmp_path: Path) -> None:
+    import hashlib
+
+    import numpy as np
+
+    import amtts
+
+    text = "ለመሰረ በተነአ።"
+    done = call("export", "--checkpoint", run, "--format", "voice", "--out", tmp_path / "voice")
+    assert done.code == 0, done.err
+    assert not list((tmp_path / "voice").glob("training.*"))
+    card = (tmp_path / "voice/README.md").read_text(encoding="utf-8")
+    assert "Consent of the speakers" in card
+    for line in (tmp_path / "voice/SHA256SUMS").read_text(encoding="utf-8").splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((tmp_path / "voice" / name).read_bytes()).hexdigest() == digest
+    ours = amtts.load(run).speak(text)
+    assert np.array_equal(amtts.load(tmp_path / "voice").speak(text).samples, ours.samples)
+    (tmp_path / "voice/README.md").write_text("mine")
+    (tmp_path / "voice/LICENSE").write_text("mine")
+    amtts.load(tmp_path / "voice")
+    (tmp_path / "voice/strange.safetensors").write_bytes(b"x")
+    with pytest.raises(amtts.AmttsError, match="is not listed"):
+        amtts.load(tmp_path / "voice")
+    done = call("export", "--checkpoint", run, "--format", "voice", "--half", "--out", tmp_path / "half")
+    assert done.code == 0, done.err
+    whole, half = (tmp_path / n / "model.safetensors" for n in ("voice", "half"))
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    assert len(amtts.load(tmp_path / "half").speak(text).samples) > 0
+    call("export", "--checkpoint", run, "--format", "hf", "--half", "--out", tmp_path / "no").refused(
+        "--half"
+    )
+
+
+def test_a_checkpoint_without_its_two_training_files_speaks(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import amtts
+
+    slim = shutil.copytree(run, tmp_path / "slim")
+    for path in slim.rglob("training.*"):
+        path.unlink()
+    amtts.load(slim).check("ለመሰረ")

@@ -59,7 +59,7 @@ def test_options_reach_the_corpus(tmp_path: Path, amtts):
         (("in", "--set", "loudnes=3"), "did you mean 'loudness'"),
         (("in", "--set", "loudness"), "expected key=value"),
         (("in", "--sample-rate", "5"), "sample_rate"),
-        (("in", "--lang", "xx"), "language 'xx'"),
+        (("in", "--language", "xx"), "language 'xx'"),
         (("empty",), "is empty"),
         (("broken", "--jobs", "1"), "2 of 2 clips rejected, none is left: 2 unreadable"),
     ],

@@ -68,9 +68,9 @@ def test_a_lexicon_settles_what_is_read_by_guess(run: Path, tmp_path: Path) -> N
     assert (tmp_path / "b.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
 
 
-def test_several_arguments_are_several_lines(run: Path, tmp_path: Path) -> None:
-    assert speak(run, tmp_path / "a.wav", TEXT, TEXT).code == 0
-    assert speak(run, tmp_path / "b.wav", stdin=f"{TEXT}\n{TEXT}").code == 0
+def test_words_without_quotation_marks_are_one_text(run: Path, tmp_path: Path) -> None:
+    assert speak(run, tmp_path / "a.wav", "ሰላም", "ለዓለም።").code == 0
+    assert speak(run, tmp_path / "b.wav", TEXT).code == 0
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
 
 
@@ -89,7 +89,7 @@ def test_a_folder_gets_one_file_a_line_and_a_list(run: Path, tmp_path: Path) -> 
     done = speak(run, tmp_path / "out", "--json", stdin="\n".join(lines))
     assert done.code == 0, done.err
     names = ["0001.wav", "0002.wav"]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [*names, "metadata.csv"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [*names, "metadata.csv", "speech.jsonl"]
     table = (tmp_path / "out/metadata.csv").read_text(encoding="utf-8").splitlines()
     assert table == ["audio_file|text", "0001.wav|ለመሰረ በተነአ።", "0002.wav|ከወደገ ለመሰረ።"]
     report = done.json()

@@ -1,6 +1,6 @@
 """Makes a bundle of numbers for `amtts validate-e2e --reference`, by transformers' modules and the published step.
 
-Nothing of our own training pass is used: forward, order and optimisers are those of `benchmarks/vits_published.py`.
+Nothing of our own training pass is used: forward, order and optimizers are those of `benchmarks/vits_published.py`.
 """
 
 from __future__ import annotations

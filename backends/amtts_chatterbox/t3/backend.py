@@ -36,6 +36,7 @@ from amtts_core.contract.capabilities import (
     BatchStatistics,
     Blocks,
     BlocksReadOutside,
+    CodePrediction,
     Export,
     FineTuning,
     ReferenceChecks,
@@ -98,6 +99,7 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         blocks_read_outside=BlocksReadOutside(),
         batch_statistics=BatchStatistics(),
         text_scoring=TextScoring(),
+        code_prediction=CodePrediction(),
         speech_scoring=SpeechScoring(term="speech"),
         fine_tuning=FineTuning(lora_targets=("attention.qkv", "attention.out", "feed.gate_up", "feed.down")),
         published=PUBLISHED,
@@ -208,6 +210,10 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
             numbers = [n for n, request in enumerate(requests) if request.speaker == speaker]
             waves |= zip(numbers, super().synthesize([requests[n] for n in numbers]), strict=True)
         return [waves[number] for number in range(len(requests))]
+
+    def longest_text(self) -> int:
+        """Rows of the text position table without the two marks."""
+        return int(self.config.text_positions) - 2
 
     def _synthesizer(self) -> SpeechLmSynthesizer:
         """See `SpeechLmBackend`; S3Gen speaks with a voice."""

@@ -25,7 +25,9 @@ from amtts_core.contract.published import PublishedFormat, PublishedWeights
 from amtts_core.contract.types import TextTensor
 from amtts_core.errors import CheckpointError
 from amtts_core.finetune.vocab.config_files import config_files, read_config
+from amtts_core.finetune.vocab.text_rows import extend_remedy, fit_text_rows
 from amtts_core.finetune.vocab.weights_file import find_weights
+from amtts_core.storage.peft_adapter import with_adapter
 
 LICENSE = "MIT (Chatterbox weights, Resemble AI)"
 FILES = {
@@ -35,6 +37,8 @@ FILES = {
     "t3_cfg": "official_english",
 }
 """Stem of a published file -> the preset it belongs to."""
+LANDMARK = "text_emb.weight"
+"""A tensor of every T3, whatever a trainer wrote before its name."""
 DUMMY, DUMMY_ROWS = "tfmr.embed_tokens.weight", 8
 _PARTS = (
     ("tfmr.norm.", "transformer.norm."),
@@ -73,6 +77,11 @@ def published_names(name: str) -> tuple[str, ...]:
     if found := _OURS.fullmatch(name):
         return tuple(f"tfmr.layers.{found[1]}.{part}" for part in _BLOCK[found[2]])
     return tuple(theirs + name.removeprefix(ours) for theirs, ours in _PARTS if name.startswith(ours))
+
+
+def published_layers(layer: str) -> list[str]:
+    """The published layers whose outputs one of ours joins."""
+    return [name.removesuffix(".weight") for name in published_names(f"{layer}.weight")]
 
 
 def from_published(
@@ -136,7 +145,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: missing, damaged, not a dict of tensors, or of the GPT-2 family.
     """
-    weights = read_published_tensors(path, what="weights", remedy="Give a T3 file, .safetensors or .pt")
+    remedy = "Give a T3 file, .safetensors or .pt"
+    weights = read_published_tensors(path, what="weights", remedy=remedy, landmark=LANDMARK)
     refuse_gpt2(weights, source=str(path))
     return weights
 
@@ -186,12 +196,19 @@ def network_of(published: Mapping[str, Tensor], config: T3Config, *, source: str
 def open_weights(path: Path) -> PublishedWeights:
     """The weights in a folder or file: every tensor is transferred, only the voices are new."""
     file = find_weights(path, PUBLISHED)
-    published = read_published(file)
+    published = with_adapter(path, read_published(file))
     config = _config_of(file, published)
 
     def load_into(target: Any) -> tuple[str, ...]:
         own = {name: tensor for name, tensor in target.network.state_dict().items() if name.startswith(_OWN)}
-        weights = from_published(target.network, published, source=str(file))
+        fitted = fit_text_rows(
+            published,
+            PUBLISHED,
+            target.tokenizer.vocab_size,
+            source=f"weights {file}",
+            remedy=extend_remedy(PUBLISHED, path),
+        )
+        weights = from_published(target.network, fitted, source=str(file))
         load_strict(target.network, {**weights, **own}, backend="chatterbox")
         return ()
 
@@ -322,5 +339,6 @@ PUBLISHED = PublishedFormat(
     modes=("extend", "reuse"),
     tokenizer=tokenizer.FORMAT,
     open_weights=open_weights,
+    adapted_layers=published_layers,
     probe=probe,
 )

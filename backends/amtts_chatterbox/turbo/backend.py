@@ -92,6 +92,10 @@ class ChatterboxTurboBackend(ChatterboxT3Backend):
             return "no text"
         return "" if lengths["codes"] else "no speech code"
 
+    def longest_text(self) -> int:
+        """Half of the positions that voice, longest prompt and start leave: as much speech has to fit behind it."""
+        return int(self.config.positions - self.config.prompt_tokens - 2) // 2
+
     def text_logits(self, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
         """See `amtts_core.forgetting.old_text`; with the first speaker's vector, no prompt and no speech behind."""
         ids = list(tokens)[: self.config.positions - 2]

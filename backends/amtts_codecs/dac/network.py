@@ -1,7 +1,7 @@
 """DAC in training: `transformers.DacModel` under weight norm, its quantiser with the published losses, its critics.
 
 Two things of `transformers` are left aside: its quantiser averages the commitment loss over the batch before it
-masks dropped codebooks (the original masks each item), and its initialisation. The original draws small weights,
+masks dropped codebooks (the original masks each item), and its initialization. The original draws small weights,
 but behind weight norm that has no effect: what it trains from are torch's own defaults, codebooks of unit variance
 and biases of zero. So here.
 """
@@ -39,7 +39,7 @@ class Passed:
 
 
 class DacNetwork(nn.Module):
-    """What a checkpoint holds: `codec`, a weight-normalised `DacModel`, its `usage`, and `critics` or none."""
+    """What a checkpoint holds: `codec`, a weight-normalized `DacModel`, its `usage`, and `critics` or none."""
 
     def __init__(self, settings: DacSettings) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ LENGTH, DIRECTION = ".parametrizations.weight.original0", ".parametrizations.wei
 
 
 def folded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of weight-normalised modules as plain `x.weight`; the others as they are."""
+    """Weights of weight-normalized modules as plain `x.weight`; the others as they are."""
     out = {}
     for name, tensor in weights.items():
         if name.endswith(DIRECTION):

@@ -1,6 +1,6 @@
 """Which codebook entries are in use, and a new start for those that are not.
 
-The published training relies on small, normalised entries alone; with little data most of them fall out of use
+The published training relies on small, normalized entries alone; with little data most of them fall out of use
 within a few steps. Restarting them at a value of the current batch is Jukebox's remedy (Dhariwal et al. 2020).
 """
 

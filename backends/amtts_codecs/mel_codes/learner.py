@@ -17,7 +17,7 @@ PHASE = "main"
 
 
 class MelCodesLearner:
-    """Loss = L1 of the normalised mel + `commitment_weight` x commitment, over real frames only.
+    """Loss = L1 of the normalized mel + `commitment_weight` x commitment, over real frames only.
 
     In training every utterance gives one random stretch of `segment` frames; in evaluation all of it counts.
     """

@@ -105,7 +105,7 @@ class MelCodes(nn.Module):
         return self.to_code(self.encode_code(hidden, coarse)).transpose(1, 2)
 
     def decode(self, values: Tensor, frames: Tensor) -> Tensor:
-        """Quantised values (B, F, D), code frames (B,) -> normalised mel (B, L, M), zero where masked."""
+        """Quantised values (B, F, D), code frames (B,) -> normalized mel (B, L, M), zero where masked."""
         coarse = _mask(frames, values.shape[1])
         fine = _mask(frames * self.stride, values.shape[1] * self.stride)
         hidden = self.from_code(values.transpose(1, 2) * coarse) * coarse

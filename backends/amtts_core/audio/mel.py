@@ -72,7 +72,7 @@ def mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def mel_filters(config: MelConfig) -> Tensor:
-    """Slaney-normalised triangular filters, (n_mels, n_fft // 2 + 1) float32."""
+    """Slaney-normalized triangular filters, (n_mels, n_fft // 2 + 1) float32."""
     bins = np.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1)
     edges = mel_to_hz(np.linspace(hz_to_mel(config.fmin), hz_to_mel(config.fmax), config.n_mels + 2))  # type: ignore[arg-type]
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]

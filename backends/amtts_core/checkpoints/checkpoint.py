@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +124,7 @@ class Checkpoint:
         return tokenizer
 
     def normalizer(self) -> Normalizer:
-        """The text normaliser it was trained with."""
+        """The text normalizer it was trained with."""
         from amtts_core.text.normalizer import Normalizer, NormalizerSettings
 
         try:
@@ -132,7 +132,7 @@ class Checkpoint:
         except ValidationError as error:
             fault = error.errors()[0]
             raise CheckpointError(
-                f"checkpoint {self.folder}: this amtts cannot read its normaliser settings: "
+                f"checkpoint {self.folder}: this amtts cannot read its normalizer settings: "
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
                 remedy="Update amtts",
             ) from None
@@ -163,6 +163,7 @@ class Checkpoint:
             config = _adjusted(config, settings, kind)
         speakers = SpeakerTable.of(self.info.speakers, has_embedding=self.info.speaker_embedding)
         backend = kind(config, tokenizer=self.tokenizer(), speakers=speakers)
+        backend.untrained_tokens = frozenset(self.info.untrained_tokens)
         load_strict(backend.network, self.weights(), backend=kind.spec.name)
         backend.network.eval()
         if (files := kind.spec.checkpoint_files) is not None:
@@ -203,13 +204,24 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is no safetensors file ({error})") from None
 
 
+def _leaves(settings: Mapping[str, Any], allowed: Collection[str], prefix: str = "") -> Iterator[str]:
+    """Dotted names of settings; a section of which only some may change is taken apart."""
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        taken_apart = any(other.startswith(f"{name}.") for other in allowed)
+        if taken_apart and isinstance(value, Mapping) and name not in allowed:
+            yield from _leaves(value, allowed, f"{name}.")
+        else:
+            yield name
+
+
 def _adjusted(config: Any, settings: Mapping[str, Any], kind: type[Backend]) -> Any:
     """The settings of a network with some of them changed that its weights do not depend on."""
     from amtts_core.settings import faults_of, merged
 
     allowed = kind.spec.mutable_settings
-    for name in settings:
-        if name not in allowed and name in kind.spec.config.model_fields:
+    for name in _leaves(settings, allowed):
+        if name not in allowed and name.split(".")[0] in kind.spec.config.model_fields:
             raise ConfigError(
                 f"model.{name} of a trained '{kind.spec.name}' cannot be set; what can: {', '.join(allowed)}"
             )
@@ -289,7 +301,7 @@ def read_checkpoint(path: Path, *, prefer: str = "best") -> Checkpoint:
         CheckpointError: missing, damaged, or of a newer format.
     """
     folder = find_checkpoint(path, prefer=prefer)
-    wrong = damage(folder)
+    wrong = damage(folder, resumable=False)
     if wrong:
         raise CheckpointError(
             f"checkpoint {folder} is damaged: {wrong}", remedy=f"Use another one in {folder.parent}"

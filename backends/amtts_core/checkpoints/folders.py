@@ -10,18 +10,29 @@ import logging
 import re
 from pathlib import Path
 
+from amtts_core.checkpoints.shipped import SHIPPED, shipped_checkpoint
 from amtts_core.errors import CheckpointError
 from amtts_core.storage.checksums import broken_seal, flush
 
 logger = logging.getLogger(__name__)
 
 
-def damage(folder: Path) -> str:
+TRAINING_FILES = ("training.json", "training.safetensors")
+"""What only a resumed training needs; a voice that is handed on may go without."""
+
+
+def damage(folder: Path, *, resumable: bool = True) -> str:
     """What is wrong with a checkpoint folder, or an empty string.
 
-    That is a missing, truncated, altered or unlisted file (hidden ones do not count), or the name of another step.
+    That is a missing, truncated, altered or unlisted file (hidden ones and documents do not count), or the name of
+    another step.
+
+    Args:
+        folder: of the checkpoint.
+        resumable: its training state has to be there.
     """
-    return broken_seal(folder, needed="checkpoint.json") or _other_step(folder)
+    optional = () if resumable else TRAINING_FILES
+    return broken_seal(folder, needed="checkpoint.json", optional=optional) or _other_step(folder)
 
 
 def _other_step(folder: Path) -> str:
@@ -56,14 +67,17 @@ def _pointed(run: Path, name: str) -> Path | None:
 
 
 def find_checkpoint(path: Path, *, prefer: str = "best") -> Path:
-    """The checkpoint folder that `path` means: itself, or the best (or latest) one of a run folder.
+    """The checkpoint folder that `path` means: itself, the best (or latest) of a run folder, or one that is shipped.
 
     Raises:
         CheckpointError: there is none; says what the path is.
     """
+    if (shipped := shipped_checkpoint(path)) is not None:
+        return shipped
     if not path.exists():
         raise CheckpointError(
-            f"checkpoint {path} does not exist", remedy="Train one with: amtts train --out DIR"
+            f"checkpoint {path} does not exist",
+            remedy=f"Train one with: amtts train --out DIR; shipped: {', '.join(SHIPPED)}",
         )
     if not path.is_dir():
         raise CheckpointError(f"checkpoint {path} is a file; expected a checkpoint folder or a run folder")

@@ -94,3 +94,45 @@ def _fetched(repository: str, revision: str | None) -> Path:
             remedy="Published weights of others: fetch them, then amtts adopt FOLDER",
         )
     return folder
+
+
+def check_name(repository: str) -> None:
+    """Refuses what is no `org/name`.
+
+    Raises:
+        AmttsError: it is not.
+    """
+    named = _NAME.fullmatch(repository)
+    if named is None or named["revision"]:
+        raise AmttsError(
+            f"'{repository}' is no repository", remedy="Write org/name, such as my-org/amharic-voice"
+        )
+
+
+def hub_token() -> str | None:
+    """The token that the user has logged in with; None where there is none."""
+    from huggingface_hub import get_token
+
+    return get_token()
+
+
+def upload(folder: Path, repository: str, *, token: str, private: bool) -> str:
+    """Sends a folder as one commit; the repository is made where there is none.
+
+    Returns:
+        the commit.
+
+    Raises:
+        AmttsError: it cannot be sent.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError
+
+    api = HfApi(token=token)
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        made = api.upload_folder(repo_id=repository, folder_path=folder, commit_message="A voice of amtts")
+    except (HFValidationError, OSError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise AmttsError(f"{repository} cannot be written on the hub: {first[:200]}") from None
+    return str(made.oid)

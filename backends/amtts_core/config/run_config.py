@@ -90,3 +90,24 @@ def _with_defaults(values: Mapping[str, Any], spec: BackendSpec) -> tuple[dict[s
         "data": spec.training_defaults.get("data", {}),
     }
     return merged(defaults, {**values, "preset": preset}), faults
+
+
+def config_schema(backend: str = "") -> dict[str, Any]:
+    """The JSON Schema of a settings file, for editors.
+
+    Args:
+        backend: whose network settings stand under `model`; empty leaves them open.
+
+    Raises:
+        AmttsError: an unknown backend.
+    """
+    schema = RunConfig.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["properties"]["backend"]["enum"] = [backend] if backend else backend_names()
+    if backend:
+        spec = get_backend(backend).spec
+        own = spec.config.model_json_schema(ref_template="#/$defs/{model}")
+        schema["$defs"] = {**schema.get("$defs", {}), **own.pop("$defs", {})}
+        schema["properties"]["model"] = own
+        schema["properties"]["preset"]["enum"] = ["", *spec.presets]
+    return schema

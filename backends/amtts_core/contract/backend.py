@@ -23,10 +23,13 @@ from amtts_core.contract.capabilities import (
     Blocks,
     BlocksReadOutside,
     CheckpointFiles,
+    CodePrediction,
+    CopySynthesis,
     Export,
     FineTuning,
     MelInput,
     MelPrediction,
+    PitchControl,
     ReferenceAudio,
     ReferenceChecks,
     SavedVoices,
@@ -60,6 +63,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+TOKENS_PER_FRAME = 4
+"""The most that `Backend.check_example` accepts."""
 Config = TypeVar("Config", bound=BaseModel)
 
 
@@ -104,7 +109,9 @@ class BackendSpec(Generic[Config]):
     saved_voices: SavedVoices | None = None
     streaming: Streaming | None = None
     attention: TextAttention | None = None
+    copy_synthesis: CopySynthesis | None = None
     vocoder: VocoderChoice | None = None
+    pitch_control: PitchControl | None = None
     checkpoint_files: CheckpointFiles | None = None
     mel_prediction: MelPrediction | None = None
     mel_input: MelInput | None = None
@@ -113,6 +120,7 @@ class BackendSpec(Generic[Config]):
     batch_statistics: BatchStatistics | None = None
     text_scoring: TextScoring | None = None
     speech_scoring: SpeechScoring | None = None
+    code_prediction: CodePrediction | None = None
     fine_tuning: FineTuning = FineTuning()
     weight_conversion: WeightConversion | None = None
     published: PublishedFormat | None = None
@@ -155,6 +163,8 @@ class Backend(ABC, Generic[Config]):
     config: Config
     network: nn.Module
     """Everything that is saved in `model.safetensors`."""
+    untrained_tokens: frozenset[int] | None = None
+    """Text tokens that training never met, of a checkpoint; None where that is not known."""
 
     def __init__(
         self,
@@ -209,9 +219,17 @@ class Backend(ABC, Generic[Config]):
         """Frames of an utterance, from its features' lengths; the longest feature by default."""
         return max(lengths.values())
 
+    def longest_text(self) -> int | None:
+        """Tokens that `synthesize` reads at most; longer sentences are cut. None where there is no limit."""
+        return None
+
     def check_example(self, num_tokens: int, lengths: Mapping[str, int]) -> str:
-        """Why an utterance of these lengths cannot be learned from, or an empty string."""
-        return ""
+        """Why an utterance of these lengths cannot be learned from, or an empty string.
+
+        By default only text that nobody can speak in that time is refused.
+        """
+        frames = self.num_frames(lengths)
+        return f"{num_tokens} tokens for {frames} frames" if num_tokens > TOKENS_PER_FRAME * frames else ""
 
     def initialize(self, examples: TrainingExamples) -> None:
         """Sets what a new network takes from its settings (published weights) and training set (feature statistics).

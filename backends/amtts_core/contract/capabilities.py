@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cas
 from amtts_core.contract.codec import CodecIdentity, SpeechCodec
 from amtts_core.contract.learner import AllReduce
 from amtts_core.contract.reference_check import ReferenceCheck
-from amtts_core.contract.types import SynthesisRequest
+from amtts_core.contract.types import Example, SynthesisRequest
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from amtts_core.contract.mel_format import MelFormat
     from amtts_core.contract.reference_audio import FeatureExtractor, PromptEncoder, PromptFeatures
-    from amtts_core.contract.vocoder import MelFormat
 
 M = TypeVar("M")
 
@@ -86,6 +86,21 @@ class TextScoring(Capability[TextScoringMethods]):
     Methods: ClassVar[type] = TextScoringMethods
 
 
+class CopySynthesisMethods(Protocol):
+    """See `CopySynthesis`."""
+
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        """A recording (T,) at `sample_rate` through what the network learns from (mels, a latent) and back, (T',)."""
+        ...
+
+
+@dataclass(frozen=True)
+class CopySynthesis(Capability[CopySynthesisMethods]):
+    """The backend can copy a recording, which shows what its vocoder or decoder alone costs."""
+
+    Methods: ClassVar[type] = CopySynthesisMethods
+
+
 class NoMethods(Protocol):
     """The capability is data alone."""
 
@@ -100,6 +115,36 @@ class SpeechScoring(Capability[NoMethods]):
 
     Methods: ClassVar[type] = NoMethods
     term: str
+
+
+@dataclass(frozen=True)
+class CodeLogits:
+    """The logits of one utterance's speech tokens, computed in both ways. S steps, K codebooks, V outputs.
+
+    Attributes:
+        teacher_forced: (S, K, V), of one training pass over the whole utterance.
+        step_by_step: (S, K, V), of the generation loop that is fed the same tokens.
+        tokens: (S, K) int64, the tokens that generation chooses at these steps; -100 where a codebook chooses none.
+    """
+
+    teacher_forced: Tensor
+    step_by_step: Tensor
+    tokens: Tensor
+
+
+class CodePredictionMethods(Protocol):
+    """See `CodePrediction`."""
+
+    def code_logits(self, example: Example) -> CodeLogits:
+        """Logits of the example's speech tokens, in evaluation mode and with the speaker's stored voice."""
+        ...
+
+
+@dataclass(frozen=True)
+class CodePrediction(Capability[CodePredictionMethods]):
+    """The network predicts speech tokens one after another, and training and generation can be compared."""
+
+    Methods: ClassVar[type] = CodePredictionMethods
 
 
 class SpeechCodesMethods(Protocol):
@@ -184,6 +229,21 @@ class VocoderChoice(Capability[VocoderChoiceMethods]):
     """The backend speaks through mels, which any vocoder can turn into waveforms."""
 
     Methods: ClassVar[type] = VocoderChoiceMethods
+
+
+class PitchControlMethods(Protocol):
+    """See `PitchControl`."""
+
+    def has_pitch(self) -> bool:
+        """Whether the network, as its settings made it, predicts a pitch that can be moved."""
+        ...
+
+
+@dataclass(frozen=True)
+class PitchControl(Capability[PitchControlMethods]):
+    """The backend obeys `pitch` and `pitch_range` of a `SynthesisRequest`."""
+
+    Methods: ClassVar[type] = PitchControlMethods
 
 
 class CheckpointFilesMethods(Protocol):
@@ -350,10 +410,12 @@ class Export(Capability[ExportMethods]):
 
     Attributes:
         formats: their names.
+        usage: format -> how another program speaks with the files, as Markdown for the card beside them.
     """
 
     Methods: ClassVar[type] = ExportMethods
     formats: tuple[str, ...]
+    usage: Mapping[str, str] = field(default_factory=dict)
 
 
 class ReferenceChecksMethods(Protocol):
@@ -435,9 +497,12 @@ class FineTuning(Capability[NoMethods]):
         training_only_prefixes: prefixes of tensors that speaking does without (discriminators): re-initialized where
             the initial weights have none, dropped where they are not used.
         init_weight_settings: settings that name initial weights, with the values that name none.
+        training_defaults: values that replace the defaults of the sections `training` and `data` where a run starts
+            from a checkpoint of amtts.
     """
 
     Methods: ClassVar[type] = NoMethods
     lora_targets: tuple[str, ...] = ()
     training_only_prefixes: tuple[str, ...] = ()
     init_weight_settings: Mapping[str, Any] = field(default_factory=dict)
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -67,6 +67,9 @@ class PublishedFormat:
             section from its key.
         modes: what `amtts extend-vocab --mode` accepts, the default first.
         tokenizer: file format of the tokenizers that come with the weights; None for weights without text.
+        adapted_layers: the published layers, in order, whose outputs one of our layers joins, for LoRA adapters that
+            others read; None: `amtts export --format peft` cannot write them.
+        transposed_layers: the published files store those layers' matrices as (in, out).
         open_weights: the weights in a folder or file; an `AmttsError` where there are none, or not of this family.
         probe: compares outputs for existing text before and after; None: only the tensors are compared.
     """
@@ -81,7 +84,14 @@ class PublishedFormat:
     modes: tuple[Mode, ...] = ("extend",)
     tokenizer: TokenizerFormat | None = None
     open_weights: Callable[[Path], PublishedWeights]
+    adapted_layers: Callable[[str], Sequence[str]] | None = None
+    transposed_layers: bool = False
     probe: TextProbe | None = None
+
+    @property
+    def landmark(self) -> str:
+        """A tensor that all weights of the family have, by which they are recognized under any prefix."""
+        return self.text_tensors[0].tensor if self.text_tensors else ""
 
     @property
     def is_extendable(self) -> bool:

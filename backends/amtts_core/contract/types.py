@@ -80,12 +80,18 @@ class SynthesisRequest:
         speed: 1.0 is the voice's own speaking rate, 2.0 twice as fast.
         seed: makes sampling reproducible; backends without sampling ignore it.
         speaker: index in the checkpoint's speaker table.
+        pitch: semitones above (below, where negative) what the voice would speak at; see `PitchControl`.
+        pitch_range: 1.0 is the voice's own contour, 0 a monotone, 2.0 twice the distance from its mean.
+        notes: takes what the backend has to tell of this piece (tried again, cut off); None logs it.
     """
 
     tokens: Sequence[int]
     speed: float = 1.0
     seed: int = 0
     speaker: int = 0
+    pitch: float = 0.0
+    pitch_range: float = 1.0
+    notes: list[str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

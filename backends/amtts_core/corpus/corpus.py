@@ -1,4 +1,4 @@
-"""What a prepared corpus folder says about itself: its normaliser, its speakers."""
+"""What a prepared corpus folder says about itself: its normalizer, its speakers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def corpus_provenance(data: Path) -> DataProvenance:
 
 
 def corpus_normalizer(data: Path) -> Normalizer:
-    """The normaliser whose settings `amtts prepare` stored with the corpus."""
+    """The normalizer whose settings `amtts prepare` stored with the corpus."""
     path = data / "prepare.json"
     if not path.is_file():
         return Normalizer(NormalizerSettings())
@@ -53,7 +53,7 @@ def corpus_normalizer(data: Path) -> Normalizer:
         return Normalizer(NormalizerSettings.model_validate(stored["settings"]["normalizer"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AmttsError(
-            f"{path} does not tell how the corpus was normalised ({type(error).__name__}: {error})",
+            f"{path} does not tell how the corpus was normalized ({type(error).__name__}: {error})",
             remedy="Run `amtts prepare` again",
         ) from None
 

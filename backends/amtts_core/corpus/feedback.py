@@ -51,7 +51,7 @@ def make_feedback_corpus(
 ) -> FeedbackCorpus:
     """Checks the pairs in `source` and writes the corpus into `out`, anew each time.
 
-    The audio is levelled and the text normalised as in the original corpus. Validation judges the original validation
+    The audio is levelled and the text normalized as in the original corpus. Validation judges the original validation
     set and the corrections together, so the best checkpoint is one that knows both.
 
     Args:

@@ -1,7 +1,7 @@
 """Why a clip is not kept: named rules, each a measured value against a threshold of the settings.
 
 A rule knows neither files nor importers. `FACTS` are rejections by other means than a
-measured waveform; they are found where the file is opened, the line is read or the text is normalised.
+measured waveform; they are found where the file is opened, the line is read or the text is normalized.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ FACTS = {
     "text-too-long": "the text is longer than any utterance's",
     "twin-recording": "the recording stands beside itself in another format, and is read once",
     "other-language": "the row says that it is in another language",
+    "other-length": "the recording is much longer or shorter than its row says",
     "several-texts": "its recording stands with different texts, of which at most one is said",
     "duplicate-audio": "the same audio was kept before",
     "duplicate-text": "the same speaker said the same text before",
@@ -62,6 +63,31 @@ class Finding(BaseModel):
     threshold: float | str | None = None
 
 
+_LONGER, _SHORTER = 1.25, 0.7  # times the length that a row says
+_OTHER_UNIT = 200.0  # times the length that a row says: such a number counts milliseconds or samples
+_LENGTH_SLACK: Seconds = 0.5  # silence that was added or cut off since
+
+
+def other_length(said: Seconds | None, found: Seconds) -> Finding | None:
+    """Why a recording is not the one that its row means; None where the lengths agree, or nothing is said.
+
+    A longer one holds words that the text lacks, a shorter one lacks words of the text.
+
+    Args:
+        said: length of the whole recording as its row says.
+        found: length of the decoded samples.
+    """
+    if said is None or found > _OTHER_UNIT * said or said > _OTHER_UNIT * found:
+        return None
+    if said * _SHORTER - _LENGTH_SLACK <= found <= said * _LONGER + _LENGTH_SLACK:
+        return None
+    reason = (
+        f"the row says {said:.2f} s, the recording has {found:.2f} s; start and end would tell which part is said, "
+        "and --set fit=flag reads it all"
+    )
+    return Finding(rule="other-length", reason=reason, value=round(found, 3), threshold=round(said, 3))
+
+
 @dataclass(frozen=True)
 class Measurements:
     """What the rules look at.
@@ -75,7 +101,7 @@ class Measurements:
         snr: estimate of the signal-to-noise ratio.
         silence: share of the clip that is silence at its ends, 0 to 1.
         bandwidth: frequency above which the clip holds nothing.
-        letters_per_second: letters of the normalised text per second of speech.
+        letters_per_second: letters of the normalized text per second of speech.
     """
 
     source_duration: Seconds
@@ -192,11 +218,6 @@ def judge(measured: Measurements, settings: PrepareSettings) -> Finding | None:
         if finding is not None:
             return finding
     return None
-
-
-def rule_names() -> tuple[str, ...]:
-    """Every name that can stand in a ledger."""
-    return (*FACTS, *(rule.name for rule in RULES))
 
 
 def _rounded(value: float) -> float:

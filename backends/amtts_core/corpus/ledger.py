@@ -194,6 +194,7 @@ class CorpusFiles:
                 self.guesses.update(guesses)
                 if validating and row["split"] == "train" and place_of(row["normalized_text"]) in validating:
                     row["split"] = "val"
+                self.left_out.update(left_out)
                 self._publish_row(row, leftovers)
 
     def reject(self, task: ClipTask, finding: Finding) -> None:

@@ -35,7 +35,7 @@ class Utterance(BaseModel):
         return path if path.is_absolute() else manifest.parent / path
 
     def spoken_text(self) -> str:
-        """The normalised text, or the text as written where none is stored."""
+        """The normalized text, or the text as written where none is stored."""
         return self.normalized_text or self.text
 
 

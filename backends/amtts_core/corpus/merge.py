@@ -50,7 +50,7 @@ class MergeSettings:
         sample_rate: of the merged corpus, Hz; 0 takes that of the sources, which must agree then.
         same_speakers: equal names are the same person; otherwise they are told apart by the corpus' name.
         copy: copy audio files instead of linking them.
-        renormalize: normalise every text anew with the first corpus' settings.
+        renormalize: normalize every text anew with the first corpus' settings.
         val: share of the sentences for validation.
         test: share of the sentences for testing.
         max_rejected: largest share of the rows that may be rejected.
@@ -74,7 +74,7 @@ class MergeReport(BaseModel):
     dropped: int
     reasons: dict[str, int] = Field(description="rule -> rejected rows, most frequent first")
     corpora: dict[str, int] = Field(description="corpus -> rows kept")
-    licenses: dict[str, list[str]] = Field(description="corpus -> what it says of its licence")
+    licenses: dict[str, list[str]] = Field(description="corpus -> what it says of its license")
     renamed_speakers: dict[str, str] = Field(description="corpus/speaker -> name in the merged corpus")
     speakers: int
     resampled: int

@@ -37,7 +37,7 @@ class Source:
         folder: with its manifest.
         label: its name among the others.
         settings: of `prepare`; empty where the corpus has none.
-        normalizer: how its texts were normalised; None where that is not known.
+        normalizer: how its texts were normalized; None where that is not known.
         rates: sample rates of its rows, Hz.
         speakers: names of its rows, the empty one too.
         languages: of its rows.
@@ -67,7 +67,7 @@ def inspect_sources(folders: Sequence[Path], *, renormalize: bool) -> list[Sourc
     """Reads each corpus once.
 
     Raises:
-        AmttsError: a folder is no corpus or stands twice, or the texts were normalised in different ways.
+        AmttsError: a folder is no corpus or stands twice, or the texts were normalized in different ways.
     """
     sources: list[Source] = []
     for folder in folders:
@@ -148,7 +148,7 @@ def _refuse_other_normalizers(sources: Sequence[Source]) -> None:
                 for name, was, now in changed
             )
             raise AmttsError(
-                f"the texts were normalised in different ways: {told}",
+                f"the texts were normalized in different ways: {told}",
                 remedy=f"Normalise all of them as {first.label} was with --renormalize",
             )
 

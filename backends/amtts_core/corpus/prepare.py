@@ -21,6 +21,7 @@ from typing import Any
 from amtts_core.corpus.executors import choose_executor
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers import Clip, Fault, Reading, ReadOptions, choose_importer, read_sources
+from amtts_core.corpus.importers.hub import current_snapshot
 from amtts_core.corpus.journal import Journal
 from amtts_core.corpus.ledger import LEDGER, CorpusFiles
 from amtts_core.corpus.prepare_report import PrepareReport, make_report
@@ -124,8 +125,11 @@ def open_source(
         AmttsError: source or out cannot be used, or the source is empty; nothing is written then.
     """
     given = [source] if isinstance(source, Path) else list(source)
+    given = [current_snapshot(one) for one in given]
     options = _options(settings, audio_root)
     unpacked = Unpacked(given, out)
+    if unpacked.recordings is not None and options.audio_root is None:
+        options = replace(options, audio_root=unpacked.recordings)
     try:
         return _open_unpacked(unpacked, out, settings, options, importer=importer, force=force)
     except AmttsError:

@@ -22,7 +22,7 @@ from amtts_core.audio.io import decode, resample, write_flac
 from amtts_core.audio.loudness import to_loudness
 from amtts_core.audio.rumble import remove_rumble
 from amtts_core.audio.trim import find_speech
-from amtts_core.corpus.filters import Finding, Measurements, judge
+from amtts_core.corpus.filters import Finding, Measurements, judge, other_length
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.text.language import get_language
 from amtts_core.text.normalizer import Normalizer
@@ -41,10 +41,11 @@ class ClipTask:
         path: audio file; empty where none was found.
         source: the audio file as the corpus names it.
         text: as written.
-        spoken: the source's own normalised text; empty where it has none.
+        spoken: the source's own normalized text; empty where it has none.
         speaker: empty where there is none.
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
+        length: of the whole recording as its row says; None where it says nothing of it.
         channel: number of the channel, from 0; None is the mean of all.
         track: number of the sound track of a video, from 0; None is the one in Amharic, or the first.
         data: the audio file's content, where it stands inside `path` instead of being it.
@@ -63,6 +64,7 @@ class ClipTask:
     speaker: str = ""
     start: Seconds = 0.0
     end: Seconds | None = None
+    length: Seconds | None = None
     channel: int | None = None
     track: int | None = None
     data: bytes = field(default=b"", repr=False)
@@ -99,11 +101,11 @@ class Outcome(BaseModel):
     bandwidth: Hertz = 0
     """Of the source clip; nothing lies above it."""
     letters_per_second: float = 0.0
-    """Letters of the normalised text per second of speech."""
+    """Letters of the normalized text per second of speech."""
     loudness: Decibels = 0.0
     """Before levelling, LUFS."""
     leftovers: dict[str, int] = Field(default_factory=dict)
-    """Characters of the normalised text outside of the language's symbols, with their counts."""
+    """Characters of the normalized text outside of the language's symbols, with their counts."""
     guesses: dict[str, int] = Field(default_factory=dict)
     """Words of the text that were read by guess, with their counts."""
     left_out: dict[str, int] = Field(default_factory=dict)
@@ -188,6 +190,9 @@ class ClipProcessor:
             return Outcome(
                 finding=Finding(rule="unreadable", reason=error.message), normalized_text=normalized
             )
+        finding = other_length(task.length, len(decoded.samples) / decoded.sample_rate)
+        if finding is not None:
+            return Outcome(finding=finding, normalized_text=normalized)
         return self._audio(task, decoded, normalized)
 
     def _text(self, task: ClipTask) -> tuple[str, Finding | None]:

@@ -107,7 +107,7 @@ class PrepareSettings(BaseModel):
         0.3, ge=0, le=1, description="largest share of rejected clips; above it the run fails"
     )
     normalizer: NormalizerSettings = Field(
-        default_factory=NormalizerSettings, description="how text is normalised"
+        default_factory=NormalizerSettings, description="how text is normalized"
     )
 
     @field_validator("channel")

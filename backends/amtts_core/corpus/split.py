@@ -26,7 +26,7 @@ def split_of(text: str, *, val: float, test: float) -> Split:
     """The side of a sentence; depends on nothing but the sentence and the two shares.
 
     Args:
-        text: normalised text.
+        text: normalized text.
         val: share of the sentences that go to validation, 0 to 1.
         test: share of the sentences that go to the test set, 0 to 1.
     """

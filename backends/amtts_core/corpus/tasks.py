@@ -73,6 +73,8 @@ class TaskStream:
         what = [entry.source, entry.text, entry.spoken, speaker, entry.start, entry.end, settings_hash]
         if entry.channel is not None or entry.track is not None:
             what += [entry.channel, entry.track]
+        if entry.length is not None:
+            what.append({"length": entry.length})
         if entry.data:
             what.append(hashlib.blake2b(entry.data, digest_size=16).hexdigest())
         with contextlib.suppress(OSError):  # gone since it was found: the processor says so
@@ -89,6 +91,7 @@ class TaskStream:
             speaker=speaker,
             start=entry.start,
             end=entry.end,
+            length=entry.length,
             channel=entry.channel,
             track=entry.track,
             data=entry.data,

@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from amtts_core.corpus.importers.json_manifest import manifests_in
+from amtts_core.corpus.importers.layout import tables_beside
 from amtts_core.corpus.importers.sniff import sniff
 from amtts_core.corpus.importers.walk import SOUND_SUFFIXES, first_under
 from amtts_core.corpus.naming import safe_stem
@@ -40,6 +42,7 @@ class Unpacked:
     Attributes:
         sources: folders in place of archives.
         given: folder that was unpacked -> the source that was given.
+        recordings: folder that was unpacked of an archive of recordings, which tables beside it name; None for others.
 
     Raises:
         AmttsError: an archive cannot be unpacked; nothing is left of it then.
@@ -49,6 +52,7 @@ class Unpacked:
         self.folder = Path(os.path.realpath(out)) / FOLDER
         self.sources: list[Path] = []
         self.given: dict[Path, Path] = {}
+        self.recordings: Path | None = None
         self._existed = self.folder.parent.is_dir()
         for source in sources:
             archive = archive_of(source)
@@ -73,6 +77,10 @@ class Unpacked:
             self.given[target] = source
             self.give_up()
             raise
+        if source.is_dir() and self.recordings is None and _is_listed_beside(source, folder):
+            self.given[target] = source
+            self.recordings = target
+            return source
         self.given[folder] = source
         return folder
 
@@ -83,6 +91,15 @@ class Unpacked:
             if not self._existed:
                 with contextlib.suppress(OSError):
                     self.folder.parent.rmdir()
+
+
+def _is_listed_beside(source: Path, folder: Path) -> bool:
+    """True where an archive holds recordings and no texts, and a list lies beside it in the source."""
+    from amtts_core.corpus.importers import IMPORTERS
+
+    if any(importer.recognizes(folder) for importer in IMPORTERS.values()):
+        return False
+    return bool(tables_beside(source) or manifests_in(source))
 
 
 def remove_unpacked(out: Path) -> None:

@@ -112,7 +112,8 @@ class Workspace:
         self._parents.add(parent)
         if self._unpacked in audio.parents:
             return
-        inside = parent != self._root and (parent == self.out or parent in self.out.parents)
+        around = parent in self._root.parents  # a manifest in a folder of its own beside the recording
+        inside = parent != self._root and (parent == self.out or (parent in self.out.parents and not around))
         if inside or self.out in audio.parents:
             raise AmttsError(
                 f"--out {self.name} lies among the source's own audio ({parent})",

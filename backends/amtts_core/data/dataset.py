@@ -100,7 +100,7 @@ def load_dataset(
     jobs: int = 2,
     on_progress: Callable[[int], None] | None = None,
 ) -> SpeechDataset:
-    """Reads a manifest, tokenizes its normalised texts and opens or builds the feature store.
+    """Reads a manifest, tokenizes its normalized texts and opens or builds the feature store.
 
     Args:
         backend: whose features and tokens are wanted.

@@ -127,6 +127,7 @@ def align_emissions(emissions: Emissions, words: Sequence[str], recognizer: Fram
             emissions.log_probs[piece.start : piece.end],
             symbols.ids[piece.first : piece.last],
             blank=emissions.blank,
+            open_ends=True,
         )
         for place, span in enumerate(found or []):
             spans[piece.first + place] = Span(

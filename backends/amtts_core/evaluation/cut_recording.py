@@ -75,7 +75,7 @@ def cut_recording(
     """Utterances in order; every sentence of the text is in exactly one of them, good or not.
 
     Args:
-        audio: the recording; an hour takes about 400 MB.
+        audio: the recording; an hour takes about 1.1 GB of memory.
         text: all that is said in it, as people write it.
         recognizer: tells frames.
         normalize: text as it is read aloud.

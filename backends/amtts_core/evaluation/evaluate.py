@@ -20,7 +20,6 @@ import numpy as np
 from amtts_core.audio.io import read_audio
 from amtts_core.corpus.executors import choose_executor
 from amtts_core.errors import AmttsError
-from amtts_core.evaluation.cache import ScoreCache
 from amtts_core.evaluation.items import TestItem
 from amtts_core.evaluation.measures import RATE, Measures, Row
 from amtts_core.evaluation.settings import EvaluationSettings
@@ -167,7 +166,7 @@ class _Measured:
 @lru_cache(maxsize=1)
 def _measures(settings: EvaluationSettings, cache: Path) -> Measures:
     """The models and the cache of this process."""
-    return Measures(settings, ScoreCache(cache))
+    return Measures(settings, cache)
 
 
 def _measure(settings: EvaluationSettings, cache: Path, batch: _Batch) -> _Measured:

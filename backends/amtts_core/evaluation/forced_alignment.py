@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 NEVER = -1e30
+OTHER_SPEECH = 0.5
+"""Nats a frame that speech outside of the text costs, so that a symbol of the text keeps all its frames."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,17 @@ class Span:
     confidence: float
 
 
-def viterbi_spans(log_probs: np.ndarray, symbols: Sequence[int], *, blank: int) -> list[Span] | None:
+def viterbi_spans(
+    log_probs: np.ndarray, symbols: Sequence[int], *, blank: int, open_ends: bool = False
+) -> list[Span] | None:
     """The frames of every symbol on the most probable path.
 
     Args:
         log_probs: (L, V) natural log.
         symbols: ids (N,), none of them `blank`.
         blank: id of the blank.
+        open_ends: what is said before the first and after the last symbol is anything, at little cost: a recording that
+            runs on does not pull the last words along.
 
     Returns:
         N spans in order; None where the frames are too few for the symbols.
@@ -43,6 +49,9 @@ def viterbi_spans(log_probs: np.ndarray, symbols: Sequence[int], *, blank: int) 
     may_skip = np.zeros(len(states), dtype=bool)
     may_skip[3::2] = states[3::2] != states[1:-2:2]
     emitted = log_probs[:, states]
+    if open_ends:
+        anything = np.maximum(log_probs[:, blank], log_probs.max(1) - OTHER_SPEECH)
+        emitted[:, 0] = emitted[:, -1] = anything
     best = np.full(len(states), NEVER)
     best[:2] = emitted[0, :2]
     back = np.zeros((frames, len(states)), dtype=np.int8)

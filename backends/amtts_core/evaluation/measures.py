@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ from amtts_core.evaluation import prosody, quality
 from amtts_core.evaluation.alignment import Alignment, LetterTime, WordTime, align_emissions
 from amtts_core.evaluation.cache import ScoreCache, content_key
 from amtts_core.evaluation.items import TestItem
-from amtts_core.evaluation.pauses import GEMINATION_MARK, gemination_ratio, pause_figures, sound_around
+from amtts_core.evaluation.pauses import (
+    GEMINATION_MARK,
+    Length,
+    gemination_ratio,
+    pause_figures,
+    sound_around,
+)
 from amtts_core.evaluation.settings import EvaluationSettings
 from amtts_core.evaluation.signal import rms, signal_figures
 from amtts_core.evaluation.speaker_similarity import similarity, speaker_encoder
@@ -71,11 +78,11 @@ class Measures:
 
     Args:
         settings: what is measured.
-        cache: of scores.
+        cache: file of scores; it is opened last, so that a mistake leaves no folder behind.
     """
 
-    def __init__(self, settings: EvaluationSettings, cache: ScoreCache) -> None:
-        self._settings, self._cache = settings, cache
+    def __init__(self, settings: EvaluationSettings, cache: Path) -> None:
+        self._settings = settings
         self._models: dict[str, Any] = {}
         self.skipped: dict[str, str] = {}
         """Group of figures -> why there are none."""
@@ -84,6 +91,7 @@ class Measures:
             self.recognizer = open_recognizer(settings.recognizer, device=settings.device)
             if "alignment" in settings.metrics and not isinstance(self.recognizer, FrameRecognizer):
                 self.skipped["alignment"] = f"recognizer '{self.recognizer.name}' does not tell frames"
+        self._cache = ScoreCache(cache)
 
     def close(self) -> None:
         """Closes the cache."""
@@ -268,20 +276,21 @@ def _word_time(values: dict[str, Any]) -> WordTime:
     return WordTime(**values | {"symbols": [LetterTime(**symbol) for symbol in values["symbols"]]})
 
 
-def marked_symbols(text: str, recognizer: FrameRecognizer) -> list[list[bool]]:
-    """For each word with symbols, for each of its symbols, whether that is a consonant marked as long.
+def marked_symbols(text: str, recognizer: FrameRecognizer) -> list[list[Length]]:
+    """For each word with symbols, for each of them, whether it is a consonant and whether it is marked as long.
 
     The first symbol of a letter is its consonant.
     """
     out = []
     for word in text.split():
-        flags: list[bool] = []
+        kinds: list[Length] = []
         for place, letter in enumerate(word):
             if letter == GEMINATION_MARK:
                 continue
-            count = len(recognizer.symbol_ids(letter))
-            long = word[place + 1 : place + 2] == GEMINATION_MARK
-            flags += [long and number == 0 for number in range(count)]
-        if flags:
-            out.append(flags)
+            consonant: Length = "long" if word[place + 1 : place + 2] == GEMINATION_MARK else "short"
+            kinds += [
+                consonant if number == 0 else "" for number in range(len(recognizer.symbol_ids(letter)))
+            ]
+        if kinds:
+            out.append(kinds)
     return out

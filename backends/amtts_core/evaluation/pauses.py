@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
-from amtts_core.evaluation.alignment import WordTime
+from amtts_core.evaluation.alignment import LetterTime, WordTime
 from amtts_core.evaluation.signal import FRAME, sounding
-from amtts_core.units import Hertz
+from amtts_core.units import Hertz, Seconds
 
 SENTENCE_MARKS = "።?!፧"
 CLAUSE_MARKS = "፣፤፥፦"
 SETTLE = 0.15
 """Seconds after the last word that are its decay."""
 GEMINATION_MARK = "\u135f"
-LEAST_CONSONANTS = 3
-"""Long consonants that a ratio needs."""
+Length = Literal["long", "short", ""]
+"""A consonant marked as long, another consonant, or no consonant."""
 
 
 def pause_figures(words: Sequence[WordTime], waveform: np.ndarray, rate: Hertz) -> dict[str, float]:
@@ -49,22 +50,29 @@ def sound_around(words: Sequence[WordTime], waveform: np.ndarray, rate: Hertz) -
     }
 
 
-def gemination_ratio(words: Sequence[WordTime], marked: Sequence[Sequence[bool]]) -> dict[str, float]:
-    """Mean length of consonants marked as long over that of the same consonants unmarked.
+def gemination_ratio(words: Sequence[WordTime], lengths: Sequence[Sequence[Length]]) -> dict[str, float]:
+    """Mean length of the consonants marked as long over that of the others of the utterance.
+
+    Which consonants these are is a matter of the text, so only figures of one text can be compared.
 
     Args:
-        words: with times of symbols; a consonant symbol is one of two of a letter.
-        marked: for each word, for each symbol, whether it is a consonant marked as long.
+        words: with times of symbols.
+        lengths: for each word, for each symbol, what it is.
 
     Returns:
-        `gemination_ratio`; empty with fewer than `LEAST_CONSONANTS` long ones that also occur short.
+        `gemination_ratio`; empty without a long or without another consonant.
     """
-    long: dict[int, list[float]] = {}
-    short: dict[int, list[float]] = {}
-    for word, flags in zip(words, marked, strict=True):
-        for letter, is_long in zip(word.symbols, flags, strict=True):
-            (long if is_long else short).setdefault(letter.symbol, []).append(letter.end - letter.start)
-    pairs = [(values, short[symbol]) for symbol, values in long.items() if symbol in short]
-    if sum(len(values) for values, _ in pairs) < LEAST_CONSONANTS:
+    found: dict[Length, list[float]] = {"long": [], "short": [], "": []}
+    for word, kinds in zip(words, lengths, strict=True):
+        for place, kind in enumerate(kinds):
+            found[kind].append(_between_neighbors(word.symbols, place))
+    if not found["long"] or not found["short"]:
         return {}
-    return {"gemination_ratio": float(np.mean([np.mean(a) / np.mean(b) for a, b in pairs]))}
+    return {"gemination_ratio": float(np.mean(found["long"]) / np.mean(found["short"]))}
+
+
+def _between_neighbors(symbols: Sequence[LetterTime], place: int) -> Seconds:
+    """Seconds from the end of the symbol before to the start of the one after: silence of a closure counts."""
+    start = symbols[place - 1].end if place else symbols[place].start
+    end = symbols[place + 1].start if place + 1 < len(symbols) else symbols[place].end
+    return max(0.0, end - start)

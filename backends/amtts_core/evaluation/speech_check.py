@@ -22,7 +22,7 @@ from amtts_core.audio.io import read_audio
 from amtts_core.config.sections import SpeechCheckConfig
 from amtts_core.contract.recognizer import Recognizer
 from amtts_core.contract.recognizer_registry import open_recognizer
-from amtts_core.corpus.manifest import Utterance
+from amtts_core.corpus.manifest import read_manifest
 from amtts_core.errors import AmttsError
 from amtts_core.evaluation import packages
 from amtts_core.evaluation.signal import rms
@@ -58,16 +58,14 @@ class CheckText:
     recording: np.ndarray | None = None
 
 
-def check_texts(
-    config: SpeechCheckConfig, validation: Sequence[Utterance], manifest: Path
-) -> list[CheckText]:
-    """The configured texts, or some of the validation set, evenly spread, with their recordings."""
+def check_texts(config: SpeechCheckConfig, manifest: Path) -> list[CheckText]:
+    """The configured texts, or some of a manifest, evenly spread, with their recordings."""
     if config.texts:
         return [CheckText(text) for text in config.texts]
-    count = min(config.count, len(validation))
-    chosen = [validation[number * len(validation) // count] for number in range(count)]
+    utterances = list(read_manifest(manifest, bad_lines=[])) if manifest.is_file() else []
+    count = min(config.count, len(utterances))
     found = []
-    for utterance in chosen:
+    for utterance in (utterances[number * len(utterances) // count] for number in range(count)):
         recording = None
         if packages.installed("resemblyzer"):
             path = utterance.audio_path(manifest)
@@ -231,21 +229,18 @@ def _stored(path: Path) -> dict[int, dict[str, float]]:
         return {}
 
 
-def open_speech_check(
-    config: SpeechCheckConfig, normalizer: Normalizer, validation: Sequence[Utterance], manifest: Path
-) -> SpeechCheck:
+def open_speech_check(config: SpeechCheckConfig, normalizer: Normalizer, manifest: Path) -> SpeechCheck:
     """The callback of a configuration that names a recognizer.
 
     Args:
         config: what is spoken and who reads it.
         normalizer: of the corpus.
-        validation: utterances to choose from where the configuration names no texts.
-        manifest: that they were read from.
+        manifest: of the validation set, where the configuration names no texts.
 
     Raises:
         AmttsError: the recognizer cannot be used, or there is no text to speak.
     """
-    texts = check_texts(config, validation, manifest)
+    texts = check_texts(config, manifest)
     if not texts:
         raise AmttsError(
             "training.speech_check has no text to speak: the corpus has no validation set",

@@ -45,7 +45,7 @@ LEAST_CHANGE: dict[str, float] = {
     "skipped_words": 0.05,
     "distillmos": 0.2,
     "dnsmos_background": 0.2,
-    "speaker_similarity": 0.05,
+    "speaker_similarity": 0.1,
     "duration_ratio": 0.05,
     "pitch_shift": 1.0,
     "pause_clause": 0.1,

@@ -93,6 +93,66 @@ class RecordedSystem:
                 )
 
 
+class CopySystem:
+    """Copies of the recordings through the vocoder (or codec, or decoder) of a voice: the most that it can reach.
+
+    Args:
+        checkpoint: the voice.
+        out: where audio goes.
+        name: of the system.
+        device: where it copies.
+
+    Raises:
+        AmttsError: the voice cannot copy a recording.
+    """
+
+    def __init__(self, checkpoint: Path, out: Path, *, name: str, device: str = "cpu") -> None:
+        from amtts_core.checkpoints.checkpoint import read_checkpoint
+
+        self.name, self.where, self._out, self._device = name, str(checkpoint), out, device
+        self._arguments = (checkpoint, out, name, device)
+        found = read_checkpoint(checkpoint)
+        self._backend = found.load_backend()
+        self._backend.network.to(device)
+        spec = self._backend.spec
+        if spec.copy_synthesis is None and spec.speech_codes is None:
+            raise AmttsError(
+                f"backend '{spec.name}' of {found.folder} cannot copy a recording",
+                remedy="Leave out --copies",
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the checkpoint itself, once."""
+        return _opened_copies, self._arguments
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {"kind": COPIES, "folder": self.where, "backend": self._backend.spec.name}
+
+    def spoken(self, items: Sequence[TestItem]) -> Iterator[Spoken]:
+        for item in items:
+            if item.audio is not None:
+                decoded = read_file(item.audio, start=item.offset, duration=item.duration or None)
+                waveform, rate = self._copy(decoded.samples, decoded.sample_rate)
+                path = self._out / f"{item.id}.flac"
+                write_audio(path, waveform, rate)
+                yield Spoken(item=item, waveform=waveform, rate=rate, path=path)
+
+    def _copy(self, samples: np.ndarray, rate: Hertz) -> tuple[np.ndarray, Hertz]:
+        backend = self._backend
+        if (copies := backend.spec.copy_synthesis) is not None:
+            return copies.of(backend).copy_synthesis(
+                at_rate(samples, rate, backend.sample_rate)
+            ), backend.sample_rate
+        import torch
+
+        assert backend.spec.speech_codes is not None
+        codec = backend.spec.speech_codes.of(backend).speech_codec()
+        wave = torch.from_numpy(at_rate(samples, rate, codec.sample_rate))[None].to(self._device)
+        with torch.inference_mode():
+            return codec.decode(codec.encode(wave))[0].float().cpu().numpy(), codec.sample_rate
+
+
 class FolderSystem:
     """Audio files named by the items' ids, from any system.
 
@@ -219,6 +279,11 @@ class CheckpointSystem:
 @lru_cache(maxsize=2)
 def _opened(checkpoint: Path, out: Path, name: str, device: str, seed: int, speaker: str) -> CheckpointSystem:
     return CheckpointSystem(checkpoint, out, name=name, device=device, seed=seed, speaker=speaker)
+
+
+@lru_cache(maxsize=2)
+def _opened_copies(checkpoint: Path, out: Path, name: str, device: str) -> CopySystem:
+    return CopySystem(checkpoint, out, name=name, device=device)
 
 
 def _note_of(path: Path) -> dict[str, Any]:

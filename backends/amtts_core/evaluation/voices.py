@@ -12,7 +12,7 @@ from amtts_core.evaluation.items import LISTS, TestItem, manifest_items, public_
 from amtts_core.evaluation.report.as_json import write_json
 from amtts_core.evaluation.report.page import write_page
 from amtts_core.evaluation.settings import METRICS, EvaluationSettings
-from amtts_core.evaluation.systems import CheckpointSystem, FolderSystem, System
+from amtts_core.evaluation.systems import CheckpointSystem, CopySystem, FolderSystem, System
 from amtts_core.text.normalizer import Normalizer
 from amtts_core.text.settings import NormalizerSettings
 
@@ -30,6 +30,7 @@ class EvaluationRequest:
         limit: so many of the manifest; 0 takes all.
         public_list: speak the fixed public list of texts, too.
         recognizer: see `open_recognizer`; empty for the one that comes along.
+        copies: measure copies of the recordings through each checkpoint's vocoder, too.
         metrics: groups of figures; None takes all of which the packages are installed.
         language: of the texts.
         speaker: of checkpoints with several.
@@ -48,6 +49,7 @@ class EvaluationRequest:
     limit: int = 0
     public_list: bool = True
     recognizer: str = ""
+    copies: bool = False
     metrics: Sequence[str] | None = None
     language: str = "am"
     speaker: str = ""
@@ -116,6 +118,7 @@ def _systems(asked: EvaluationRequest) -> list[System]:
         )
     called = [*asked.names, *_own_names(folders)[len(asked.names) :]]
     systems: list[System] = []
+    copies: list[System] = []
     for path, name in zip(asked.checkpoints, called, strict=False):
         folder = asked.out / "speech" / name
         systems.append(
@@ -123,8 +126,11 @@ def _systems(asked: EvaluationRequest) -> list[System]:
                 path, folder, name=name, device=asked.device, seed=asked.seed, speaker=asked.speaker
             )
         )
+        if asked.copies:
+            copied = f"{name} copies"
+            copies.append(CopySystem(path, asked.out / "speech" / copied, name=copied, device=asked.device))
     others = zip(asked.wavs, called[len(asked.checkpoints) :], strict=True)
-    return systems + [FolderSystem(path, name=name) for path, name in others]
+    return [*systems, *(FolderSystem(path, name=name) for path, name in others), *copies]
 
 
 def _own_names(paths: list[Path]) -> list[str]:

@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amtts_core.audio.mel_vocoder import FOLDER as VOCODER_COPY
 from amtts_core.checkpoints.checkpoint import Checkpoint, CheckpointInfo, load_strict, read_checkpoint
+from amtts_core.checkpoints.shipped import shipped_checkpoint
+from amtts_core.contract.published import PublishedFormat
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.speakers import SpeakerTable
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.finetune.speakers import speakers_of_checkpoint, weights_for_speakers
+from amtts_core.finetune.vocab.published import num_text_tokens
+from amtts_core.finetune.vocab.text_rows import extend_remedy
+from amtts_core.finetune.vocab.weights_file import find_weights, read_weights
+from amtts_core.finetune.weight_paths import located
+from amtts_core.settings import merged
+from amtts_core.storage.foreign_weights import kind_of_file
+from amtts_core.storage.peft_adapter import is_adapter, with_adapter
 from amtts_core.tokenizers.factory import load_tokenizer
 
 if TYPE_CHECKING:
@@ -41,10 +51,11 @@ class InitWeights:
         tokenizer: what they read text with; None where they learn without text.
         new_tokens: ids whose rows `amtts extend-vocab` made.
         license: of the weights below.
-        normalizer: how their text was normalised; empty where that is not known.
+        normalizer: how their text was normalized; empty where that is not known.
         statistics: they bring the corpus statistics that `Backend.initialize` would set.
         speakers: of these weights.
         fill: puts them into a freshly built backend; as `PublishedWeights.load_into`.
+        training_defaults: what replaces the defaults of the sections `training` and `data`.
     """
 
     backend: str
@@ -57,6 +68,11 @@ class InitWeights:
     statistics: bool
     speakers: SpeakerTable
     fill: Callable[[Backend], Sequence[str]]
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, Any]:
+        """What a run that starts from them takes for settings that its user leaves out."""
+        return merged({"backend": self.backend, "model": self.model}, self.training_defaults)
 
 
 @dataclass(frozen=True)
@@ -97,8 +113,7 @@ def open_init_weights(path: Path, *, backend: str = "", tokenizer: Path | None =
     Raises:
         AmttsError: nothing of the kind, damaged, of another backend, or with another tokenizer.
     """
-    if not path.exists():
-        raise AmttsError(f"--from {path} does not exist", remedy="Give a run folder or a checkpoint")
+    path = located(shipped_checkpoint(path) or path, option="--from")
     if path.is_dir() and ((path / "checkpoint.json").is_file() or (path / "checkpoints").is_dir()):
         return _own(read_checkpoint(path), backend, tokenizer)
     return _published(path, backend, tokenizer)
@@ -122,7 +137,7 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> InitWe
     return InitWeights(
         backend=info.backend,
         source=checkpoint.folder,
-        model=info.backend_config,
+        model=_with_own_vocoder(checkpoint),
         tokenizer=stored,
         new_tokens=tuple(info.new_tokens),
         license=info.base_weights_license,
@@ -130,7 +145,14 @@ def _own(checkpoint: Checkpoint, backend: str, tokenizer: Path | None) -> InitWe
         statistics=True,
         speakers=speakers_of_checkpoint(info),
         fill=fill,
+        training_defaults=get_backend(info.backend).spec.fine_tuning.training_defaults,
     )
+
+
+def _with_own_vocoder(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The network's settings; a vocoder that the checkpoint holds a copy of is that copy, wherever it once was."""
+    settings, copy = checkpoint.info.backend_config, checkpoint.folder / VOCODER_COPY
+    return {**settings, "vocoder": str(copy)} if settings.get("vocoder") and copy.is_dir() else settings
 
 
 def _new_speaker_parameters(target: Backend[Any], before: Sequence[str]) -> tuple[str, ...]:
@@ -174,6 +196,8 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
     report = _report(path)
     name = str(report.get("backend") or backend)
     _check_backend(path, name, backend)
+    if path.is_file() and (kind := kind_of_file(path)):
+        raise AmttsError(f"--from {path}: this is {kind}", remedy="Give trained weights or a run of amtts")
     if not name:
         raise AmttsError(
             f"--from {path} is no checkpoint of amtts and holds no {REPORT}",
@@ -197,15 +221,12 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
             )
     elif get_backend(name).spec.text is None:
         text = None  # it learns without text
-    elif tokenizer is not None:
+    elif tokenizer is not None or (is_adapter(path) and beside.is_dir()):
         from amtts_core.tokenizers.published.open import open_any_tokenizer
 
-        text = open_any_tokenizer(tokenizer, prefer=published.tokenizer)
+        text = open_any_tokenizer(tokenizer or beside, prefer=published.tokenizer)
     else:
-        raise AmttsError(
-            f"--from {path}: published weights without their vocabulary",
-            remedy=f"Teach them Amharic letters first: amtts extend-vocab --backend {name} --checkpoint {path}",
-        )
+        raise _without_vocabulary(path, published)
     start = published.open_weights(path)
     return InitWeights(
         backend=name,
@@ -219,6 +240,20 @@ def _published(path: Path, backend: str, tokenizer: Path | None) -> InitWeights:
         speakers=SpeakerTable(),
         fill=start.load_into,
     )
+
+
+def _without_vocabulary(path: Path, published: PublishedFormat) -> AmttsError:
+    """What to do about weights without a tokenizer; nothing is advised for those of another model.
+
+    Raises:
+        AmttsError: they are of another model, or cannot be read.
+    """
+    missing = f"--from {path}: published weights without their vocabulary"
+    if not published.is_extendable:
+        return AmttsError(missing, remedy="Name their tokenizer with --tokenizer")
+    weights = read_weights(find_weights(path, published), landmark=published.landmark)
+    num_text_tokens(with_adapter(path, weights.tensors), published)
+    return AmttsError(missing, remedy=extend_remedy(published, path))
 
 
 def _report(path: Path) -> dict[str, Any]:

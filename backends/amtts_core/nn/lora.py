@@ -122,12 +122,9 @@ def merge_stored(weights: Mapping[str, Tensor], adapters: Mapping[str, Any]) -> 
     """
     state = dict(weights)
     scale = float(adapters["alpha"]) / int(adapters["rank"])
-    for name in adapters["targets"]:
-        base = state.pop(f"{name}.base_layer.weight", None)
-        down = state.pop(f"{name}.lora_A.{ADAPTER}.weight", None)  # (r, in)
-        up = state.pop(f"{name}.lora_B.{ADAPTER}.weight", None)  # (out, r)
-        if base is None or down is None or up is None:
-            raise CheckpointError(f"the checkpoint names an adapter on '{name}', its weights hold none")
+    for name, (down, up) in stored_adapters(weights, adapters).items():
+        base = state.pop(f"{name}.base_layer.weight")
+        del state[f"{name}.lora_A.{ADAPTER}.weight"], state[f"{name}.lora_B.{ADAPTER}.weight"]
         product = up @ down
         if name in adapters["transposed"]:
             product = product.T
@@ -139,6 +136,20 @@ def merge_stored(weights: Mapping[str, Tensor], adapters: Mapping[str, Any]) -> 
         if f"{name}.base_layer.bias" in state:
             state[f"{name}.bias"] = state.pop(f"{name}.base_layer.bias")
     return state
+
+
+def stored_adapters(
+    weights: Mapping[str, Tensor], adapters: Mapping[str, Any]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Layer -> its two matrices, (r, in) and (out, r). Arguments and errors as `merge_stored`."""
+    found = {}
+    for name in adapters["targets"]:
+        down = weights.get(f"{name}.lora_A.{ADAPTER}.weight")
+        up = weights.get(f"{name}.lora_B.{ADAPTER}.weight")
+        if f"{name}.base_layer.weight" not in weights or down is None or up is None:
+            raise CheckpointError(f"the checkpoint names an adapter on '{name}', its weights hold none")
+        found[name] = (down, up)
+    return found
 
 
 @contextmanager

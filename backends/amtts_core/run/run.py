@@ -50,6 +50,7 @@ from amtts_core.run.weights import check_training_type, choose_trained, fill_wei
 from amtts_core.text.normalizer import Normalizer
 from amtts_core.training.callbacks.base import Callback, TrainingOutcome
 from amtts_core.training.callbacks.jsonl import JsonlLogger
+from amtts_core.training.callbacks.overfitting import OverfittingNotice
 from amtts_core.training.callbacks.report import ReportWriter
 from amtts_core.training.callbacks.tensorboard import TensorBoardLogger
 from amtts_core.training.callbacks.wandb import WandbLogger
@@ -135,6 +136,7 @@ def _train(
     check_training_type(backend, inputs)
     fresh = fill_weights(backend, options, previous)
     check_early(backend, inputs, options)
+    speech_check = _speech_check(config, inputs)
     loggers = _loggers(options.run, inputs.config)
     sets, index, info, same_data = _load_data(backend, info, inputs, options, previous, on_progress)
     if previous is None and not (options.init is not None and options.init.statistics):
@@ -151,7 +153,6 @@ def _train(
         config = with_largest_batch(config, backend, sets.train, run=options.run, info=info)
     with main_first():
         monitor = open_monitor(options.run, config, backend, new_tokens=info.new_tokens, jobs=options.jobs)
-    check = _speech_check(config, inputs.normalizer, sets, options.data)
     trainer = Trainer(
         backend,
         train_data=sets.train,
@@ -160,7 +161,7 @@ def _train(
         training=config.training,
         run=options.run,
         info=info,
-        callbacks=_callbacks(inputs.normalizer, [c for c in (monitor, check) if c], [*loggers, *callbacks]),
+        callbacks=_callbacks(inputs.normalizer, (monitor, speech_check), [*loggers, *callbacks]),
     )
     if previous is not None:
         _resume(trainer, previous, stored or config.training, same_data=same_data)
@@ -232,21 +233,18 @@ def _resume(trainer: Trainer, previous: Checkpoint, stored: TrainingConfig, *, s
     report_resume(trainer, stored, state)
 
 
-def _speech_check(config: RunConfig, normalizer: Normalizer, sets: RunData, data: Path) -> Callback | None:
-    """What speaks test texts at validations; None where no recognizer is named."""
+def _speech_check(config: RunConfig, inputs: RunInputs) -> Callback | None:
+    """What speaks test texts at validations, opened before any data is read; None where no recognizer is named."""
     if not config.training.speech_check.recognizer:
         return None
-    from amtts_core.evaluation.speech_check import (
-        open_speech_check,
-    )  # a training without it needs none of its imports
+    from amtts_core.evaluation.speech_check import open_speech_check
 
-    validation = sets.val.utterances if sets.val else []
-    return open_speech_check(config.training.speech_check, normalizer, validation, data / "val.jsonl")
+    return open_speech_check(config.training.speech_check, inputs.normalizer, inputs.data / "val.jsonl")
 
 
 def _loggers(run: Path, config: RunConfig) -> list[Callback]:
     """What is written into the run folder; the report comes last, since it reads what the others wrote."""
-    loggers: list[Callback] = [JsonlLogger(run / "metrics.jsonl")]
+    loggers: list[Callback] = [JsonlLogger(run / "metrics.jsonl"), OverfittingNotice(config.training.best_by)]
     if config.training.tensorboard:
         loggers.append(TensorBoardLogger(run / "tensorboard"))
     if config.training.wandb != "off":
@@ -255,11 +253,15 @@ def _loggers(run: Path, config: RunConfig) -> list[Callback]:
 
 
 def _callbacks(
-    normalizer: Normalizer, measuring: Sequence[Callback], others: Sequence[Callback]
+    normalizer: Normalizer, measuring: Sequence[Callback | None], others: Sequence[Callback]
 ) -> list[Callback]:
-    """Those that measure come first, since loggers log it, then the speaker, which calls the loggers at the end
-    before they close their files."""
-    return [*measuring, SampleSpeaker(normalizer, listeners=others), *others]
+    """Those that measure come first, since loggers log it, then the speaker, which calls the loggers at the end before
+    they close their files."""
+    return [
+        *(callback for callback in measuring if callback),
+        SampleSpeaker(normalizer, listeners=others),
+        *others,
+    ]
 
 
 def _fit(

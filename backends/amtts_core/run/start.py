@@ -84,7 +84,7 @@ def resolve_start(asked: StartRequest) -> tuple[RunConfig, type[Backend], RunOpt
         if asked.start_from:
             named = str(overrides.get("backend") or values.get("backend") or "")
             init = open_init_weights(asked.start_from, backend=named, tokenizer=asked.tokenizer)
-            values = merged({"backend": init.backend, "model": init.model}, values)
+            values = merged(init.settings(), values)
         source = str(config) if isinstance(config, Path) else "options"
         resolved, chosen = resolve_config(values, overrides=overrides, source=source)
     options = RunOptions(

@@ -16,11 +16,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from amtts_core.audio.io import resample
 from amtts_core.contract.backend import Backend, Config
+from amtts_core.contract.capabilities import CodeLogits
 from amtts_core.contract.codec import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TrainingExamples
 from amtts_core.errors import AmttsError
 from amtts_core.nn.soft_code_targets import near_targets, start_rows
 from amtts_core.speech_lm.attention import alignment_layer
+from amtts_core.speech_lm.forced import forced_generation, teacher_forced_logits
 from amtts_core.speech_lm.generate import Decoding, Prompt
 from amtts_core.speech_lm.learner import SpeechLmLearner
 from amtts_core.speech_lm.synthesizer import SpeechLmSynthesizer
@@ -168,6 +170,30 @@ class SpeechLmBackend(Backend[Config]):
             for name, value in self.collate([example]).items()
         }
         return self.learner_class(self.network).figures(batch)["alignment"]
+
+    def training_position_skip(self) -> int:
+        """Positions that generation leaves out after the first step, as training did."""
+        return self.decoding().position_skip
+
+    @torch.inference_mode()
+    def code_logits(self, example: Example) -> CodeLogits:
+        """See `CodePrediction`; generation begins with the prompt of a request for the same text."""
+        self.network.eval()
+        codes = example.features["codes"].astype(np.int64).reshape(-1, self.network.speech.num_codebooks)
+        own = Example(
+            id=example.id, tokens=example.tokens, features={"codes": codes}, speaker=example.speaker
+        )
+        request = SynthesisRequest(tokens=example.tokens, speaker=example.speaker)
+        (prompt,) = self.prompts([request], [len(codes)])
+        stepwise, tokens = forced_generation(
+            self.network, prompt, codes.tolist(), position_skip=self.training_position_skip()
+        )
+        batch = {
+            name: value.to(self.device) if isinstance(value, Tensor) else value
+            for name, value in self.collate([own]).items()
+        }
+        forced = teacher_forced_logits(self.learner_class(self.network), batch)
+        return CodeLogits(forced[-len(stepwise) :], stepwise, tokens)
 
     def _synthesizer(self) -> SpeechLmSynthesizer:
         self.network.eval()

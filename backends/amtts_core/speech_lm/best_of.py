@@ -31,15 +31,28 @@ T = TypeVar("T", bound=Judged)
 
 
 def best_of(
-    attempt: Callable[[Sequence[int], int], Sequence[T]], names: Sequence[str], *, retries: int
+    attempt: Callable[[Sequence[int], int], Sequence[T]],
+    names: Sequence[str],
+    *,
+    retries: int,
+    notes: Sequence[list[str] | None] = (),
 ) -> list[T]:
-    """The best attempt at each item, the first of equal ones; what stays faulty is logged.
+    """The best attempt at each item, the first of equal ones; what stays faulty is noted, or logged without notes.
 
     Args:
         attempt: numbers of items and what to add to their seeds -> an attempt at each.
         names: what the log calls each item.
         retries: further attempts at items whose best one has a fault.
+        notes: takes what is told of each item; None logs it.
     """
+
+    def tell(item: int, what: str) -> None:
+        own = notes[item] if notes else None
+        if own is None:
+            logger.warning("%s: %s", names[item], what)
+        else:
+            own.append(what)
+
     best: dict[int, T] = {}
     waiting = list(range(len(names)))
     for number in range(retries + 1):
@@ -47,10 +60,10 @@ def best_of(
             if item not in best or found.badness < best[item].badness:
                 best[item] = found
             if number and not found.fault:
-                logger.warning("%s: succeeded on attempt %d", names[item], number + 1)
+                tell(item, f"succeeded on attempt {number + 1}")
         waiting = [item for item in waiting if best[item].fault]
         if not waiting:
             break
     for item in waiting:
-        logger.warning("%s: %s", names[item], best[item].fault)
+        tell(item, best[item].fault)
     return [best[item] for item in range(len(names))]

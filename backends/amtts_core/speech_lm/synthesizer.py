@@ -74,25 +74,28 @@ class SpeechLmSynthesizer:
         on_device = (codes.to(device) for codes in recorder.codes(pieces))
         yield from recorder.waveform(decode_pieces(codec, on_device))
         if fault := recorder.attempt(codec.sample_rate, shortest=prompt.shortest).fault:
-            logger.warning("%s: %s; what is streamed is not retried", _name(request), fault)
+            told = f"{fault}; what is streamed is not retried"
+            if request.notes is None:
+                logger.warning("%s: %s", _name(request), told)
+            else:
+                request.notes.append(told)
 
     @torch.inference_mode()
     def attempts(self, requests: Sequence[SynthesisRequest]) -> list[Attempt]:
         """The best attempt at each request."""
         prompts = self.prompts(requests, [0] * len(requests))
-        names = [_name(request) for request in requests]
         hurried = [n for n, request in enumerate(requests) if request.speed != 1 and self.controls_length]
         if hurried:  # a speed divides the length that the sentence has at its own pace
-            own = self._best([prompts[n] for n in hurried], [names[n] for n in hurried])
+            own = self._best([prompts[n] for n in hurried], [requests[n] for n in hurried])
             frames = [
                 max(1, round(len(attempt.decoded.codes) / requests[n].speed))
                 for n, attempt in zip(hurried, own, strict=True)
             ]
             for n, prompt in zip(hurried, self.prompts([requests[n] for n in hurried], frames), strict=True):
                 prompts[n] = prompt
-        return self._best(prompts, names)
+        return self._best(prompts, requests)
 
-    def _best(self, prompts: Sequence[Prompt], names: Sequence[str]) -> list[Attempt]:
+    def _best(self, prompts: Sequence[Prompt], requests: Sequence[SynthesisRequest]) -> list[Attempt]:
         sampling = self.decoding.sampling
 
         def attempt(numbers: Sequence[int], added: int) -> list[Attempt]:
@@ -105,7 +108,12 @@ class SpeechLmSynthesizer:
             ]
 
         # with temperature 0 the same codes would come again
-        return best_of(attempt, names, retries=sampling.retries if sampling.temperature else 0)
+        return best_of(
+            attempt,
+            [_name(request) for request in requests],
+            retries=sampling.retries if sampling.temperature else 0,
+            notes=[request.notes for request in requests],
+        )
 
     def _waveform(self, codes: torch.Tensor) -> np.ndarray:
         if not len(codes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +60,26 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def broken_seal(folder: Path, *, needed: str) -> str:
+DOCUMENTS = (".md", ".txt", ".wav", ".flac", ".png", ".html", ".pdf")
+"""Endings of files that people put beside what is sealed, such as a model card; none of them is ever loaded."""
+
+
+def broken_seal(folder: Path, *, needed: str, optional: Collection[str] = ()) -> str:
     """What differs from the list, or an empty string: a missing, truncated, altered or unlisted file.
 
     Args:
-        folder: as `seal` left it; hidden files do not count.
+        folder: as `seal` left it; hidden files do not count, nor do documents at its top (`DOCUMENTS`).
         needed: a file that has to be in the list.
+        optional: files of the list that may be missing, all of them together.
     """
+    left_out = () if any((folder / name).exists() for name in optional) else optional
     try:
         sums = json.loads((folder / LIST).read_text(encoding="utf-8"))
         for name, expected in sums.items():
             path = folder / name
             if not path.is_file():
+                if name in left_out:
+                    continue
                 return f"{name} is missing"
             size = path.stat().st_size
             if size != expected["bytes"]:
@@ -82,12 +91,15 @@ def broken_seal(folder: Path, *, needed: str) -> str:
                 )
         if needed not in sums:
             return f"{LIST} does not list {needed}"
-        extra = {str(p.relative_to(folder)) for p in folder.rglob("[!.]*") if not p.is_dir()} - {
-            *sums,
-            LIST,
-        }
+        there = {path.relative_to(folder) for path in folder.rglob("[!.]*") if not path.is_dir()}
+        extra = {str(path) for path in there if not _is_document(path)} - {*sums, LIST}
         if extra:
             return f"{min(extra)} is not listed in {LIST}"
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         return f"{LIST} cannot be read ({type(error).__name__})"
     return ""
+
+
+def _is_document(path: Path) -> bool:
+    named = path.suffix.lower() in DOCUMENTS or path.stem.upper() in ("LICENSE", "NOTICE", "SHA256SUMS")
+    return len(path.parts) == 1 and named

@@ -17,19 +17,54 @@ CLAUSE_ENDS = ("፤", "፣", "፦")
 
 
 @dataclass(frozen=True)
+class Pauses:
+    """Silence between what is spoken, at the voice's own pace."""
+
+    sentence: Seconds = SENTENCE_PAUSE
+    clause: Seconds = CLAUSE_PAUSE
+    paragraph: Seconds = PARAGRAPH_PAUSE
+
+
+@dataclass(frozen=True)
 class Stretch:
-    """A piece of normalised text that is spoken in one go, and the silence after it."""
+    """A piece of normalized text that is spoken in one go, and the silence around it.
+
+    Attributes:
+        text: normalized.
+        pause: silence after it, divided by the pace; the last stretch of a text has none, unless it is asked for.
+        rate: of the pace asked for the whole text.
+        asked: silence that the text asks for, exactly so long; in place of `pause`.
+        before: silence before it that the text asks for.
+    """
 
     text: str
     pause: Seconds
+    rate: float = 1.0
+    asked: Seconds | None = None
+    before: Seconds = 0.0
+
+    def silence(self, speed: float, *, last: bool = False) -> Seconds:
+        """Seconds of silence after it when the text is spoken at `speed`."""
+        if self.asked is not None:
+            return self.asked
+        return 0.0 if last else self.pause / speed
 
 
 def cut_long(sentence: str, *, longest: int) -> list[str]:
-    """Cuts a normalised sentence of more than `longest` characters, best at ፤, then ፣, then between words."""
+    """Cuts a normalized sentence of more than `longest` characters, best at ፤, then ፣, then between words."""
     pieces = [sentence]
     for mark in (*CLAUSE_ENDS, " "):
         pieces = [part for piece in pieces for part in (_cut_at(piece, mark, longest))]
     return pieces
+
+
+def cut_words(text: str, *, longest: int) -> list[str]:
+    """Cuts as `cut_long`, and a word of more than `longest` characters inside it."""
+    return [
+        piece[start : start + longest]
+        for piece in cut_long(text, longest=longest)
+        for start in range(0, len(piece), longest)
+    ]
 
 
 def _cut_at(text: str, mark: str, longest: int) -> list[str]:
@@ -59,13 +94,13 @@ def join(waveforms: list[np.ndarray], pauses: list[Seconds], sample_rate: int) -
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
 
-def places_of(lengths: list[int], pauses: list[Seconds], sample_rate: int) -> list[tuple[int, int]]:
-    """First sample, and one after the last, of each waveform in what `join` makes of waveforms of these lengths."""
-    places, start = [], 0
-    for length, pause in zip(lengths, pauses, strict=True):
-        places.append((start, start + length))
-        start += length + round(pause * sample_rate)
-    return places
+def with_silence(
+    stretch: Stretch, waveform: np.ndarray, sample_rate: int, *, speed: float, last: bool
+) -> list[np.ndarray]:
+    """Silence before a stretch, its waveform (T,) with faded edges, and silence after it."""
+    before = np.zeros(round(stretch.before * sample_rate), dtype=np.float32)
+    after = np.zeros(round(stretch.silence(speed, last=last) * sample_rate), dtype=np.float32)
+    return [before, _faded(waveform, sample_rate), after]
 
 
 def faded_stream(pieces: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:

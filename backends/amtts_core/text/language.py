@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,11 @@ PACKS = {
     "ti": "amtts_core.text.tigrinya.pack",
 }
 """Code to the module whose `language()` returns the pack; imported when asked for."""
+MISSING = {
+    "om": "Oromo (qubee) is written in Latin letters and needs a symbol set, number words (tokko, lama, …), clock, "
+    "dates and a sentence splitter of its own",
+}
+"""Languages that users ask for and that have no pack, with what one would have to bring."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,12 @@ class Language:
     """True for a dotted word that ends in a dot without ending the sentence."""
     reporting: tuple[str, ...] = ()
     """Beginnings of the verbs that report what stands in quotation marks before them."""
+    doubtful: re.Pattern[str] | None = None
+    """Finds in a text of `plain` characters what has to be guessed at nevertheless."""
     cardinal: Callable[[int], str] | None = None
     to_ipa: Callable[[str], str] | None = None
+    from_ipa: Callable[[str], str] | None = None
+    """Writes phonemes in the language's letters."""
     romanize: Callable[[str], str] | None = None
     espeak_voice: str = ""
 
@@ -51,6 +61,11 @@ def get_language(code: str) -> Language:
     Raises:
         AmttsError: no pack has that code.
     """
+    if code in MISSING:
+        raise AmttsError(
+            f"language {code!r} has no text front end yet; {MISSING[code]}",
+            remedy=f"Choose one of: {', '.join(sorted(PACKS))}; Oromo words inside Amharic text are read with 'am'",
+        )
     if code not in PACKS:
         known = ", ".join(sorted(PACKS))
         raise AmttsError(

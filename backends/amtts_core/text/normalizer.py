@@ -98,7 +98,8 @@ class Normalizer:
 
         A reading of the user's own (`lexicon`) settles a guess.
         """
-        if self._language.plain.issuperset(text):
+        doubtful = self._language.doubtful
+        if self._language.plain.issuperset(text) and not (doubtful and doubtful.search(text)):
             return Reading(self._run(text, None))
         fired: list[FiredRule] = []
         return Reading(self._run(text, fired), tuple(fired))

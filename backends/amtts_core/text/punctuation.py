@@ -76,13 +76,35 @@ def _paragraphs(text: str) -> str:
     return " ".join([*ended, *lines[-1:]])
 
 
-_LABEL = re.compile(rf"\s*\(?([0-9]{{1,2}}|[{LETTER}](?=..[{LETTER}]{{2}}))[.)](?=\s)")
+_LABELS = "".join(chr(row) for row in range(0x1200, 0x1358, 8))
+"""The letters that number the entries of a list: first order."""
+_LABEL = re.compile(rf"\s*\(?([0-9]{{1,2}}|[{_LABELS}](?=..[{LETTER}]{{2}}))[.)](?=\s)")
 
 
 def _label(text: str) -> str:
-    """The mark behind the label of a list entry (`1.`, `ሀ)`) at the beginning of a sentence is a pause."""
-    match = _LABEL.match(text)
-    return text if match is None else f"{match[1]}፣{text[match.end() :]}"
+    """The mark behind the label of a list entry (`1.`, `ሀ)`) at the beginning is a pause, like those that follow."""
+    match = _LABEL.match(text) or _first_of_several(text)
+    if match is None:
+        return text
+    out, place, label = [f"{text[: match.start()]}{match[1]}፣"], match.end(), match[1]
+    if label.isdecimal():
+        for following in _NEXT_LABEL.finditer(text, place):
+            if int(following[1]) == int(label) + 1:
+                label = following[1]
+                out.append(f"{text[place : following.start()]}{label}፣")
+                place = following.end()
+    return "".join((*out, text[place:]))
+
+
+_NEXT_LABEL = re.compile(r"(?<=\s)([0-9]{1,2})[.)](?=\s)")
+_FIRST_LABEL = re.compile(r"(?<=\s)(1)[.)](?=\s)")
+
+
+def _first_of_several(text: str) -> re.Match[str] | None:
+    """The label 1 inside a text, where a label 2 follows."""
+    first = _FIRST_LABEL.search(text)
+    following = first and _NEXT_LABEL.search(text, first.end())
+    return first if following and following[1] == "2" else None
 
 
 _WORD_SPACE = re.compile(rf"(?<=[{LETTER}0-9])፡(?=\s)")
@@ -140,6 +162,10 @@ def marks_stage(*, reporting: tuple[str, ...] = ()) -> Stage:
     )
 
 
+_SUFFIX_BEHIND = re.compile(rf"(?<=[{LETTER}])\s?[)\]]((?:ን|ም|ና|ንም|ንና|ስ|ው|ዎች)(?![{LETTER}]))")
+"""A suffix against a bracket (`(ዶ/ር)ን`) belongs to the word inside."""
+
+
 def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage:
     """What numbers, times and abbreviations left over of `. , : / -` and brackets."""
     slash = "፣ " if settings.slash == "pause" else f" {word_for_or} "
@@ -158,6 +184,7 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
                 needs="/",
             ),
             literal("slash", "[/\\\\|]", " ", needs="/\\|"),
+            literal("underscore", "_", " ", needs="_"),
             literal("comma", ",", "፣", needs=","),
             literal("full-stop", r"(?<=[^\s.])\.(?=\s|$)", "።", needs="."),
             literal("dot", r"\.", " ", needs="."),
@@ -165,12 +192,13 @@ def separators_stage(settings: NormalizerSettings, *, word_for_or: str) -> Stage
             literal("colon", ":", " ", needs=":"),
             literal("dash", r"(?:(?<=\s)|^)-+(?=\s|$)", "፣", needs="-"),
             literal("hyphen", "-", " ", needs="-"),
+            Substitution("bracket", _SUFFIX_BEHIND, lambda match: f"{match[1]} ) ", needs=")]"),
             literal("bracket", r"[)\]}>]+\s*$", "", needs=")]}>"),
             literal(
                 "bracket", r"[()\[\]{}<>]", " ፣ " if settings.brackets == "pause" else " ", needs="()[]{}<>"
             ),
         ),
-        frozenset("-./,:()[]{}<>\\|"),
+        frozenset("-./,:()[]{}<>\\|_"),
         takes=frozenset(),
     )
 

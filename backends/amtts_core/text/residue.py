@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from functools import cache
 
 from amtts_core.text.rules import Rule, Stage, Substitution
@@ -23,6 +24,8 @@ _TAGS = (
     "script|section|select|small|span|strike|strong|style|sub|sup|table|tbody|td|textarea|tfoot|th|thead|time|title|tr|"
     "tt|u|ul|var|video|c|v|ruby|rt"
 )
+HTML_TAGS = frozenset(_TAGS.replace("h[1-6]", "h1|h2|h3|h4|h5|h6").split("|"))
+"""Names of the tags that are taken out of a text."""
 _BLOCK = re.compile(
     r"</?(?:br|p|div|li|tr|h[1-6]|hr|ul|ol|table|td|th|blockquote|section|article)\b", re.IGNORECASE
 )
@@ -33,6 +36,8 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]
 _CODE_BLOCK = re.compile(r"<(script|style)\b[^<>]{0,400}>[^<]{0,4000}</\1>", re.IGNORECASE)
 _ANSI = re.compile("(?:\x1b\\[|\x9b)[0-9;?]{0,20}[A-Za-z]")
 _LINK = re.compile(r"!?\[(?P<text>[^\[\]\n]{1,200})\]\((?:https?:|www\.|/|#|mailto:)[^()\s]{1,400}\)")
+_IMAGE = re.compile(r"!\[(?P<text>[^\[\]\n]{0,200})\]\([^()\s]{1,400}\)")
+_CIRCLED = re.compile("[\u2460-\u2473\u2776-\u2793]")
 _STRESS = re.compile(
     r"(?<![\w*_~`])(?P<mark>\*\*\*|\*\*|__|~~|\*|_|`{1,3})(?=\S)(?P<text>[^*_~`\n]{1,400}?\S??)(?P=mark)(?![\w*_~`])"
 )
@@ -50,6 +55,9 @@ _BULLETS = frozenset("👉🔹🔸▪▫◾◽●○◆◇■□▶►➡➤✅�
 _KEYCAP = re.compile("(?<=[0-9])\ufe0f?\u20e3|[*#]\ufe0f?\u20e3")
 
 
+_CIRCLED_SIGNS = frozenset(map(chr, (*range(0x2460, 0x2474), *range(0x2776, 0x2794))))
+
+
 def _entity(match: re.Match[str]) -> str:
     text = html.unescape(match[0])
     return " " if text.isspace() else text
@@ -59,6 +67,11 @@ def _tag(match: re.Match[str]) -> str:
     if _BLOCK.match(match[0]):
         return "\n" if match[0][1:3].lower() in ("br", "p>", "/p") else " "
     return ""
+
+
+def _circled(match: re.Match[str]) -> str:
+    """`①` is the number 1, the label of an entry."""
+    return f" {int(unicodedata.numeric(match[0]))} "
 
 
 def _emoji(match: re.Match[str]) -> str:
@@ -79,6 +92,7 @@ def residue_stage(settings: NormalizerSettings) -> Stage:
             Substitution("entity", _ENTITY, _entity, needs="&"),
             Substitution(MARKUP, _CODE_BLOCK, lambda _m: " ", needs="<&"),
             Substitution(MARKUP, _TAG, _tag, needs="<&"),
+            Substitution(MARKUP, _IMAGE, lambda m: m["text"], needs="["),
             Substitution(MARKUP, _LINK, lambda m: m["text"], needs="["),
             Substitution(MARKUP, _STRESS, lambda m: m["text"], needs="*_~`", guard=_STRESSED),
             Substitution(MARKUP, _HEADING, lambda _m: "", needs="#>-*+", guard=_HEADED),
@@ -89,6 +103,7 @@ def residue_stage(settings: NormalizerSettings) -> Stage:
     if settings.emoji == "drop":
         rules += [
             Substitution(EMOJI, _KEYCAP, lambda _m: " ", needs="\u20e3"),
+            Substitution("circled-number", _CIRCLED, _circled, needs=_CIRCLED_SIGNS),
             Substitution(EMOJI, _EMOJI, _emoji, needs=_emoji_signs()),
         ]
         signs |= _emoji_signs()

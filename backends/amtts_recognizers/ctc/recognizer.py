@@ -24,6 +24,8 @@ TOGETHER = 30.0
 """Seconds of audio that are recognized as one batch, and the longest piece that a longer recording is cut into."""
 OVERLAP = 1.0
 """Seconds of context at both ends of such a piece."""
+SILENCE = 0.1
+"""Seconds of silence after what is read: the cut edge of trimmed speech is read as a letter otherwise."""
 QUIET = 1e-4
 """Peak under which a recording is silence."""
 
@@ -41,7 +43,7 @@ class CtcRecognizer:
         self.sample_rate = backend.sample_rate
         self._backend, self._tokenizer = backend, backend.tokenizer
         state = {k: v for k, v in backend.network.state_dict().items() if torch.is_tensor(v)}
-        self.identity = f"ctc:{weights_fingerprint(state)[:16]}:{backend.tokenizer.fingerprint()[:8]}"
+        self.identity = f"ctc2:{weights_fingerprint(state)[:16]}:{backend.tokenizer.fingerprint()[:8]}"
         self._spelling = Spelling.of(backend.tokenizer)
         self._space = next((n for n, s in enumerate(self._tokenizer.symbols()) if s in (" ", "▁")), None)
 
@@ -87,9 +89,11 @@ class CtcRecognizer:
 
     def transcribe(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
         """See `Recognizer`."""
+        silence = round(SILENCE * self.sample_rate)
+        padded = [np.pad(waveform, (0, silence)) for waveform in waveforms]
         return [
             self._read(waveform, found)
-            for waveform, found in zip(waveforms, self._posteriors(waveforms), strict=True)
+            for waveform, found in zip(waveforms, self._posteriors(padded), strict=True)
         ]
 
     def _read(self, waveform: np.ndarray, log_probs: Tensor) -> Transcript:

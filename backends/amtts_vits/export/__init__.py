@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from amtts_vits.export.onnx_model import write_onnx
 from amtts_vits.export.piper import write_piper
 from amtts_vits.export.sherpa import write_sherpa
 
-Writer = Callable[[Any, TextTokenizer, Path, Sequence[str]], None]
+Writer = Callable[[Any, TextTokenizer, Path, Sequence[str], Collection[int] | None], None]
 
 FORMATS: dict[str, Writer] = {
     "hf": write_hugging_face,

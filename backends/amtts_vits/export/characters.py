@@ -1,50 +1,63 @@
 """Character tables of exports: one code point an id, and other spellings of the same sound as further lines.
 
 The engines that read these tables know no Amharic: they look one character up after another. So every character that
-the normaliser would have changed to a single other one (homophones, full stops) points to that one's id.
+the normalizer would have changed to a single other one (homophones, full stops, the word space) points to that one's
+id, and a character whose row never learned has none: the engine reports it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.errors import AmttsError
+from amtts_core.synthesis.letter_table import SIGNS, folded_sign, letter_table
 from amtts_core.text.normalizer import Normalizer
-from amtts_vits.export.hugging_face import characters
 
-_ASCII_MARKS = ".,?!;:-'\""
-_GEEZ_MARKS = "።፣፤፥፦፧፡"
+_MARKS = tuple(zip("።፣፧፡", ".,? ", strict=True))
 
 
-def character_table(tokenizer: TextTokenizer, *, what: str) -> dict[str, int]:
-    """Single code point -> id, spellings of the same sound included; the blank is not in it.
+def characters(tokenizer: TextTokenizer) -> dict[str, int] | None:
+    """Character -> id where each token is one character (specials aside), else None; a space is a space."""
+    own: dict[str, int] | None = getattr(tokenizer, "vocabulary", None)
+    if own is not None:
+        return dict(own)
+    symbols = [" " if symbol == "▁" else symbol for symbol in tokenizer.symbols()]
+    specials = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id}
+    if tokenizer.kind != "char" or any(len(s) > 1 for i, s in enumerate(symbols) if i not in specials):
+        return None
+    return {symbol: row for row, symbol in enumerate(symbols)}
 
-    Raises:
-        AmttsError: the tokenizer writes a letter with several symbols, or through Latin spelling.
+
+def with_spellings(table: dict[str, int], *, untrained: Collection[int] | None = None) -> dict[str, int]:
+    """A table with further spellings, and without rows that never learned.
+
+    Args:
+        table: character -> row, special symbols aside.
+        untrained: rows that training never met; None where that is not known.
     """
-    table = characters(tokenizer)
-    if table is None or getattr(tokenizer, "front_end", "fidel") != "fidel":
-        raise AmttsError(
-            f"{what} reads one symbol a character; tokenizer '{tokenizer.kind}' spells letters with several",
-            remedy="Train on a tokenizer made with: amtts tokenize --kind char",
-        )
-    own = {sign: row for sign, row in table.items() if len(sign) == 1 and row != 0}
-    normalize = Normalizer()
+    normalize, known = Normalizer(), frozenset(untrained or ())
+    own = {sign: row for sign, row in table.items() if row not in known}
     out = dict(own)
-    for sign in [*own, *_ASCII_MARKS, *_GEEZ_MARKS]:
-        folded = _folded(sign, normalize)
-        if folded in own:
+    for sign in [*table, *SIGNS]:
+        folded = folded_sign(sign, normalize)
+        if folded in own and (untrained is None or sign not in own):
             out[sign] = own[folded]
-    for geez, ascii_mark in zip("።፣፧፡", ".,? ", strict=True):
+    for geez, ascii_mark in _MARKS:
         if geez not in out and ascii_mark in out:
             out[geez] = out[ascii_mark]
     return out
 
 
-def _folded(sign: str, normalize: Normalizer) -> str:
-    """What the normaliser makes of one character inside a sentence; the character itself if that is no single one."""
-    before, after = "ሰላም", " ነው"
-    made = normalize(before + sign + after)
-    if made.startswith(before) and made.endswith(after):
-        middle = made[len(before) : -len(after)]
-        return middle if len(middle) == 1 else sign
-    return sign
+def character_table(
+    tokenizer: TextTokenizer, *, what: str, untrained: Collection[int] | None = None
+) -> dict[str, list[int]]:
+    """Single code point -> its symbols' ids, spellings of the same sound included; the blank is not in it.
+
+    Raises:
+        AmttsError: the tokenizer joins characters, or writes through Latin spelling.
+    """
+    table = characters(tokenizer)
+    if table is None or getattr(tokenizer, "front_end", "fidel") != "fidel":
+        return letter_table(tokenizer, what=what, untrained=untrained)
+    own = {sign: row for sign, row in table.items() if len(sign) == 1 and row != 0}
+    return {sign: [row] for sign, row in with_spellings(own, untrained=untrained).items()}

@@ -7,7 +7,7 @@ and amtts' own tokenizer folder are written, and ids have to come from that.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_vits.export.characters import characters, with_spellings
 from amtts_vits.inference import Utterance, speak
 from amtts_vits.network import separate_copy
 from amtts_vits.weights import fold_norm, to_published
@@ -26,8 +27,14 @@ TOKENIZER_FOLDER = "amtts_tokenizer"
 LARGEST_DIFFERENCE = 1e-5
 
 
-def write_hugging_face(model: Any, tokenizer: TextTokenizer, folder: Path, speakers: Sequence[str]) -> None:
-    """Writes config.json, model.safetensors and the tokenizers.
+def write_hugging_face(
+    model: Any,
+    tokenizer: TextTokenizer,
+    folder: Path,
+    speakers: Sequence[str],
+    untrained: Collection[int] | None = None,
+) -> None:
+    """Writes config.json, model.safetensors and the tokenizers; spellings of one sound have one id in `vocab.json`.
 
     Raises:
         AmttsError: the folder cannot be written.
@@ -48,23 +55,23 @@ def write_hugging_face(model: Any, tokenizer: TextTokenizer, folder: Path, speak
             _write(folder / "speakers.json", {name: row for row, name in enumerate(speakers)})
         vocabulary = characters(tokenizer)
         if vocabulary is not None:
-            _write(folder / "vocab.json", vocabulary)
+            _write(folder / "vocab.json", _spellings(vocabulary, tokenizer, untrained))
             _write(folder / "tokenizer_config.json", _stock_settings(tokenizer))
     except OSError as error:
         raise AmttsError(f"{folder} cannot be written: {error.strerror or error}") from None
     _check(plain, folder)
 
 
-def characters(tokenizer: TextTokenizer) -> dict[str, int] | None:
-    """Character -> id where each token is one character (specials aside), else None; a space is a space."""
-    own: dict[str, int] | None = getattr(tokenizer, "vocabulary", None)
-    if own is not None:
-        return dict(own)
-    symbols = [" " if symbol == "▁" else symbol for symbol in tokenizer.symbols()]
-    specials = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id}
-    if tokenizer.kind != "char" or any(len(s) > 1 for i, s in enumerate(symbols) if i not in specials):
-        return None
-    return {symbol: row for row, symbol in enumerate(symbols)}
+def _spellings(
+    vocabulary: dict[str, int], tokenizer: TextTokenizer, untrained: Collection[int] | None
+) -> dict[str, int]:
+    """What `VitsTokenizer` looks up: special symbols, and characters that the voice learned, however spelled."""
+    if untrained is None or getattr(tokenizer, "vocabulary", None) is not None:
+        return vocabulary
+    specials = {tokenizer.symbols()[tokenizer.pad_id], tokenizer.symbols()[tokenizer.unk_id]}
+    letters = {sign: row for sign, row in vocabulary.items() if len(sign) == 1 and sign not in specials}
+    kept = {sign: row for sign, row in vocabulary.items() if sign in specials}
+    return kept | with_spellings(letters, untrained=untrained)
 
 
 def _stock_settings(tokenizer: TextTokenizer) -> dict[str, Any]:

@@ -5,9 +5,7 @@ Needs the packages onnx (to write the metadata) and onnxruntime (to run what was
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.errors import CheckpointError
+from amtts_core.synthesis.onnx_file import require, run_onnx
+from amtts_core.synthesis.onnx_file import write_onnx as write_file
 from amtts_vits.duration import sampled_log_durations
+from amtts_vits.export.characters import character_table
 from amtts_vits.export.hugging_face import LARGEST_DIFFERENCE, check_utterance
 from amtts_vits.network import separate_copy
 from amtts_vits.weights import fold_norm
 
-OPSET = 17
+BLANK = "_"
 INPUTS = ("x", "x_length", "noise_scale", "length_scale", "noise_scale_w")
 
 
@@ -30,11 +31,31 @@ class Exported(nn.Module):
 
     Args:
         model: a `VitsModel` whose weight norm is folded.
+        spelling: the symbols of characters 1, 2, ...; None where ids are those of the symbols, with blanks between.
     """
 
-    def __init__(self, model: Any) -> None:
+    spelling: Tensor | None
+
+    def __init__(self, model: Any, spelling: Sequence[Sequence[int]] | None = None) -> None:
         super().__init__()
         self.model = model
+        table = None
+        if spelling is not None:
+            table = torch.full((len(spelling) + 1, max(map(len, spelling))), -1)
+            for row, symbols in enumerate(spelling, 1):
+                table[row, : len(symbols)] = torch.tensor(list(symbols))
+        self.register_buffer("spelling", table)
+
+    def spelled(self, x: Tensor, x_length: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, N) ids of characters, blanks (0) anywhere -> (1, 2 M + 1) ids of their M symbols, blanks between."""
+        if self.spelling is None:
+            return x, x_length
+        symbols = self.spelling[x[0]]
+        inside = (torch.arange(x.shape[1])[:, None] < x_length) & (symbols >= 0)
+        flat = symbols.masked_select(inside)
+        pairs = torch.stack([torch.zeros_like(flat), flat], dim=1).reshape(-1)
+        tokens = torch.cat([pairs, torch.zeros_like(x[0, :1])])[None]
+        return tokens, torch.ones_like(tokens).sum(1)
 
     def forward(
         self,
@@ -47,6 +68,7 @@ class Exported(nn.Module):
     ) -> Tensor:
         """(N, L) ids, (N,) lengths, three (1,) scales and, with several speakers, (N,) indices -> (N, 1, T)."""
         model = self.model
+        x, x_length = self.spelled(x, x_length)
         speaker = None if sid is None else model.embed_speaker(sid)[..., None]
         mask = (torch.arange(x.shape[1])[None] < x_length[:, None]).float()
         text = model.text_encoder(
@@ -71,80 +93,88 @@ class Exported(nn.Module):
         return waveform
 
 
-def require(*packages: str) -> None:
-    """Refuses, with the command that mends it, where a package is missing."""
-    missing = [name for name in packages if importlib.util.find_spec(name.replace("-", "_")) is None]
-    if missing:
-        raise AmttsError(
-            f"this export needs the package{'s' * (len(missing) > 1)} {' and '.join(missing)}",
-            remedy=f"pip install {' '.join(missing)}, or install amtts[export]",
-        )
+def write_onnx(
+    model: Any,
+    tokenizer: TextTokenizer,
+    folder: Path,
+    speakers: Sequence[str],
+    untrained: Collection[int] | None = None,
+) -> None:
+    """Writes `model.onnx` (inputs as in `INPUTS`, and `sid` with several speakers) and `tokens.txt` for its ids."""
+    table = character_table(tokenizer, what="onnx", untrained=untrained)
+    metadata = {"sample_rate": model.config.sampling_rate, "add_blank": 1, "blank_id": 0}
+    write_model(model, folder / "model.onnx", names=INPUTS, metadata=metadata, table=table)
+    write_tokens(table, folder / "tokens.txt")
 
 
-def write_onnx(model: Any, tokenizer: TextTokenizer, folder: Path, speakers: Sequence[str]) -> None:
-    """Writes `model.onnx`; inputs as in `INPUTS`, and `sid` where there are several speakers."""
-    write_model(
-        model, folder / "model.onnx", names=INPUTS, metadata={"sample_rate": model.config.sampling_rate}
-    )
+def ids_of(table: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Character -> the id that an engine gives: the symbol's own, or a number where a letter has several symbols."""
+    if all(len(symbols) == 1 for symbols in table.values()):
+        return {sign: symbols[0] for sign, symbols in table.items()}
+    return {sign: number for number, sign in enumerate(table, 1)}
+
+
+def write_tokens(table: Mapping[str, Sequence[int]], file: Path) -> None:
+    """A line a character: itself and its id, the blank's (0) first."""
+    blank = BLANK if BLANK not in table else "\ue000"
+    rows = sorted({**ids_of(table), blank: 0}.items(), key=lambda item: item[1])
+    file.write_text("".join(f"{sign} {row}\n" for sign, row in rows), encoding="utf-8")
 
 
 def write_model(
-    model: Any, file: Path, *, names: Sequence[str], metadata: Mapping[str, object], wrap: Any = Exported
-) -> None:
+    model: Any,
+    file: Path,
+    *,
+    names: Sequence[str],
+    metadata: Mapping[str, object],
+    table: Mapping[str, Sequence[int]],
+    wrap: Any = Exported,
+) -> Exported:
     """Writes the network with metadata and compares it with torch without noise.
+
+    Args:
+        model: the generator.
+        file: to write.
+        names: of the inputs.
+        metadata: kept in the file.
+        table: character -> its symbols; letters of several symbols are spelled inside the file.
+        wrap: gives the network an engine's inputs.
+
+    Returns:
+        what was written.
 
     Raises:
         AmttsError: a package is missing or the file cannot be written.
         CheckpointError: the file speaks differently.
     """
     require("onnx", "onnxruntime")
-    import onnx  # type: ignore[import-not-found,unused-ignore]
-
     plain = separate_copy(model).cpu()
     fold_norm(plain)
-    network, names = wrap(plain), list(names)
-    inputs = example_inputs(plain, scales_as_one=len(names) == 3)
+    single = all(len(symbols) == 1 for symbols in table.values())
+    network, names = wrap(plain, None if single else list(table.values())), list(names)
+    inputs = example_inputs(plain, scales_as_one=len(names) == 3, most=None if single else len(table))
     if plain.config.num_speakers > 1:
         names, inputs = [*names, "sid"], (*inputs, torch.zeros(1, dtype=torch.long))
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's, about shapes that the check below covers
-            torch.onnx.export(
-                network,
-                inputs,
-                str(file),
-                dynamo=False,
-                opset_version=OPSET,
-                input_names=names,
-                output_names=["y"],
-                dynamic_axes={names[0]: {0: "N", 1: "L"}, names[1]: {0: "N"}, "y": {0: "N", 2: "T"}},
-            )
-        written = onnx.load(str(file))
-        for key, value in metadata.items():
-            written.metadata_props.add(key=key, value=str(value))
-        onnx.save(written, str(file))
-    except OSError as error:
-        raise AmttsError(f"{file} cannot be written: {error.strerror or error}") from None
+    axes = {names[0]: {0: "N", 1: "L"}, names[1]: {0: "N"}, "y": {0: "N", 2: "T"}}
+    write_file(network, inputs, file, names=names, axes=axes, metadata=metadata)
     _check(network, file, names, inputs)
+    exported: Exported = network
+    return exported
 
 
-def example_inputs(plain: Any, *, scales_as_one: bool) -> tuple[Tensor, ...]:
+def example_inputs(plain: Any, *, scales_as_one: bool, most: int | None = None) -> tuple[Tensor, ...]:
     """Ids, length, no noise, and a pace that brings an untrained network's durations away from whole numbers."""
     tokens = torch.tensor([check_utterance(plain).tokens])
+    if most is not None:
+        tokens = torch.where(tokens > 0, tokens % most + 1, tokens).clamp(max=most)
     scales = (torch.zeros(1), torch.full((1,), 1.07), torch.zeros(1))
     return (tokens, torch.tensor([tokens.shape[1]]), *((torch.cat(scales),) if scales_as_one else scales))
 
 
 @torch.inference_mode()
 def _check(network: nn.Module, file: Path, names: Sequence[str], inputs: Sequence[Tensor]) -> None:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    theirs = session.run(None, {name: t.numpy() for name, t in zip(names, inputs, strict=True)})[0]
-    mine = network(*inputs).numpy()
-    far = float(abs(theirs - mine).max()) if theirs.shape == mine.shape else float("inf")
+    theirs = run_onnx(file, dict(zip(names, inputs, strict=True)))
+    mine = network(*inputs)
+    far = float((theirs - mine).abs().max()) if theirs.shape == mine.shape else float("inf")
     if not far <= LARGEST_DIFFERENCE:
         raise CheckpointError(f"{file} was written, but speaks differently in onnxruntime (by {far:.1e})")

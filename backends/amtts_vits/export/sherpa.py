@@ -6,24 +6,28 @@ start and an end id unless `use_eos_bos=0` says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_vits.export.characters import character_table
-from amtts_vits.export.onnx_model import INPUTS, write_model
+from amtts_vits.export.onnx_model import INPUTS, ids_of, write_model, write_tokens
 from amtts_vits.export.sherpa_check import check_with_sherpa
 
-BLANK = "_"
 
-
-def write_sherpa(model: Any, tokenizer: TextTokenizer, folder: Path, speakers: Sequence[str]) -> None:
+def write_sherpa(
+    model: Any,
+    tokenizer: TextTokenizer,
+    folder: Path,
+    speakers: Sequence[str],
+    untrained: Collection[int] | None = None,
+) -> None:
     """Writes the folder; `tokens.txt` holds a line a character and further lines for other spellings of it.
 
     Where sherpa-onnx is installed, it speaks what was written.
     """
-    table = character_table(tokenizer, what="sherpa-onnx")
+    table = character_table(tokenizer, what="sherpa-onnx", untrained=untrained)
     several = model.config.num_speakers > 1
     metadata = {
         "model_type": "vits",
@@ -38,8 +42,6 @@ def write_sherpa(model: Any, tokenizer: TextTokenizer, folder: Path, speakers: S
         "n_speakers": model.config.num_speakers if several else 0,
         "sample_rate": model.config.sampling_rate,
     }
-    write_model(model, folder / "model.onnx", names=INPUTS, metadata=metadata)
-    blank = BLANK if BLANK not in table else "\ue000"
-    lines = [f"{sign} {row}" for sign, row in sorted({**table, blank: 0}.items(), key=lambda item: item[1])]
-    (folder / "tokens.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    check_with_sherpa(model, table, folder)
+    network = write_model(model, folder / "model.onnx", names=INPUTS, metadata=metadata, table=table)
+    write_tokens(table, folder / "tokens.txt")
+    check_with_sherpa(network, ids_of(table), folder)

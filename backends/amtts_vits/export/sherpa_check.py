@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +19,6 @@ from amtts_core.errors import CheckpointError
 from amtts_vits.batches import with_blanks
 from amtts_vits.export.hugging_face import LARGEST_DIFFERENCE
 from amtts_vits.export.onnx_model import Exported
-from amtts_vits.network import separate_copy
-from amtts_vits.weights import fold_norm
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ sys.stdout.buffer.write(numpy.array([made.sample_rate, *made.samples], dtype="<f
 
 
 @torch.inference_mode()
-def check_with_sherpa(model: Any, table: Mapping[str, int], folder: Path) -> None:
+def check_with_sherpa(network: Exported, table: Mapping[str, int], folder: Path) -> None:
     """Speaks every letter of the table, aliases among them, with the last speaker and without noise.
 
     Raises:
@@ -52,13 +49,12 @@ def check_with_sherpa(model: Any, table: Mapping[str, int], folder: Path) -> Non
             "pip install sherpa-onnx and export again to try both"
         )
         return
-    plain = separate_copy(model).cpu()
-    fold_norm(plain)
+    plain = network.model
     several = plain.config.num_speakers > 1
     speaker = plain.config.num_speakers - 1 if several else 0
     ids = torch.tensor([with_blanks([table[sign] for sign in text])])
     quiet, sid = torch.zeros(1), torch.tensor([speaker]) if several else None
-    mine = Exported(plain)(ids, torch.tensor([ids.shape[1]]), quiet, torch.full((1,), PACE), quiet, sid)
+    mine = network(ids, torch.tensor([ids.shape[1]]), quiet, torch.full((1,), PACE), quiet, sid)
     done = subprocess.run(
         [sys.executable, "-c", _SPEAK, str(folder), text, str(PACE), str(speaker)],
         capture_output=True,

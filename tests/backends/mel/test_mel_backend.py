@@ -155,10 +155,10 @@ def test_durations_do_not_bend_the_text_encoder(backend: Backend) -> None:
     network = backend.network
     examples = tiny_examples(backend, 2)
     batch = backend.collate(examples)
-    encoded, *_ = network(
+    made = network(
         batch["tokens"], batch["token_lengths"], network.normalize(batch["mel"]), batch["mel_lengths"]
     )
-    encoded.log_duration.sum().backward()
+    made.encoded.log_duration.sum().backward()
     reached = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
     assert reached == {"duration", "log_duration"}
 
@@ -168,13 +168,12 @@ def test_the_alignment_is_better_than_an_even_one(backend: Backend) -> None:
     batch, network = backend.collate(tiny_examples(backend, 1)), backend.network
     mel = network.normalize(batch["mel"])
     with torch.no_grad():
-        encoded, durations, prior, _ = network(
-            batch["tokens"], batch["token_lengths"], mel, batch["mel_lengths"]
-        )
+        made = network(batch["tokens"], batch["token_lengths"], mel, batch["mel_lengths"])
+        durations, prior = made.durations, made.prior
         symbols, frames = durations.shape[1], mel.shape[1]
         even = torch.full((1, symbols), frames // symbols)
         even[0, : frames % symbols] += 1
-        other, _ = network.decode(encoded, even)
+        other = network.stretch(made.encoded, even).prior
     assert int(durations.sum()) == frames
     assert float((prior - mel).square().sum()) <= float((other - mel).square().sum())
 

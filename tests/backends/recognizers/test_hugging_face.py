@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +142,18 @@ def test_a_model_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) 
         open_recognizer("nobody/nothing")
     with pytest.raises(AmttsError, match="needs a model"):
         open_recognizer("hf:")
+
+
+def test_tries_to_connect_are_not_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
+        raise OSError("We couldn't connect to the hub.\nMore lines.")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", unreachable)
+    before = logging.getLogger("huggingface_hub").level
+    with pytest.raises(AmttsError, match=r"cannot be opened: We couldn't connect to the hub\. Give"):
+        open_recognizer("nobody/nothing")
+    assert caplog.messages == []
+    assert logging.getLogger("huggingface_hub").level == before

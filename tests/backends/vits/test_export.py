@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_voice import tiny_backend, tiny_config
+from tiny_voice import tiny_config
+from transformers import VitsTokenizer
 
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.text.normalizer import Normalizer
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_vits.backend import VitsBackend
 from amtts_vits.export.characters import character_table
+from amtts_vits.export.onnx_model import Exported, ids_of
 from amtts_vits.export.sherpa_check import check_with_sherpa
+from amtts_vits.network import separate_copy
+from amtts_vits.weights import fold_norm
 
 needs_onnx = pytest.mark.usefixtures("_onnx")
 
@@ -70,13 +75,15 @@ def test_a_table_that_sherpa_onnx_reads_otherwise_is_no_export(tmp_path: Path) -
     """A token of two code points ends sherpa-onnx' process, not ours."""
     pytest.importorskip("sherpa_onnx")
     backend = quiet_voice(speakers=("a", "b"))
-    table = character_table(backend.text_tokenizer, what="test")
+    table = ids_of(character_table(backend.text_tokenizer, what="test"))
+    plain = separate_copy(backend.network.generator).cpu()
+    fold_norm(plain)
     backend.export(tmp_path, format="sherpa-onnx")
     for wrong, told in (({"ም": table["ሰ"]}, "speaks it differently"), ({"ሰም": 1}, "cannot speak it")):
         lines = [f"{sign} {row}" for sign, row in {**table, **wrong, "_": 0}.items()]
         (tmp_path / "tokens.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         with pytest.raises(CheckpointError, match=f"sherpa-onnx {told}"):
-            check_with_sherpa(backend.network.generator, table, tmp_path)
+            check_with_sherpa(Exported(plain), table, tmp_path)
 
 
 @needs_onnx
@@ -85,8 +92,10 @@ def test_without_sherpa_onnx_the_export_says_what_was_not_tried(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     backend = quiet_voice()
-    table = character_table(backend.text_tokenizer, what="test")
-    check_with_sherpa(backend.network.generator, table, tmp_path)
+    table = ids_of(character_table(backend.text_tokenizer, what="test"))
+    plain = separate_copy(backend.network.generator).cpu()
+    fold_norm(plain)
+    check_with_sherpa(Exported(plain), table, tmp_path)
     assert "sherpa-onnx is not installed" in caplog.text
 
 
@@ -162,15 +171,80 @@ def test_the_character_table_holds_single_code_points_once() -> None:
     tokenizer = train_tokenizer("char", ["ሰላም ለዓለም።"] * 3)
     table = character_table(tokenizer, what="test")
     assert all(len(sign) == 1 for sign in table)
-    assert 0 not in table.values()
+    assert [0] not in table.values()
     assert table["ሠ"] == table["ሰ"]
     assert table["."] == table["።"]
-    assert table[" "] == tokenizer.symbols().index("▁")
+    assert table[" "] == table["፡"] == [tokenizer.symbols().index("▁")]
+
+
+def test_rows_that_never_learned_are_in_no_table(tmp_path: Path) -> None:
+    backend = quiet_voice()
+    tokenizer = backend.text_tokenizer
+    learned = {tokenizer.encode(sign)[0] for sign in "ሰላም ለዓለም።" if sign != "ዓ"}
+    learned |= set(tokenizer.encode("አ"))
+    backend.untrained_tokens = frozenset(range(1, tokenizer.vocab_size)) - learned
+    table = character_table(tokenizer, what="test", untrained=backend.untrained_tokens)
+    assert {row for rows in table.values() for row in rows} <= learned
+    assert table["ሠ"] == table["ሰ"]
+    assert table["ዓ"] == table["አ"]
+    assert "ቀ" not in table
+    assert "1" not in table
+    backend.export(tmp_path, format="hf")
+    vocabulary = json.loads((tmp_path / "vocab.json").read_text(encoding="utf-8"))
+    assert not set(vocabulary.values()) & (backend.untrained_tokens - {tokenizer.unk_id})
+    spoken = VitsTokenizer.from_pretrained(tmp_path)
+    assert spoken("ሠላም ለዓለም")["input_ids"] == spoken("ሰላም ለአለም")["input_ids"]
+    assert spoken("ሰላም1ቀ")["input_ids"] == spoken("ሰላም")["input_ids"]
+
+
+SENTENCES = (
+    "ሰላም ለዓለም",
+    "ሠላም ለአለም።",
+    "እንኳን ደህና መጣችሁ",
+    "ጧት ተነስቶ ሄደ",
+    "ቋንቋ ይማራል",
+    "ኢትዮጵያ ሀገሬ",
+    "ቡና ይጠጣሉ",
+    "ፀሐይ ወጣች",
+    "ኃይለ ሥላሴ",
+    "ዛሬ ዝናብ ይዘንባል",
+)
+
+
+@needs_onnx
+def test_sherpa_onnx_speaks_ordinary_sentences_of_a_voice_that_spells_letters(tmp_path: Path) -> None:
+    """`fidel` writes a letter as consonant and vowel; the file spells it."""
+    sherpa = pytest.importorskip("sherpa_onnx")
+    torch.manual_seed(5)
+    config, _ = tiny_config("vits", model={"noise_scale": 0.0, "noise_scale_duration": 0.0})
+    backend = VitsBackend(
+        config.model_config_of(VitsBackend.spec), tokenizer=train_tokenizer("fidel", []), speakers=()
+    )
+    with torch.no_grad():
+        predictor = backend.network.generator.duration_predictor
+        if hasattr(predictor, "flows"):
+            predictor.flows[0].translate.fill_(-0.6)
+    backend.export(tmp_path, format="sherpa-onnx")
+    vits = sherpa.OfflineTtsVitsModelConfig(
+        model=str(tmp_path / "model.onnx"),
+        lexicon="",
+        tokens=str(tmp_path / "tokens.txt"),
+        noise_scale=0.0,
+        noise_scale_w=0.0,
+    )
+    engine = sherpa.OfflineTts(sherpa.OfflineTtsConfig(model=sherpa.OfflineTtsModelConfig(vits=vits)))
+    for text in SENTENCES:
+        made = np.array(engine.generate(text, sid=0, speed=1.0).samples)
+        expected = ours(backend, Normalizer()(text).rstrip("።") + "።" * text.endswith("።"))
+        assert made.shape == expected.shape, text
+        assert float(np.abs(made - expected).max()) < 1e-4, text
 
 
 @pytest.mark.parametrize("form", ["sherpa-onnx", "piper"])
-def test_spelt_letters_are_refused(tmp_path: Path, form: str) -> None:
-    backend = tiny_backend("vits")
-    with pytest.raises(AmttsError, match="one symbol a character") as caught:
+def test_joined_letters_are_refused(tmp_path: Path, form: str) -> None:
+    torch.manual_seed(5)
+    config, _ = tiny_config("vits")
+    tokenizer = train_tokenizer("bpe", ["ሰላም ለዓለም እንዴት ነህ።", "ደህና ሁኑ ልጆች።"] * 30, vocab_size=402)
+    backend = VitsBackend(config.model_config_of(VitsBackend.spec), tokenizer=tokenizer)
+    with pytest.raises(AmttsError, match="joins characters to tokens"):
         backend.export(tmp_path, format=form)
-    assert "--kind char" in str(caught.value.remedy)

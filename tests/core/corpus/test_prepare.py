@@ -1,4 +1,4 @@
-"""What `prepare` makes of a corpus: levelled audio, normalised text, splits and a ledger that reconciles."""
+"""What `prepare` makes of a corpus: levelled audio, normalized text, splits and a ledger that reconciles."""
 
 from __future__ import annotations
 
@@ -60,6 +60,13 @@ def test_dc_offset_does_not_change_the_corpus(tmp_path: Path):
         durations.append(rows(tmp_path / f"out{offset}/manifest.jsonl")[0]["duration"])
     assert durations[0] == pytest.approx(1.6, abs=0.08)
     assert durations[0] == durations[1]
+
+
+def test_what_is_left_out_of_texts_is_told(tmp_path: Path):
+    write_wav(tmp_path / "in/a.wav", speech(1))
+    (tmp_path / "in/metadata.csv").write_text("audio_file|text\na.wav|ሰላም 😀 ለሁሉም 😀።\n", encoding="utf-8")
+    warnings = run(tmp_path / "in", tmp_path / "out").warnings
+    assert [line for line in warnings if line.startswith("2 emoji")]
 
 
 def test_ljspeech_speaks_its_normalised_column(tmp_path: Path):

@@ -13,6 +13,7 @@ from recordings import add_line, make_corpus, speech, write_wav
 from amtts_core.corpus.prepare import PrepareProgress
 from amtts_core.corpus.settings import PrepareSettings, resolve_settings
 from amtts_core.errors import AmttsError
+from amtts_core.storage.json_lines import write_jsonl
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -97,6 +98,18 @@ def test_output_folders_that_are_refused(tmp_path: Path):
     assert contents(source) == before
     assert sorted(path.name for path in (tmp_path / "full").iterdir()) == ["mine.txt"]
     assert run(source, source / "prepared").kept == 3
+
+
+def test_a_manifest_in_a_folder_beside_its_recording_goes_into_a_third_folder(tmp_path: Path):
+    source = make_corpus(tmp_path / "in", 3)
+    shutil.move(source / "wavs", tmp_path / "wavs")
+    rows = [
+        {"audio_filepath": str(audio), "text": "ሰላም ለዓለም"} for audio in sorted((tmp_path / "wavs").iterdir())
+    ]
+    (tmp_path / "aligned").mkdir()
+    write_jsonl(tmp_path / "aligned/manifest.jsonl", rows)
+    done = run(tmp_path / "aligned/manifest.jsonl", tmp_path / "data")
+    assert done.total == 3
 
 
 def test_changed_settings_are_named(tmp_path: Path):

@@ -22,7 +22,7 @@ from amtts_core.evaluation.listening.score import score
 from amtts_core.evaluation.report.as_json import write_json
 from amtts_core.evaluation.report.page import write_page
 from amtts_core.evaluation.settings import EvaluationSettings
-from amtts_core.evaluation.systems import CheckpointSystem, FolderSystem
+from amtts_core.evaluation.systems import CheckpointSystem, CopySystem, FolderSystem
 from amtts_core.text.normalizer import Normalizer
 
 CORPUS = Path(__file__).parents[3] / "examples" / "corpus"
@@ -157,6 +157,17 @@ def test_a_checkpoint_speaks_once_and_is_resumed(
     assert {path.stem for path in now if now[path] != spoken[path]} == {"b"}
 
 
+def test_copies_of_the_recordings_show_what_the_vocoder_costs(
+    items: list[TestItem], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run = tiny_voice(tmp_path_factory.mktemp("voice"))[1]
+    copies = CopySystem(run, tmp_path / "copies", name="voice copies")
+    settings = EvaluationSettings(metrics=("text", "signal"))
+    found = evaluate([copies], items[:2], settings=settings, work=tmp_path / "work")
+    assert [Path(row.audio).is_file() for row in found.rows["voice copies"]] == [True, True]
+    assert all(0.95 < row.figures["duration_ratio"] < 1.05 for row in found.rows["voice copies"])
+
+
 # ---- reports ----
 
 
@@ -194,7 +205,7 @@ def test_the_report_holds_every_hypothesis(found: Evaluation, tmp_path: Path) ->
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert len(report["rows"]) == 9
     assert all(row["hypothesis"] is not None for row in report["rows"])
-    assert report["recognizer"]["identity"].startswith("ctc:")
+    assert report["recognizer"]["identity"].startswith("ctc2:")
     (overall,) = [s for s in report["summaries"] if (s["system"], s["subset"]) == ("recordings", "all")]
     value, low, high, count = overall["figures"]["cer"]
     assert low <= value <= high

@@ -48,3 +48,14 @@ def test_too_few_frames_for_the_symbols():
     assert viterbi_spans(log_probs, [1, 1], blank=BLANK) is None  # equal neighbors need a blank between them
     assert viterbi_spans(log_probs, [1, 2, 1], blank=BLANK) is None
     assert viterbi_spans(log_probs, [], blank=BLANK) == []
+
+
+def test_what_runs_on_does_not_pull_the_last_symbol_along():
+    """Symbols 1 2, then other speech that ends with a longer 2: with open ends the first 2 is taken."""
+    path = [1, 1, 2, 2, 3, 3, 2, 2, 2, 2]
+    probabilities = np.full((len(path), 4), 0.02)
+    probabilities[np.arange(len(path)), path] = 0.94
+    closed = viterbi_spans(np.log(probabilities), [1, 2], blank=BLANK)
+    opened = viterbi_spans(np.log(probabilities), [1, 2], blank=BLANK, open_ends=True)
+    assert closed[1].end > 5  # a sound counts as a symbol rather than as silence
+    assert (opened[0].start, opened[0].end, opened[1].start, opened[1].end) == (0, 2, 2, 4)

@@ -64,7 +64,7 @@ def test_original_rows_keep_their_bits_for_50_steps(
     report = json.loads((folder / "vocab_report.json").read_text(encoding="utf-8"))
     assert new == sorted(report["new_tokens"].values())
     trained = checkpoint.training_state()["weights"]["trained"]
-    for weights in (checkpoint.weights(), trained):  # the average, and what the optimiser moves
+    for weights in (checkpoint.weights(), trained):  # the average, and what the optimizer moves
         for name, before in text_tables(backend, weights_of(folder, backend)).items():
             old = torch.ones(len(before), dtype=torch.bool)
             old[new] = False

@@ -31,7 +31,7 @@ def pairs(tmp_path: Path) -> Path:
     folder.mkdir()
     for number in range(3):
         text = tiny_text(random, 6)
-        add(folder, f"good{number}", text, tiny_speech(text, random))
+        add(folder, f"good{number}", text, tiny_speech(text, random, rate=RATE))
     return folder
 
 
@@ -52,7 +52,7 @@ def made(pairs: Path, original: Path, out: Path) -> tuple[dict[str, str], list[s
 
 def test_each_bad_pair_is_told_with_its_reason(pairs: Path, original: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    speech = tiny_speech("ሰላም ለሰው።", random)
+    speech = tiny_speech("ሰላም ለሰው።", random, rate=RATE)
     (pairs / "damaged.wav").write_bytes(b"RIFF nothing")
     (pairs / "damaged.txt").write_text("ሰላም", encoding="utf-8")
     add(pairs, "empty", "", speech)
@@ -74,7 +74,7 @@ def test_each_bad_pair_is_told_with_its_reason(pairs: Path, original: Path, tmp_
 def test_no_good_pair_is_an_error_that_names_the_reasons(original: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pairs"
     folder.mkdir()
-    add(folder, "only", "", tiny_speech("ሰላም።", np.random.default_rng(0)))
+    add(folder, "only", "", tiny_speech("ሰላም።", np.random.default_rng(0), rate=RATE))
     with pytest.raises(AmttsError, match=r"none of 1 pairs can be learnt from: only\.txt"):
         made(folder, original, tmp_path / "out")
     with pytest.raises(AmttsError, match="is not a folder"):

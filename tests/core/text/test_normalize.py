@@ -1,4 +1,4 @@
-"""The normaliser as its callers see it."""
+"""The normalizer as its callers see it."""
 
 from __future__ import annotations
 

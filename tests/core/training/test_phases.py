@@ -1,4 +1,4 @@
-"""Two optimisers in one loop: a toy GAN against the same steps written out by hand."""
+"""Two optimizers in one loop: a toy GAN against the same steps written out by hand."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _speakers(backend: Any) -> int:
 
 
 def _spelling(backend: Any, what: str) -> dict[str, list[int]]:
-    return letter_table(backend.text_tokenizer, what=what)
+    return letter_table(backend.text_tokenizer, what=what, untrained=backend.untrained_tokens)
 
 
 def _written(

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from amtts_chatterbox.mel.network import ChatterboxMel, Encoded, whole_durations
+from amtts_chatterbox.mel.flow import noise_table
+from amtts_chatterbox.mel.network import ChatterboxMel, Encoded, Frames, whole_durations
 
 
 class ExportedVoice(nn.Module):
@@ -24,6 +25,7 @@ class ExportedVoice(nn.Module):
     """
 
     spelling: Tensor
+    noise: Tensor
 
     def __init__(
         self,
@@ -41,6 +43,10 @@ class ExportedVoice(nn.Module):
             table[row, : len(tokens)] = torch.tensor(tokens)
         self.register_buffer("spelling", table)
         self.register_buffer("edges", torch.tensor([[bos], [eos]]))
+        flow = network.config.flow
+        self.steps, self.temperature = flow.steps, flow.temperature
+        if network.flow is not None:
+            self.register_buffer("noise", noise_table(network.config.mel.n_mels).clone())
 
     def forward(
         self,
@@ -53,7 +59,7 @@ class ExportedVoice(nn.Module):
     ) -> Tensor:
         """(1, N) ids of characters, (1,) length, three (1,) scales and, with several speakers, (1,) -> (1, 1, T).
 
-        The two noise scales change nothing: the network draws no random numbers.
+        The two noise scales change nothing: a flow begins with the noise of seed 0.
         """
         edges = self.edges
         assert isinstance(edges, Tensor)
@@ -76,8 +82,11 @@ class ExportedVoice(nn.Module):
         place = torch.stack([since / 10, since / length.clamp(min=1)], dim=-1)
         prior = encoded.mean[0][owner[0]][None]
         hidden = self.network.expand(encoded.hidden)[0][owner[0]][None] + self.network.place(place)
-        hidden = self.network.decoder(hidden, torch.ones_like(hidden[..., :1]))
-        return self.network.denormalize(prior + self.network.refine(hidden))
+        frames = Frames(prior, hidden, torch.ones_like(hidden[..., :1]))
+        noise = None
+        if self.network.flow is not None:
+            noise = self.temperature * self.noise[places[0] % len(self.noise)][None]
+        return self.network.draw_mel(frames, noise, steps=self.steps)
 
 
 def _at_pace(mel: Tensor, length_scale: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ IMPORTERS: dict[str, Importer] = {importer.name: importer for importer in _ALL}
 
 
 def choose_importer(source: Path, name: str = "", options: ReadOptions = ReadOptions()) -> Importer:
-    """The importer called `name`, or the only one that recognises the source.
+    """The importer called `name`, or the only one that recognizes the source.
 
     Args:
         source: folder or file.
@@ -54,6 +54,6 @@ def choose_importer(source: Path, name: str = "", options: ReadOptions = ReadOpt
         options: what a person says about it.
 
     Raises:
-        AmttsError: the source does not exist, the name is unknown, or none or several importers recognise it.
+        AmttsError: the source does not exist, the name is unknown, or none or several importers recognize it.
     """
     return choose(IMPORTERS, source, name, options)

@@ -13,12 +13,12 @@ from amtts_core.errors import AmttsError
 
 
 class AmttsCorpus:
-    """Ids, speakers, normalised texts and the tags of the manifest are taken over."""
+    """Ids, speakers, normalized texts and the tags of the manifest are taken over."""
 
     name: ClassVar[str] = "amtts"
     summary: ClassVar[str] = "a corpus folder of amtts, or one of its manifests"
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where the manifest's first row has the fields that amtts writes."""
         return is_own(first_row(_manifest(source)))
 

@@ -27,11 +27,12 @@ class Clip:
         path: an existing regular file inside the corpus folder, symbolic links resolved.
         source: the same file as the corpus names it, relative to the corpus folder.
         text: as written.
-        spoken: the source's own normalised text; empty where it has none.
+        spoken: the source's own normalized text; empty where it has none.
         speaker: empty where the source names none.
         start: of the clip in its file.
         end: of the clip in its file; None is the end of the file.
         name: what its id should be; empty takes the audio file's.
+        length: of the whole recording as the row says; None where it says nothing of it.
         channel: number of the channel in its file, from 0; None is the mean of all.
         track: number of the sound track in its video, from 0; None is the one in Amharic, or the first.
         data: the audio file's content, where it stands inside `path` instead of being it.
@@ -48,6 +49,7 @@ class Clip:
     speaker: str = ""
     start: Seconds = 0.0
     end: Seconds | None = None
+    length: Seconds | None = None
     name: str = ""
     channel: int | None = None
     track: int | None = None
@@ -132,7 +134,7 @@ class Importer(Protocol):
     name: ClassVar[str]
     summary: ClassVar[str]
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where the source is surely of this kind; looks, but raises nothing."""
         ...
 

@@ -10,24 +10,24 @@ from amtts_core.corpus.importers.json_manifest import detect_json, manifests_in
 from amtts_core.corpus.importers.json_rows import is_json_name
 from amtts_core.corpus.importers.layout import detect_layout, metadata_file, tables_beside
 from amtts_core.corpus.importers.pairing import find_pairs
-from amtts_core.corpus.importers.sniff import Sniffed, sniff
+from amtts_core.corpus.importers.sniff import TIMED, Sniffed, sniff
 from amtts_core.corpus.importers.tables_below import tables_below
 from amtts_core.corpus.importers.text_pairs import find_text_pairs
 from amtts_core.corpus.importers.walk import MEDIA_SUFFIXES, SOUND_SUFFIXES, first_under, suffix_of
 from amtts_core.errors import AmttsError, nearest
 
 _SURER = (("hf", "json"), ("hf", "csv"), ("amtts", "json"), ("nemo", "json"))
-"""Pairs of importers of which the first knows more about a source that both recognise."""
+"""Pairs of importers of which the first knows more about a source that both recognize."""
 _SHOWN = 50  # files of a folder that are looked at for something to say
 
 
 def choose(
     importers: Mapping[str, Importer], source: Path, name: str = "", options: ReadOptions = ReadOptions()
 ) -> Importer:
-    """The importer called `name`, or the only one that recognises the source.
+    """The importer called `name`, or the only one that recognizes the source.
 
     Raises:
-        AmttsError: the source does not exist, the name is unknown, or none or several importers recognise it.
+        AmttsError: the source does not exist, the name is unknown, or none or several importers recognize it.
     """
     if not source.exists():
         raise AmttsError(
@@ -41,7 +41,7 @@ def choose(
         return importers[name]
     if not source.is_dir():
         return importers[_of_file(importers, source, options)]
-    found = [name for name, importer in importers.items() if importer.recognises(source, options)]
+    found = [name for name, importer in importers.items() if importer.recognizes(source, options)]
     found = _surest(found, source)
     if not found and (options.columns or tables_below(source, options)):
         found = ["csv"]
@@ -60,7 +60,7 @@ def _of_file(importers: Mapping[str, Importer], source: Path, options: ReadOptio
     if not sniffed.importers:
         raise _foreign(source, sniffed)
     for name in sniffed.importers:
-        if name in importers and importers[name].recognises(source, options):
+        if name in importers and importers[name].recognizes(source, options):
             return name
     if "json" in sniffed.importers:
         detect_json(source, options)  # says what is wrong with it
@@ -118,7 +118,7 @@ def _explain(source: Path, options: ReadOptions) -> None:
         if suffix_of(path.name) in SOUND_SUFFIXES:
             continue
         sniffed = sniff(path)
-        if not sniffed.importers and sniffed.remedy:
+        if (not sniffed.importers and sniffed.remedy) or sniffed.what == TIMED:
             raise _foreign(path, sniffed)
     if not tables_beside(source) and not is_json_name(source):
         sound = first_under(source, SOUND_SUFFIXES)

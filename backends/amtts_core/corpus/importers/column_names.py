@@ -23,16 +23,19 @@ SPOKEN_NAMES = (
 SPEAKER_NAMES = (
     "speaker_name", "speaker", "speaker_id", "client_id", "spk", "spk_id", "spkid", "spk_name", "speakerid", "speakers",
     "speaker_label", "reader", "reader_id", "narrator", "voice", "voice_id", "user_id", "contributor_id", "sid",
+    "person", "talker", "participant", "participant_id", "subject", "informant", "actor", "voice_actor", "performer",
     "ተናጋሪ", "አንባቢ",
 )  # fmt: skip
 START_NAMES = (
     "start", "start_time", "begin", "begin_time", "offset", "onset", "start_s", "start_sec", "start_seconds",
     "start_ms", "start_time_s", "start_time_ms", "begin_s", "begin_ms", "segment_start", "starttime", "tmin", "xmin",
     "from", "from_s", "audio_start", "timestamp_start",
+    "t0", "t_start", "start_sample", "start_frame", "von", "debut", "inicio", "መነሻ", "መጀመሪያ",
 )  # fmt: skip
 END_NAMES = (
     "end", "end_time", "stop", "stop_time", "offset_end", "end_s", "end_sec", "end_seconds", "end_ms", "end_time_s",
     "end_time_ms", "segment_end", "endtime", "tmax", "xmax", "to", "to_s", "audio_end", "timestamp_end",
+    "t1", "t_end", "end_sample", "end_frame", "bis", "fin", "መድረሻ", "መጨረሻ", "ማብቂያ",
 )  # fmt: skip
 DURATION_NAMES = (
     "duration", "dur", "duration_s", "duration_sec", "duration_seconds", "duration_ms", "length", "length_s",
@@ -89,6 +92,13 @@ _WORDS = {
     "start": {"start", "begin", "onset"},
     "end": {"end", "stop"},
 }
+LANGUAGES = frozenset((
+    "am", "amh", "ti", "tir", "om", "orm", "so", "som", "en", "eng", "fr", "fra", "fre", "de", "deu", "es", "spa",
+    "it", "ita", "pt", "por", "ru", "rus", "ar", "ara", "zh", "zho", "cmn", "yue", "jp", "ja", "jpn", "ko", "kor", "hi",
+    "hin", "sw", "swa", "nl", "pl", "tr", "vi", "th", "id", "fa", "ur", "bn", "ta", "te", "he", "el", "uk", "amharic",
+    "tigrinya", "oromo", "somali", "english", "french", "arabic", "chinese", "japanese", "korean",
+))  # fmt: skip
+"""Codes and names of languages, as columns and names of files carry them."""
 _BRACKET = re.compile(r"[\[(](?P<inside>[^\])]*)[\])]")
 
 

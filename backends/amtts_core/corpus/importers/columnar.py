@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
+from amtts_core.audio.decoded import AudioError
+from amtts_core.audio.sound import ForeignSound, opened
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers.base import Clip, Fault, ReadOptions
 from amtts_core.corpus.importers.column_names import (
@@ -29,7 +32,7 @@ from amtts_core.corpus.importers.column_names import (
 )
 from amtts_core.corpus.importers.locate import AudioLocator
 from amtts_core.corpus.importers.record import is_language, read_channel
-from amtts_core.corpus.importers.times import Scale, read_time, span_of
+from amtts_core.corpus.importers.times import Scale, is_cut_out, read_time, span_of
 from amtts_core.errors import AmttsError
 from amtts_core.text.script import script_share
 
@@ -216,6 +219,8 @@ class RowMaker:
         if finding is not None:
             return Fault(finding=finding, source=label, **common)
         span = self._span(scalars)
+        if data and not isinstance(span, str) and self._is_cut(span, data):
+            span = 0.0, None
         channel = read_channel(row.get("channel", ""), first=0)
         for problem in (span, channel):
             if isinstance(problem, str):
@@ -225,6 +230,7 @@ class RowMaker:
             "spoken": row.get("spoken", ""),
             "start": span[0],
             "end": span[1],
+            "length": self._length(scalars),
             "channel": self.options.channel if self.options.channel is not None else channel,
             "distinct": self.schema.fleurs and not speaker,
             "tags": {tag: value for tag, name in self.schema.tags.items() if (value := _text(scalars[name]))},
@@ -253,6 +259,27 @@ class RowMaker:
             for role in ("start", "end", "duration")
         ]
         return span_of(*times)
+
+    def _is_cut(self, span: tuple[float, float | None], data: bytes) -> bool:
+        """True where the times say where in another recording the row's own, which is just as long, was cut out."""
+        start, end = span
+        if start == 0.0 or end is None:
+            return False
+        try:
+            with opened(self.path, data) as sound:
+                length = sound.total / sound.rate if sound.total else None
+        except (AudioError, ForeignSound, soundfile.SoundFileError, OSError):
+            return False
+        return length is not None and is_cut_out(start, end, length)
+
+    def _length(self, scalars: Mapping[str, Any]) -> float | None:
+        """Of the whole recording, as the row says."""
+        roles = self.schema.roles
+        if self.options.fit != "reject" or "duration" not in roles or "start" in roles or "end" in roles:
+            return None
+        scale = Scale(0.001, "ms") if unit_in_name(roles["duration"]) == "ms" else Scale()
+        length = read_time(scalars[roles["duration"]].as_py(), scale)
+        return length if isinstance(length, float) and length > 0 else None
 
 
 def _text(scalar: Any) -> str:

@@ -15,6 +15,7 @@ from functools import cached_property
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers.column_names import (
     AUDIO_NAMES,
+    LANGUAGES,
     NAMES,
     SPOKEN_NAMES,
     TAG_NAMES,
@@ -24,83 +25,30 @@ from amtts_core.corpus.importers.column_names import (
     plain_name,
 )
 from amtts_core.corpus.importers.locate import AudioLocator
-from amtts_core.corpus.importers.times import is_number, is_time
+from amtts_core.corpus.importers.record import language_names
+from amtts_core.corpus.importers.spans import Spans
+from amtts_core.corpus.importers.times import Scale, is_number, is_time, read_time
 from amtts_core.corpus.importers.walk import SOUND_SUFFIXES, suffix_of
 from amtts_core.errors import AmttsError, nearest
 from amtts_core.text.script import script_share
 
 _ALIKE = 0.4  # of two texts, one of which is the other's normalized form
-_LANGUAGES = frozenset(
+_GENDERS = frozenset(("male", "female", "man", "woman", "boy", "girl", "m", "f", "ወንድ", "ሴት"))
+_MANNERS = frozenset(
     (
-        "am",
-        "amh",
-        "ti",
-        "tir",
-        "om",
-        "orm",
-        "so",
-        "som",
-        "en",
-        "eng",
-        "fr",
-        "fra",
-        "fre",
-        "de",
-        "deu",
-        "es",
-        "spa",
+        "happy",
+        "sad",
+        "angry",
+        "neutral",
+        "surprise",
+        "surprised",
+        "fear",
+        "fearful",
+        "disgust",
+        "calm",
+        "excited",
     )
-    + (
-        "it",
-        "ita",
-        "pt",
-        "por",
-        "ru",
-        "rus",
-        "ar",
-        "ara",
-        "zh",
-        "zho",
-        "cmn",
-        "yue",
-        "jp",
-        "ja",
-        "jpn",
-        "ko",
-        "kor",
-    )
-    + (
-        "hi",
-        "hin",
-        "sw",
-        "swa",
-        "nl",
-        "pl",
-        "tr",
-        "vi",
-        "th",
-        "id",
-        "fa",
-        "ur",
-        "bn",
-        "ta",
-        "te",
-        "he",
-        "el",
-        "uk",
-    )
-    + (
-        "amharic",
-        "tigrinya",
-        "oromo",
-        "somali",
-        "english",
-        "french",
-        "arabic",
-        "chinese",
-        "japanese",
-        "korean",
-    )
+    + ("normal", "whisper", "shout", "fast", "slow")
 )
 _PLACEHOLDERS = frozenset(("", "_", "-", "none", "null", "nan", "n/a"))
 
@@ -180,6 +128,10 @@ class Column:
         known = {"train", "dev", "test", "val", "valid", "validation", "eval", "training"}
         return bool(self.filled) and all(cell.casefold() in known for cell in self.filled)
 
+    def are_all(self, known: frozenset[str]) -> bool:
+        """True where every cell is one of some words."""
+        return bool(self.filled) and all(cell.casefold() in known for cell in self.filled)
+
     @property
     def is_numeric(self) -> bool:
         """True for numbers throughout."""
@@ -212,6 +164,12 @@ class Column:
         """True for whole numbers that follow one another."""
         numbers = self.numbers if self.is_whole else []
         return len(numbers) > 1 and all(b == a + 1 for a, b in zip(numbers, numbers[1:], strict=False))
+
+    def is_numbered(self, locator: AudioLocator) -> bool:
+        """True where each cell is another number, and a recording has it as its name."""
+        cells = self.filled[:50]
+        alone = len(set(self.filled)) == len(self.filled) and self.is_numeric
+        return alone and sum(locator.names_a_file(cell, numbers=True) for cell in cells) >= 0.9 * len(cells)
 
     @property
     def letters(self) -> float:
@@ -262,6 +220,7 @@ class _Decision:
         self.roles: dict[str, int] = {}
         self.tags: dict[str, int] = {}
         self._reasons: dict[int, str] = {}
+        self._said_text = False
 
     def _free(self) -> list[int]:
         taken = {*self.roles.values(), *self.tags.values()}
@@ -275,6 +234,7 @@ class _Decision:
     def take_said(self, said: Mapping[str, str]) -> None:
         """Roles that a person gives to columns."""
         plain = [plain_name(name) for name in self._names]
+        self._said_text = "text" in said
         for role, column in said.items():
             if column.isdigit() and 1 <= int(column) <= len(self._columns):
                 self.roles[role] = int(column) - 1
@@ -332,7 +292,9 @@ class _Decision:
             self.roles["audio"] = self._audio()
         if "text" not in self.roles and "spoken" in self.roles:
             self.roles["text"] = self.roles.pop("spoken")
+        self._times()
         if "text" in self.roles:
+            self._own_language()
             return
         if not self._names:
             self._take_plain_ones()
@@ -343,6 +305,9 @@ class _Decision:
         hits = {n: self._hits(n) for n in free}
         if hits and max(hits.values()) > 0:
             return max(hits, key=lambda n: (hits[n], self._is_path_column(n)))
+        numbered = [n for n in free if self._columns[n].is_numbered(self._locator)]
+        if len(numbered) == 1:
+            return numbered[0]
         likely = next(
             (n for n in free if any(map(_is_path, self._columns[n].filled))), free[0] if free else 0
         )
@@ -364,6 +329,38 @@ class _Decision:
             else "Name the folder with the recordings: --audio-root FOLDER",
         )
 
+    def _own_language(self) -> None:
+        """Takes the one column of texts of the language where the column that is called the text holds another."""
+        text = self._columns[self.roles["text"]]
+        if self._said_text or "spoken" in self.roles or not text.filled or text.script >= 0.5:
+            return
+        own = [n for n in self._free() if self._columns[n].script >= 0.5]
+        if len(own) != 1:
+            return
+        other = self._columns[own[0]]
+        if other.distinct >= 0.8 * text.distinct and other.letters >= 0.4 * text.letters:
+            self._reasons[self.roles["text"]] = "in another script"
+            self.roles["text"] = own[0]
+
+    def _times(self) -> None:
+        """Columns under other names, or under none, whose numbers cut the recordings that the rows share."""
+        if "start" in self.roles or "end" in self.roles:
+            return
+        spans = Spans(self._columns[self.roles["audio"]].cells)
+        free = [n for n in self._free() if self._columns[n].is_time and not self._columns[n].counts_rows]
+        lengths = [*free, *([self.roles["duration"]] if "duration" in self.roles else [])]
+        for left in free:
+            for right in free:
+                if left != right and spans.follow(self._columns[left].cells, self._columns[right].cells):
+                    self.roles |= {"start": left, "end": right}
+                    return
+        for left in free:
+            for right in lengths:
+                cells = self._columns[left].cells, self._columns[right].cells
+                if left != right and spans.follow(*cells, lengths=True):
+                    self.roles |= {"start": left, "duration": right}
+                    return
+
     def _take_plain_ones(self) -> None:
         """Columns without a name whose cells can only be one thing."""
         for number in self._free():
@@ -372,6 +369,8 @@ class _Decision:
                 self.roles["language"] = number
             elif column.is_split:
                 self._reasons[number] = "splits; amtts makes its own"
+            elif column.are_all(_MANNERS):
+                self._reasons[number] = "manners of speaking"
             elif column.counts_rows:
                 self._reasons[number] = "numbers the rows"
         numeric = [n for n in self._free() if self._columns[n].is_time and n not in self._reasons]
@@ -382,16 +381,23 @@ class _Decision:
 
     def _are_times(self, left: int, right: int) -> bool:
         first, second = self._columns[left], self._columns[right]
-        if not (first.is_numeric and second.is_numeric and len(first.filled) == len(second.filled)):
+        if len(first.filled) != len(second.filled):
             return False
-        later = all(a < b for a, b in zip(first.numbers, second.numbers, strict=True))
+        pairs = [
+            (read_time(a, Scale()), read_time(b, Scale()))
+            for a, b in zip(first.filled, second.filled, strict=True)
+        ]
+        later = all(isinstance(a, float) and isinstance(b, float) and a < b for a, b in pairs)
         return later and (len({*first.filled, *second.filled}) > len(first.filled) or not first.is_whole)
 
     def _text_and_speaker(self) -> None:
         free = [n for n in self._free() if n not in self._reasons]
         own = [n for n in free if self._columns[n].script >= 0.5]
-        if len(own) == 1:
-            self.roles["text"] = own[0]
+        called = [
+            n for n in own if self._names and plain_name(self._names[n]) in language_names(self._language)
+        ]
+        if len(own) == 1 or len(called) == 1:
+            self.roles["text"] = (called or own)[0]
         elif len(own) == 2:
             self._two_texts(*own)
         elif len(own) > 2:
@@ -455,6 +461,7 @@ class _Decision:
         texts = self._columns[self.roles["text"]]
         named = [n for n in free if self._may_name_speakers(self._columns[n]) and not self._is_path_column(n)]
         named = [n for n in named if self._columns[n].names_people_of(texts)]
+        named = [n for n in named if not self._columns[n].are_all(_GENDERS)] or named
         if "speaker" in self.roles or not named:
             return
         several = [n for n in named if self._columns[n].distinct > 1] or named[:1]
@@ -504,7 +511,7 @@ def _alike(left: Sequence[str], right: Sequence[str]) -> float:
 
 def _is_language_code(cell: str) -> bool:
     code, _, region = cell.strip().casefold().replace("_", "-").partition("-")
-    return code in _LANGUAGES and (not region or (region.isalpha() and len(region) in (2, 4)))
+    return code in LANGUAGES and (not region or (region.isalpha() and len(region) in (2, 4)))
 
 
 def _is_path(cell: str) -> bool:

@@ -33,7 +33,7 @@ class CommonVoice:
     name: ClassVar[str] = "common-voice"
     summary: ClassVar[str] = "a Common Voice release: validated.tsv or train/dev/test.tsv, or ss-corpus-*.tsv"
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a table's header names a client, a recording and a sentence."""
         return bool(_tables(source))
 

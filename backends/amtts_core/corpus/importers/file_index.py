@@ -13,6 +13,7 @@ from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers.walk import SOUND_SUFFIXES, files_under
 
 _PREFERRED = (".wav", ".flac")
+_NUMBER = re.compile(r"([0-9]{1,15})(?:\.0+)?")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts it before the name of what is uploaded
 _PLAIN_FOLDERS = frozenset(
     ("wav", "wavs", "audio", "audios", "clips", "data", "mp3", "flac", "sound", "sounds")
@@ -42,6 +43,7 @@ class FileIndex:
     def __init__(self, roots: Sequence[Path]) -> None:
         self._names: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
         self._stems: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        self._numbers: dict[int, list[tuple[str, tuple[str, ...]]]] = {}
         self._folders: set[str] = set()
         for root in roots:
             for relative in files_under(root, SOUND_SUFFIXES):
@@ -50,6 +52,8 @@ class FileIndex:
                 self._names.setdefault(parts[-1], []).append(entry)
                 self._stems.setdefault(os.path.splitext(parts[-1])[0], []).append(entry)
                 self._folders.update(parts[:-1])
+                if (stem := os.path.splitext(parts[-1])[0]).isdecimal():
+                    self._numbers.setdefault(int(stem), []).append(entry)
 
     def match(self, parts: Sequence[str]) -> Match | Finding | None:
         """The recording that fits a path best, or that several do, or None."""
@@ -64,7 +68,15 @@ class FileIndex:
             key = os.path.splitext(wanted)[0] if known else wanted
             if key in self._stems:
                 return self._best(self._stems[key], parts[-1], folders, name=wanted)
-        return None
+        return self._by_number(stem if known else name, parts[-1], folders)
+
+    def _by_number(self, stem: str, written: str, folders: list[str]) -> Match | Finding | None:
+        """0007.wav for 7 and 7.0: spreadsheets and pandas drop zeros and add decimal places."""
+        number = _NUMBER.fullmatch(stem)
+        if number is None or int(number[1]) not in self._numbers:
+            return None
+        found = self._best(self._numbers[int(number[1])], written, folders, name=stem)
+        return Match(found.path, "number") if isinstance(found, Match) else found
 
     def _best(
         self, entries: list[tuple[str, tuple[str, ...]]], written: str, folders: list[str], *, name: str

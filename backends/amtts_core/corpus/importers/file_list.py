@@ -49,6 +49,7 @@ def _entries(
         locator=locator,
         language=options.language,
         scale=layout.scale,
+        lengths=layout.lengths if options.fit == "reject" else None,
         timed=layout.timed,
         first_channel=layout.first_channel,
         channel=options.channel,

@@ -27,7 +27,7 @@ class Fleurs:
     name: ClassVar[str] = "fleurs"
     summary: ClassVar[str] = "FLEURS: train/dev/test.tsv without header, audio/<split>/"
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where such a table has a number first, a file second and a number sixth."""
         return bool(_tables(source))
 

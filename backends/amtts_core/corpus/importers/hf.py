@@ -33,7 +33,7 @@ class HuggingFace:
         "a Hugging Face dataset: parquet files, a folder of save_to_disk, or an audiofolder with metadata.csv or .jsonl"
     )
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True for parquet and arrow files, and for metadata whose first column of files is called `file_name`."""
         if source.is_dir():
             columnar = first_under(source, {".parquet"}) is not None or bool(_arrows(source))

@@ -92,6 +92,7 @@ def _start(folder: Path, names: Sequence[str], options: ReadOptions) -> subproce
         "audio_root": str(root.absolute()) if root else None,
         "language": options.language,
         "channel": options.channel,
+        "fit": options.fit,
     }
     reader.stdin.write(json.dumps({"names": list(names), "options": given}).encode())
     reader.stdin.close()

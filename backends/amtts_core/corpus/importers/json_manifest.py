@@ -15,7 +15,7 @@ from amtts_core.corpus.importers.column_names import AUDIO_NAMES, TEXT_NAMES, pl
 from amtts_core.corpus.importers.columns import Columns, decide_columns
 from amtts_core.corpus.importers.foreign_json import flatten, kind_of_rows
 from amtts_core.corpus.importers.json_rows import is_json_name, read_objects
-from amtts_core.corpus.importers.layout import measured
+from amtts_core.corpus.importers.lengths import MEASURED, length_scale, measured, without_origin
 from amtts_core.corpus.importers.locate import AudioLocator
 from amtts_core.corpus.importers.record import Row, RowReader
 from amtts_core.corpus.importers.table import SAMPLE
@@ -26,7 +26,7 @@ from amtts_core.errors import AmttsError
 _NO_TAGS = frozenset(
     ("split", "sample_rate", "sampling_rate", "lang", "audio_bytes", "id", "created_at", "updated_at")
 )
-_MEASURED = 12
+_NO_TIMES = ("", "0", "0.0")
 _TOLD = {
     "lhotse-cuts": "Lhotse cuts",
     "label-studio": "an export of Label Studio",
@@ -44,6 +44,7 @@ class JsonLayout:
         keys: of all objects of the sample, in order.
         columns: the roles of the keys.
         scale: of the times.
+        lengths: of the durations, where these are the lengths of whole recordings.
         timed: some rows are parts of their recordings.
         above: the recordings are named from the folder above the file's.
     """
@@ -54,6 +55,7 @@ class JsonLayout:
     scale: Scale
     timed: bool
     above: bool
+    lengths: Scale | None = None
 
     def describe(self) -> str:
         """The roles of the keys, in one line."""
@@ -88,11 +90,16 @@ def detect_json(path: Path, options: ReadOptions = ReadOptions()) -> JsonLayout:
     columns = decide_columns(
         cells, keys, where=str(path), locator=locator, language=options.language, said=options.columns
     )
+    columns = without_origin(columns, cells, locator)
     timed = any(
-        row[columns.roles[role]] for row in cells for role in ("start", "end") if role in columns.roles
+        row[columns.roles[role]] not in _NO_TIMES
+        for row in cells
+        for role in ("start", "end")
+        if role in columns.roles
     )
     scale = _scale(columns, keys, flat, locator, path) if timed else Scale()
-    return JsonLayout(kind, keys, columns, scale, timed, above)
+    lengths = None if timed else length_scale(columns, cells, locator)
+    return JsonLayout(kind, keys, columns, scale, timed, above, lengths)
 
 
 def _refuse_without_recordings(path: Path, keys: Sequence[str], options: ReadOptions) -> None:
@@ -125,7 +132,7 @@ def _scale(
     numbers: list[tuple[float, float | None, int | None]] = []
     for count, row in enumerate(rows):
         name = _cell(row.get(keys[columns.roles["audio"]]))
-        length, rate = measured(locator, name) if count < _MEASURED else (None, None)
+        length, rate = measured(locator, name) if count < MEASURED else (None, None)
         times = (read_time(row.get(key), Scale()) for key in timed)
         numbers += [(time, length, rate) for time in times if isinstance(time, float)]
     scale = find_scale(unit, numbers)
@@ -153,6 +160,7 @@ def _entries(
         locator=locator,
         language=options.language,
         scale=layout.scale,
+        lengths=layout.lengths if options.fit == "reject" else None,
         timed=layout.timed,
         from_start=True,
         whole=layout.kind != "plain",

@@ -36,7 +36,7 @@ class Kaldi:
     name: ClassVar[str] = "kaldi"
     summary: ClassVar[str] = "a Kaldi data folder: text, wav.scp, maybe segments and utt2spk"
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a folder holds `wav.scp` and a text."""
         return source.is_dir() and bool(_data_folders(source))
 

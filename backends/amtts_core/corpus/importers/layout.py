@@ -11,13 +11,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import soundfile
-
-from amtts_core.audio.decoded import AudioError
-from amtts_core.audio.sound import ForeignSound, opened
 from amtts_core.corpus.importers.base import ReadOptions
 from amtts_core.corpus.importers.column_names import unit_in_name
 from amtts_core.corpus.importers.columns import Columns, decide_columns, looks_like_header
+from amtts_core.corpus.importers.lengths import MEASURED, length_scale, measured, without_origin
 from amtts_core.corpus.importers.locate import AudioLocator
 from amtts_core.corpus.importers.sheet import SHEET_SUFFIXES, read_sheets
 from amtts_core.corpus.importers.table import (
@@ -39,7 +36,6 @@ from amtts_core.errors import AmttsError
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".list", ".lst", ".psv", *SHEET_SUFFIXES)
 _MOST_TABLES = 20
 _NO_TABLES = ("speakers", "speaker-info", "readme", "license", "licence", "clip_durations")
-_MEASURED = 12  # recordings whose length is looked at to tell the unit of times
 _SPLIT_NAME = re.compile(
     r"(?P<stem>.*?)[_-]?(?:train|training|eval|val|valid|validation|dev|test)(?P<rest>.*?)(?P<suffix>\.\w+)"
 )
@@ -56,6 +52,7 @@ class Layout:
         header: the first row names the columns.
         columns: their roles.
         scale: of the times.
+        lengths: of the durations, where these are the lengths of whole recordings.
         first_channel: how the first channel is numbered.
         pattern: folder and suffix that the names of the recordings need.
         above: the recordings are named from the folder above the table's.
@@ -68,6 +65,7 @@ class Layout:
     columns: Columns
     sheet: str = ""
     scale: Scale = field(default_factory=Scale)
+    lengths: Scale | None = None
     first_channel: int = 0
     pattern: tuple[str, str] = ("", "")
     above: bool = False
@@ -181,6 +179,7 @@ def _layout(
         language=options.language,
         said=options.columns,
     )
+    columns = without_origin(columns, fitting, locator)
     audio = columns.roles["audio"]
     patterns = Counter(locator.pattern_of(row[audio]) for row in fitting)
     patterns.pop(None, None)
@@ -191,6 +190,7 @@ def _layout(
         columns=columns,
         sheet=sheet,
         scale=_scale(columns, fitting, locator, path),
+        lengths=length_scale(columns, fitting, locator),
         first_channel=_first_channel(columns, fitting),
         pattern=pattern,
         above=above,
@@ -244,7 +244,7 @@ def _scale(columns: Columns, rows: Sequence[Sequence[str]], locator: AudioLocato
     unit = next(filter(None, named), "")
     numbers: list[tuple[float, float | None, int | None]] = []
     for count, row in enumerate(rows):
-        length, rate = measured(locator, row[columns.roles["audio"]]) if count < _MEASURED else (None, None)
+        length, rate = measured(locator, row[columns.roles["audio"]]) if count < MEASURED else (None, None)
         times = (read_time(row[column], Scale()) for column in timed)
         numbers += [(time, length, rate) for time in times if isinstance(time, float)]
     scale = find_scale(unit, numbers)
@@ -255,18 +255,6 @@ def _scale(columns: Columns, rows: Sequence[Sequence[str]], locator: AudioLocato
             remedy="Name them by their unit: start_s and end_s, start_ms and end_ms, or start_samples and end_samples",
         )
     return scale
-
-
-def measured(locator: AudioLocator, name: str) -> tuple[float | None, int | None]:
-    """Length and sample rate of a recording, None where they are not known without decoding."""
-    found = locator.find(name)
-    if not isinstance(found, Path):
-        return None, None
-    try:
-        with opened(found) as sound:
-            return (sound.total / sound.rate if sound.total else None), sound.rate
-    except (AudioError, ForeignSound, soundfile.SoundFileError, OSError):
-        return None, None
 
 
 def table_rows(

@@ -17,9 +17,9 @@ class LJSpeech:
     """A table of ids; the normalized text, where there is one, is what is normalized further."""
 
     name: ClassVar[str] = "ljspeech"
-    summary: ClassVar[str] = "metadata.csv with id|raw|normalised or id|text, audio in wavs/<id>.wav"
+    summary: ClassVar[str] = "metadata.csv with id|raw|normalized or id|text, audio in wavs/<id>.wav"
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True for a table without a header whose first column needs a suffix to be a file's name."""
         layout = layout_or_none(source, options)
         return layout is not None and layout.is_ljspeech

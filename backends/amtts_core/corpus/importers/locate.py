@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from amtts_core.audio.kinds import pointer
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers.file_index import FileIndex
+from amtts_core.corpus.importers.times import is_number
 
 _FOLDERS = ("", "wavs", "audio", "wav", "clips", "audios")
 _SUFFIXES = ("", ".wav", ".flac", ".ogg", ".mp3", ".opus")
@@ -40,6 +41,7 @@ OTHER_WAYS = {
     "case": "under a name that is written in other letters",
     "suffix": "with another suffix",
     "name": "by their name alone",
+    "number": "by their number, with zeros before it or decimal places after it",
     "link": "behind a link that is stored as text",
 }
 
@@ -122,11 +124,19 @@ class AudioLocator:
                         return pattern
         return None
 
-    def names_a_file(self, written: str) -> bool:
-        """True where `find` would find a file; counts nothing."""
+    def names_a_file(self, written: str, *, numbers: bool = False) -> bool:
+        """True where `find` would find a file; counts nothing.
+
+        Args:
+            written: as `find` takes it.
+            numbers: a number alone may mean a file, as 7 means 0007.wav; the rows' own number must not.
+        """
         before = self.other_ways.copy(), {way: list(told) for way, told in self.examples.items()}
         found = self.find(written)
+        counted = self.other_ways["number"] > before[0]["number"]
         self.other_ways, self.examples = before
+        if counted and not numbers and is_number(written):
+            return False
         return isinstance(found, Path) or found.rule == "ambiguous-file"
 
     def told(self) -> list[str]:
@@ -289,4 +299,5 @@ def _parts(name: str) -> list[str]:
 
 
 def _spellings(name: str) -> tuple[str, ...]:
-    return (name, name.replace("\\", "/")) if "\\" in name else (name,)
+    plain = (name, name.replace("\\", "/")) if "\\" in name else (name,)
+    return (*plain, unquote(plain[-1])) if "%" in name else plain

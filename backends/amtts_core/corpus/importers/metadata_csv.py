@@ -23,14 +23,14 @@ class MetadataCsv:
         "a table or spreadsheet with an audio and a text column in any order, maybe speaker, times, language"
     )
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True for a table that is neither LJSpeech's nor Common Voice's."""
         tables = split_tables(source, options) or [source]
         if any(is_metadata(table if table.is_file() else table / "metadata.csv") for table in tables):
             return False  # an audiofolder
         layouts = [layout_or_none(table, options) for table in tables]
         known = all(layout is not None and not layout.is_ljspeech for layout in layouts)
-        return known and not CommonVoice().recognises(source) and not Fleurs().recognises(source)
+        return known and not CommonVoice().recognizes(source) and not Fleurs().recognizes(source)
 
     def read(self, source: Path, options: ReadOptions = ReadOptions()) -> Reading:
         """Opens the table, or the tables of several splits one after the other; amtts makes splits of its own."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from amtts_core.corpus.importers.base import Reading, ReadOptions
+from amtts_core.corpus.importers.foreign_json import flatten
 from amtts_core.corpus.importers.json_manifest import detect_json, manifests_in, open_manifest
 from amtts_core.corpus.importers.json_rows import first_row, read_objects
 from amtts_core.errors import AmttsError
@@ -18,7 +20,7 @@ class Nemo:
     name: ClassVar[str] = "nemo"
     summary: ClassVar[str] = "a NeMo manifest: JSON lines with audio_filepath, text, offset, duration"
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a manifest's first row names audio and text but is not amtts' own."""
         return len(_manifests(source)) == 1
 
@@ -37,7 +39,7 @@ class JsonManifest:
         "JSON lines or a JSON list with recordings and texts under any keys; Lhotse cuts; exports of Label Studio"
     )
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where exactly one JSON file can be understood, and it is no NeMo manifest and not amtts' own."""
         return len(_readable(source, options)) == 1
 
@@ -95,9 +97,8 @@ def _is_readable(path: Path, size: int, changed: int, audio_root: Path | None) -
             return True
         audio = layout.keys[layout.columns.roles["audio"]]
         locator = options.locator(path.parent, above=layout.above)
-        rows = [
-            row for (_, row), _ in zip(read_objects(path), range(20), strict=False) if isinstance(row, dict)
-        ]
+        objects = [row for _, row in itertools.islice(read_objects(path), 20) if isinstance(row, dict)]
+        rows = [row for one in objects for row in flatten(layout.kind, one) if isinstance(row, dict)]
         return any(isinstance(row.get(audio), str) and locator.names_a_file(row[audio]) for row in rows)
     except (AmttsError, OSError):
         return False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from amtts_core.corpus.importers.column_names import LANGUAGES
 from amtts_core.corpus.importers.record import language_names
 from amtts_core.corpus.importers.walk import SOUND_SUFFIXES, suffix_of, walk
 from amtts_core.corpus.subtitles.read import ANNOTATIONS, CAPTIONS, is_timed
@@ -26,6 +28,8 @@ _ORDER = (
     ".tsv",
 )
 """Of several files with the same words, the one that people made or that programs read best comes first."""
+_MARKED = re.compile(r"(?P<stem>.+)[-_ ]+\(?(?P<mark>[A-Za-z]{2,9})\)?")
+_SAME_LETTERS = frozenset(("ti", "tir", "tigrinya", "tig", "tigre", "gez", "geez"))
 _MAYBE = (".json", ".tsv")
 
 
@@ -87,6 +91,10 @@ def _stem_of(path: Path, stems: dict[str, str]) -> str:
             return os.path.splitext(stem)[0]
         shorter = os.path.splitext(stem)[0]
         stem = shorter if shorter != stem else ""
+    if not stem and (
+        marked := _MARKED.match(os.path.splitext(path.name)[0])
+    ):  # talk_am.srt, talk-amharic.srt
+        stem = marked["stem"] if marked["stem"] in stems and is_mark(marked["mark"]) else ""
     if not stem and path.suffix.lower() == ".eaf":
         from amtts_core.corpus.subtitles.annotations import media_of
 
@@ -101,15 +109,34 @@ def _without_twins(pairs: list[Pair]) -> list[Pair]:
     return [pair for pair in pairs if pair.subtitles or os.path.splitext(pair.media)[0] not in captioned]
 
 
+def is_mark(written: str) -> bool:
+    """True for a code or a name of a language."""
+    return written.casefold() in LANGUAGES
+
+
+def names_another(name: str, language: str) -> str:
+    """The mark of another language of the same letters, as in talk.ti.srt; empty where there is none."""
+    main, _ = _mark_of(os.path.splitext(os.path.basename(name))[0])
+    return main if main in _SAME_LETTERS and main not in language_names(language) else ""
+
+
+def _mark_of(stem: str) -> tuple[str, str]:
+    """What a name says of the language, in parts: `talk.am-orig` has the parts `am` and `orig`."""
+    code = os.path.splitext(stem)[1].lstrip(".").casefold().replace("_", "-")
+    if not code and (marked := _MARKED.match(stem)) and is_mark(marked["mark"]):
+        code = marked["mark"].casefold()
+    main, _, more = code.partition("-")
+    return main, more
+
+
 def language_rank(name: str, language: str) -> int:
     """The wanted language by name first, then files that name none, then machine translations, then other languages."""
     stem = os.path.splitext(os.path.basename(name))[0]
     if suffix_of(stem) in SOUND_SUFFIXES:
         return 1
-    code = os.path.splitext(stem)[1].lstrip(".").casefold().replace("_", "-")
-    main, _, more = code.partition("-")
+    main, more = _mark_of(stem)
     if main in language_names(language):
         return (
             2 if len(more) in (2, 3) and more not in ("et", "er") else 0
         )  # am-en was translated from English
-    return 3 if main.isalpha() and len(main) in (2, 3) else 1
+    return 3 if main.isalpha() and (len(main) in (2, 3) or is_mark(main)) else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class RowReader:
         locator: finds the recordings.
         language: code of the language of the texts; rows in another one are set aside.
         scale: of the times.
+        lengths: of the durations, where these are the lengths of whole recordings; None leaves them alone.
         timed: the source cuts its recordings, so that a row without times is none.
         whole: a row without times surely means all of its recording.
         from_start: a row without a start begins with its recording, as in NeMo's manifests.
@@ -70,6 +71,7 @@ class RowReader:
     locator: AudioLocator
     language: str = "am"
     scale: Scale = Scale()
+    lengths: Scale | None = None
     timed: bool = False
     from_start: bool = False
     whole: bool = False
@@ -96,10 +98,27 @@ class RowReader:
             speaker=row.speaker,
             start=start,
             end=end,
+            length=self._length(row),
             name=row.name,
             channel=channel if self.channel is None else self.channel,
             tags=row.tags,
         )
+
+    def _length(self, row: Row) -> float | None:
+        """Of the whole recording, as the row says."""
+        if self.timed or self.lengths is None:
+            return None
+        length = read_time(row.duration, self.lengths)
+        return length if isinstance(length, float) and length > 0 else None
+
+    def _find(self, row: Row) -> Path | Finding:
+        """The recording; of several with its name the one in the speaker's folder."""
+        found = self.locator.find(row.audio)
+        unsure = isinstance(found, Finding) and found.rule == "ambiguous-file"
+        if unsure and row.speaker and not set(row.speaker) & set("/\\"):
+            own = self.locator.find(f"{row.speaker}/{row.audio}")
+            return own if isinstance(own, Path) else found
+        return found
 
     def _plain(self, row: Row) -> Row:
         """The row without a label of a speaker in its text, and without the other language."""
@@ -116,7 +135,7 @@ class RowReader:
             return Finding(rule="other-language", reason=reason, value=row.language, threshold=self.language)
         if not row.audio and not row.text and not row.spoken:
             return Finding(rule="empty-text", reason="the row names no recording and no text")
-        found = self.locator.find(row.audio)
+        found = self._find(row)
         if isinstance(found, Finding):
             return found
         span: tuple[float, float | None] | str = (0.0, None)
@@ -128,6 +147,10 @@ class RowReader:
                 return Finding(
                     rule="malformed-line", reason="the row has no start and no end, though others have"
                 )
+            if _lacks_end(times) and (times[0] != 0 or not self.whole):
+                return Finding(
+                    rule="malformed-line", reason="the row has a start, but no end and no duration"
+                )
             span = span_of(*times)
         if isinstance(span, str):
             return Finding(rule="malformed-line", reason=f"the row {span}")
@@ -135,6 +158,11 @@ class RowReader:
         if isinstance(channel, str):
             return Finding(rule="malformed-line", reason=f"the row {channel}")
         return (found, *span, channel)
+
+
+def _lacks_end(times: Sequence[float | None | str]) -> bool:
+    """True for a start without an end and a duration: what is said up to the recording's end is not known."""
+    return isinstance(times[0], float) and times[1] is None and times[2] is None
 
 
 def language_names(code: str) -> tuple[str, ...]:

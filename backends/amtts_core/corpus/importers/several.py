@@ -80,12 +80,13 @@ def _named(readings: Sequence[Reading], sources: Sequence[Path]) -> list[Reading
     names = [source.name if source.is_dir() else source.parent.name for source in sources]
     if len(set(names)) < len(names):
         return list(readings)
-    return [
-        replace(
-            reading,
-            entries=(replace(entry, speaker=name) for entry in reading.entries),
-            summary=f"speaker {name} by the folder; {reading.summary}",
-            nameless=False,
-        )
-        for reading, name in zip(readings, names, strict=True)
-    ]
+    return [_spoken_by(name, reading) for reading, name in zip(readings, names, strict=True)]
+
+
+def _spoken_by(name: str, reading: Reading) -> Reading:
+    return replace(
+        reading,
+        entries=(replace(entry, speaker=name) for entry in reading.entries),
+        summary=f"speaker {name} by the folder; {reading.summary}",
+        nameless=False,
+    )

@@ -14,6 +14,8 @@ from amtts_core.corpus.importers.sheet import SHEET_SUFFIXES
 from amtts_core.corpus.importers.walk import SOUND_SUFFIXES, suffix_of
 from amtts_core.corpus.subtitles.read import ANNOTATIONS, CAPTIONS, is_timed
 
+TIMED = "texts with times"
+"""What a label track is: it needs its recording."""
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 _COLUMNAR = (".parquet", ".arrow")
 _DOCUMENTS = {
@@ -41,6 +43,12 @@ _UNREADABLE = {
 }
 _SUFFIXES = {
     ".rttm": ("a list of who speaks when (RTTM), without words", "give a table with start, end and text"),
+    ".stm": ("a NIST list of segments (stm)", "write it as a table with start, end, speaker and text"),
+    ".ctm": ("a NIST list of words (ctm)", "write it as a table with start, end and text"),
+    ".trs": (
+        "a file of Transcriber",
+        "open it in ELAN or Transcriber and export captions (.srt) or a TextGrid",
+    ),
     ".docx": _DOCUMENTS["word/"],
     ".pkl": ("a pickle, which is never opened", "write it as JSON lines or CSV"),
     ".pickle": ("a pickle, which is never opened", "write it as JSON lines or CSV"),
@@ -112,7 +120,7 @@ def sniff(path: Path) -> Sniffed:
     if name in _UNREADABLE:
         return Sniffed(name, (), _UNREADABLE[name])
     if is_timed(path):
-        return Sniffed("texts with times", ("subtitles", "wav-txt"))
+        return Sniffed(TIMED, ("subtitles", "wav-txt"))
     if kind == "text" or b"\0" in head:  # UTF-16 holds zero bytes
         text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         if text in (b"{", b"[") and kind == "text":

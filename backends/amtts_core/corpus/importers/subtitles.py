@@ -18,7 +18,7 @@ from amtts_core.audio.media import embedded_captions
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers.base import Clip, Fault, Reading, ReadOptions
 from amtts_core.corpus.importers.locate import AudioLocator
-from amtts_core.corpus.importers.pairing import Pair, find_pairs, language_rank
+from amtts_core.corpus.importers.pairing import Pair, find_pairs, language_rank, names_another
 from amtts_core.corpus.importers.record import language_names
 from amtts_core.corpus.importers.timed_clips import TimedSource, timed_entries
 from amtts_core.corpus.importers.walk import suffix_of
@@ -42,7 +42,7 @@ class Subtitles:
         "audio or video with captions or annotations beside it: .srt, .vtt, .ass, .TextGrid, .eaf, Whisper's .json"
     )
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a recording has captions of the same name or inside, or is or has such in the folder."""
         _, pairs = find_pairs(source)
         if any(pair.media and pair.subtitles for pair in pairs):
@@ -114,6 +114,11 @@ def _entries(
             if other != chosen:
                 reason = f"{pair.media} is read with {chosen}"
                 yield Fault(where=other, finding=Finding(rule="other-subtitles", reason=reason), source=other)
+        if mark := names_another(chosen, options.language):
+            reason = f"its name says that it is in {mark!r}, wanted is {options.language!r}"
+            finding = Finding(rule="other-language", reason=reason, value=mark, threshold=options.language)
+            yield Fault(where=chosen, finding=finding, source=pair.media)
+            return
         name, read = chosen, _read(chosen, locator, options.language)
         if isinstance(read, Finding):
             yield Fault(where=name, finding=read, source=pair.media)

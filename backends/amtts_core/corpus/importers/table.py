@@ -27,6 +27,7 @@ _MOST_CELL_LINES = 50
 _TRIED = 50  # lines
 _FESTIVAL = re.compile(r'^\s*\(\s*(?P<name>\S+)\s+"(?P<text>.*)"\s*\)\s*$')
 _DAMAGE = re.compile("[\udc80-\udcff\ufffd]")
+_SIGN = re.compile(r"(?P<sign>[-–—=:~→>*#/]{1,3})\s")
 _SEP_LINE = re.compile(r'^"?sep=(?P<separator>[^"]{1,2})"?$', re.IGNORECASE)
 _AFTER_FILE = re.compile(
     r"\.(?:wav|mp3|flac|ogg|opus|m4a|mp4|webm|aac|aiff?)(?P<separator>[^\w\s.]+|\s+)", re.IGNORECASE
@@ -229,8 +230,11 @@ def spaced_dialect(lines: list[Line], names_a_file: Callable[[str], bool]) -> Di
     if any(sign in text for text in texts for sign in ("|", "\t", *QUOTING)):
         return None
     words = [text.split(None, 1) for text in texts]
-    named = sum(len(pair) == 2 and names_a_file(pair[0]) for pair in words)
-    return Dialect(" ") if named > 0.8 * len(texts) else None
+    named = [pair[1] for pair in words if len(pair) == 2 and names_a_file(pair[0])]
+    if len(named) <= 0.8 * len(texts):
+        return None
+    signs = {match["sign"] if (match := _SIGN.match(rest)) else "" for rest in named}
+    return Dialect(f" {signs.pop()} " if len(signs) == 1 and len(named) > 1 and "" not in signs else " ")
 
 
 def _separator_of(texts: list[str], path: Path) -> str:
@@ -275,9 +279,7 @@ def _quotes_quote(texts: list[str], separator: str) -> bool:
 
 def _joined(texts: list[str], separator: str) -> list[str] | None:
     """The records, given that quotes quote; None where that makes no sense."""
-    whole = [text for text in texts if _quote_state(text, separator) == "closed"]
-    usual = Counter(len(_raw_cells(text, separator)) for text in whole).most_common(1)
-    records, rest = [], list(texts)
+    records, rest, several = [], list(texts), []
     while rest:
         record = rest.pop(0)
         state = _quote_state(record, separator)
@@ -287,10 +289,13 @@ def _joined(texts: list[str], separator: str) -> list[str] | None:
             state = _quote_state(record, separator)
         if state == "open" and not rest and len(texts) == SAMPLE:
             break  # it goes on after the sample
-        if state != "closed" or (lines > 1 and usual and len(_raw_cells(record, separator)) != usual[0][0]):
+        if state != "closed":
             return None
         records.append(record)
-    return records
+        if lines > 1:
+            several.append(record)
+    usual = Counter(len(_raw_cells(record, separator)) for record in records).most_common(1)
+    return None if any(len(_raw_cells(record, separator)) != usual[0][0] for record in several) else records
 
 
 def _raw_cells(text: str, separator: str) -> list[str]:

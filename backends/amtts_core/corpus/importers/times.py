@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from amtts_core.units import Hertz, Seconds
 _CLOCK = re.compile(r"^(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)$")
 _NUMBER = re.compile(r"^([+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?)\s*(ms|msec|s|sec|seconds)?$")
 _SLACK: Seconds = 1.0  # a time may lie so far behind the end of the file
+_FAR = 20.0  # times the length that a row says: a unit that is further off is another one
+_COUNTED = 1000  # whole numbers from here on count milliseconds or samples
+_CUT_SLACK: Seconds = 0.1
 _UNITS = {"s": 1.0, "ms": 0.001}
 
 
@@ -85,6 +89,39 @@ def find_scale(unit: str, numbers: Sequence[tuple[float, Seconds | None, Hertz |
         if fits >= 0.8 * len(measured):
             return scale
     return None
+
+
+def find_length_scale(
+    unit: str, numbers: Sequence[tuple[float, Seconds | None, Hertz | None]]
+) -> Scale | None:
+    """What the numbers of lengths mean; None where they are no lengths of the recordings.
+
+    Args:
+        unit: that the column's name carries: "s", "ms", "samples" or none.
+        numbers: lengths, with the length and the sample rate of the file where these are known.
+    """
+    rate = next((rate for _, _, rate in numbers if rate), None)
+    known = {"s": Scale(), "ms": Scale(0.001, "ms")}
+    if rate:
+        known["samples"] = Scale(1 / rate, "samples")
+    pairs = [(number, length) for number, length, _ in numbers if length and number > 0]
+    ratios = [length / number for number, length in pairs]
+    if not ratios or (len(pairs) > 2 and len({number for number, _ in pairs}) == 1):
+        return None
+
+    def far(scale: Scale) -> float:
+        return abs(math.log(statistics.median(ratios) / scale.factor))
+
+    counted = all(number >= _COUNTED and number.is_integer() for number, _ in pairs)
+    if counted and not unit and max(ratios) < 1.1 * min(ratios):  # samples at whatever rate
+        return Scale(statistics.median(ratios), "samples")
+    nearest = min([known[unit]] if unit in known else known.values(), key=far)
+    return nearest if far(nearest) < math.log(_FAR) else None
+
+
+def is_cut_out(start: Seconds, end: Seconds, length: Seconds) -> bool:
+    """True where a stretch is as long as the whole recording, and so can only be a stretch of another one."""
+    return start > _CUT_SLACK and abs(end - start - length) <= max(_CUT_SLACK, 0.03 * length)
 
 
 def span_of(

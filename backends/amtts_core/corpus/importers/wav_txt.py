@@ -23,13 +23,17 @@ from amtts_core.corpus.importers.timed_clips import TimedSource, timed_entries
 from amtts_core.corpus.importers.walk import AUDIO_SUFFIXES, suffix_of
 from amtts_core.corpus.subtitles.clean import clean_track, split_label
 from amtts_core.corpus.subtitles.cue import Track
-from amtts_core.corpus.subtitles.labels import read_labels
+from amtts_core.corpus.subtitles.labels import has_stamps, read_labels
 from amtts_core.corpus.subtitles.languages import keep_language
 from amtts_core.corpus.subtitles.untangle import untangle
 from amtts_core.errors import AmttsError
 from amtts_core.text.decoding import decode_text
 
 _LARGEST = 1 << 20  # bytes of a text
+_STAMPED = (
+    "the text names the times at which its lines begin, but not where they end; export it as .srt or .vtt, which cut "
+    "the recording"
+)
 
 
 class WavTxt:
@@ -40,7 +44,7 @@ class WavTxt:
         "recordings with a .txt or .lab of the same name beside each or in a tree of its own; label tracks cut them"
     )
 
-    def recognises(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
+    def recognizes(self, source: Path, options: ReadOptions = ReadOptions()) -> bool:
         """True where a recording has a text of its own."""
         if source.is_dir():
             return has_pairs(source)
@@ -102,6 +106,10 @@ def _entries_of(
     track = None if pair.line else read_labels(read.raw, language=options.language)
     if track is not None:
         yield from _cut(pair, found, locator, track, options, warnings)
+        return
+    if not pair.line and has_stamps(read.raw):
+        finding = Finding(rule="malformed-caption", reason=_STAMPED)
+        yield Fault(where=where, finding=finding, source=pair.sound, text=read.text, speaker=read.speaker)
         return
     yield Clip(
         where=where,

@@ -1,4 +1,4 @@
-"""Charts as SVG and HTML that need no script: colours come from the page's style, values from tooltips."""
+"""Charts as SVG and HTML that need no script: colors come from the page's style, values from tooltips."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _leftovers(report: CorpusReport) -> str:
         for character, count in list(report.leftovers.items())[:100]
     )
     return (
-        "<h2>Left over by the normaliser</h2><p class='soft'>Characters that the language has no symbol for.</p>"
+        "<h2>Left over by the normalizer</h2><p class='soft'>Characters that the language has no symbol for.</p>"
         f'<div class="card left">{shown}</div>'
     )
 

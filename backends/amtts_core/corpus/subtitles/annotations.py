@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 from amtts_core.corpus.subtitles.cue import Cue, Track
 from amtts_core.corpus.subtitles.labels import add_cue
 from amtts_core.errors import AmttsError
+from amtts_core.text.decoding import decode_text
 from amtts_core.text.script import script_share
 from amtts_core.units import Seconds
 
@@ -27,6 +29,17 @@ _GENERIC = frozenset(
         "transcript",
         "word",
         "words",
+        "utt",
+        "utts",
+        "sent",
+        "phrase",
+        "phrases",
+        "segment",
+        "segments",
+        "ipu",
+        "trans",
+        "trs",
+        "labels",
         "sentence",
         "sentences",
     )
@@ -134,8 +147,16 @@ def _textgrid(path: Path) -> list[Tier]:
     with path.open("rb") as handle:
         if handle.read(16).startswith(b"ooBinaryFile"):
             raise AmttsError(f"{path.name} is a binary TextGrid", remedy="Save it in Praat as text")
+    text = decode_text(path.read_bytes(), source=path.name)
     try:
-        grid = textgrid.openTextgrid(str(path), False, reportingMode="silence", duplicateNamesMode="rename")
+        with (
+            tempfile.TemporaryDirectory() as folder
+        ):  # the reader loses the last label where no line end follows it
+            copy = Path(folder) / "copy.TextGrid"
+            copy.write_text(text.rstrip() + "\n", encoding="utf-8")
+            grid = textgrid.openTextgrid(
+                str(copy), False, reportingMode="silence", duplicateNamesMode="rename"
+            )
     except (
         PraatioException,
         ValueError,

@@ -17,6 +17,10 @@ from amtts_core.units import Seconds
 _NUMBER = r"\d+(?:[.,]\d+)?"
 _CLOCK = r"(?:\d{1,2}:)?\d{1,3}:\d{2}(?:[.,]\d{1,3})?"
 _AUDACITY = re.compile(rf"^\s*({_NUMBER})\t+({_NUMBER})(?:\t+(.*))?$")
+_SPACED = re.compile(r"^\s*(\d+[.,]\d+)\s+(\d+[.,]\d+)\s+(\S.*)$")
+_STAMP = re.compile(
+    rf"^\s*(?:(?P<sign>[\[(])\s*(?P<inner>{_CLOCK})\s*[\])]|(?P<first>{_CLOCK})\b|(?:\S.{{0,40}}\s)?(?P<last>{_CLOCK})\s*$)"
+)
 _HTK = re.compile(r"^\s*(\d+)\s+(\d+)\s+(\S.*)$")
 _LISTED = re.compile(rf"^\s*\[?\s*({_CLOCK})\s*(?:-->|->|–|—|-|to)\s*({_CLOCK})\s*\]?\s*[:\t]?\s*(.*)$")
 _RECORDING = re.compile(r"\.(?:wav|mp3|flac|ogg|opus|m4a|webm|mp4)\s*$", re.IGNORECASE)
@@ -47,7 +51,7 @@ def read_labels(text: str, *, language: str = "am") -> Track | None:
     lines = [line for line in lines if not _SPECTRAL.match(line)]
     if not lines:
         return None
-    for read in (_audacity, _listed, _htk):
+    for read in (_audacity, _listed, _spaced, _htk):
         track = read(lines)
         if track is not None:
             return track
@@ -67,6 +71,28 @@ def _audacity(lines: Sequence[str]) -> Track | None:
 def _listed(lines: Sequence[str]) -> Track | None:
     found = _matches(_LISTED, lines)
     return None if found is None else _track(lines, found, 1.0)
+
+
+def _spaced(lines: Sequence[str]) -> Track | None:
+    """Start and end with decimal places and a text, between spaces."""
+    found = _matches(_SPACED, lines)
+    if found is None:
+        return None
+    times = [(seconds(match[1]), seconds(match[2])) for match in found if match]
+    rising = all(a < b for a, b in times) and all(a[0] < b[0] for a, b in zip(times, times[1:], strict=False))
+    return _track(lines, found, 1.0) if rising else None
+
+
+def has_stamps(text: str) -> bool:
+    """True for a text whose lines name the times at which they begin, but not where they end.
+
+    Such are the exports of transcription services and transcripts that were copied from a video's page.
+    """
+    found = [match for line in re.split(r"\r\n|\n|\r", text) if (match := _STAMP.match(line))]
+    if len(found) < 2:
+        return bool(found) and bool(found[0]["sign"])
+    times = [seconds(match["inner"] or match["first"] or match["last"]) for match in found]
+    return all(a <= b for a, b in zip(times, times[1:], strict=False))
 
 
 def _htk(lines: Sequence[str]) -> Track | None:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,11 @@ from amtts_core.finetune.vocab.own_checkpoint import extend_own, is_own
 from amtts_core.finetune.vocab.plan import TokenPlan, plan_tokens
 from amtts_core.finetune.vocab.published import get_published, num_text_tokens
 from amtts_core.finetune.vocab.resize import resize_text_tensor
+from amtts_core.finetune.vocab.text_rows import fit_text_rows
 from amtts_core.finetune.vocab.verify import verify_written
 from amtts_core.finetune.vocab.weights_file import WeightsFile, find_weights, read_weights, write_weights
+from amtts_core.finetune.weight_paths import located
+from amtts_core.storage.peft_adapter import is_adapter, with_adapter
 from amtts_core.tokenizers.published.additions import read_addition
 from amtts_core.tokenizers.published.mapping import tokenizer_file
 from amtts_core.tokenizers.published.vocabulary import size_of
@@ -83,6 +86,9 @@ def extend_vocabulary(request: ExtendRequest) -> dict[str, Any]:
     Raises:
         AmttsError: files that do not belong together, nothing to add, or a check that failed; nothing is written.
     """
+    checkpoint = located(request.checkpoint, option="--checkpoint")
+    tokenizer_path = located(request.tokenizer, option="--tokenizer")
+    request = replace(request, checkpoint=checkpoint, tokenizer=tokenizer_path)
     _check_out(request)
     if is_own(request.checkpoint):
         return _extend_own(request)
@@ -106,18 +112,14 @@ def extend_vocabulary(request: ExtendRequest) -> dict[str, Any]:
 def _extension(request: ExtendRequest, published: PublishedFormat) -> _Extension:
     """Reads all files, checks that they belong together, and decides about every token."""
     _check_mode(request, published)
-    weights = read_weights(find_weights(request.checkpoint, published))
-    size = num_text_tokens(weights.tensors, published)
-    file = _tokenizer_file(request.tokenizer, published)
-    known = size_of(published.text_format.read_vocabulary(file))
-    if known != size:
-        raise AmttsError(
-            f"checkpoint {weights.path} has rows for {size} text tokens, tokenizer {file} has {known}; "
-            "they do not belong together",
-            remedy="Give the tokenizer that came with this checkpoint; an extended one lies beside its weights",
-        )
+    weights = read_weights(find_weights(request.checkpoint, published), landmark=published.landmark)
     configs = config_files(weights.path)
-    check_sizes(configs, published.size_keys, size)
+    check_sizes(configs, published.size_keys, num_text_tokens(weights.tensors, published))
+    if is_adapter(request.checkpoint):
+        weights = weights.changed(with_adapter(request.checkpoint, weights.tensors))
+    file = _tokenizer_file(request.tokenizer, published)
+    size = size_of(published.text_format.read_vocabulary(file))
+    weights = _without_padding(weights, published, size, file)
     addition = read_addition(request.add)
     extend = published.text_format.extend
     assert extend is not None  # `get_published` finds extendable formats only
@@ -139,6 +141,23 @@ def _extension(request: ExtendRequest, published: PublishedFormat) -> _Extension
         plan=plan,
         sources=choose_sources(plan.new, extended.old, init=request.init, consonants=extended.consonants),
     )
+
+
+def _without_padding(
+    weights: WeightsFile, published: PublishedFormat, size: int, tokenizer: Path
+) -> WeightsFile:
+    """The weights with a row a token; changed ones are written as safetensors."""
+    if num_text_tokens(weights.tensors, published) == size:
+        return weights
+    fitted = fit_text_rows(
+        weights.tensors,
+        published,
+        size,
+        source=f"checkpoint {weights.path}",
+        remedy=f"Give the tokenizer that came with this checkpoint, not {tokenizer}; an extended one lies beside its "
+        "weights",
+    )
+    return weights.changed(fitted)
 
 
 def _check_mode(request: ExtendRequest, published: PublishedFormat) -> None:
@@ -259,7 +278,11 @@ def _write(
 
 
 def _extend_own(request: ExtendRequest) -> dict[str, Any]:
-    given = {"--mode": request.mode != "extend", "--pad-to": request.pad_to, "--lang-tag": request.language}
+    given = {
+        "--mode": request.mode != "extend",
+        "--pad-to": request.pad_to,
+        "--language-tag": request.language,
+    }
     if typed := [name for name, value in given.items() if value]:
         raise AmttsError(
             f"{', '.join(typed)}: only for published files, {request.checkpoint} is a checkpoint of amtts"

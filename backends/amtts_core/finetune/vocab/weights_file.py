@@ -16,10 +16,14 @@ from torch import Tensor
 
 from amtts_core.contract.published import PublishedFormat
 from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.storage.foreign_weights import load_tensors_only, model_tensors
+from amtts_core.storage.peft_adapter import WEIGHTS as ADAPTER
+from amtts_core.storage.peft_adapter import base_of, is_adapter
+from amtts_core.storage.torch_files import reading_safely
 
 _TORCH = {".pt", ".pth", ".bin", ".ckpt"}
 _WRAPPERS = ("model", "state_dict")
-"""Top-level keys under which a file may keep its tensors, or a list whose first entry holds them."""
+"""Top-level keys under which a published file may keep its tensors, or a list whose first entry holds them."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,22 @@ class WeightsFile:
         tensors: on the CPU.
         container: the whole content of a torch file; None for safetensors.
         metadata: text fields of a safetensors file.
+        new_name: of the safetensors file that `write_weights` makes of a file in another layout; empty keeps the name.
     """
 
     path: Path
     tensors: dict[str, Tensor]
     container: Any = None
     metadata: dict[str, str] = field(default_factory=dict)
+    new_name: str = ""
+
+    def changed(self, tensors: dict[str, Tensor]) -> WeightsFile:
+        """Other tensors from the same source, to be written as safetensors."""
+        return WeightsFile(self.path, tensors, new_name=f"{self.path.stem}.safetensors")
 
 
 def find_weights(path: Path, published: PublishedFormat) -> Path:
-    """The published weights: `path` itself, or the likeliest file in a folder.
+    """The published weights: `path` itself, or the likeliest file in a folder; of a PEFT adapter those of its base.
 
     Raises:
         AmttsError: there are none, or several that are as likely.
@@ -49,8 +59,13 @@ def find_weights(path: Path, published: PublishedFormat) -> Path:
         return path
     if not path.is_dir():
         raise AmttsError(f"no checkpoint at {path}: there is no such file or folder")
-    names = sorted(entry.name for entry in path.iterdir() if entry.suffix in _TORCH | {".safetensors"})
-    for pattern in published.weight_files:
+    if is_adapter(path) and (base := base_of(path)).parent != path:
+        return find_weights(base, published)
+    suffixes = _TORCH | {".safetensors"}
+    names = sorted(
+        entry.name for entry in path.iterdir() if entry.suffix in suffixes and entry.name not in ADAPTER
+    )
+    for pattern in (*published.weight_files, "*.ckpt"):
         fitting = [
             path / name for name in fnmatch.filter(names, pattern) if _may_hold(path / name, published)
         ]
@@ -71,17 +86,25 @@ def _may_hold(path: Path, published: PublishedFormat) -> bool:
         return True
     try:
         with safe_open(path, framework="pt") as stored:
-            return published.text_tensors[0].tensor in set(stored.keys())
+            landmark = published.landmark
+            return any(name == landmark or name.endswith(f".{landmark}") for name in stored.keys())  # noqa: SIM118
     except (OSError, SafetensorError):
         return True  # reading it says what is wrong
 
 
-def read_weights(path: Path) -> WeightsFile:
+def read_weights(path: Path, *, landmark: str = "") -> WeightsFile:
     """The tensors of a file, on the CPU.
 
+    Args:
+        path: of the file.
+        landmark: published name of a tensor that it has, with which prefixes and wrappers of other trainers are
+            recognized; empty takes the file as published.
+
     Raises:
-        CheckpointError: missing, damaged, or it holds no tensors.
+        CheckpointError: missing, damaged, or it holds no tensors of the model.
     """
+    if landmark and (other := _unwrapped(path, landmark)) is not None:
+        return other
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as stored:
@@ -106,6 +129,19 @@ def read_weights(path: Path) -> WeightsFile:
     if not found:
         raise CheckpointError(f"weights {path} hold no tensor")
     return WeightsFile(path, found, container)
+
+
+def _unwrapped(path: Path, landmark: str) -> WeightsFile | None:
+    """The model's tensors in a file of another trainer, to be written as safetensors; None for a published file."""
+    if path.suffix == ".safetensors":
+        with reading_safely(path, what="weights"), safe_open(path, framework="pt") as stored:
+            if landmark in set(stored.keys()):
+                return None
+    stored = load_tensors_only(path, what="weights")
+    if isinstance(stored, dict) and landmark in _state(stored):
+        return None
+    found = model_tensors(stored, path, landmark=landmark)
+    return None if found is None else WeightsFile(path, {}).changed(found)
 
 
 def read_back(written: Path, old: Mapping[str, Tensor], changed: Sequence[str]) -> dict[str, Tensor]:
@@ -170,7 +206,7 @@ def _state(container: Any) -> dict[str, Any]:
 
 def write_weights(file: WeightsFile, folder: Path, changed: Mapping[str, Tensor]) -> Path:
     """Writes the file with some tensors replaced into `folder`, under its own name and in its own format."""
-    target = folder / file.path.name
+    target = folder / (file.new_name or file.path.name)
     if file.container is None:
         tensors = {name: changed.get(name, tensor).contiguous() for name, tensor in file.tensors.items()}
         save_file(tensors, target, metadata=file.metadata or None)

@@ -16,9 +16,9 @@ from amtts_core.text.amharic.abbreviation_forms import (
     rule_table,
 )
 from amtts_core.text.amharic.numbers import words
-from amtts_core.text.amharic.scripture import is_book
+from amtts_core.text.amharic.scripture import is_book, kind_rules
 from amtts_core.text.ethiopic import LETTER
-from amtts_core.text.rules import Stage, Substitution
+from amtts_core.text.rules import Stage, Substitution, literal
 
 _JOINED = re.compile(rf"(?<![{LETTER}])[{LETTER}]+(?:[/.][{LETTER}]+)+\.?(?!\.)")
 _SPACED = re.compile(
@@ -181,7 +181,8 @@ def _unresolved(match: re.Match[str]) -> str:
         return match[0]
     if len(parts) > 2 and max(map(len, parts)) < 3:
         return "".join(parts) + _gap(match)
-    return " ".join(parts) + match[0][len(match[0].rstrip(".")) :]
+    initials = max(map(len, parts)) == 1 and match.string[match.end() :].strip()
+    return " ".join(parts) + ("" if initials else match[0][len(match[0].rstrip(".")) :])
 
 
 def abbreviations_stage() -> Stage:
@@ -189,12 +190,14 @@ def abbreviations_stage() -> Stage:
     return Stage(
         "abbreviations",
         (
+            *kind_rules(),
             Substitution("era", _LATIN_ERA, lambda m: f" {_ERAS[m[1]]}" + _gap(m), words=("E.", "G.")),
             Substitution("letter-names", _LETTER_NAMES_SLASH, lambda _m: "ኤች አይ ቪ ", words=("ቪ/ኤድስ",)),
             Substitution(
                 "abbreviation", _SPACED, _read_spaced, needs="./", words=(". ", "/ ", " .", " /"), guard=_GAP
             ),
             Substitution("abbreviation", _JOINED, _read_joined, needs="/."),
+            literal("repeated", "ልደት በፊት በፊት", "ልደት በፊት", words=("ልደት በፊት በፊት",)),
             Substitution(UNKNOWN, _UNRESOLVED, _unresolved, needs="./"),
             Substitution("dotted-word", _SINGLE, _read_single, needs="."),
             Substitution(

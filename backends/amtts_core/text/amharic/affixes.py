@@ -13,6 +13,8 @@ _ENCLITIC = re.compile(f"(?:ን|ም|ና|ስ|ማ|ኮ|ሳ){_TAIL}")
 _DEFINITE = re.compile(f"(?P<letter>[{LETTER}])(?P<rest>(?:ችን|ችሁ|ቸው|ቹ|ች|ቻችን|ቻቸው|ዎቹ|ዎች)?{_TAIL})")
 _ORDINAL = re.compile(f"-?(?:[ተነደረኘ])?ኛ(?P<tail>[{LETTER}]*)")
 _RUN_BEFORE = re.compile(f"[{LETTER}]+$")
+_PREPOSITION = "ወደ"
+"""Written apart from its noun, although a hasty writer joins it to a number."""
 _THOUSAND, _THOUSAND_STEM = "ሺህ", "ሺ"
 
 
@@ -35,10 +37,16 @@ def is_bound(text: str, position: int) -> bool:
 
 
 def joint(text: str, position: int) -> str:
-    """What to put before the words of a number at a position: nothing after a space or prefix, else a space."""
+    """What to put before the words of a number at a position: nothing after a space or prefix, else a space.
+
+    `ወደ` is a word of its own.
+    """
     if position == 0 or not text[position - 1].isalnum():
         return ""
-    if text[text.rfind(" ", 0, position) + 1 : position] in number_prefixes():
+    word = text[text.rfind(" ", 0, position) + 1 : position]
+    if word == _PREPOSITION:
+        return " "
+    if word in number_prefixes():
         return ""
     return "" if is_bound(text, position) else " "
 

@@ -43,7 +43,9 @@ _MILITARY_PAIR = re.compile(
 _MILITARY = re.compile(
     r"(?<![0-9.,:/])(?P<hour>0[0-9])(?P<minute>[0-5][0-9])(?P<noon>)\s?(?:ሰዓት|ሰአት)(?![ሀ-ፚ])"
 )
-_PART_BEFORE = re.compile(r"([ሀ-ፚ]+)\s(?:ላይ\s)?(?:ከ|በ|ለ|እስከ)?$")
+_PART_BEFORE = re.compile(r"([ሀ-ፚ]+)[፣፦]?\s(?:ላይ\s)?(?:ከ|በ|ለ|እስከ)?$")
+_AFTER_HOUR_WORD = re.compile(r"(?<![0-9])(?<![0-9]\s)(?:ሰዓት|ሰአት|ሠዓት)(?: በኋላ)?[፣፦]? $")
+_COUNTED_AFTER = re.compile(r"\s?(?:%|በመቶ|ከመቶ|ሺ|ሚሊ|ሚል|ቢሊ|ቢል|ትሪ|ብር|ዶላር|ኪ|ሜትር|ዲግሪ)")
 _PARTS = ("ጠዋት", "ጧት", "ማታ", "ምሽት", "ሌሊት", "ቀን", "ረፋድ", "ንጋት", "ማለዳ", "ጎህ", "ማምሻ")
 _LONGEST_PART = 24
 
@@ -134,7 +136,9 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
 
     def after_part(match: re.Match[str]) -> str:
         told = _PART_BEFORE.search(match.string, max(0, match.start() - _LONGEST_PART), match.start())
-        if told is None or not _is_part(told[1]):
+        if told is None or not (_is_part(told[1]) or _AFTER_HOUR_WORD.search(match.string, 0, match.start())):
+            return match[0]
+        if _COUNTED_AFTER.match(match.string, match.end()):
             return match[0]
         bound = is_bound(match.string, match.start())
         spoken = say_time(int(match["hour"]), int(match["minute"]), quarter_to=not bound)
@@ -156,6 +160,12 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
             r"(?<=:[0-9][0-9])\s?-\s?(?=[0-9]{1,2}:[0-9]{2})",
             f" {words()['to']} ",
             needs=(":0",),
+        ),
+        literal(
+            "clock-range",
+            r"(?<=[0-9][AaPp][Mm])\s?-\s?(?=[0-9])|(?<=[0-9] [AaPp][Mm])\s?-\s?(?=[0-9])",
+            f" {words()['to']} ",
+            needs=("@a", "@p"),
         ),
         Substitution(
             "military", _MILITARY_PAIR, _military_pair, needs=(LEADING_ZERO,), guard=_MILITARY_GUARD

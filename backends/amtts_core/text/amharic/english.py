@@ -32,7 +32,7 @@ _DOUBLE = {
     "yU": ("u", "ew", "eu", "ue", "eau"),
     "y@": "u",
     "yu": "u",
-    "yR": "ur",
+    "yR": ("ur",),
 }
 _VOWEL_LETTERS = frozenset("aeiouy")
 _TAILS = frozenset("wrh")
@@ -121,7 +121,7 @@ def vowel(phone: str, letters: str, *, before: str, after: str, place: int, last
         place: where it stands in the word.
         last: nothing but consonants follows it.
     """
-    only = last and not any(sound in VOWELS for sound in before)
+    only = last and _first(before)
     if (letters == "ay" and phone in "YFe") or (letters == "ey" and phone in "Fe"):
         return 5, "ይ"
     if phone in _GLIDES:
@@ -130,8 +130,21 @@ def vowel(phone: str, letters: str, *, before: str, after: str, place: int, last
         return _schwa(letters, before=before, after=after, last=last), ""
     if phone == "^":
         return _open_u(letters, after=after, only=only, first=place == 0), ""
+    if phone == "R" and before[-1:] == "y" and letters == "ur" and after and not _first(before):
+        return 2, "ር"
     if phone == "R":
         return _before_r(letters, before=before, after=after, last=last), "ር"
+    if phone == "e" and letters == "e" and before[-1:] == "m" and after[:2] == "nt" and not _first(before):
+        return 1, ""
+    if (
+        phone == "e"
+        and letters == "a"
+        and before
+        and after[:1] == "r"
+        and after[1:2] in VOWELS
+        and after != "riN"
+    ):
+        return 4, ""
     if phone in "ie" and letters == "e" and place == 0 and after[:1] in ("n", "m"):
         return 3, ""
     if phone == "i" and letters == "e" and place == 0 and after[:2] in ("ks", "gz"):
@@ -149,6 +162,11 @@ def vowel(phone: str, letters: str, *, before: str, after: str, place: int, last
     if phone == "U" and letters in ("ew", "eu", "iew"):
         return 3, "ው"
     return _PLAIN[phone], ""
+
+
+def _first(before: str) -> bool:
+    """True where no vowel stands before."""
+    return not any(sound in VOWELS for sound in before)
 
 
 def _before_r(letters: str, *, before: str, after: str, last: bool) -> int:
@@ -184,6 +202,8 @@ def _schwa(letters: str, *, before: str, after: str, last: bool) -> int:
         return 4
     if letters in ("ia", "ea"):
         return 4
+    if letters in ("ou", "iou"):
+        return 1
     return 5 if letters in ("ai", "ei") else _BY_LETTER.get(letters[0], 1)
 
 
@@ -196,16 +216,31 @@ def write(pairs: tuple[Pair, ...]) -> str:
     out: list[str] = []
     for place, (phone, letters) in enumerate(flat):
         before, after = spoken[:place], spoken[place + 1 :]
+        if phone == "y" and _is_plain_u(out, before, after, letters):
+            continue
+        if phone == "@" and before[-1:] == "y" and letters == "u" and out and place > 1:
+            phone = "u"
         if phone not in VOWELS:
             _add_consonant(out, phone, letters, before=before, after=after)
             continue
-        if phone == "@" and letters == "o" and flat[place - 1][1].endswith("i"):
+        if phone == "@" and letters == "o" and flat[place - 1][1].endswith("i") and before[-1:] != "y":
             letters = "io"  # nation: the letters of the consonant took the i
         last = not any(sound in VOWELS for sound in after)
         order, brought = vowel(phone, letters, before=before, after=after, place=place, last=last)
         _add_vowel(out, order, joins=not before or before[-1] not in VOWELS or before[-1] in "IWOR")
         out += [brought] if brought else []
     return "".join(out)
+
+
+def _is_plain_u(out: list[str], before: str, after: str, letters: str) -> bool:
+    """The glide that is heard and not written: `popular` ፖፑላር, `manual` ማኑዋል."""
+    if not out or letters not in ("u", "") or before[-1:] in VOWELS:
+        return False
+    return (
+        after[:1] == "@"
+        or (after[:1] == "R" and len(after) > 1)
+        or (after[:1] in ("u", "U") and (after[1:2] in VOWELS or after[1:2] == "w"))
+    )
 
 
 def _add_vowel(out: list[str], order: int, *, joins: bool) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from amtts_core.text import tables
 from amtts_core.text.amharic.english import read_english
 from amtts_core.text.amharic.letters import PACKAGE
+from amtts_core.text.amharic.oromo import looks_oromo, read_oromo
 from amtts_core.text.amharic.pronunciations import inflected, listed
 from amtts_core.text.amharic.romanized import by_rule, looks_ethiopian
 from amtts_core.text.amharic.romanized import words as romanized_words
@@ -90,10 +91,16 @@ def _unlisted(word: str, lower: str, letters: str, *, romanized: bool) -> Readin
     if not (romanized and looks_ethiopian(lower)) and (english := read_english(letters.lower())):
         return Reading(english, True)
     parts = _CAMEL.findall(word) if not word.isupper() else []
-    if len(parts) > 1 and "".join(parts) == word and all(part.isupper() or len(part) > 1 for part in parts):
+    if (
+        len(parts) > 1
+        and "".join(parts) == word
+        and all(part.isupper() or len(part) > 1 for part in parts[1:])
+    ):
         return _joined([read(part, romanized) for part in parts])
     if compound := _compound(lower):
         return Reading(compound, True)
+    if looks_oromo(lower):
+        return Reading(read_oromo(lower), False)
     if romanized or looks_ethiopian(lower):
         return Reading(by_rule(lower), False)
     return Reading(transliterate(word), False)

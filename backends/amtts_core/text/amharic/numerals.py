@@ -12,7 +12,7 @@ from amtts_core.text.settings import NormalizerSettings
 
 NUMERAL = r"[0-9](?:[0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]*(?:\.[0-9]+)*)"
 """Digits with thousands commas, with dots, or plain; it begins with a class of characters, which `re` finds quickly."""
-_THOUSANDS_DOTS = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
+_THOUSANDS_DOTS = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[1-9][0-9]{3}\.000")
 _ROUND = re.compile(r"[1-9][0-9]*000")
 _MOBILE = re.compile(r"2519[0-9]{8}|2517[0-9]{8}")
 _COUNTED = re.compile(r"\s?(?:ብር|ዶላር|ሺ|ሚሊዮን|ቢሊዮን|በመቶ|ሰዎች|ጊዜ|ቀን|ዓመት)")

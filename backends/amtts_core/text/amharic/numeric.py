@@ -7,6 +7,7 @@ import re
 from amtts_core.text.amharic.affixes import following_space, is_bound, joint, letters_before, with_suffix
 from amtts_core.text.amharic.clock import clock_rules
 from amtts_core.text.amharic.dates import date_rules
+from amtts_core.text.amharic.latin import code_rule
 from amtts_core.text.amharic.money import money_range_rule, money_rules
 from amtts_core.text.amharic.numbers import words
 from amtts_core.text.amharic.numerals import NUMERAL, Reader
@@ -34,7 +35,8 @@ _SPACED_MILLIONS = re.compile(
 )
 _NUMBER = re.compile(rf"(?P<numeral>{NUMERAL})(?P<suffix>-?[{LETTER}]+)?")
 _NEGATIVE = re.compile(
-    rf"(?:(?<=[\s(])|(?<=[{LETTER}])|^)-(?P<numeral>{NUMERAL})(?P<degrees>\s?(?:ዲግሪ|°))?(?!-?[0-9])"
+    rf"(?:(?<=[\s(])|(?<=[{LETTER}])|^)-(?P<numeral>{NUMERAL})(?P<degrees>\s?(?:ዲግሪ|°))?"
+    rf"(?P<up_to>(?=\s(?:እስከ|እና)\s-?{NUMERAL}\s?(?:ዲግሪ|°)))?(?!-?[0-9])"
 )
 _MINUS = re.compile(rf"[\s({LETTER}]-[0-9]|^-")
 _TYPED_ZERO = re.compile(r"(?<=[0-9])[ዐዑ](?=[0-9\s]|$)")
@@ -42,6 +44,9 @@ _TYPED_COMMA = re.compile(r"(?<![0-9])([1-9][0-9]{0,2})፣([0-9]00)(?![0-9]|፣[
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])([1-9][0-9]{0,2}(?:\.[0-9]{3})+),([0-9]{1,2})(?![0-9.,])")
 _LOOSE_PREFIX = re.compile(rf"(?<![{LETTER}])([የበለከ]) (?=[0-9$€£¥])")
 _LOOSE_SUFFIX = re.compile(rf"(?<=[0-9]) (?=(?:ኛ[{LETTER}]{{0,3}}|ው|ዋ|ዎቹ|ዎች)(?![{LETTER}]))")
+_LIST_ORDINAL = re.compile(r"(?<![0-9])([0-9]{1,2}ኛ)\.(?=\s)")
+_LIST_SLASH = re.compile(rf"(?:(?<=\s)|^)([1-9][0-9]?)/(?= [{LETTER}])")
+_ZERO_COMMA = re.compile(r"(?<![0-9.,])0,(?=[0-9]{1,3}(?![0-9,]))")
 _DECIMAL_COMMA_ALONE = re.compile(
     rf"(?<![0-9.,])([0-9]{{1,3}}),([0-9]{{1,2}})(?=\s?(?:%|በመቶ|ፐርሰንት|ሚሊ|ሚልዮን|ቢሊ|ቢልዮን|ትሪሊ|ሺህ|ሺ(?![{LETTER}])|ኪሎ|ሜትር|ዲግሪ|ዶላር|ነጥብ|"
     r"km|kg|cm|mm|m(?![a-z])|°))"
@@ -62,7 +67,11 @@ _ENGLISH_SCALE = re.compile(
     r"(?<=[0-9])(?:\s?(?P<word>(?i:thousand|million|billion|trillion|mn|bn)|ሚ(?=\s)|ቢ(?=\s))|(?P<letter>[MB]|(?<![248])[Kk]))"
     rf"(?![A-Za-z{LETTER}])"
 )
+_CODE = re.compile(r"[A-Za-z]-?[0-9]+$")
+LONGEST_CODE = 12
+_RATIO = re.compile(r"(?<![0-9.,:/])1:(?=[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{3,6}(?![0-9:]))")
 _ERA = re.compile(rf"([0-9]) ?አም(?![{LETTER}])\.?")
+_LOOSE_POINT = re.compile(r"(?<=[0-9])\. (?=[0-9]{1,2} ?(?:ሚሊዮን|ሚሊየን|ቢሊዮን|ቢሊየን|ትሪሊዮን|ትሪሊየን|በመቶ|%))")
 _LEADING_POINT = re.compile(r"(?:(?<=\s)|^)\.(?=[0-9])")
 
 
@@ -73,6 +82,13 @@ def _ethiopic_numeral(match: re.Match[str]) -> str:
     before = " " if match.string[max(0, match.start() - 1) : match.start()].isdecimal() else ""
     after = " " if match.string[match.end() : match.end() + 1].isdecimal() else ""
     return before + value + after
+
+
+def _scale(match: re.Match[str]) -> str:
+    """`1.5B` is an amount; the letter of a code (`H-2B`, `S5M`) is a letter."""
+    if match["letter"] and _CODE.search(match.string, max(0, match.start() - LONGEST_CODE), match.start()):
+        return match[0]
+    return f" {_SCALES[(match['word'] or match['letter']).lower()]}" + following_space(match)
 
 
 def percent_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
@@ -90,6 +106,9 @@ def percent_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
     )
 
 
+_CONJUNCTIONS = frozenset({"እና", "ወደ", "ወይ", "ግን", "ነው"})
+
+
 def _names_a_thing(text: str, position: int) -> bool:
     """True for the hyphen of a type or serial name (`ሚግ-29`, `ዲሲ -6`): it follows a short word that is no prefix."""
     if letters_before(text, position):
@@ -97,6 +116,8 @@ def _names_a_thing(text: str, position: int) -> bool:
     if text[position - 1 : position] != " ":
         return False
     word = letters_before(text, position - 1)
+    if word in _CONJUNCTIONS:
+        return False
     return 0 < len(word) <= 2 or word in words()["designators"]
 
 
@@ -104,11 +125,15 @@ def _negative_rule(reader: Reader) -> Substitution:
     """`-5` አሉታዊ አምስት; a temperature is ከዜሮ በታች."""
 
     def read(match: re.Match[str]) -> str:
-        if not match["degrees"] and _names_a_thing(match.string, match.start()):
+        below_zero = match["degrees"] or match["up_to"] is not None
+        if not below_zero and _names_a_thing(match.string, match.start()):
             return match[0].replace("-", " ", 1)
-        word = (
-            words()["below_zero"] if match["degrees"] else (reader.settings.negative or words()["negative"])
-        )
+        word = reader.settings.negative or words()["negative"]
+        prefix = match.string[match.start() - 1 : match.start()]
+        if below_zero and prefix == words()["from"]:
+            word = words()["below_zero"].removeprefix(prefix)
+        elif below_zero and not prefix.isalpha():
+            word = words()["below_zero"]
         number = reader.numeral(match["numeral"], match.string, match.start("numeral"), match.end("numeral"))
         degrees = " ዲግሪ" if match["degrees"] else ""
         return f"{word} {number}{degrees}" + following_space(match)
@@ -153,7 +178,7 @@ def geez_stage() -> Stage:
 
 def signs_stage() -> Stage:
     """Signs of arithmetic and rates, which need no digit beside them (`mg/dl`, `x²`)."""
-    return Stage("signs", (*rate_rules(), *sign_rules()), frozenset("²³⁰¹⁴⁵⁶⁷⁸⁹<>≥≤*∗~≈∼√≠/×+["))
+    return Stage("signs", (*rate_rules(), *sign_rules()), frozenset("²³⁰¹⁴⁵⁶⁷⁸⁹<>≥≤≧≦^*∗~≈∼～√≠/×+["))
 
 
 def numeric_stage(settings: NormalizerSettings) -> Stage:
@@ -162,6 +187,7 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
     rules: tuple[Rule, ...] = (
         literal("typed-zero", _TYPED_ZERO.pattern, "0", needs="ዐዑ"),
         by_rule(),
+        code_rule(),
         *verse_rules(),
         Substitution("typed-comma", _TYPED_COMMA, lambda m: f"{m[1]},{m[2]}", needs=(LIST,)),
         Substitution("spaced-thousands", _SPACED_THOUSANDS, lambda m: m[0].replace(" ", ""), needs=(",0",)),
@@ -173,20 +199,25 @@ def numeric_stage(settings: NormalizerSettings) -> Stage:
             if settings.abbreviations
             else []
         ),
+        literal("ratio", _RATIO.pattern, "1 ለ", needs=(":0",)),
         literal("corporal", r"(?<=[0-9]) ?/ ?(?=አለቃ)", " ", needs="/"),
+        literal("loose-point", _LOOSE_POINT.pattern, ".", needs=(".0",)),
         literal("leading-point", _LEADING_POINT.pattern, "0.", needs="."),
         Substitution("loose-prefix", _LOOSE_PREFIX, lambda m: m[1], needs=("የ ", "በ ", "ለ ", "ከ ", *"$€£¥")),
         literal("loose-suffix", _LOOSE_SUFFIX.pattern, "", needs=(" ኛ", " ው", " ዋ", " ዎ")),
+        Substitution("list-entry", _LIST_ORDINAL, lambda m: f"{m[1]}፣", needs=("ኛ",)),
+        Substitution("list-entry", _LIST_SLASH, lambda m: f"{m[1]}፣", needs="/"),
+        literal("decimal-comma", _ZERO_COMMA.pattern, "0.", needs=(",0",)),
         Substitution("decimal-comma", _DECIMAL_COMMA_ALONE, lambda m: f"{m[1]}.{m[2]}", needs=(",0",)),
         literal("leading-zero", _AFTER_SCALE.pattern, "", needs=(LEADING_ZERO,), words=("ሺህ 0", "ሺ 0")),
         literal("leading-zero", _LEADING_ZERO_DAY.pattern, "", needs=(LEADING_ZERO,)),
         *phone_rules(),
-        Substitution("spaced-thousands", _SPACED_ONCE, lambda m: m[0].replace(" ", ""), needs=(" 0",)),
         Substitution("spaced-thousands", _SPACED_MILLIONS, lambda m: m[0].replace(" ", ""), needs=(" 0",)),
+        Substitution("spaced-thousands", _SPACED_ONCE, lambda m: m[0].replace(" ", ""), needs=(" 0",)),
         Substitution(
             "english-scale",
             _ENGLISH_SCALE,
-            lambda m: f" {_SCALES[(m['word'] or m['letter']).lower()]}" + following_space(m),
+            _scale,
             needs=("@k", "@m", "@b", "@t", "ሚ", " ሚ", "ቢ", " ቢ"),
         ),
         *date_rules(reader),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from amtts_core.text.amharic.abbreviation_forms import rule_table
 from amtts_core.text.amharic.abbreviations import abbreviations_stage, is_abbreviation
+from amtts_core.text.amharic.from_ipa import from_ipa
 from amtts_core.text.amharic.g2p import to_ipa
 from amtts_core.text.amharic.gemination import mark_rule
 from amtts_core.text.amharic.latin import latin_stage, web_stage
-from amtts_core.text.amharic.legacy import legacy_stage
+from amtts_core.text.amharic.legacy import DOUBTFUL, legacy_stage
 from amtts_core.text.amharic.letters import homophones, letters_stage, own_letters
 from amtts_core.text.amharic.numbers import cardinal
 from amtts_core.text.amharic.numeric import codes_stage, geez_stage, numeric_stage, signs_stage
@@ -55,12 +56,14 @@ def language() -> Language:
         symbols=frozenset({*letters(), " ", *MARKS}),
         optional_symbols=frozenset("\u135d\u135e\u135f"),
         plain=frozenset({*own_letters(), " ", *MARKS, *"፡,-()«»\"'0123456789"}),
+        doubtful=DOUBTFUL,
         stages=stages,
         homophones=homophones(),
         is_abbreviation=is_abbreviation,
         reporting=tuple(rule_table()["reporting"]),
         cardinal=cardinal,
         to_ipa=to_ipa,
+        from_ipa=from_ipa,
         romanize=romanize,
         espeak_voice="am",
     )

@@ -7,7 +7,7 @@ import re
 from amtts_core.text.amharic.affixes import following_space, joint
 from amtts_core.text.amharic.numbers import digit_words, words
 from amtts_core.text.amharic.numerals import follows_word
-from amtts_core.text.amharic.numeric_features import LEADING_ZERO
+from amtts_core.text.amharic.numeric_features import LATIN_AFTER, LEADING_ZERO
 from amtts_core.text.rules import Rule, Substitution, literal
 
 _END = r"(?![0-9:/]|[.,-][0-9])"
@@ -24,11 +24,12 @@ _AFTER_CODE = ("ን", *(f" {letter}" for letter in "ላደይበብአጽፅመ�
 _SHORT_CODE = re.compile(
     rf"(?<![0-9.,:/#*-])(?P<digits>[0-9]{{3,5}})(?![0-9]|[.,:/#*-][0-9])(?=ን?\s(?:ላይ\s|በነጻ\s|በነፃ\s|ብለው\s|ብቻ\s)?(?:ይ|በ|እንዲ|ለ)?(?:{'|'.join(_CALLED)}))"
 )
+_TEXTED = re.compile(r"(?:(?<=በ)|(?<=ወደ ))(?P<digits>[0-9]{4,5})(?= (?:SMS|sms|ኤስ ኤም ኤስ))")
 _CODE_BEFORE = re.compile(
     r"(?<=አጭር ቁጥር )(?P<digits>[0-9]{3,5})(?![0-9])|(?<=አጭር የስልክ ቁጥር )(?P<other>[0-9]{3,5})(?![0-9])"
 )
 USSD = re.compile(
-    r"(?P<code>[*#][0-9]{2,5}(?:[*#][0-9]{1,12}){0,8}#|\*[0-9]{2,5}(?:\*[0-9]{1,12}){0,8}\*(?![0-9*]))"
+    r"(?P<code>[*#]{1,2}[0-9]{2,5}(?:[*#][0-9]{1,12}){0,8}#|\*[0-9]{2,5}(?:\*[0-9]{1,12}){0,8}\*(?![0-9*]))"
 )
 _USSD_SIGNS = {"*": "ኮከብ", "#": "መሰላል"}
 _GROUPS = re.compile(r"(?P<digits>[0-9][0-9]{0,6}(?:[ .-][0-9]{1,7})+)(?![0-9:/%]|[.,-][0-9])")
@@ -94,6 +95,7 @@ def phone_rules() -> tuple[Rule, ...]:
         Substitution("phone", _HOME, _read_home, needs=(LEADING_ZERO,)),
         Substitution("phone", _FOREIGN_HOME, _say, needs=("-0",)),
         Substitution("short-code", _SHORT_CODE, _say, needs=_AFTER_CODE, words=_CALLED),
+        Substitution("short-code", _TEXTED, _say, needs=(LATIN_AFTER, " ኤ"), words=("SMS", "sms", "ኤስ ኤም")),
         Substitution("short-code", _CODE_BEFORE, _say_code, needs=("ር ",), words=("አጭር",)),
         Substitution("phone", _GROUPS, _read_groups, needs=(" 0", ".0", "-0")),
         Substitution("plate", _PLATE, _say, needs=("-0",)),

@@ -109,7 +109,7 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
         before = joint(text, match.start())
         if _is_score(match):
             return f"{before}{first} {words()['versus']}{second}" + following_space(match)
-        if _MODEL.search(text, max(0, match.start() - LONGEST_NOUN), match.start()):
+        if " " not in match[0] and _MODEL.search(text, max(0, match.start() - LONGEST_NOUN), match.start()):
             return match[0].replace("-", " ")
         start = "" if opened(match) else words()["from"]
         return f"{before}{start}{first} {words()['to']} {second}" + following_space(match)
@@ -123,7 +123,7 @@ def range_rules(reader: Reader) -> tuple[Rule, ...]:
         Substitution("score", _VS, versus, needs=("ለ", " ለ")),
         Substitution("score", _COLON, by_colon, needs=(":0",)),
         Substitution("range", _AFTER_UNIT, after_unit, needs="-"),
-        Substitution("range", _PAIR, pair, needs=("-0",)),
+        Substitution("range", _PAIR, pair, needs=("-0", *"$€£")),
     )
 
 

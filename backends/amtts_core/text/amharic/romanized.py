@@ -21,10 +21,11 @@ _CONSONANTS = {
 }  # fmt: skip
 _VOWELS = {"ie": 5, "ee": 3, "oo": 2, "ou": 2, "a": 4, "e": 1, "i": 3, "o": 7, "u": 2}
 _ALONE = {"a": "አ", "e": "እ", "i": "ኢ", "o": "ኦ", "u": "ኡ", "ie": "ኤ", "ee": "ኢ", "oo": "ኡ", "ou": "ኡ"}
+_SHORT = 4
 _ALL_E = re.compile(r"(?:[aei]?[^aeiou]+)(?:e[^aeiou]+)+e")
 _ETHIOPIAN = re.compile(
     r"tse|tsi|tsa|tsu|tsion|ogn|egn|agn|gna|gne|qe|qi|wold|weld|gebr|hail|sela|mariam|yoh|tesf|birh|berh|mekon|"
-    r"nesh$|nech$|ebech$|ayehu$|achew$|ahun$|uneh$|neh$|awit$|iwot$|ework|egn$|alem|hiw|zew|yew|lem$|ye$|chew|kidan|"
+    r"nesh$|aleh$|alesh$|alehu$|achihu$|nech$|ebech$|ayehu$|achew$|ahun$|uneh$|neh$|awit$|iwot$|ework|egn$|alem|hiw|zew|yew|lem$|ye$|chew|kidan|"
     r"weyn|woyn|dawi|negu|nigu|demis|deme|kebe|beke|abeb|tade|tefe|teklu?|wubi|mulu|shewa|gird|tiru|melk|lij|amba"
 )
 
@@ -72,10 +73,15 @@ def _vowel_at(word: str, place: int) -> str:
 
 
 def _order(word: str, place: int, vowel: str) -> int:
-    """`e` is the first order, at the end the fifth unless all vowels are e; `i` before two consonants is the sixth."""
+    """`e` is the first order, at the end the fifth unless all vowels are e; `i` before two consonants is the sixth.
+
+    So it is in the prefixes of verbs, `ti-`, `yi-` and `ni-`.
+    """
     after = word[place + len(vowel) :]
     if vowel == "e" and not after:
         return 1 if _ALL_E.fullmatch(word) else 5
+    if vowel == "i" and place == 1 and word[0] in "tyn" and len(word) > _SHORT:
+        return 6
     if vowel == "i" and after and (len(after) == 1 or after[1] not in "aeiou") and after[0] not in "aeiou":
         return 6 if not re.match(r"(?:sh|ch|ts|gn|ny)[aeiou]", after) else 3
     return _VOWELS[vowel]

@@ -13,10 +13,15 @@ from amtts_core.text.amharic.letters import any_spelling, fold_homophones
 from amtts_core.text.amharic.numbers import cardinal
 from amtts_core.text.amharic.numeric_features import LIST
 from amtts_core.text.ethiopic import LETTER
-from amtts_core.text.rules import Record, Rule, Substitution
+from amtts_core.text.rules import Record, Rule, Substitution, literal
 
 CHAPTER, VERSE = "ምዕራፍ", "ቁጥር"
 _PACKAGE = "amtts_core.text.amharic"
+_PROPHETS = (
+    "ኢሳ", "ኤር", "ዳን", "ሕዝ", "ሆሴ", "ኢዮኤ", "ኢዩ", "አሞ", "አብድ", "ዮና", "ሚክ", "ናሆ", "ዕን", "ሶፎ", "ሐጌ", "ዘካ", "ሚል",
+)  # fmt: skip
+_WRITINGS = ("ምሳ", "ሳሙ", "ነገ", "መሳ", "ኢያ", "ሩት", "ኢዮብ", "ጦቢ", "ሲራ", "ጥበ", "መክ", "ዜና", "አስቴ", "ነህ", "ዕዝ", "ሄኖ")
+_GOSPELS = ("ማቴዎስ", "ማርቆስ", "ሉቃስ", "ዮሐንስ")
 _TIME_AFTER = re.compile(r"\s?(?:ሰዓት|ሰአት|ሠዓት|ላይ|ጠዋት|ማታ)")
 
 
@@ -83,6 +88,44 @@ def _last_words() -> frozenset[str]:
     forms = (form for row in rows for form in (row[0], *row[1].split(",")) if form)
     return frozenset(
         part for form in forms for part in (_fold(form), _fold(form.split()[-1]), _fold(form).split(".")[-1])
+    )
+
+
+def kind_rules() -> tuple[Rule, ...]:
+    """`ት. ኢሳ` ትንቢተ, `መ/ምሳ` መጽሐፈ, `ዮሐ. ወንጌል`, `ሐዋ. ሥራ`: what kind of book it is, before a number."""
+    number = rf"(?=[{LETTER}]*[.]? ?[0-9])"
+    prophets = "|".join(map(any_spelling, _PROPHETS))
+    writings = "|".join(map(any_spelling, _WRITINGS))
+    gospels = "|".join(any_spelling(name[:2]) for name in _GOSPELS)
+
+    def gospel(match: re.Match[str]) -> str:
+        return next(name for name in _GOSPELS if _fold(name).startswith(_fold(match["short"]))) + " ወንጌል"
+
+    return (
+        literal(
+            "book",
+            rf"(?<![{LETTER}])ት(?:ን(?:ቢተ?)?)?[./] ?(?=(?:{prophets}){number})",
+            "ትንቢተ ",
+            words=("ት.", "ት/", "ን.", "ን/", "ቢ.", "ቢ/"),
+        ),
+        literal(
+            "book",
+            rf"(?<![{LETTER}])መ(?:ጽ|ፅ)?[./] ?(?=(?:{writings}){number})",
+            "መጽሐፈ ",
+            words=("መ.", "መ/", "መጽ.", "መጽ/", "መፅ."),
+        ),
+        Substitution(
+            "book",
+            re.compile(rf"(?P<short>{gospels})[{LETTER}]{{0,2}}[./] ?ወንጌል(?![{LETTER}])"),
+            gospel,
+            words=(". ወንጌል", ".ወንጌል", "/ወንጌል"),
+        ),
+        literal(
+            "book", r"የ?[ሐሀኀሃሓ]ዋ(?:ርያት)?[./] ?[ሥስ]ራ(?= ?[0-9])", "የሐዋርያት ሥራ", words=("ዋ.", "ዋ/", "ት. ሥራ")
+        ),
+        literal(
+            "book", rf"(?<![{LETTER}])መዝ[./] ?ዳ(?:ዊት|[./])?(?= ?[0-9])", "መዝሙረ ዳዊት", words=("መዝ.", "መዝ/")
+        ),
     )
 
 

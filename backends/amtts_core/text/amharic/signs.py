@@ -38,15 +38,19 @@ def sign_rules() -> tuple[Rule, ...]:
             lambda m: f"ከ{m['number']}{m['noun'] or ''} " + ("በላይ" if m["sign"] == ">" else "በታች"),
             needs="<>",
         ),
+        literal("compared", r"\s?(?:≥|≧)\s?", " ይበልጣል ወይም እኩል ይሆናል ", needs="≥≧"),
+        literal("compared", r"\s?(?:≤|≦)\s?", " ያንሳል ወይም እኩል ይሆናል ", needs="≤≦"),
+        literal("power", r"(?<=[0-9A-Za-z)])\s?\^\s?(?=-?[0-9A-Za-z(])", " ኃይል ", needs="^"),
         Substitution("times", re.compile(r"(?<=[0-9]) ?[*∗] ?(?=[0-9])"), lambda _m: " ሲባዛ በ", needs="*∗"),
+        literal("range", r"(?<=[0-9]) ?[~∼～] ?(?=[0-9])", "-", needs="~∼～"),
         literal("about", r"(?<![\w~])[~≈∼]\s?(?=[0-9$€£])", "በግምት ", needs="~≈∼"),
         literal("root", r"√\s?(?=[0-9])", "ስኩዌር ሩት ", needs="√"),
         Substitution(
             "more",
             re.compile(
-                rf"(?<![0-9.,:/+])(?P<prefix>[የበለ]?)(?P<number>{_N})\+(?=\s*(?:$|[።፣፤)])|\s(?![0-9])|[{LETTER}])"
+                rf"(?<![0-9.,:/+])(?P<prefix>[የበለከ]?)(?P<number>{_N})\+(?P<noun>\s(?:ዓመት|አመት)(?![{LETTER}]))?(?=\s*(?:$|[።፣፤)])|\s(?![0-9])|[{LETTER}])"
             ),
-            lambda m: f"{m['prefix']}ከ{m['number']} በላይ ",
+            lambda m: f"{m['prefix'].replace('ከ', '')}ከ{m['number']}{m['noun'] or ''} በላይ ",
             needs="+",
         ),
         literal("not-equal", "≠", " እኩል አይደለም ከ", needs="≠"),
@@ -58,7 +62,7 @@ _BY = re.compile(r"[0-9m] ?[xX*×] ?[0-9]")
 
 def by_rule() -> Rule:
     """`3x4` and `61cm*173cm`: lengths by lengths."""
-    pattern = r"(?<=[0-9])\s?[xX]\s?(?=[0-9])|(?<=[0-9][a-z]m)\s?[*xX×]\s?(?=[0-9])"
+    pattern = r"(?<=[0-9])\s?[xX]\s?(?=[0-9])|(?<=[0-9][a-z]m)\s?[*xX×]\s?(?=[0-9])|(?<=[0-9]m)\s?[*xX×]\s?(?=[0-9])"
     return Substitution("by", re.compile(pattern), lambda _m: " በ", needs=(LATIN_AFTER,), guard=_BY)
 
 

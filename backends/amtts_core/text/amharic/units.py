@@ -37,7 +37,10 @@ def rate_rules() -> tuple[Rule, ...]:
     def rate(match: re.Match[str]) -> str:
         if match[0].replace(" ", "") in table:
             return match[0]
-        return _apart(match, f"{table[match['over']]} በ{table[match['under']]}")
+        under = table[match["under"]]
+        if match["power"]:
+            under = f"{_SQUARE} {under}" if match["power"] in "²2" else f"{under} {_CUBE}"
+        return _apart(match, f"{table[match['over']]} በ{under}")
 
     def power(match: re.Match[str]) -> str:
         name = raised[match["unit"]]
@@ -48,7 +51,7 @@ def rate_rules() -> tuple[Rule, ...]:
             "unit",
             re.compile(
                 rf"(?<![A-Za-z{LETTER}/])(?P<over>{_pattern(over)}) ?/ ?(?P<under>{_pattern([*over, 'h', 's'])})"
-                r"(?![A-Za-z0-9/²³])"
+                r"(?P<power>[²³]|(?<=m)[23])?(?![A-Za-z0-9/²³])"
             ),
             rate,
             needs="/",
@@ -65,7 +68,7 @@ def rate_rules() -> tuple[Rule, ...]:
 def unit_rules() -> tuple[Rule, ...]:
     """Units after a number."""
     table = units()
-    amharic = [name for name in table if not name[0].isascii() and name[0].isalpha() and name[0] not in "µΩ"]
+    amharic = [name for name in table if not name[0].isascii() and name[0].isalpha() and name[0] not in "µμΩ"]
     other = [name for name in table if name not in amharic]
     first = sorted({name[0] for name in amharic})
     return (
@@ -75,7 +78,7 @@ def unit_rules() -> tuple[Rule, ...]:
             "unit",
             re.compile(rf"([0-9])\s?({_pattern(other)}){_END}"),
             lambda match: f"{match[1]} {table[match[2]]}" + following_space(match),
-            needs=(LATIN_AFTER, *"°℃º˚µΩ"),
+            needs=(LATIN_AFTER, *"°℃º˚µμΩ"),
         ),
         Substitution(
             "unit",

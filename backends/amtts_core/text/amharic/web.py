@@ -39,6 +39,8 @@ HASHTAG = "ሃሽታግ"
 _TAG = re.compile(r"#(?=[^\W\d_])(?P<words>\w+)")
 _NAME = re.compile(r"(?<![\w.])@(?=[A-Za-z])(?P<words>[A-Za-z0-9_]{2,40})")
 _INITIALS = frozenset(("abc", "api", "url", "src", "img", "php", "aspx"))
+_SOUNDED = re.compile("[aeiouy]")
+_CHANGES_CASE = re.compile("[a-z][A-Z]{1,2}(?![a-z]{2})")
 _WORDLIKE = re.compile("[^aeiou]*[aeiou]+[^aeiou]+")
 
 
@@ -49,8 +51,15 @@ def _piece(piece: str) -> str:
         return lexicon()[lower] if lower == "tv" else spell(piece)
     if piece in _INITIALS:
         return spell(piece)
-    if is_listed(lower) or len(piece) > 3:
+    if is_listed(lower):
         return read(lower).text
+    if len(piece) > 3:
+        found = read(lower)
+        return (
+            found.text
+            if found.known or _SOUNDED.search(lower) and not _CHANGES_CASE.search(piece)
+            else spell(piece)
+        )
     return read(lower).text if listed(lower) and _WORDLIKE.fullmatch(lower) else spell(piece)
 
 

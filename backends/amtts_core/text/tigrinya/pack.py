@@ -1,4 +1,4 @@
-"""The Tigrinya pack: its own homophone rule and no guttural folding; numbers are left as they are."""
+"""The Tigrinya pack: its own homophone rule and no guttural folding, numbers and abbreviations; Latin words stay."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from amtts_core.text.punctuation import MARKS, marks_stage, separators_stage, sp
 from amtts_core.text.residue import residue_stage
 from amtts_core.text.rules import Rule, Stage, Translation, literal
 from amtts_core.text.settings import NormalizerSettings
+from amtts_core.text.tigrinya.abbreviations import abbreviations_stage, is_abbreviation
+from amtts_core.text.tigrinya.numbers import cardinal
+from amtts_core.text.tigrinya.numeric import geez_stage, numeric_stage
 from amtts_core.text.unicode import unicode_stage
 
 PACKAGE = "amtts_core.text.tigrinya"
@@ -31,7 +34,10 @@ def stages(settings: NormalizerSettings) -> tuple[Stage, ...]:
         (settings.markup or settings.emoji == "drop", lambda: residue_stage(settings)),
         (settings.unicode, unicode_stage),
         (bool(settings.lexicon), lambda: lexicon_stage(settings.lexicon)),
+        (settings.numbers, geez_stage),
         (settings.punctuation, marks_stage),
+        (settings.abbreviations, abbreviations_stage),
+        (settings.numbers, numeric_stage),
         (settings.punctuation, lambda: separators_stage(settings, word_for_or="ወይ")),
         (True, lambda: letters_stage(settings)),
         (True, lambda: spacing_stage(punctuation=settings.punctuation)),
@@ -49,6 +55,7 @@ def language() -> Language:
         plain=frozenset({*letters(), " ", *MARKS}),
         stages=stages,
         homophones=tables.fold_table(PACKAGE, "homophones.tsv"),
-        is_abbreviation=lambda word: "." in word.strip("."),
+        is_abbreviation=is_abbreviation,
+        cardinal=cardinal,
         espeak_voice="ti",
     )

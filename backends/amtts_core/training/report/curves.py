@@ -1,4 +1,4 @@
-"""Line charts as SVG without a script; colours come from the page's style."""
+"""Line charts as SVG without a script; colors come from the page's style."""
 
 from __future__ import annotations
 

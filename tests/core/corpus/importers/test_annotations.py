@@ -301,3 +301,11 @@ def test_a_video_without_captions_says_so(tmp_path: Path):
         AmttsError, match="no text of the same name lies beside it, nor captions inside of it"
     ):
         choose_importer(tmp_path / "talk.mkv")
+
+
+def test_the_last_label_counts_without_a_line_end_after_it(talk: Path):
+    head = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "9", "<exists>", "1"]
+    tier = ['"IntervalTier"', '"t"', "0", "9", "2", "0", "0.5", '""', "0.5", "2.5", f'"{TEXTS[0]}"']
+    short = "\n".join([*head, *tier])
+    make_files(talk, {"talk.TextGrid": short})
+    assert [(clip.text, clip.start, clip.end) for clip in clips(talk)] == [(TEXTS[0], 0.5, 2.5)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 import zipfile
@@ -86,3 +87,22 @@ def test_bombs_and_paths_that_lead_out(tmp_path: Path, monkeypatch: pytest.Monke
 def test_shards_want_it_unpacked(tmp_path: Path):
     done = call("prepare", packed(tmp_path, "zip"), "--out", tmp_path / "out", "--num-shards", 2)
     done.refused("is an archive", "Unpack it first")
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "list.jsonl"])
+def test_recordings_in_an_archive_beside_their_list(tmp_path: Path, name: str):
+    made = make_corpus(tmp_path / "made", 3)
+    source = tmp_path / "in"
+    source.mkdir()
+    with zipfile.ZipFile(source / "wavs.zip", "w") as archive:
+        for path in sorted((made / "wavs").iterdir()):
+            archive.write(path, f"wavs/{path.name}")
+    table = (made / "metadata.csv").read_text(encoding="utf-8").splitlines()
+    if name == "list.jsonl":
+        pairs = [line.split("|") for line in table[1:]]
+        table = [json.dumps({"audio": audio, "text": text}) for audio, text in pairs]
+    (source / name).write_text("\n".join(table), encoding="utf-8")
+    report = run(source, tmp_path / "out")
+    assert (report.kept, report.dropped) == (3, 0)
+    assert not (tmp_path / "out/unpacked").exists()
+    assert run(source, tmp_path / "out").reused == 3

@@ -8,7 +8,7 @@ import pytest
 from command_line import call
 from prepared import rows
 from recordings import SENTENCES, speech, write_wav
-from sources import make_files
+from sources import clips, make_files
 
 from amtts_core.corpus.importers import Clip, ReadOptions, choose_importer
 from amtts_core.corpus.settings import parse_columns
@@ -166,3 +166,26 @@ def test_columns_are_written_as_role_and_column():
     assert parse_columns("") == {}
     with pytest.raises(ConfigError, match="'3' is not of the form role=column"):
         parse_columns("audio=1,3")
+
+
+@pytest.mark.parametrize(
+    ("cells", "speakers"),
+    [
+        (("sad|abebe", "happy|abebe", "sad|abebe", "happy|abebe"), ["abebe"] * 4),
+        (("female|s1", "male|s2", "female|s1", "male|s2"), ["s1", "s2"] * 2),
+        (("female|", "male|", "female|", "male|"), ["female", "male"] * 2),
+    ],
+)
+def test_manners_and_genders_are_nobody_where_people_are_named(
+    tmp_path: Path, cells: tuple[str, ...], speakers: list[str]
+):
+    lines = [f"wavs/{n}.wav|{SENTENCES[n]}|{cell}" for n, cell in enumerate(cells)]
+    make_files(tmp_path, {**{f"wavs/{n}.wav": "x" for n in range(4)}, "metadata.csv": "\n".join(lines)})
+    assert [clip.speaker for clip in clips(tmp_path)] == speakers
+
+
+def test_the_column_with_the_languages_name_is_the_text(tmp_path: Path):
+    lines = [f"wavs/{n}.wav|{SENTENCES[n + 4]}|{SENTENCES[n]}" for n in range(4)]
+    table = "\n".join(["file|tigrinya|amharic", *lines])
+    make_files(tmp_path, {**{f"wavs/{n}.wav": "x" for n in range(4)}, "metadata.csv": table})
+    assert [clip.text for clip in clips(tmp_path)] == list(SENTENCES[:4])

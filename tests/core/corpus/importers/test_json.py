@@ -247,3 +247,9 @@ def test_times_and_named_columns_of_parquet(tmp_path: Path):
     }
     found = clips(parquet(tmp_path / "p.parquet", columns))
     assert [(c.text, c.start, c.end) for c in found] == [(TEXTS[0], 0.5, 1.5), (TEXTS[1], 2.0, 3.0)]
+
+
+def test_audio_objects_in_a_list_under_a_name(tmp_path: Path):
+    listed = [{"audio": {"path": f"wavs/{n}.wav"}, "text": text} for n, text in enumerate(TEXTS)]
+    make_files(tmp_path, {**FILES, "data.json": json.dumps({"data": listed})})
+    assert [(clip.source, clip.text) for clip in clips(tmp_path)] == list(zip(FILES, TEXTS, strict=True))

@@ -6,7 +6,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from sources import make_files
+from prepared import rows, run
+from recordings import SENTENCES, speech, write_wav
+from sources import clips, make_files
 
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers import ReadOptions, choose_importer
@@ -141,3 +143,43 @@ def test_a_table_in_each_speakers_folder(tmp_path: Path):
         ("almaz/wavs/0.wav", "almaz"),
     ]
     assert {c.speaker for c in found(tmp_path / "in", speaker="ሌላ")} == {""}
+
+
+@pytest.mark.parametrize("form", ["{}", "{}.0", "{}.wav"])
+def test_numbers_whose_zeros_a_spreadsheet_dropped(tmp_path: Path, form: str):
+    files = {f"wavs/{n:04}.wav": "x" for n in range(3)}
+    lines = [f"{form.format(n)}|{SENTENCES[n]}" for n in range(3)]
+    make_files(tmp_path, {**files, "metadata.csv": "\n".join(lines)})
+    assert [clip.source for clip in clips(tmp_path)] == list(files)
+
+
+def test_numbers_of_rows_and_speakers_name_no_recording_beside_a_column_that_does(tmp_path: Path):
+    files = {f"wavs/{n:04}.wav": "x" for n in range(4)}
+    lines = [f"{n % 2}|{3 - n:04}|{SENTENCES[n]}" for n in range(4)]
+    make_files(tmp_path, {**files, "metadata.csv": "\n".join(lines)})
+    assert [(clip.source, clip.speaker) for clip in clips(tmp_path)] == [
+        (f"wavs/{3 - n:04}.wav", str(n % 2)) for n in range(4)
+    ]
+
+
+def test_two_recordings_of_one_number_are_ambiguous(tmp_path: Path):
+    make_files(tmp_path, {"01.wav": "x", "001.wav": "x", "2.wav": "x"})
+    found = AudioLocator(tmp_path).find("1.0")
+    assert isinstance(found, Finding)
+    assert found.rule == "ambiguous-file"
+
+
+def test_escaped_names(tmp_path: Path):
+    make_files(tmp_path, {"my clip.wav": "x", "100%25.wav": "x"})
+    assert AudioLocator(tmp_path).find("my%20clip.wav") == tmp_path / "my clip.wav"
+    assert AudioLocator(tmp_path).find("100%25.wav") == tmp_path / "100%25.wav"
+
+
+def test_of_the_hubs_cache_the_current_version_is_read(tmp_path: Path):
+    cache = tmp_path / "datasets--someone--am"
+    for version in ("aaa", "bbb"):
+        write_wav(cache / f"snapshots/{version}/a.wav", speech(1))
+        make_files(cache, {f"snapshots/{version}/metadata.csv": f"a.wav|{SENTENCES[0]} {version}"})
+    make_files(cache, {"refs/main": "aaa"})
+    assert run(cache, tmp_path / "out").kept == 1
+    assert rows(tmp_path / "out/manifest.jsonl")[0]["text"].endswith("aaa")

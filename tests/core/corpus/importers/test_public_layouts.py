@@ -137,7 +137,6 @@ def test_nemo_offsets(tmp_path: Path):
     assert [(c.text, c.start, c.end, c.speaker) for c in clips(source)] == [
         ("ሰላም", 0.0, 1.5, ""),
         ("ደህና", 2.0, 3.5, "7"),
-        ("ቡና", 4.0, None, ""),
     ]
     assert len(entries(source)) == 10
     assert rules(source)["ዳቦ"] == "outside-folder"

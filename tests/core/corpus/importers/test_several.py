@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from command_line import call
 from prepared import rows, run
-from recordings import add_line, make_corpus
+from recordings import add_line, make_corpus, speech, write_wav
 from sources import make_files
 from talks import make_spans, make_talk, sentences, srt
 
@@ -104,3 +104,15 @@ def test_an_empty_source_leaves_nothing_behind(tmp_path: Path, kind: str, named:
     assert (done.code, done.err.count("error: "), "Traceback" in done.err) == (2, 1, False), done.err
     ledger = tmp_path / "out/rejected.jsonl"  # an entry that is there but empty is listed
     assert ledger.exists() == (kind in ("subtitles", "wav-txt")) == (tmp_path / "out").exists(), done.err
+
+
+def test_each_folder_is_its_own_speaker_where_no_table_names_one(tmp_path: Path):
+    for seed, name in enumerate(("abebe", "almaz", "kebede")):
+        make_corpus(tmp_path / name, 2)
+        for number in range(2):
+            write_wav(tmp_path / name / f"wavs/clip{number:02}.wav", speech(10 * seed + number))
+    run([tmp_path / "abebe", tmp_path / "almaz", tmp_path / "kebede"], tmp_path / "out")  # type: ignore[arg-type]
+    made = rows(tmp_path / "out/manifest.jsonl")
+    assert [(row["source"].split("/")[0], row["speaker"]) for row in made] == [
+        (name, name) for name in ("abebe", "abebe", "almaz", "almaz", "kebede", "kebede")
+    ]

@@ -164,3 +164,19 @@ def test_a_damaged_byte_costs_its_caption_and_not_the_file(tmp_path: Path, damag
     (tmp_path / "talk.srt").write_bytes(text[:place] + damage + text[place:])
     assert len(clips(tmp_path / "talk.srt")) == 3
     assert list(rules(tmp_path / "talk.srt").values()) == ["malformed-caption"]
+
+
+@pytest.mark.parametrize("form", ["talk_{}.srt", "talk-{}.srt", "talk ({}).srt", "talk.{}.srt"])
+def test_the_language_is_marked_in_the_name_in_any_way(tmp_path: Path, form: str):
+    soundfile.write(tmp_path / "talk.wav", make_talk(SPANS), 16000)
+    foreign = srt(SPANS, ["Good morning everyone."] * len(SPANS))
+    named = {"am": srt(SPANS, TEXTS), "en": foreign, "tigrinya": srt(SPANS, ["ከመይ ሓዲርኩም።"] * len(SPANS))}
+    make_files(tmp_path, {form.format(mark): content for mark, content in named.items()})
+    assert [clip.text for clip in clips(tmp_path)] == TEXTS
+    assert set(rules(tmp_path).values()) == {"other-subtitles"}
+
+
+def test_captions_in_another_language_of_the_same_letters_are_set_aside(tmp_path: Path):
+    soundfile.write(tmp_path / "talk.wav", make_talk(SPANS), 16000)
+    make_files(tmp_path, {"talk.ti.srt": srt(SPANS, ["ከመይ ሓዲርኩም።"] * len(SPANS))})
+    assert rules(tmp_path) == {"talk.wav": "other-language"}

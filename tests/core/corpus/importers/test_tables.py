@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import pytest
 import soundfile
 from prepared import LENIENT, rejected, rows, run
 from recordings import SENTENCES, speech, write_wav
+from sheets import spreadsheet
 from sources import clips, entries, make_files, rules
 from talks import make_talk, sentences
 
@@ -88,46 +88,6 @@ def test_rows_without_anything_are_set_aside(tmp_path: Path):
     content = f"no,file,text\n1,wavs/0.wav,{A}\n2,,\n3,wavs/1.wav,\n"
     source = make_files(tmp_path, {**FILES, "metadata.csv": content})
     assert [e.finding.rule for e in entries(source) if isinstance(e, Fault)] == ["empty-text"]
-
-
-def spreadsheet(path: Path, cells: list[list[str | float]]) -> None:
-    """A minimal .xlsx with inline texts."""
-
-    def cell(value: str | float) -> str:
-        if isinstance(value, str):
-            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
-        return f"<c><v>{value}</v></c>"
-
-    lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in cells)
-    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-    relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-    main = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(
-            "[Content_Types].xml",
-            f'<Types xmlns="{package}/content-types"><Default Extension="rels" ContentType="application/xml"/>'
-            f'<Override PartName="/xl/workbook.xml" ContentType="{main}.sheet.main+xml"/>'
-            f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{main}.worksheet+xml"/></Types>',
-        )
-        archive.writestr(
-            "_rels/.rels",
-            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r" Type="{relations}/officeDocument" '
-            'Target="xl/workbook.xml"/></Relationships>',
-        )
-        archive.writestr(
-            "xl/workbook.xml",
-            f'<workbook {space} xmlns:r="{relations}"><sheets><sheet name="ቅጂ" sheetId="1" r:id="r1"/></sheets>'
-            "</workbook>",
-        )
-        archive.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{relations}/worksheet" '
-            'Target="worksheets/sheet1.xml"/></Relationships>',
-        )
-        archive.writestr(
-            "xl/worksheets/sheet1.xml", f"<worksheet {space}><sheetData>{lines}</sheetData></worksheet>"
-        )
 
 
 def test_spreadsheets(tmp_path: Path):
@@ -212,3 +172,36 @@ def test_no_table_is_taken_for_one(tmp_path: Path):
     assert rules(
         make_files(tmp_path / "x", {**FILES, "metadata.csv": f"wavs/0.wav|{A}\nwavs/9.wav|{B}"})
     ) == {B: "missing-file"}
+
+
+@pytest.mark.parametrize("sign", ["-", "=>", "=", ":", "→"])
+def test_a_sign_between_spaces_separates_and_is_no_text(tmp_path: Path, sign: str):
+    lines = (f"wavs/{n}.wav {sign} {text}" for n, text in enumerate((A, f"{B} {sign} {C}")))
+    assert texts(tmp_path, "\n".join(lines), name="list.txt") == [A, f"{B} {sign} {C}"]
+
+
+def test_quotes_hold_line_ends_in_every_row(tmp_path: Path):
+    rows_of = (f'wavs/{n}.wav\t"{text[:4]}\n{text[4:]}"' for n, text in enumerate((A, B, C)))
+    found = texts(tmp_path, "\n".join(["file\ttext", *rows_of]), name="metadata.tsv")
+    assert found == [" ".join(f"{text[:4]} {text[4:]}".split()) for text in (A, B, C)]
+
+
+def test_a_text_column_in_another_language_gives_way_to_the_one_in_the_language(tmp_path: Path):
+    rows_of = (f"wavs/{n}.wav,Good morning {n},{text}" for n, text in enumerate((A, B, C)))
+    assert texts(tmp_path, "\n".join(["file,text,amharic", *rows_of])) == [A, B, C]
+
+
+def test_names_are_not_taken_for_a_text_in_another_script(tmp_path: Path):
+    rows_of = (f"wavs/{n}.wav,Good morning {n},አበበ" for n in range(3))
+    assert texts(tmp_path, "\n".join(["file,text,ስም", *rows_of])) == [f"Good morning {n}" for n in range(3)]
+
+
+def test_one_name_in_every_speakers_folder(tmp_path: Path):
+    files = {f"{speaker}/{n}.wav": "x" for speaker in ("abebe", "almaz") for n in range(2)}
+    lines = [
+        f"{speaker},{n}.wav,{SENTENCES[2 * k + n]}"
+        for k, speaker in enumerate(("abebe", "almaz"))
+        for n in (0, 1)
+    ]
+    make_files(tmp_path, {**files, "metadata.csv": "\n".join(["speaker,file,text", *lines])})
+    assert [clip.source for clip in clips(tmp_path)] == list(files)

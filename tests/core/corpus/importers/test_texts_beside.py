@@ -172,3 +172,33 @@ def test_labels_of_programs_are_no_words(tmp_path: Path):
         ("1.wav", A, "", "SPEAKER_00"),
         ("2.wav", B, "", "Speaker 1"),
     ]
+
+
+def test_times_between_spaces_cut_and_are_no_words(tmp_path: Path):
+    write_wav(tmp_path / "talk.wav", make_talk(SPANS))
+    lines = (f"{start:.2f} {end:.2f} {text}" for (start, end), text in zip(SPANS, (A, B), strict=True))
+    make_files(tmp_path, {"talk.txt": "\n".join(lines)})
+    assert [(clip.text, clip.start, clip.end) for clip in clips(tmp_path)] == [(A, *SPANS[0]), (B, *SPANS[1])]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"Speaker 1  0:00\n{A}\n\nSpeaker 2  0:03\n{B}",
+        f"0:00\n{A}\n0:03\n{B}",
+        f"[00:00.50] {A}\n[00:03.00] {B}",
+        f"(0:00) {A}",
+        f"00:00 {A}\n00:03 {B}",
+    ],
+)
+def test_times_without_ends_are_never_words(tmp_path: Path, content: str):
+    make_files(tmp_path, {"talk.wav": "x", "talk.txt": content})
+    (found,) = entries(tmp_path)
+    assert isinstance(found, Fault)
+    assert found.finding.rule == "malformed-caption"
+
+
+@pytest.mark.parametrize("content", [f"10:30 ላይ {A}", f"{A} ሰዓቱ 10:30", f"3 4 {A}", f"{A}\n10:30 ላይ {B}"])
+def test_a_time_in_a_text_is_a_word(tmp_path: Path, content: str):
+    make_files(tmp_path, {"talk.wav": "x", "talk.txt": content})
+    assert [clip.text for clip in clips(tmp_path)] == [" ".join(content.split())]

@@ -201,9 +201,11 @@ def refused(request: ExtendRequest, *words: str) -> None:
 
 
 def test_wrong_pairings_name_both_and_write_nothing(t3: dict[str, Any], tmp_path: Path) -> None:
-    other = write_t3(tmp_path / "other", SIZE + 5)
+    other = write_t3(tmp_path / "other", SIZE - 5)
     refused(
-        ExtendRequest(**t3 | {"checkpoint": other}, add="fidel"), f"rows for {SIZE + 5} ", f" has {SIZE};"
+        ExtendRequest(**t3 | {"checkpoint": other}, add="fidel"),
+        f"rows for {SIZE - 5} ",
+        f"a tokenizer of {SIZE} ",
     )
     (tmp_path / "bpe.model").write_bytes(indextts2_model())
     refused(ExtendRequest(**t3 | {"tokenizer": tmp_path / "bpe.model"}, add="fidel"), "a SentencePiece model")

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amtts_core.finetune.vocab import resize_linear_layer, resize_token_embeddings
 from amtts_core.finetune.vocab.initialize import INITS, InitSource, choose_sources, initial_embedding
 from amtts_core.finetune.vocab.plan import plan_tokens
+from amtts_core.finetune.vocab.resize import resize_linear_layer, resize_token_embeddings
 from amtts_core.finetune.vocab.sounds import ingredients
 
 LATIN = {sign: number for number, sign in enumerate("abcdefghijklmnopqrstuvwxyz' .,?")}

@@ -157,7 +157,7 @@ def test_refusals_are_those_of_every_family(run: Run, published: Path, tmp_path:
         (("--backend", "chatterbox"), "no weights of backend 'chatterbox'"),
         (("--backend", "toi"), "did you mean 'toy'?). Choose one of: chatterbox, indextts2, toy, vits"),
         (("--backend", "toy", "--mode", "reuse"), "--mode reuse: backend 'toy' knows extend"),
-        (("--backend", "toy", "--lang-tag", "am"), "the toy has no language tags"),
+        (("--backend", "toy", "--language-tag", "am"), "the toy has no language tags"),
     ):
         code, _, err = run("extend-vocab", *options, *change)
         assert code == 2
