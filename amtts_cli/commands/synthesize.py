@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"\.v?\d+")  # out.v2 is a folder
 _TERMINATED = 143
+_REMOTE = {"server", "out", "text", "file", "voice", "speaker", "speed", "seed", "json"}
+"""Options that speaking through a server has."""
 
 
 def synthesize(
-    checkpoint: Annotated[
-        Path,
-        typer.Option("--checkpoint", help="Run or checkpoint folder, or org/name on the Hugging Face hub."),
-    ],
+    context: typer.Context,
     out: Annotated[
         Path,
         typer.Option(
@@ -40,6 +39,17 @@ def synthesize(
             "WAV to standard output while it is spoken.",
         ),
     ],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", help="Run or checkpoint folder, or org/name on the Hugging Face hub."),
+    ] = None,
+    server: Annotated[
+        str,
+        typer.Option(
+            "--server",
+            help="URL of an `amtts serve` that speaks in place of a checkpoint; --voice names its voice.",
+        ),
+    ] = "",
     text: Annotated[list[str] | None, typer.Argument(help="What to say; without it, standard input.")] = None,
     file: Annotated[
         Path | None,
@@ -140,6 +150,11 @@ def synthesize(
 
     Example: amtts synthesize --checkpoint run --file lines.csv --out spoken --format mp3
     """
+    if server or checkpoint is None:
+        _through_server(
+            context, server, checkpoint, _read_text(text or [], file), out, voice, speaker, speed, seed
+        )
+        return
     from amtts_cli.checked_speech import CheckedSpeech
     from amtts_cli.speaking import Speaking, check_listener
     from amtts_core.audio.save import FORMATS, AudioOptions, check_audio_name
@@ -214,6 +229,44 @@ def synthesize(
         )
     if left or (strict and checks.doubtful):
         raise typer.Exit(1)
+
+
+def _through_server(
+    context: typer.Context,
+    server: str,
+    checkpoint: Path | None,
+    text: str,
+    out: Path,
+    voice: str,
+    speaker: str,
+    speed: float,
+    seed: int,
+) -> None:
+    """Speaks with a running `amtts serve`; what only a checkpoint here can do is refused."""
+    from amtts_cli.remote import remote_voice
+
+    if not server or checkpoint is not None:
+        raise AmttsError(
+            "the voice is that of --checkpoint or that of --server: give one of them",
+            remedy="Example: amtts synthesize --checkpoint run TEXT --out hello.wav",
+        )
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if name not in _REMOTE and source is not None and source.name == "COMMANDLINE":
+            raise AmttsError(
+                f"{parameter.opts[0]} needs a voice on this machine; with --server it has no effect"
+            )
+    remote = remote_voice(server, voice)
+    if str(out) == "-":
+        from amtts_cli.speaking import check_listener
+
+        check_listener()
+        for piece in remote.stream(text, speaker=speaker, speed=speed, seed=seed):
+            console.out_bytes(piece)
+        return
+    remote.save(text, out, speaker=speaker, speed=speed, seed=seed)
+    console.result({"files": [{"path": str(out)}], "server": server}, lines=[str(out)])
 
 
 def _end_tidily() -> None:

@@ -55,7 +55,7 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The speech.",
         "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()}
-        | {"text/event-stream": {"schema": {"type": "string"}}},
+        | {"text/event-stream": {}},
     }
 }
 router = APIRouter(responses=_ERRORS)

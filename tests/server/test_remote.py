@@ -25,6 +25,24 @@ def test_the_file_is_that_of_the_command_line(server: Server, run: Path, tmp_pat
     assert soundfile.read(io.BytesIO(streamed))[0].tolist() == soundfile.read(here)[0].tolist()
 
 
+def test_synthesize_speaks_through_a_server(server: Server, run: Path, tmp_path: Path) -> None:
+    here, there = tmp_path / "here.wav", tmp_path / "there.wav"
+    assert call("synthesize", "--checkpoint", run, "--out", here, TEXT).code == 0
+    done = call("synthesize", "--server", server.url, "--voice", "selam", "--out", there, TEXT)
+    assert done.code == 0, done.err
+    assert there.read_bytes() == here.read_bytes()
+    for arguments, told in (
+        (("--server", server.url, "--checkpoint", run), "give one of them"),
+        ((), "give one of them"),
+        (("--server", server.url, "--device", "cuda"), "--device needs a voice on this machine"),
+        (("--server", server.url, "--voice", "nobody"), "does not exist"),
+    ):
+        refused = call("synthesize", *arguments, "--out", tmp_path / "no.wav", TEXT)
+        assert refused.code == 2, refused.err
+        assert told in refused.err
+    assert not (tmp_path / "no.wav").exists()
+
+
 def test_refusals_are_told_in_one_line(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "a.wav"
     with served(run, keys={"radio": "r" * 32}) as server:
