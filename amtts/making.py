@@ -98,8 +98,7 @@ def tokenize(
     """
     from amtts_core.contract.registry import get_backend
     from amtts_core.corpus.coverage import measure
-    from amtts_core.corpus.manifest import read_manifest
-    from amtts_core.errors import AmttsError
+    from amtts_core.corpus.manifest import empty_manifest, read_manifest
     from amtts_core.tokenizers.factory import train_tokenizer
     from amtts_core.tokenizers.folder import check_target, install_tokenizer
     from amtts_core.tokenizers.registry import check_kind
@@ -116,7 +115,7 @@ def tokenize(
     )
     report = measure(made, read_manifest(manifest), held_out=iter(()))
     if not report.train.tokens:
-        raise AmttsError(f"manifest {manifest} holds no text", remedy="See rejected.jsonl beside it")
+        raise empty_manifest(manifest)
     install_tokenizer(made, target, report.to_json() | {"manifest": str(manifest)}, force=force)
     return target
 
