@@ -30,8 +30,8 @@ OLD = 90
 HEAD = """# Figures and where they come from
 
 Each figure that the pages state, with the command that gives it, the machine, the seed and the commit that was
-measured. Other tables (speeds: [Benchmarks](benchmarks.md), parity with official networks: [Parity](parity.md), experiments:
-[Log](log.md)) are beside them.
+measured. Other tables (speeds: [Benchmarks](benchmarks.md), parity with official networks: [Parity](parity.md),
+experiments: [Log](log.md)) are beside them.
 
 | figure | of | command | machine | seed | measured | stands in |
 |---|---|---|---|---|---|---|
