@@ -199,7 +199,9 @@ def _check_transcripts(out: Path, recognizer: str, doubtful: str) -> dict[str, A
     """Reads the clips of the corpus and changes its tables; what is told of it."""
     from amtts_core.contract.recognizer_registry import frame_recognizer
     from amtts_core.evaluation.check_corpus import FINDINGS, check_corpus
+    from amtts_core.memory import keep_few_kernels
 
+    keep_few_kernels()
     with console.progress() as bar:
         task = bar.add_task("transcripts", total=None, note="")
         found = check_corpus(
