@@ -101,7 +101,7 @@ def prepare(
         typer.Option(
             "--check-transcripts",
             help="CTC recognizer that reads every clip (ctc for the one that comes along, of synthetic speech): clips "
-            "in which other words are said go into the ledger.",
+            "in which other words are said go into the ledger; captions are cut where their words are.",
         ),
     ] = None,
     doubtful: Annotated[
@@ -126,8 +126,11 @@ def prepare(
     from amtts_core.corpus.prepare_shard import prepare_shard
     from amtts_core.corpus.settings import parse_columns, resolve_settings
     from amtts_core.corpus.shard import Shard
+    from amtts_core.memory import keep_few_kernels
     from amtts_core.text.lexicon import read_lexicon
 
+    if check_transcripts is not None:
+        keep_few_kernels()
     chosen = resolve_settings(
         {
             "sample_rate": sample_rate,
@@ -186,6 +189,7 @@ def prepare(
             force=force,
             audio_root=audio_root,
             speakers=speakers,
+            recognizer=check_transcripts,
             on_progress=show,
         )
     for warning in report.warnings:
@@ -199,9 +203,7 @@ def _check_transcripts(out: Path, recognizer: str, doubtful: str) -> dict[str, A
     """Reads the clips of the corpus and changes its tables; what is told of it."""
     from amtts_core.contract.recognizer_registry import frame_recognizer
     from amtts_core.evaluation.check_corpus import FINDINGS, check_corpus
-    from amtts_core.memory import keep_few_kernels
 
-    keep_few_kernels()
     with console.progress() as bar:
         task = bar.add_task("transcripts", total=None, note="")
         found = check_corpus(
