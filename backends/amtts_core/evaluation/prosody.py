@@ -26,8 +26,8 @@ COEFFICIENTS = 24
 _MEL = MelConfig(sample_rate=RATE, n_fft=1024, hop=HOP, n_mels=80, fmin=0.0, fmax=8000.0)
 _DECIBELS = 10 / np.log(10) * np.sqrt(2)
 VOICED = 0.5
-LOWEST: Hertz = 50.0
-HIGHEST: Hertz = 600.0
+LOWEST: Hertz = 50
+HIGHEST: Hertz = 600
 """Pitch of speech. The detector also knows that of music: one frame at 1,500 Hz made an RMSE of 2.3 semitones 4.4."""
 LEAST_VOICED = 5
 """Frames voiced in both that a pitch figure needs."""
