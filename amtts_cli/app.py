@@ -27,6 +27,7 @@ COMMANDS = (
     "train",
     "synthesize",
     "serve",
+    "studio",
     "evaluate",
     "align",
     "voice",
