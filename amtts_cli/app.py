@@ -28,6 +28,7 @@ COMMANDS = (
     "train",
     "synthesize",
     "serve",
+    "studio",
     "evaluate",
     "align",
     "voice",

@@ -1,0 +1,105 @@
+"""The pages of the studio: one set of Blocks a language, mounted beside each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.responses import FileResponse, RedirectResponse
+from starlette.types import ASGIApp
+
+from amtts_cli.studio.front import Front
+from amtts_cli.studio.login import Login
+from amtts_cli.studio.strings import LANGUAGES, Language, Say
+from amtts_cli.studio.studio import Studio
+from amtts_cli.studio.tabs import jobs, speak
+
+Build = Callable[[Studio], None]
+TABS: dict[str, Build] = {
+    "speak": speak.build,
+    "jobs": jobs.build,
+}
+"""In the order of a user's work. The name is the tab's id, and `tab.NAME` its label in the table of words."""
+
+ASSETS = Path(__file__).parent / "assets"
+_FONT = ["Studio Ethiopic", "system-ui", "Noto Sans", "Noto Sans Ethiopic", "Abyssinica SIL", "sans-serif"]
+_MONO = ["ui-monospace", "Noto Sans Mono", "Consolas", "monospace"]
+_FULL = 1 << 20  # what a request's body holds besides an upload
+
+
+def create_app(
+    studio: Studio,
+    login: Login,
+    *,
+    language: Language = "en",
+    hosts: tuple[str, ...] | None = (),
+) -> ASGIApp:
+    """The application.
+
+    Args:
+        studio: workspace, jobs, limits.
+        login: who may use it.
+        language: of the page at /; the others are at /am and /en.
+        hosts: names by which it is called besides this machine's own; None takes any.
+    """
+    app = FastAPI(title="amtts studio", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/", include_in_schema=False)
+    def first() -> RedirectResponse:
+        return RedirectResponse(f"/{language}/")
+
+    @app.get("/assets-of-studio/{name}", include_in_schema=False)
+    def asset(name: str) -> FileResponse:
+        known = {path.name: path for path in ASSETS.iterdir() if path.is_file()}
+        return FileResponse(known.get(name, ASSETS / "studio.css"), headers={"Cache-Control": "max-age=3600"})
+
+    os.environ["GRADIO_TEMP_DIR"] = str(studio.workspace.files)
+    for code in LANGUAGES:
+        app = gr.mount_gradio_app(
+            app,
+            pages(replace(studio, say=Say(code))),
+            path=f"/{code}",
+            footer_links=[],
+            allowed_paths=[str(studio.workspace.root)],
+            blocked_paths=[str(studio.workspace.jobs)],
+            max_file_size=studio.largest_upload,
+            ssr_mode=False,
+            show_error=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            theme=gr.themes.Default(
+                font=_FONT, font_mono=_MONO, primary_hue="emerald", secondary_hue="amber"
+            ),
+            css_paths=[ASSETS / "studio.css"],
+            head=f'<script>document.documentElement.lang="{code}"</script>',
+        )
+    return Front(app, login=login, hosts=hosts, largest=studio.largest_upload + _FULL)
+
+
+def pages(studio: Studio) -> gr.Blocks:
+    """The Blocks of one language."""
+    say = studio.say
+    other = "en" if say.language == "am" else "am"
+    with gr.Blocks(
+        title=say("title"), analytics_enabled=False, fill_width=True, delete_cache=(3600, 86_400)
+    ) as blocks:
+        with gr.Row(elem_classes=["top"]):
+            gr.HTML(
+                f"<h1>{say('title')}</h1><p>{say('subtitle')}</p>"
+                f'<nav><a href="/{other}/" lang="{other}">{say("other_language")}</a> '
+                f'<button type="button" id="dark-switch" '
+                f"onclick=\"document.body.classList.toggle('dark')\">{say('dark')}</button></nav>",
+                elem_classes=["head"],
+            )
+        with gr.Tabs(elem_id="tabs"):
+            for name, build in TABS.items():
+                with gr.Tab(say(f"tab.{name}"), id=name, elem_id=f"tab-{name}"):
+                    build(studio)
+    return blocks
