@@ -18,7 +18,7 @@ from amtts_core.audio.media import media_length
 from amtts_core.audio.sound import ForeignSound, opened
 from amtts_core.corpus.importers import Clip, Reading, ReadOptions, choose_importer, read_sources
 from amtts_core.corpus.importers.column_roles import Columns
-from amtts_core.corpus.importers.layout import first_rows
+from amtts_core.corpus.importers.layout import first_rows, tables_beside
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.corpus.unpacked import Unpacked
 from amtts_core.errors import AmttsError
@@ -80,7 +80,7 @@ def look_into(
         importer: name of an importer; empty finds it by looking.
         audio_root: another folder with recordings that the source names.
         shown: clips in `first`.
-        keep: leave what was unpacked of archives for `prepare`.
+        keep: leave what was unpacked of archives for `prepare`, also where the source cannot be read.
 
     Raises:
         AmttsError: it cannot be read, or holds no entry.
@@ -103,7 +103,8 @@ def look_into(
         )
         look = _look(name, reading, shown=shown)
     except BaseException:
-        unpacked.give_up()
+        if not keep:
+            unpacked.give_up()
         raise
     if not keep:
         unpacked.give_up()
@@ -195,3 +196,22 @@ def length_of(clip: Clip) -> Seconds | None:
             return None
     except (AudioError, soundfile.SoundFileError, OSError):
         return None
+
+
+def table_of(source: Path, out: Path) -> tuple[Path, list[list[str]]] | None:
+    """The table of a source whose columns could not be told apart, and its first rows; None where there is none.
+
+    Args:
+        source: folder, file or archive.
+        out: as for `look_into`, which left what it unpacked there.
+    """
+    unpacked = Unpacked([source], out)
+    folder = unpacked.sources[0]
+    tables = [folder] if folder.is_file() else [folder / name for name in tables_beside(folder)]
+    for table in tables:
+        try:
+            if rows := first_rows(table):
+                return table, rows
+        except AmttsError:
+            continue
+    return None
