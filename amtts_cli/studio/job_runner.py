@@ -55,7 +55,7 @@ class _Runner:
     def _one(self, words: tuple[str, ...]) -> int:
         sys.stdout.write(f"$ {shell_words('amtts', *words)}\n")
         sys.stdout.flush()
-        self._child = child = subprocess.Popen([sys.executable, "-m", "amtts_cli", *words])
+        self._child = child = subprocess.Popen([sys.executable, "-P", "-m", "amtts_cli", *words])
         self._table.change(self._id, lambda old: _with_child(old, child.pid))
         if self._stopping:  # asked for between the two
             child.terminate()

@@ -128,8 +128,10 @@ class JobTable:
                     )
             job = Job(self._free_id(), kind, title, words, out=out, lane=lane, created=time.time())
             self._write(job)
-        program = [sys.executable, "-m", "amtts_cli.studio.job_runner", str(self.root), job.id]
+        program = [sys.executable, "-P", "-m", "amtts_cli.studio.job_runner", str(self.root), job.id]
+        # The workspace is the working directory and holds uploads: nothing may be imported from it.
         environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "120", "PYTHONUNBUFFERED": "1"}
+        environment["PYTHONSAFEPATH"] = "1"
         try:
             with self.log(job.id).open("ab") as log:
                 subprocess.Popen(
