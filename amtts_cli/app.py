@@ -15,6 +15,7 @@ import typer
 from amtts_cli import console
 
 COMMANDS = (
+    "new",
     "prepare",
     "report",
     "merge",

@@ -18,12 +18,16 @@ from amtts_cli.studio.front import Front
 from amtts_cli.studio.login import Login
 from amtts_cli.studio.strings import LANGUAGES, Language, Say
 from amtts_cli.studio.studio import Studio
-from amtts_cli.studio.tabs import jobs, speak, train
+from amtts_cli.studio.tabs import datasets, importing, jobs, record, speak, tokenizer, train
 
 Build = Callable[[Studio], None]
 TABS: dict[str, Build] = {
     "speak": speak.build,
+    "import": importing.build,
+    "datasets": datasets.build,
+    "tokenizer": tokenizer.build,
     "train": train.build,
+    "record": record.build,
     "jobs": jobs.build,
 }
 """In the order of a user's work. The name is the tab's id, and `tab.NAME` its label in the table of words."""
