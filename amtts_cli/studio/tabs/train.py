@@ -287,7 +287,7 @@ def _component(studio: Studio, field: form.Field) -> Any:
     say = studio.say
     default = say("train.default", value=field.shown if field.shown != "" else '""')
     about = "; ".join(filter(None, (field.description, field.limits, default)))
-    shared: dict[str, Any] = {"label": field.path, "info": about, "min_width": 260}
+    shared: dict[str, Any] = {"label": field.path, "info": about, "min_width": 260, "interactive": True}
     match field.input:
         case "switch":
             return gr.Checkbox(bool(field.shown), **shared)
