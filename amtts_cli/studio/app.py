@@ -12,14 +12,14 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
 import gradio as gr
 from fastapi import FastAPI
-from starlette.responses import FileResponse, RedirectResponse
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from amtts_cli.studio.front import Front
 from amtts_cli.studio.login import Login
 from amtts_cli.studio.strings import LANGUAGES, Language, Say
 from amtts_cli.studio.studio import Studio
-from amtts_cli.studio.tabs import datasets, importing, jobs, record, speak, tokenizer, train
+from amtts_cli.studio.tabs import datasets, evaluate, importing, jobs, model, record, speak, tokenizer, train
 
 Build = Callable[[Studio], None]
 TABS: dict[str, Build] = {
@@ -27,7 +27,9 @@ TABS: dict[str, Build] = {
     "import": importing.build,
     "datasets": datasets.build,
     "tokenizer": tokenizer.build,
+    "model": model.build,
     "train": train.build,
+    "evaluate": evaluate.build,
     "record": record.build,
     "jobs": jobs.build,
 }
@@ -59,6 +61,10 @@ def create_app(
     @app.get("/", include_in_schema=False)
     def first() -> RedirectResponse:
         return RedirectResponse(f"/{language}/")
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    def icon() -> Response:
+        return Response(status_code=204)
 
     @app.get("/assets-of-studio/{name}", include_in_schema=False)
     def asset(name: str) -> FileResponse:
