@@ -31,7 +31,7 @@ from amtts_core.corpus.report.build import PAGE as REPORT
 from amtts_core.errors import AmttsError
 
 _COLUMNS = ("number", "id", "text", "speaker", "seconds", "split", "decision")
-_WIDTHS: list[str | int] = ["52px", "150px", "auto", "90px", "56px", "64px", "84px"]
+_WIDTHS: list[str | int] = ["6%", "15%", "43%", "11%", "6%", "8%", "11%"]
 _KEYS = """() => {
   if (window.studioDatasetKeys) return;
   window.studioDatasetKeys = true;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import gradio as gr
 
@@ -51,6 +52,8 @@ def build(studio: Studio) -> None:
 
     def compare(first: str | None, second: str | None, text: str) -> str:
         names = [name for name in dict.fromkeys((first, second)) if name]
+        if not names:
+            return f"<p>{html.escape(say('none_yet'))}</p>"
         return compared_html(studio, [encode(opened(workspace, name), name, text) for name in names])
 
     gr.Markdown(say("tokenizer.intro"))
@@ -73,7 +76,7 @@ def build(studio: Studio) -> None:
             as_bytes = gr.Checkbox(label=say("tokenizer.bytes"))
             replace = gr.Checkbox(label=say("tokenizer.replace"))
     make = gr.Button(say("tokenizer.train"), variant="primary", elem_id="tokenizer-train")
-    job_panel(studio, "tokenize")
+    timer = job_panel(studio, "tokenize")
     gr.Markdown(f"### {say('tokenizer.coverage')}")
     with gr.Row():
         name = folders(studio, "tokenizer", label=say("tokenizer.which"))
@@ -89,6 +92,14 @@ def build(studio: Studio) -> None:
 
     make.click(told(train), [corpus, kind, size, backend, as_bytes, replace], None, api_visibility="private")
     gr.api(told(train), api_name="tokenizer_train")
+
+    def first_one(value: str | None) -> Any:
+        """Fills an empty list once the first tokenizer is there."""
+        there = [] if value else workspace.find("tokenizer")
+        return gr.update(choices=there, value=there[0]) if there else gr.skip()
+
+    for box in (name, first):
+        timer.tick(first_one, box, box, show_progress="hidden", api_visibility="private")
     see.click(told(show), [name, corpus], letters, api_name="tokenizer_coverage")
     do.click(told(compare), [first, second, text], result, api_name="tokenizer_compare")
     text.submit(told(compare), [first, second, text], result, api_visibility="private")
