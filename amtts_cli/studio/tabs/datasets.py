@@ -197,16 +197,17 @@ def build(studio: Studio) -> None:
     with gr.Row(elem_classes=["pager"]):
         line = gr.Markdown("", elem_id="datasets-line")
         page = gr.Number(value=1, minimum=1, precision=0, label=say("datasets.page"), min_width=90, scale=0)
-    table = gr.Dataframe(
-        headers=[say(f"datasets.col.{name}") for name in _COLUMNS],
-        datatype="str",
-        interactive=False,
-        column_widths=_WIDTHS,
-        wrap=True,
-        max_height=380,
-        label=say("datasets.table"),
-        elem_id="datasets-table",
-    )
+    with gr.Column(elem_id="datasets-scroll"):
+        table = gr.Dataframe(
+            headers=[say(f"datasets.col.{name}") for name in _COLUMNS],
+            datatype="str",
+            interactive=False,
+            column_widths=_WIDTHS,
+            wrap=True,
+            max_height=380,
+            label=say("datasets.table"),
+            elem_id="datasets-table",
+        )
     ids, current = gr.State([]), gr.State("")
     with gr.Group(elem_id="datasets-editor"):
         head = gr.HTML(f"<p>{html.escape(say('datasets.choose_first'))}</p>", elem_id="datasets-head")

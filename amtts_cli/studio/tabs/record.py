@@ -100,8 +100,11 @@ def build(studio: Studio) -> None:
             format="wav",
             elem_id="record-audio",
             editable=False,
+            min_width=300,
         )
-        kept = gr.Audio(label=say("record.kept"), interactive=False, type="filepath", elem_id="record-kept")
+        kept = gr.Audio(
+            label=say("record.kept"), interactive=False, type="filepath", elem_id="record-kept", min_width=300
+        )
     level = gr.HTML("", elem_id="record-level", label=say("record.level"))
     with gr.Row():
         back = gr.Button(say("record.previous"), min_width=100)

@@ -145,19 +145,24 @@ def _state(one: Letter) -> str:
 
 
 def compared_html(studio: Studio, found: list[Encoded]) -> str:
-    """A text in the pieces of tokenizers, a row each."""
+    """A text in the pieces of tokenizers: figures in a row each, and the pieces below."""
     say = studio.say
     heads = "".join(
         f"<th>{html.escape(say(f'tokenizer.col.{name}'))}</th>"
-        for name in ("name", "kind", "size", "tokens", "per_word", "unknown", "pieces")
+        for name in ("name", "kind", "size", "tokens", "per_word", "unknown")
     )
     rows = "".join(
         f"<tr><td>{html.escape(one.name)}</td><td>{html.escape(one.kind)}</td><td>{one.size}</td>"
-        f"<td>{len(one.pieces)}</td><td>{len(one.pieces) / max(1, one.words):.2f}</td><td>{one.unknown}</td>"
-        f'<td class="pieces" lang="am">{"".join(_piece(piece) for piece in one.pieces)}</td></tr>'
+        f"<td>{len(one.pieces)}</td><td>{len(one.pieces) / max(1, one.words):.2f}</td><td>{one.unknown}</td></tr>"
         for one in found
     )
-    return f'<table class="plain"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    cut = "".join(
+        f'<p><b>{html.escape(one.name)}</b><br><span class="pieces" lang="am">'
+        f"{''.join(map(_piece, one.pieces))}</span></p>"
+        for one in found
+    )
+    table = f'<table class="plain narrow"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    return f"{table}{cut}"
 
 
 def _piece(piece: str) -> str:
