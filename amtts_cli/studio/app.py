@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
@@ -18,7 +19,7 @@ from amtts_cli.studio.front import Front
 from amtts_cli.studio.login import Login
 from amtts_cli.studio.strings import LANGUAGES, Language, Say
 from amtts_cli.studio.studio import Studio
-from amtts_cli.studio.tabs import datasets, importing, jobs, record, speak, tokenizer
+from amtts_cli.studio.tabs import datasets, importing, jobs, record, speak, tokenizer, train
 
 Build = Callable[[Studio], None]
 TABS: dict[str, Build] = {
@@ -26,6 +27,7 @@ TABS: dict[str, Build] = {
     "import": importing.build,
     "datasets": datasets.build,
     "tokenizer": tokenizer.build,
+    "train": train.build,
     "record": record.build,
     "jobs": jobs.build,
 }
@@ -87,6 +89,17 @@ def create_app(
     return Front(app, login=login, hosts=hosts, largest=studio.largest_upload + _FULL)
 
 
+def _theme() -> gr.themes.Base:
+    """Fonts of the machine and the one that comes along; explanations dark enough to be read."""
+    theme = gr.themes.Default(font=_FONT, font_mono=_MONO, primary_hue="emerald", secondary_hue="amber")
+    return theme.set(
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        block_label_text_color="*neutral_700",
+        block_title_text_color="*neutral_800",
+    )
+
+
 def pages(studio: Studio) -> gr.Blocks:
     """The Blocks of one language."""
     say = studio.say
@@ -102,8 +115,33 @@ def pages(studio: Studio) -> gr.Blocks:
                 f"onclick=\"document.body.classList.toggle('dark')\">{say('dark')}</button></nav>",
                 elem_classes=["head"],
             )
+        tabs: dict[str, gr.Tab] = {}
+        timers: dict[gr.Timer, str] = {}
         with gr.Tabs(elem_id="tabs"):
             for name, build in TABS.items():
-                with gr.Tab(say(f"tab.{name}"), id=name, elem_id=f"tab-{name}"):
+                with gr.Tab(say(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as tab:
                     build(studio)
+                made = [block for block in blocks.blocks.values() if isinstance(block, gr.Timer)]
+                timers |= {timer: name for timer in made if timer not in timers}
+                tabs[name] = tab
+        _look_where_one_looks(tabs, timers)
     return blocks
+
+
+def _look_where_one_looks(tabs: dict[str, gr.Tab], timers: dict[gr.Timer, str]) -> None:
+    """Only the timers of the tab that is open run: the others would ask the studio for nothing."""
+    for timer, name in timers.items():
+        timer.active = name == next(iter(tabs))
+
+    def only(name: str) -> list[gr.Timer]:
+        return [gr.Timer(active=owner == name) for owner in timers.values()]
+
+    for name, tab in tabs.items():
+        tab.select(
+            partial(only, name),
+            None,
+            list(timers),
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )

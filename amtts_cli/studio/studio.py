@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from amtts_cli.studio.jobs import JobTable
+from amtts_cli.studio.machine import Watch
 from amtts_cli.studio.strings import Say
 from amtts_cli.studio.voices import Voices
 from amtts_cli.studio.workspace import Workspace
@@ -19,6 +20,7 @@ class Studio:
         jobs: long work.
         say: words of the interface.
         voices: those that are loaded.
+        machine: how busy it is.
         device: where networks compute: cpu, cuda, cuda:1.
         longest_text: characters that are spoken at once.
         largest_upload: bytes.
@@ -28,6 +30,7 @@ class Studio:
     jobs: JobTable
     say: Say
     voices: Voices = field(default_factory=Voices)
+    machine: Watch = field(default_factory=Watch)
     device: str = "cpu"
     longest_text: int = 4096
     largest_upload: int = 1 << 30

@@ -50,9 +50,15 @@ def build(studio: Studio) -> None:
                 empty=True,
             )
             go = gr.Button(say("speak.go"), variant="primary", elem_id="speak-go")
-            heard = gr.Audio(label=say("speak.heard"), interactive=False, elem_id="speak-heard")
+            heard = gr.Audio(
+                label=say("speak.heard"), interactive=False, buttons=["download"], elem_id="speak-heard"
+            )
             heard_other = gr.Audio(
-                label=say("speak.heard_other"), interactive=False, visible=False, elem_id="speak-other"
+                label=say("speak.heard_other"),
+                interactive=False,
+                buttons=["download"],
+                visible=False,
+                elem_id="speak-other",
             )
             notes = gr.HTML("", label=say("state"), elem_id="speak-notes")
             take = gr.DownloadButton(say("speak.download"), visible=False, elem_id="speak-download")
