@@ -214,7 +214,6 @@ STRINGS: dict[str, tuple[str, str]] = {
     "tokenizer.col.tokens": ("Tokens", "ቁራጮች"),
     "tokenizer.col.per_word": ("per word", "በቃል"),
     "tokenizer.col.unknown": ("Unknown", "የማይታወቁ"),
-    "tokenizer.col.pieces": ("Pieces", "አከፋፈል"),
     # record
     "record.intro": (
         "Read sentence after sentence. Recordings and texts lie side by side as x.wav and x.txt, which "

@@ -31,7 +31,7 @@ from amtts_core.corpus.report.build import PAGE as REPORT
 from amtts_core.errors import AmttsError
 
 _COLUMNS = ("number", "id", "text", "speaker", "seconds", "split", "decision")
-_WIDTHS: list[str | int] = ["52px", "150px", "auto", "90px", "56px", "64px", "84px"]
+_WIDTHS: list[str | int] = ["6%", "15%", "43%", "11%", "6%", "8%", "11%"]
 _KEYS = """() => {
   if (window.studioDatasetKeys) return;
   window.studioDatasetKeys = true;
@@ -197,16 +197,17 @@ def build(studio: Studio) -> None:
     with gr.Row(elem_classes=["pager"]):
         line = gr.Markdown("", elem_id="datasets-line")
         page = gr.Number(value=1, minimum=1, precision=0, label=say("datasets.page"), min_width=90, scale=0)
-    table = gr.Dataframe(
-        headers=[say(f"datasets.col.{name}") for name in _COLUMNS],
-        datatype="str",
-        interactive=False,
-        column_widths=_WIDTHS,
-        wrap=True,
-        max_height=380,
-        label=say("datasets.table"),
-        elem_id="datasets-table",
-    )
+    with gr.Column(elem_id="datasets-scroll"):
+        table = gr.Dataframe(
+            headers=[say(f"datasets.col.{name}") for name in _COLUMNS],
+            datatype="str",
+            interactive=False,
+            column_widths=_WIDTHS,
+            wrap=True,
+            max_height=380,
+            label=say("datasets.table"),
+            elem_id="datasets-table",
+        )
     ids, current = gr.State([]), gr.State("")
     with gr.Group(elem_id="datasets-editor"):
         head = gr.HTML(f"<p>{html.escape(say('datasets.choose_first'))}</p>", elem_id="datasets-head")

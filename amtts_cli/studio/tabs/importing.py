@@ -98,6 +98,15 @@ def build(studio: Studio) -> None:
     def ledger(corpus: str | None) -> str:
         return ledger_html(studio, corpus) if corpus else ""
 
+    def follow(shown: str) -> tuple[Any, Any, str]:
+        """Shows the ledger of the dataset that was made last, as soon as it is there."""
+        job = studio.jobs.latest("prepare")
+        if job is None or not job.over or job.id == shown:
+            return gr.skip(), gr.skip(), shown
+        if not (workspace.root / job.out).is_dir():
+            return gr.skip(), gr.skip(), job.id
+        return job.out, ledger_html(studio, job.out), job.id
+
     gr.Markdown(say("import.intro"))
     with gr.Row():
         files = gr.File(
@@ -148,6 +157,7 @@ def build(studio: Studio) -> None:
     corpus = folders(studio, "corpus", label=say("import.ledger_of"))
     left_out = gr.HTML("", elem_classes=["wide"], elem_id="import-ledger")
 
+    last = gr.State("")
     files.upload(told(take), files, [source, files], api_name="import_take")
     outputs = [told_box, table, panel, clips, columns, found, make, *roles]
     asked = [source, speaker, language]
@@ -156,7 +166,7 @@ def build(studio: Studio) -> None:
     filled = [source, name, columns, speaker, language, license, consent, check]
     make.click(told(start), filled, None, api_visibility="private")
     corpus.change(told(ledger), corpus, left_out, show_progress="hidden", api_visibility="private")
-    timer.tick(told(ledger), corpus, left_out, show_progress="hidden", api_visibility="private")
+    timer.tick(told(follow), last, [corpus, left_out, last], show_progress="hidden", api_visibility="private")
     gr.api(told(correct_by_name), api_name="import_look")
     gr.api(told(start), api_name="import_prepare")
 

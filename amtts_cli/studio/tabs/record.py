@@ -21,9 +21,9 @@ def build(studio: Studio) -> None:
     say, workspace = studio.say, studio.workspace
 
     def shown(name: str | None, position: int) -> tuple[Any, ...]:
-        """Sentence, progress, position, empty recorder, empty meter, what is kept, what to do when all are done."""
+        """Sentence and progress, position, empty recorder, empty meter, what is kept, what to do when all are done."""
         if not name:
-            return f"<p>{html.escape(say('record.none'))}</p>", "", 0, None, "", None, ""
+            return f"<p>{html.escape(say('record.none'))}</p>", 0, None, "", None, ""
         sheet = Sheet.open(workspace, name)
         position = min(max(0, position), len(sheet.names) - 1)
         current = sheet.names[position]
@@ -31,8 +31,11 @@ def build(studio: Studio) -> None:
         line = say("record.progress", number=position + 1, count=len(sheet.names), done=sheet.recorded)
         all_done = sheet.recorded == len(sheet.names)
         last = say("record.done", command=f"`{train_command(workspace, sheet)}`") if all_done else ""
-        sentence = f'<p class="sentence" lang="am">{html.escape(sheet.text(current))}</p>'
-        return sentence, line, position, None, "", str(kept) if kept else None, last
+        sentence = (
+            f'<p class="sentence" lang="am">{html.escape(sheet.text(current))}</p>'
+            f'<p role="status">{html.escape(line)}</p>'
+        )
+        return sentence, position, None, "", str(kept) if kept else None, last
 
     def choose(name: str | None) -> tuple[Any, ...]:
         return shown(name, Sheet.open(workspace, name).first_open() if name else 0)
@@ -70,7 +73,8 @@ def build(studio: Studio) -> None:
         sheet = make_sheet(workspace, name, text)
         own = workspace.name(sheet.folder)
         gr.Info(say("record.made", count=len(sheet.names), name=own))
-        return (gr.update(choices=sheets(workspace), value=own), *shown(own, 0))
+        made = gr.update(choices=sheets(workspace), value=own)
+        return (made, gr.update(open=False), *shown(own, 0))
 
     def look(value: str | None) -> Any:
         found = sheets(workspace)
@@ -86,9 +90,7 @@ def build(studio: Studio) -> None:
         elem_id="record-sheet",
         allow_custom_value=True,
     )
-    with gr.Group():
-        sentence = gr.HTML(f"<p>{html.escape(say('record.none'))}</p>", elem_id="record-sentence")
-        line = gr.Markdown("", elem_id="record-line")
+    sentence = gr.HTML(f"<p>{html.escape(say('record.none'))}</p>", elem_id="record-sentence")
     position = gr.Number(value=0, visible=False, precision=0)
     with gr.Row():
         recorder = gr.Audio(
@@ -98,8 +100,11 @@ def build(studio: Studio) -> None:
             format="wav",
             elem_id="record-audio",
             editable=False,
+            min_width=300,
         )
-        kept = gr.Audio(label=say("record.kept"), interactive=False, type="filepath", elem_id="record-kept")
+        kept = gr.Audio(
+            label=say("record.kept"), interactive=False, type="filepath", elem_id="record-kept", min_width=300
+        )
     level = gr.HTML("", elem_id="record-level", label=say("record.level"))
     with gr.Row():
         back = gr.Button(say("record.previous"), min_width=100)
@@ -107,7 +112,7 @@ def build(studio: Studio) -> None:
         forward = gr.Button(say("record.next"), min_width=100, elem_id="record-next")
         store = gr.Button(say("record.save"), variant="primary", min_width=140, elem_id="record-save")
     last = gr.Markdown("")
-    with gr.Accordion(say("record.make"), open=not found):
+    with gr.Accordion(say("record.make"), open=not found) as own_list:
         text = gr.Textbox(label=say("record.list"), lines=5, elem_id="record-list", max_length=1_000_000)
         with gr.Row():
             name = gr.Textbox(
@@ -115,7 +120,7 @@ def build(studio: Studio) -> None:
             )
             do = gr.Button(say("record.do_make"), elem_id="record-make")
 
-    seen = [sentence, line, position, recorder, level, kept, last]
+    seen = [sentence, position, recorder, level, kept, last]
     sheet.change(told(choose), sheet, seen, show_progress="hidden", api_visibility="private")
     sheet.focus(look, sheet, sheet, show_progress="hidden", queue=False, api_visibility="private")
     back.click(told(move(-1)), [sheet, position], seen, show_progress="hidden", api_visibility="private")
@@ -123,7 +128,7 @@ def build(studio: Studio) -> None:
     again.click(lambda: (None, ""), None, [recorder, level], show_progress="hidden", api_visibility="private")
     recorder.change(told(meter), recorder, level, show_progress="hidden", api_visibility="private")
     store.click(told(keep), [sheet, position, recorder], seen, api_name="record_keep")
-    do.click(told(make), [name, text], [sheet, *seen], api_name="record_make")
+    do.click(told(make), [name, text], [sheet, own_list, *seen], api_name="record_make")
     blocks = gr.context.Context.root_block
     if blocks is not None:
         blocks.load(look, sheet, sheet, show_progress="hidden", queue=False, api_visibility="private")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import gradio as gr
 
@@ -51,6 +52,8 @@ def build(studio: Studio) -> None:
 
     def compare(first: str | None, second: str | None, text: str) -> str:
         names = [name for name in dict.fromkeys((first, second)) if name]
+        if not names:
+            return f"<p>{html.escape(say('none_yet'))}</p>"
         return compared_html(studio, [encode(opened(workspace, name), name, text) for name in names])
 
     gr.Markdown(say("tokenizer.intro"))
@@ -73,7 +76,7 @@ def build(studio: Studio) -> None:
             as_bytes = gr.Checkbox(label=say("tokenizer.bytes"))
             replace = gr.Checkbox(label=say("tokenizer.replace"))
     make = gr.Button(say("tokenizer.train"), variant="primary", elem_id="tokenizer-train")
-    job_panel(studio, "tokenize")
+    timer = job_panel(studio, "tokenize")
     gr.Markdown(f"### {say('tokenizer.coverage')}")
     with gr.Row():
         name = folders(studio, "tokenizer", label=say("tokenizer.which"))
@@ -89,6 +92,14 @@ def build(studio: Studio) -> None:
 
     make.click(told(train), [corpus, kind, size, backend, as_bytes, replace], None, api_visibility="private")
     gr.api(told(train), api_name="tokenizer_train")
+
+    def first_one(value: str | None) -> Any:
+        """Fills an empty list once the first tokenizer is there."""
+        there = [] if value else workspace.find("tokenizer")
+        return gr.update(choices=there, value=there[0]) if there else gr.skip()
+
+    for box in (name, first):
+        timer.tick(first_one, box, box, show_progress="hidden", api_visibility="private")
     see.click(told(show), [name, corpus], letters, api_name="tokenizer_coverage")
     do.click(told(compare), [first, second, text], result, api_name="tokenizer_compare")
     text.submit(told(compare), [first, second, text], result, api_visibility="private")
@@ -134,19 +145,24 @@ def _state(one: Letter) -> str:
 
 
 def compared_html(studio: Studio, found: list[Encoded]) -> str:
-    """A text in the pieces of tokenizers, a row each."""
+    """A text in the pieces of tokenizers: figures in a row each, and the pieces below."""
     say = studio.say
     heads = "".join(
         f"<th>{html.escape(say(f'tokenizer.col.{name}'))}</th>"
-        for name in ("name", "kind", "size", "tokens", "per_word", "unknown", "pieces")
+        for name in ("name", "kind", "size", "tokens", "per_word", "unknown")
     )
     rows = "".join(
         f"<tr><td>{html.escape(one.name)}</td><td>{html.escape(one.kind)}</td><td>{one.size}</td>"
-        f"<td>{len(one.pieces)}</td><td>{len(one.pieces) / max(1, one.words):.2f}</td><td>{one.unknown}</td>"
-        f'<td class="pieces" lang="am">{"".join(_piece(piece) for piece in one.pieces)}</td></tr>'
+        f"<td>{len(one.pieces)}</td><td>{len(one.pieces) / max(1, one.words):.2f}</td><td>{one.unknown}</td></tr>"
         for one in found
     )
-    return f'<table class="plain"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    cut = "".join(
+        f'<p><b>{html.escape(one.name)}</b><br><span class="pieces" lang="am">'
+        f"{''.join(map(_piece, one.pieces))}</span></p>"
+        for one in found
+    )
+    table = f'<table class="plain narrow"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    return f"{table}{cut}"
 
 
 def _piece(piece: str) -> str:
