@@ -15,6 +15,7 @@ from amtts_core.corpus.filters import Finding
 from amtts_core.units import Seconds
 
 if TYPE_CHECKING:
+    from amtts_core.corpus.importers.column_roles import Columns
     from amtts_core.corpus.importers.locate import AudioLocator
 
 
@@ -145,6 +146,8 @@ class Reading:
         summary: how the source was understood, in one line.
         warnings: what a person should know of the source; grows while the entries are read.
         nameless: a table that names no speaker: all of it may be one person's.
+        table: the file whose columns were told apart, the first one of several; None for sources without columns.
+        columns: of that table; None for sources without columns.
     """
 
     root: Path
@@ -153,6 +156,8 @@ class Reading:
     summary: str
     warnings: list[str] = field(default_factory=list)
     nameless: bool = False
+    table: Path | None = None
+    columns: Columns | None = None
 
 
 class Importer(Protocol):
