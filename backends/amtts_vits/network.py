@@ -1,4 +1,4 @@
-"""The whole network: transformers' `VitsModel` as generator, and the critics it learns against.
+"""The whole network: transformers' `VitsModel` as generator, and the discriminators it learns against.
 
 Module names inside the generator are transformers' own, so that its tensors are a Hugging Face checkpoint. During
 training the decoder's upsampler and residual blocks carry weight norm; `weights.fold_norm` takes it out again.

@@ -169,7 +169,7 @@ class S3Codec(SpeechCodec):
         Raises:
             AmttsError: no code, or no voice lies there.
         """
-        require_codes(codes, books=1, cardinality=CODES)
+        require_codes(codes, num_codebooks=1, cardinality=CODES)
         waves = self.speak(list(codes[:, 0]), self.built_in_voice())
         low = [resample(wave.numpy(), RATE, VOICE_RATE) for wave in waves]
         return torch.from_numpy(np.stack(low)).to(codes.device)

@@ -44,7 +44,7 @@ def w2v(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(w2v: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Settings of a tiny network that hears clips and speaks in three DAC books of 16."""
+    """Settings of a tiny network that hears clips and speaks in three DAC codebooks of 16."""
     codec = tmp_path_factory.mktemp("codec") / "dac.pth"
     write_pth(codec)
     part = {

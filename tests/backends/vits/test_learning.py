@@ -31,10 +31,10 @@ def test_the_generators_loss_leaves_no_gradient_in_the_discriminator(
     stream = learner.losses(backend.collate(examples))
     next(stream)  # the discriminator's phase, whose gradient is not asked for here
     next(stream).total.backward()
-    critics = learner.parameters("discriminator")
-    assert critics
-    assert all(p.grad is None for p in critics)
-    assert all(p.requires_grad for p in critics), "they are only frozen while the generator learns"
+    discriminators = learner.parameters("discriminator")
+    assert discriminators
+    assert all(p.grad is None for p in discriminators)
+    assert all(p.requires_grad for p in discriminators), "they are only frozen while the generator learns"
 
 
 def test_the_generator_learns_against_the_updated_discriminator(

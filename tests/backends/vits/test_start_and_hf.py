@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_voice import ExampleList, tiny_backend, tiny_config
 from transformers import VitsConfig, VitsModel, VitsTokenizer
-from vits_critics import donor_file
+from vits_discriminators import donor_file
 
 from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.contract.tokenizer import TextTokenizer
