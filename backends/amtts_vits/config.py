@@ -149,11 +149,11 @@ class VitsSettings(Settings):
             faults.append("resblock_kernel_sizes and resblock_dilation_sizes differ in number")
         if self.upsample_initial_channel % 2 ** len(self.upsample_rates):
             faults.append(f"upsample_initial_channel must be a multiple of {2 ** len(self.upsample_rates)}")
-        heard = self.segment_frames * self.mel.hop
+        segment = self.segment_frames * self.mel.hop
         for size, hop, _ in self.discriminator.resolutions:
-            if (size - hop) // 2 >= heard:
+            if (size - hop) // 2 >= segment:
                 faults.append(
-                    f"discriminator.resolutions: FFT size {size} is too long for {heard} samples a stretch"
+                    f"discriminator.resolutions: FFT size {size} is too long for {segment} samples of a segment"
                 )
         if self.hidden_size % self.num_attention_heads or self.hidden_size % 2:
             faults.append("hidden_size must be even and a multiple of num_attention_heads")

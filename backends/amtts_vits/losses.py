@@ -13,10 +13,10 @@ from amtts_vits.spectrogram import log_mel
 
 
 def mel_loss(passed: Passed, mel: MelConfig) -> Tensor:
-    """Mean absolute difference of natural-log mels where the stretch lies within the recording; ()."""
+    """Mean absolute difference of natural-log mels where the segment lies within the recording; ()."""
     made = log_mel(passed.fake[:, 0], mel)
-    heard = passed.heard
-    return ((passed.real_mel - made).abs() * heard).sum() / (heard.sum() * made.shape[1])
+    segment_mask = passed.segment_mask
+    return ((passed.real_mel - made).abs() * segment_mask).sum() / (segment_mask.sum() * made.shape[1])
 
 
 def kl_loss(passed: Passed) -> Tensor:

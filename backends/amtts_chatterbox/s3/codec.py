@@ -182,8 +182,8 @@ class S3Codec(SpeechCodec):
         """
         found = {"prompt": self._prompt(waveform, codes).to(torch.float32).cpu().numpy()[:, None]}
         if self._encoder_file is not None:
-            heard = waveform[: round(LONGEST * VOICE_RATE)]
-            vector = self.voice_encoder(None).embed(heard.cpu().float())
+            start = waveform[: round(LONGEST * VOICE_RATE)]
+            vector = self.voice_encoder(None).embed(start.cpu().float())
             found["speaker"] = vector.cpu().numpy()[None]
         return found
 

@@ -64,7 +64,7 @@ class DescriptCodec(SpeechCodec):
                 remedy="Use --codec dac for a Hugging Face folder or a run",
             )
         arguments, state = read_published(weights)
-        same = load_dac(weights)  # checks every tensor, and tells the weights' identity
+        same = load_dac(weights)  # checks every tensor, and gives their identity
         network = dac.DAC(**arguments)
         load_strict(network, state, backend="descript")
         available = int(network.n_codebooks)

@@ -116,7 +116,7 @@ class MelCodesBackend(Backend[MelCodesConfig]):
         }
 
     def learner(self) -> MelCodesLearner:
-        """The training view. A vocoder that is missing or made for other mels is told before training begins."""
+        """The training view. A vocoder that is missing or made for other mels is an error before training begins."""
         self.vocoder.opened()
         return MelCodesLearner(self.network, self.config)
 

@@ -86,9 +86,9 @@ class Exported(nn.Module):
         owner = (ends[:, None] <= places).long().sum(2).clamp(max=x.shape[1] - 1)[..., None]  # (N, frames, 1)
         mean = text.prior_means.gather(1, owner.expand(-1, -1, text.prior_means.shape[2]))
         log_std = text.prior_log_variances.gather(1, owner.expand(-1, -1, text.prior_means.shape[2]))
-        heard = (places[..., 0] < frames[:, None]).float()[:, None]
+        mask = (places[..., 0] < frames[:, None]).float()[:, None]
         z = (mean + torch.randn_like(mean) * torch.exp(log_std) * noise_scale).transpose(1, 2)
-        z = model.flow(z, heard, speaker, reverse=True) * heard
+        z = model.flow(z, mask, speaker, reverse=True) * mask
         waveform: Tensor = model.decoder(z, speaker)
         return waveform
 

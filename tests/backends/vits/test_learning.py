@@ -73,7 +73,7 @@ def test_a_clip_shorter_than_the_segment_is_padded_and_its_padding_not_judged(ba
     learner = backend.learner()
     passed = learner.modules["generator"](recording_of(batch), learner._draws(recording_of(batch)))
     assert float(passed.fake[0, 0, 9 * hop :].detach().abs().max()) == 0
-    assert float(passed.heard.sum()) == 9
+    assert float(passed.segment_mask.sum()) == 9
     assert all(bool(torch.isfinite(loss.total)) for loss in learner.losses(batch))
 
 
