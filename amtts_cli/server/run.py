@@ -30,6 +30,12 @@ _KERNELS = 128
 """Compiled for lengths of texts: enough for the layers of one pass."""
 
 
+def prepare_memory() -> None:
+    """Bounds what the C library and oneDNN keep; call it before threads start and networks compute."""
+    limit_arenas(_HEAPS)
+    limit_prepared_kernels(_KERNELS)
+
+
 def check_address(settings: ServerSettings, keys: Keys) -> None:
     """Refuses to be open to other machines without a key.
 
@@ -62,8 +68,7 @@ def run(
         AmttsError: the address cannot be listened on, or a package is missing.
     """
     check_address(settings, keys)
-    limit_arenas(_HEAPS)
-    limit_prepared_kernels(_KERNELS)
+    prepare_memory()
     try:
         import uvicorn
 
