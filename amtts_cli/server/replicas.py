@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amtts_cli.server.keys import Keys, read_keys
-from amtts_cli.server.run import check_address, prepare_memory
+from amtts_cli.server.run import check_address
 from amtts_cli.server.settings import ServerSettings
 from amtts_core.errors import AmttsError
+from amtts_core.memory import keep_few_kernels
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -58,7 +59,7 @@ def application(settings: ServerSettings, keys: Keys, replicas: tuple[int, int])
         from amtts_cli.server.app import create_app
 
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
-        prepare_memory()
+        keep_few_kernels()
         return create_app(settings, keys, speaks_first=True)
 
     device = "num_gpus" if settings.device.startswith("cuda") else "num_cpus"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from amtts_cli.server.keys import VARIABLE, Keys
 from amtts_cli.server.settings import ServerSettings, is_loopback
 from amtts_core.errors import AmttsError
-from amtts_core.memory import limit_arenas, limit_prepared_kernels
+from amtts_core.memory import keep_few_kernels
 
 if TYPE_CHECKING:
     import uvicorn
@@ -24,16 +24,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("amtts.server")
 _LARGEST_HEADER = 16_384
 _KEEP_ALIVE = 15
-_HEAPS = 2
-"""Of the C library; threads of requests share them, so memory does not grow with what each thread has met."""
-_KERNELS = 128
-"""Compiled for lengths of texts: enough for the layers of one pass."""
-
-
-def prepare_memory() -> None:
-    """Bounds what the C library and oneDNN keep; call it before threads start and networks compute."""
-    limit_arenas(_HEAPS)
-    limit_prepared_kernels(_KERNELS)
 
 
 def check_address(settings: ServerSettings, keys: Keys) -> None:
@@ -68,7 +58,7 @@ def run(
         AmttsError: the address cannot be listened on, or a package is missing.
     """
     check_address(settings, keys)
-    prepare_memory()
+    keep_few_kernels()
     try:
         import uvicorn
 

@@ -47,6 +47,16 @@ def limit_prepared_kernels(most: int) -> None:
         os.environ.setdefault(name, str(most))
 
 
+def keep_few_kernels() -> None:
+    """For a process that meets texts of any length: memory does not grow with what each thread has met.
+
+    Two heaps of the C library, and kernels for the layers of one pass. Call it before a network computes and before
+    threads start.
+    """
+    limit_arenas(2)
+    limit_prepared_kernels(128)
+
+
 def return_freed_memory() -> None:
     """Hands back what glibc has kept, so that what a process holds is what it uses; nothing with another C library."""
     with contextlib.suppress(AttributeError, OSError, TypeError):

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,23 @@ def test_threads_share_heaps() -> None:
         return int(subprocess.run(command, capture_output=True, text=True, check=True, env=clean).stdout)
 
     assert heaps(2) <= 3 < heaps(0)
+
+
+EVALUATE = """
+import os
+from amtts_cli.app import main
+
+try:
+    main(["evaluate", "--manifest", "nothing.jsonl", "--out", "out"])
+except SystemExit:
+    print(os.environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY"))
+"""
+
+
+@pytest.mark.parametrize(("said", "kept"), [(None, "128"), ("7", "7")])
+def test_an_evaluation_keeps_few_kernels(said: str | None, kept: str, tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if "CACHE_CAPACITY" not in name}
+    environment = clean | ({"ONEDNN_PRIMITIVE_CACHE_CAPACITY": said} if said else {})
+    command = [sys.executable, "-c", EVALUATE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path)
+    assert done.stdout.split() == [kept]
