@@ -105,12 +105,12 @@ def _children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def evaluate(runs: list[Path], manifest: Path, out: Path, metrics: str) -> dict[str, Any]:
+def evaluate(runs: list[Path], manifest: Path, out: Path, metrics: str, limit: int) -> dict[str, Any]:
     """`amtts evaluate` of all runs side by side; returns its report.json."""
     systems = [part for run in runs for part in ("--checkpoint", run)]
     names = [part for run in runs for part in ("--name", run.name)]
     test = ("--manifest", manifest, "--no-public-list", "--metrics", metrics, "--recognizer", "ctc")
-    call(*AMTTS, "evaluate", *systems, *names, *test, "--out", out)
+    call(*AMTTS, "evaluate", *systems, *names, *test, "--out", out, "--limit", limit)
     found: dict[str, Any] = json.loads((out / "report.json").read_text(encoding="utf-8"))
     return found
 
@@ -152,10 +152,10 @@ def steps_of(run: Path) -> str:
     return f"{best['step']} of {validations[-1]['step']}"
 
 
-def table(work: Path, runs: list[Path]) -> str:
+def table(work: Path, runs: list[Path], limit: int = 0) -> str:
     """Every run beside the recordings, as Markdown."""
-    heldout = evaluate(runs, work / "data-test/train.jsonl", work / "evaluation", GROUPS)
-    rare = evaluate(runs, work / "data-rare/train.jsonl", work / "evaluation-rare", "text")
+    heldout = evaluate(runs, work / "data-test/train.jsonl", work / "evaluation", GROUPS, limit)
+    rare = evaluate(runs, work / "data-rare/train.jsonl", work / "evaluation-rare", "text", limit)
     heads = ["learned from", "best of steps", "wall, processor time", *(head for _, head, _ in SHOWN)]
     heads += ["CER", "CER, rare letters", "letters not heard, wrong"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
@@ -187,6 +187,9 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="folder for everything")
     parser.add_argument("--minutes", default="3,6,12,30", help="minutes to learn from, in this order")
     parser.add_argument("--voice", default="am+m4", help="eSpeak NG voice")
+    parser.add_argument(
+        "--sentences", type=int, default=0, help="of each test to speak; 0 takes all (30, 40)"
+    )
     parser.add_argument("--replay", action="store_true", help="mix examples/corpus in")
     parser.add_argument("--set", action="append", default=[], help="setting of the trainings")
     asked = parser.parse_args()
@@ -204,7 +207,7 @@ def main() -> None:
             (path.parent for path in work.glob("run-*/trained.json")),
             key=lambda run: (float(run.name.split("-")[1]), run.name),
         )
-        written = table(work, done)
+        written = table(work, done, asked.sentences)
         (work / "table.md").write_text(written, encoding="utf-8")
         print(written, flush=True)
 
