@@ -91,10 +91,13 @@ class Ours:
         spoken = [Spoken(torch.arange(codes) * 37 % 6561, self._voices[seconds])]
         return lambda: self.speech.speak(spoken)
 
-
     def bf16_error(self) -> float:
         """Root mean square of the log-mel's difference, bf16 against float32; 3 s of reference, 5 s of speech."""
-        spoken = [Spoken(torch.arange(SPEECH) * 37 % 6561, embed_reference(self.network, made(24000 * 3, scale=0.1)))]
+        spoken = [
+            Spoken(
+                torch.arange(SPEECH) * 37 % 6561, embed_reference(self.network, made(24000 * 3, scale=0.1))
+            )
+        ]
         (exact,), (low,) = (
             S3Speech(self.network, S3SpeakingConfig(bf16=bf16)).mels(spoken) for bf16 in (False, True)
         )
