@@ -21,6 +21,8 @@ OPEN = ("/healthz", "/readyz", "/openapi.json")
 """Routes that need no key."""
 _LOG = logging.getLogger("amtts.server")
 _GONE = 499
+_SHUTDOWN = "graceful shutdown exceeded"
+"""In the message with which uvicorn cancels what is under way at the end."""
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -53,9 +55,12 @@ class Front:
         except CutOff as cut:  # returning leaves the answer unfinished, which the client sees
             reply.code = cut.refusal.code
             self.context.metrics.failures.labels(reply.code).inc()
-        except asyncio.CancelledError:
-            reply.status = reply.status or _GONE
-            raise
+        except asyncio.CancelledError as cancelled:
+            if _SHUTDOWN not in str(cancelled):
+                reply.status = reply.status or _GONE
+                raise
+            _LOG.warning("request %s was not done when the time to end (--drain) was over", scope["amtts.id"])
+            await reply.refuse(ApiError(503, "the server ends", code="server_ends", retry_after=5))
         except Exception:
             _LOG.exception("request %s failed", scope["amtts.id"])
             self.context.metrics.failures.labels("bug").inc()
