@@ -213,7 +213,7 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
         return predicted[0].numpy()
 
     def learner(self) -> ChatterboxMelLearner:
-        """The training view. A vocoder that is missing or made for other mels is told before training begins."""
+        """The training view. A vocoder that is missing or made for other mels is an error before training begins."""
         self.vocoder.opened()
         return ChatterboxMelLearner(self.network, self.config)
 

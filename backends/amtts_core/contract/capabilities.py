@@ -205,7 +205,7 @@ class ReferenceAudio(Capability[ReferenceAudioMethods]):
 
     Attributes:
         encoder_prefixes: prefixes of the parameters of the reference encoder; their learning rate is
-            `optim.rates.conditioners`.
+            `optim.rates.speaker_encoder`.
     """
 
     Methods: ClassVar[type] = ReferenceAudioMethods

@@ -75,7 +75,7 @@ class Speech:
         stretches: the normalized text, piece by piece.
         unread: characters that this voice never learnt, with counts; they are not in the audio.
         places: first sample of each stretch and one after its last.
-        notes: what the backend tells of stretches (cut off, tried again): (stretch, what).
+        notes: notes of the backend on parts of the text (cut off, tried again): (part, note).
     """
 
     waveform: np.ndarray
@@ -147,7 +147,7 @@ class SpeechMaking:
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        """(stretch, what the backend tells of it), of what is spoken."""
+        """(part of the text, note of the backend on it)."""
         return _notes(self._stretches, self._requests)
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -177,7 +177,7 @@ class Synthesizer:
     Args:
         backend: in evaluation mode, with a tokenizer.
         normalizer: the one its training text went through.
-        untrained: token ids that training never met; speaking them would be noise, so they are left out and told.
+        untrained: token ids that training never met; speaking them would be noise, so they are left out and reported.
     """
 
     def __init__(self, backend: Backend, normalizer: Normalizer, *, untrained: Collection[int] = ()) -> None:
@@ -377,7 +377,7 @@ class Synthesizer:
         """Speaks a text and hands each piece over as soon as it is there.
 
         Joined, the pieces are what `speak` says where the backend speaks a sentence alone as it does among others. A
-        backend that streams is heard before its first sentence is over, any other sentence by sentence.
+        backend that streams gives sound before its first sentence is complete, any other sentence by sentence.
 
         Args:
             text: as a person writes it, see `amtts_core.synthesis.script`.

@@ -31,10 +31,10 @@ def test_the_generators_loss_leaves_no_gradient_in_the_discriminator(
     stream = learner.losses(backend.collate(examples))
     next(stream)  # the discriminator's phase, whose gradient is not asked for here
     next(stream).total.backward()
-    critics = learner.parameters("discriminator")
-    assert critics
-    assert all(p.grad is None for p in critics)
-    assert all(p.requires_grad for p in critics), "they are only frozen while the generator learns"
+    discriminators = learner.parameters("discriminator")
+    assert discriminators
+    assert all(p.grad is None for p in discriminators)
+    assert all(p.requires_grad for p in discriminators), "they are only frozen while the generator learns"
 
 
 def test_the_generator_learns_against_the_updated_discriminator(
@@ -49,7 +49,7 @@ def test_the_generator_learns_against_the_updated_discriminator(
         if step:
             with torch.no_grad():
                 for parameter in learner.parameters("discriminator"):
-                    parameter.mul_(1.1)
+                    parameter.mul_(2.0)
         return float(next(stream).terms["adversarial"])
 
     before = adversarial(step=False)
@@ -73,7 +73,7 @@ def test_a_clip_shorter_than_the_segment_is_padded_and_its_padding_not_judged(ba
     learner = backend.learner()
     passed = learner.modules["generator"](recording_of(batch), learner._draws(recording_of(batch)))
     assert float(passed.fake[0, 0, 9 * hop :].detach().abs().max()) == 0
-    assert float(passed.heard.sum()) == 9
+    assert float(passed.segment_mask.sum()) == 9
     assert all(bool(torch.isfinite(loss.total)) for loss in learner.losses(batch))
 
 
@@ -166,4 +166,4 @@ def test_gradient_accumulation_is_exact_for_both_optimisers(
     together, apart = gradients([[one, one]]), gradients([[one], [one]])
     assert set(together) == set(apart)
     for name, gradient in together.items():
-        assert torch.allclose(gradient, apart[name], atol=1e-5, rtol=1e-3), name
+        assert float((gradient - apart[name]).norm()) <= 1e-4 * float(gradient.norm()) + 1e-5, name
