@@ -45,7 +45,7 @@ def corpus(out: Path, text: Path, voice: str, *how: object) -> Path:
         make = (sys.executable, CORPUS / "make_corpus.py", "--text", text, "--voices", voice)
         call(*make, "--format", "flac", "--out", said, *how)
         share = () if how else ("--val", 0, "--test", 0)
-        call(*AMTTS, "prepare", said, "--out", out, *share)
+        call(*AMTTS, "prepare", said, "--out", out, "--speaker", "new", *share)
     return out
 
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes examples/base/voice again: REAL is the subset of ALFFA (a folder with metadata.csv and audio/), WORK a new folder.
-# To try it out in minutes: SENTENCES=4 MINUTES=1 CLIPS=2 STEPS=3 bash make_base.sh REAL WORK
+# To try it out in minutes: SENTENCES=4 MINUTES=1 CLIPS=4 STEPS=3 bash make_base.sh REAL WORK
 set -euo pipefail
 REAL=${1:?a folder of recordings} WORK=${2:?a new folder} HERE=$(dirname "$0")
 SENTENCES=${SENTENCES:-260} MINUTES=${MINUTES:-56} CLIPS=${CLIPS:-} STEPS=${STEPS:-2050}

@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=0, help="recordings of a speaker at most; 0 takes all")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    left_out = set(options.leave_out.split(","))
+    left_out = set(filter(None, options.leave_out.split(",")))  # '' is the speaker of rows that name none
     (options.out / "audio").mkdir(parents=True)
     with (options.out / "metadata.csv").open("w", encoding="utf-8") as table:
         table.write("audio_file|text|speaker_name\n")
