@@ -15,6 +15,7 @@ import typer
 from amtts_cli import console
 
 COMMANDS = (
+    "new",
     "prepare",
     "report",
     "merge",
@@ -27,6 +28,7 @@ COMMANDS = (
     "train",
     "synthesize",
     "serve",
+    "studio",
     "evaluate",
     "align",
     "voice",
