@@ -58,8 +58,8 @@ LEAST_CHANGE: dict[str, float] = {
 """Figures that are judged, and the smallest difference that is worth a word however significant it is."""
 MORE_IS_BETTER = ("distillmos", "dnsmos_background", "speaker_similarity", "gemination_ratio")
 NOT_ABOVE_RECORDINGS = ("speaker_similarity", "distillmos", "dnsmos_background")
-"""Figures of which more than the recordings have is no praise: the floor of similarity is that of two texts, and predicted
-naturalness rates some synthetic speech higher with noise or clipping than without."""
+"""Figures of which more than the recordings have is no praise: the floor of similarity is that of two texts, and
+predicted naturalness rates some synthetic speech higher with noise or clipping than without."""
 EITHER_WAY = ("duration_ratio", "pause_clause", "pause_sentence", "loudness_lufs")
 """Figures whose change either way is a difference, not an improvement."""
 
