@@ -43,7 +43,7 @@ def collect(
     console.result(
         {"words": words, "sentences": len(chosen) - words, "seconds": round(seconds, 1), "sheet": str(page)},
         lines=[
-            f"{words} words and {len(chosen) - words} sentences to record, about {seconds / 60:.1f} min: {page}",
+            f"to record: words {words}, sentences {len(chosen) - words}, about {seconds / 60:.1f} min: {page}",
             f"then: amtts train --from VOICE --feedback {out} --data CORPUS --out NEW",
         ],
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amtts_core.errors import AmttsError
 from amtts_core.evaluation.listening.score import score
 
 LISTENERS, TEXTS = 12, 15
@@ -42,3 +43,14 @@ def test_the_interval_holds_the_truth_and_is_as_wide_as_it_has_to_be(tmp_path: P
     parts = (BY_LISTENER**2 / LISTENERS, BY_TEXT**2 / TEXTS, BY_ANSWER**2 / (LISTENERS * TEXTS))
     assert inside >= 52  # 95 % of 60 is 57
     assert np.mean(halves) == pytest.approx(1.96 * np.sqrt(sum(parts)), rel=0.15)
+
+
+def test_a_key_that_is_not_there_and_a_damaged_answer_are_one_line_each(tmp_path: Path) -> None:
+    with pytest.raises(
+        AmttsError, match=r"listening-key.json cannot be read: No such file or directory\. Give the"
+    ):
+        score(tmp_path / "listening-key.json", [tmp_path])
+    key = write_answers(tmp_path, np.random.default_rng(0), 3.5)
+    (tmp_path / "l0.json").write_text('{"test": "x", ')
+    with pytest.raises(AmttsError, match=r"l0.json is no valid JSON"):
+        score(key, [tmp_path])
