@@ -13,6 +13,7 @@ import sys
 import typer
 
 from amtts_cli import console
+from amtts_cli.help import Command, Group
 
 COMMANDS = (
     "prepare",
@@ -48,6 +49,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="amtts",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -80,7 +82,7 @@ for _name in COMMANDS:
     if isinstance(_command, typer.Typer):  # a group of commands
         app.add_typer(_command, name=_name)
     else:
-        app.command(_name)(_command)
+        app.command(_name, cls=Command)(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:
