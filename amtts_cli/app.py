@@ -16,6 +16,7 @@ from amtts_cli import console
 from amtts_cli.help import Command, Group
 
 COMMANDS = (
+    "new",
     "prepare",
     "report",
     "merge",
@@ -28,6 +29,7 @@ COMMANDS = (
     "train",
     "synthesize",
     "serve",
+    "studio",
     "evaluate",
     "align",
     "voice",
@@ -46,6 +48,8 @@ COMMANDS = (
 `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
 
 INTERRUPTED = 130
+FORMER = {"lang": "language", "lang-tag": "language-tag"}
+"""Former name of an option -> its name, so that commands written for 0.1 go on working."""
 
 app = typer.Typer(
     name="amtts",
@@ -53,7 +57,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: FORMER.get(name, name),
+    },
 )
 
 
