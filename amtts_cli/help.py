@@ -16,6 +16,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Data": (
         *(
             "--data",
+            "--recordings",
             "--manifest",
             "--file",
             "--text",
@@ -80,7 +81,16 @@ PANELS: dict[str, tuple[str, ...]] = {
         *("--old-tokenizer", "--recognizer", "--reference", "--system", "--name"),
     ),
     "Training": (
-        *("--from", "--max-steps", "--max-epochs", "--resume", "--from-scratch", "--overfit", "--auto-batch"),
+        *(
+            "--from",
+            "--max-steps",
+            "--start",
+            "--max-epochs",
+            "--resume",
+            "--from-scratch",
+            "--overfit",
+            "--auto-batch",
+        ),
         *("--overfit-steps", "--max-rise"),
     ),
     "Speech": (
@@ -91,7 +101,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Server": (
         *("--host", "--port", "--wyoming", "--wyoming-host", "--allow-host", "--cors", "--keys", "--per-key"),
         *("--active", "--waiting", "--batch", "--deadline", "--drain", "--idle", "--max-loaded"),
-        *("--max-characters", "--log-texts"),
+        *("--max-characters", "--log-texts", "--folder", "--auth-file", "--max-upload"),
     ),
     "Output": (
         *("--out", "--format", "--sample-rate", "--loudness", "--encoding", "--timestamps", "--attention"),
@@ -102,7 +112,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         *("--config", "--set", "--device", "--seed", "--jobs", "--executor", "--num-shards", "--shard-index"),
         *("--batch-seconds", "--precision"),
     ),
-    "General": ("--verbose", "--version", "--install-completion", "--show-completion", "--help"),
+    "General": ("--verbose", "--yes", "--version", "--install-completion", "--show-completion", "--help"),
 }
 """Subject -> options, in the order of the help; an option is under one subject in every command."""
 
@@ -120,8 +130,7 @@ _SENTENCE = re.compile(r"^(.+?[.!?])(?=\s|$)", re.DOTALL)
 
 def subject_of(parameter: Any) -> str:
     """The heading that an option stands under; empty for one that no heading has."""
-    long = [name for name in parameter.opts if name.startswith("--")]
-    return _SUBJECT_OF.get((long or parameter.opts)[-1], "")
+    return next((_SUBJECT_OF[name] for name in parameter.opts if name in _SUBJECT_OF), "")
 
 
 def first_sentence(text: str) -> str:

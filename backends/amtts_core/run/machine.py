@@ -21,6 +21,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "demo": ("espeakng_loader",),
     "ray": ("ray",),
+    "studio": ("gradio",),
     "wandb": ("wandb",),
     "descript": ("dac", "torchaudio"),
 }
