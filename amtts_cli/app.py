@@ -13,6 +13,7 @@ import sys
 import typer
 
 from amtts_cli import console
+from amtts_cli.help import Command, Group
 
 COMMANDS = (
     "new",
@@ -52,6 +53,7 @@ FORMER = {"lang": "language", "lang-tag": "language-tag"}
 
 app = typer.Typer(
     name="amtts",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -87,7 +89,7 @@ for _name in COMMANDS:
     if isinstance(_command, typer.Typer):  # a group of commands
         app.add_typer(_command, name=_name)
     else:
-        app.command(_name)(_command)
+        app.command(_name, cls=Command)(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -32,7 +32,7 @@ def train(
     tokenizer: Annotated[
         Path | None, typer.Option("--tokenizer", help="Default: that of --from, else DATA/tokenizer.")
     ] = None,
-    max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, help="Optimiser steps.")] = None,
+    max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, help="Optimizer steps.")] = None,
     max_epochs: Annotated[
         int | None, typer.Option("--max-epochs", min=1, help="Passes over the data.")
     ] = None,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import init
 from torch.nn.utils import parametrize
 
+from amtts_core.nn.undrawn import Undrawn
 from amtts_vits.config import VitsSettings
 from amtts_vits.discriminator import Discriminator
 from amtts_vits.modules import Generator
@@ -107,7 +108,7 @@ def separate_copy(model: Generator) -> Generator:
     `copy.deepcopy` will not do: a copied layer shares its class with the original, and torch takes weight norm out of
     the class, which would leave the original without its weight.
     """
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+    with Undrawn():
         copied = Generator(model.config)
     add_decoder_norm(copied.decoder)
     copied.load_state_dict(model.state_dict(), strict=True)
@@ -117,7 +118,7 @@ def separate_copy(model: Generator) -> Generator:
 @torch.no_grad()
 def folded_copy(model: Generator) -> Generator:
     """A copy for speaking, weight norm multiplied out; what carries none is shared with `model`, not copied."""
-    with torch.device("meta"):  # draws nothing and takes no memory
+    with Undrawn():
         plain = Generator(model.config.model_copy(update={"weight_norm": False}))
     plain.load_state_dict(folded_weights(model.state_dict()), strict=True, assign=True)
     return plain.eval().requires_grad_(False)
