@@ -229,6 +229,13 @@ STRINGS: dict[str, tuple[str, str]] = {
     "record.list": ("Sentences, a line each", "ዓረፍተ ነገሮች፣ በየመስመሩ"),
     "record.name": ("Name of the sheet", "የዝርዝሩ ስም"),
     "record.do_make": ("Make the sheet", "ዝርዝሩን ሥራ"),
+    "record.collect": ("A sheet of what a voice says worst", "ድምፁ የሚሳሳታቸው ዝርዝር"),
+    "record.collect_info": (
+        "The worst words and sentences of an evaluation, as `amtts feedback collect` chooses them.",
+        "የአንድ ምዘና መጥፎ ቃላትና ዓረፍተ ነገሮች፣ `amtts feedback collect` እንደሚመርጣቸው።",
+    ),
+    "record.evaluation": ("Evaluation", "ምዘና"),
+    "record.minutes": ("Minutes of recording", "የቅጂ ደቂቃ"),
     "record.made": ("{count} sentences in {name}.", "በ{name} ውስጥ {count} ዓረፍተ ነገሮች።"),
     "record.none": ("Choose a sheet, or make one.", "ዝርዝር ይምረጡ ወይም ይሥሩ።"),
     "record.progress": ("{number} of {count} · {done} recorded", "{number} ከ{count} · {done} ተቀድተዋል"),
