@@ -15,7 +15,6 @@ STRINGS: dict[str, tuple[str, str]] = {
     "other_language": ("አማርኛ", "English"),
     "dark": ("Light or dark", "ብሩህ ወይም ጨለማ"),
     "workspace": ("Workspace", "የሥራ ማኅደር"),
-    "refresh": ("Look again", "እንደገና ፈልግ"),
     "stop": ("Stop", "አቁም"),
     "log": ("Log", "መዝገብ"),
     "state": ("State", "ሁኔታ"),
