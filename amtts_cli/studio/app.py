@@ -6,20 +6,21 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from html import escape
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
 import gradio as gr
 from fastapi import FastAPI
-from starlette.responses import FileResponse, RedirectResponse
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from amtts_cli.studio.front import Front
 from amtts_cli.studio.login import Login
 from amtts_cli.studio.strings import LANGUAGES, Language, Say
 from amtts_cli.studio.studio import Studio
-from amtts_cli.studio.tabs import datasets, importing, jobs, record, speak, tokenizer, train
+from amtts_cli.studio.tabs import datasets, evaluate, importing, jobs, model, record, speak, tokenizer, train
 
 Build = Callable[[Studio], None]
 TABS: dict[str, Build] = {
@@ -27,7 +28,9 @@ TABS: dict[str, Build] = {
     "import": importing.build,
     "datasets": datasets.build,
     "tokenizer": tokenizer.build,
+    "model": model.build,
     "train": train.build,
+    "evaluate": evaluate.build,
     "record": record.build,
     "jobs": jobs.build,
 }
@@ -60,6 +63,10 @@ def create_app(
     def first() -> RedirectResponse:
         return RedirectResponse(f"/{language}/")
 
+    @app.get("/favicon.ico", include_in_schema=False)
+    def icon() -> Response:
+        return Response(status_code=204)
+
     @app.get("/assets-of-studio/{name}", include_in_schema=False)
     def asset(name: str) -> FileResponse:
         known = {path.name: path for path in ASSETS.iterdir() if path.is_file()}
@@ -80,9 +87,7 @@ def create_app(
             pwa=False,
             mcp_server=False,
             enable_monitoring=False,
-            theme=gr.themes.Default(
-                font=_FONT, font_mono=_MONO, primary_hue="emerald", secondary_hue="amber"
-            ),
+            theme=_theme(),
             css_paths=[ASSETS / "studio.css"],
             head=f'<script>document.documentElement.lang="{code}"</script>',
         )
@@ -110,6 +115,7 @@ def pages(studio: Studio) -> gr.Blocks:
         with gr.Row(elem_classes=["top"]):
             gr.HTML(
                 f"<h1>{say('title')}</h1><p>{say('subtitle')}</p>"
+                f"<p><small>{say('workspace')}: {escape(str(studio.workspace.root))}</small></p>"
                 f'<nav><a href="/{other}/" lang="{other}">{say("other_language")}</a> '
                 f'<button type="button" id="dark-switch" '
                 f"onclick=\"document.body.classList.toggle('dark')\">{say('dark')}</button></nav>",

@@ -16,8 +16,8 @@ Kind = Literal["corpus", "run", "tokenizer", "evaluation", "codes", "weights"]
 _MARKS: dict[Kind, tuple[str, ...]] = {
     "corpus": ("train.jsonl",),
     "run": ("metrics.jsonl", "checkpoints"),
-    "evaluation": ("report.json", "report.html", "rows.jsonl"),
-    "codes": ("codes.json",),
+    "evaluation": ("report.json", "report.html", "work"),
+    "codes": ("shard-*/codec.json",),
     "weights": ("vocab_report.json",),
     "tokenizer": ("tokenizer.json",),
 }
@@ -139,8 +139,8 @@ class Workspace:
     def find(self, kind: Kind) -> list[str]:
         """Names of the folders of a kind, the newest first."""
         marks = _MARKS[kind]
-        found = [folder for folder in self._folders() if all((folder / mark).exists() for mark in marks)]
-        found.sort(key=lambda folder: (folder / marks[0]).stat().st_mtime, reverse=True)
+        found = [folder for folder in self._folders() if all(_has(folder, mark) for mark in marks)]
+        found.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
         return [self.name(folder) for folder in found]
 
     def _folders(self) -> Iterator[Path]:
@@ -160,3 +160,7 @@ class Workspace:
                 yield path
                 if depth + 1 < _DEEPEST:
                     waiting.append((path, depth + 1))
+
+
+def _has(folder: Path, mark: str) -> bool:
+    return any(folder.glob(mark)) if "*" in mark else (folder / mark).exists()
