@@ -47,13 +47,18 @@ COMMANDS = (
 `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
 
 INTERRUPTED = 130
+FORMER = {"lang": "language", "lang-tag": "language-tag"}
+"""Former name of an option -> its name, so that commands written for 0.1 go on working."""
 
 app = typer.Typer(
     name="amtts",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: FORMER.get(name, name),
+    },
 )
 
 

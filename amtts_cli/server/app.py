@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -24,10 +25,12 @@ from amtts_cli.server.metrics import Metrics
 from amtts_cli.server.settings import ServerSettings
 from amtts_cli.server.speaking import Speaking
 from amtts_cli.server.voices import Load, VoicePool
+from amtts_core.memory import return_freed_memory
 
 _LOG = logging.getLogger("amtts.server")
 _GREETING = "ሰላም።"
 _HOUSEKEEPING = 5.0
+_TRIM = 30.0
 Service = Callable[[Context], Any]
 
 
@@ -123,6 +126,11 @@ async def _warm_up(context: Context) -> None:
 
 
 async def _keep_house(context: Context) -> None:
+    """Unloads voices that nobody uses, and hands back memory that was freed."""
+    trimmed = time.monotonic()
     while True:
         await asyncio.sleep(min(_HOUSEKEEPING, context.settings.idle))
         context.pool.unload_idle()
+        if time.monotonic() - trimmed > _TRIM:
+            await asyncio.to_thread(return_freed_memory)
+            trimmed = time.monotonic()

@@ -115,7 +115,7 @@ def pages(studio: Studio) -> gr.Blocks:
         with gr.Row(elem_classes=["top"]):
             gr.HTML(
                 f"<h1>{say('title')}</h1><p>{say('subtitle')}</p>"
-                f"<p><small>{say('workspace')}: {escape(str(studio.workspace.root))}</small></p>"
+                f"<p><small>{say('workspace')}: {escape(studio.workspace.root.name)}</small></p>"
                 f'<nav><a href="/{other}/" lang="{other}">{say("other_language")}</a> '
                 f'<button type="button" id="dark-switch" '
                 f"onclick=\"document.body.classList.toggle('dark')\">{say('dark')}</button></nav>",

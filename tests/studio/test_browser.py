@@ -109,9 +109,9 @@ class Page:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    (tmp_path / "w").mkdir()
-    make_corpus(tmp_path / "w" / "corpus")
-    return tmp_path / "w"
+    (tmp_path / "my-voice").mkdir()
+    make_corpus(tmp_path / "my-voice" / "corpus")
+    return tmp_path / "my-voice"
 
 
 def _heard(page: Page, selector: str) -> tuple[float, float]:
