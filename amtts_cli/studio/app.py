@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from html import escape
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
@@ -86,9 +87,7 @@ def create_app(
             pwa=False,
             mcp_server=False,
             enable_monitoring=False,
-            theme=gr.themes.Default(
-                font=_FONT, font_mono=_MONO, primary_hue="emerald", secondary_hue="amber"
-            ),
+            theme=_theme(),
             css_paths=[ASSETS / "studio.css"],
             head=f'<script>document.documentElement.lang="{code}"</script>',
         )
@@ -116,6 +115,7 @@ def pages(studio: Studio) -> gr.Blocks:
         with gr.Row(elem_classes=["top"]):
             gr.HTML(
                 f"<h1>{say('title')}</h1><p>{say('subtitle')}</p>"
+                f"<p><small>{say('workspace')}: {escape(studio.workspace.root.name)}</small></p>"
                 f'<nav><a href="/{other}/" lang="{other}">{say("other_language")}</a> '
                 f'<button type="button" id="dark-switch" '
                 f"onclick=\"document.body.classList.toggle('dark')\">{say('dark')}</button></nav>",

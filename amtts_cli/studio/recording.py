@@ -178,6 +178,28 @@ def make_sheet(workspace: Workspace, name: str, text: str) -> Sheet:
     return Sheet.open(workspace, workspace.name(folder))
 
 
+def collect_sheet(workspace: Workspace, evaluation: str, name: str, *, minutes: float) -> Sheet:
+    """A sheet of what a voice says worst, as `amtts feedback collect` chooses it.
+
+    Args:
+        workspace: to make it in.
+        evaluation: folder of `amtts evaluate`, with its report.json.
+        name: of the new sheet's folder.
+        minutes: of recording at most.
+
+    Raises:
+        AmttsError: no such report, nothing was wrong, or the name is taken.
+    """
+    from amtts_core.evaluation.corrections import choose, read_rows, write_sheet
+
+    if not minutes or minutes <= 0:
+        raise AmttsError(f"{minutes or 0:g} minutes of recording; expected more than 0")
+    report = workspace.existing(evaluation, what="evaluation") / "report.json"
+    folder = workspace.new(name, what="name of the sheet")
+    write_sheet(choose(read_rows(report), minutes=minutes), folder)
+    return Sheet.open(workspace, workspace.name(folder))
+
+
 def measured(path: Path) -> tuple[np.ndarray, Hertz, Level]:
     """A recording that was made or uploaded: samples, (T,) float32, their rate, and how loud it is.
 

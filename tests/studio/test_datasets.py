@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from open_studio import studio_of
+from open_studio import many, studio_of
 from prepared import contents, run
 from recordings import make_corpus
 
@@ -28,7 +28,6 @@ from amtts_cli.studio.studio import Studio
 from amtts_cli.studio.tabs.datasets import report_html
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.errors import AmttsError
-from amtts_core.storage.json_lines import write_jsonl
 
 
 @pytest.fixture
@@ -37,22 +36,6 @@ def studio(tmp_path: Path) -> Studio:
     settings = PrepareSettings(max_rejected=1.0, license="CC0-1.0", consent_note="signed <on> paper")
     run(make_corpus(made.workspace.root / "in", 6), made.workspace.root / "data", settings)
     return made
-
-
-def many(folder: Path, count: int) -> Path:
-    rows = [
-        {
-            "id": f"u{n:05}",
-            "audio_filepath": f"audio/u{n:05}.flac",
-            "duration": 2.0,
-            "text": f"ቁጥር {n}",
-            "speaker": "አበበ",
-        }
-        for n in range(count)
-    ]
-    write_jsonl(folder / "manifest.jsonl", rows)
-    write_jsonl(folder / "train.jsonl", rows)
-    return folder
 
 
 def ids(rows: Sequence[object]) -> list[str]:

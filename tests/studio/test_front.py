@@ -6,9 +6,6 @@ import base64
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("gradio", reason="pip install 'amtts[studio]'")
-
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route

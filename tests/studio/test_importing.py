@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from open_studio import open_studio, studio_of
+from open_studio import open_studio, studio_of, two_texts
 from recordings import make_corpus, speech, write_wav
 
 from amtts_cli.studio.importing import (
@@ -54,15 +54,6 @@ def zipped(**files: bytes) -> bytes:
 @cache
 def a_bomb() -> bytes:
     return zipped(**{"a.wav": bytes(80 << 20)})
-
-
-def two_texts(folder: Path, count: int = 6) -> Path:
-    """A table with two columns of text, of which only a person knows which one is spoken."""
-    source = make_corpus(folder, count, header="")
-    table = source / "metadata.csv"
-    rows = table.read_text(encoding="utf-8").splitlines()
-    table.write_text("".join(f"{row}|ሌላ ጽሑፍ {n} ነው\n" for n, row in enumerate(rows)), encoding="utf-8")
-    return source
 
 
 def test_uploads_are_kept_together(studio: Studio) -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("gradio", reason="pip install 'amtts[studio]'")
-
 from amtts_cli.studio.jobs import TRAINING, JobTable
 from amtts_cli.studio.processes import lives
 from amtts_cli.studio.workspace import Workspace

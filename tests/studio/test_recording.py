@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,16 @@ import soundfile
 from open_studio import open_studio, studio_of
 from recordings import speech, write_wav
 
-from amtts_cli.studio.recording import EARLIER, Sheet, level_of, make_sheet, measured, sheets, train_command
+from amtts_cli.studio.recording import (
+    EARLIER,
+    Sheet,
+    collect_sheet,
+    level_of,
+    make_sheet,
+    measured,
+    sheets,
+    train_command,
+)
 from amtts_cli.studio.studio import Studio
 from amtts_cli.studio.tabs.record import level_html
 from amtts_core.corpus.importers import Clip, choose_importer
@@ -34,6 +44,21 @@ def test_a_sheet_of_feedback_collect_is_found_and_read(studio: Studio) -> None:
     assert train_command(studio.workspace, sheet).startswith(
         "amtts train --from VOICE --feedback corrections"
     )
+
+
+def test_a_sheet_of_what_a_voice_says_worst(studio: Studio) -> None:
+    cer = {"substitutions": 1, "deletions": 0, "insertions": 0, "length": 10}
+    row = {"id": "a", "system": "run", "reference": "ሰላም ለቡና", "hypothesis": "ሰላም ለቡኔ"}
+    folder = studio.workspace.root / "evaluation"
+    folder.mkdir()
+    report = {"rows": [row | {"errors": {"wrong": [1], "cer": cer}}]}
+    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    sheet = collect_sheet(studio.workspace, "evaluation", "worst", minutes=1)
+    assert {sheet.text(name) for name in sheet.names} == {"ለቡና", "ሰላም ለቡና"}
+    assert not sheet.recorded
+    for evaluation, name, minutes in (("none", "x", 1), ("evaluation", "worst", 1), ("evaluation", "x", 0)):
+        with pytest.raises(AmttsError):
+            collect_sheet(studio.workspace, evaluation, name, minutes=minutes)
 
 
 def test_recordings_lie_beside_their_texts_and_earlier_takes_are_kept(studio: Studio) -> None:

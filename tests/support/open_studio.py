@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from recordings import make_corpus
 
 from amtts_cli.studio.app import create_app
 from amtts_cli.studio.jobs import JobTable
@@ -17,6 +18,7 @@ from amtts_cli.studio.login import Login
 from amtts_cli.studio.strings import Say
 from amtts_cli.studio.studio import Studio
 from amtts_cli.studio.workspace import Workspace
+from amtts_core.storage.json_lines import write_jsonl
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,29 @@ def open_studio(folder: Path, *, largest_upload: int = 1 << 30) -> Iterator[Open
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+def many(folder: Path, count: int) -> Path:
+    """A dataset of so many rows without recordings."""
+    rows = [
+        {
+            "id": f"u{n:05}",
+            "audio_filepath": f"audio/u{n:05}.flac",
+            "duration": 2.0,
+            "text": f"ቁጥር {n}",
+            "speaker": "አበበ",
+        }
+        for n in range(count)
+    ]
+    write_jsonl(folder / "manifest.jsonl", rows)
+    write_jsonl(folder / "train.jsonl", rows)
+    return folder
+
+
+def two_texts(folder: Path, count: int = 6) -> Path:
+    """A table with two columns of text, of which only a person knows which one is spoken."""
+    source = make_corpus(folder, count, header="")
+    table = source / "metadata.csv"
+    rows = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("".join(f"{row}|ሌላ ጽሑፍ {n} ነው\n" for n, row in enumerate(rows)), encoding="utf-8")
+    return source

@@ -190,13 +190,27 @@ def build(studio: Studio) -> None:
     gr.Markdown(say("datasets.intro"))
     with gr.Row():
         corpus = folders(studio, "corpus", label=say("datasets.corpus"))
-        query = gr.Textbox(label=say("datasets.search"), info=say("datasets.search_info"), max_length=200)
+        corpus.elem_id = "datasets-corpus"
+        query = gr.Textbox(
+            label=say("datasets.search"),
+            info=say("datasets.search_info"),
+            max_length=200,
+            elem_id="datasets-search",
+        )
         show = gr.Radio(
             [(say(f"datasets.show.{name}"), name) for name in SHOWS], value="all", label=say("datasets.show")
         )
     with gr.Row(elem_classes=["pager"]):
         line = gr.Markdown("", elem_id="datasets-line")
-        page = gr.Number(value=1, minimum=1, precision=0, label=say("datasets.page"), min_width=90, scale=0)
+        page = gr.Number(
+            value=1,
+            minimum=1,
+            precision=0,
+            label=say("datasets.page"),
+            min_width=90,
+            scale=0,
+            elem_id="datasets-page",
+        )
     with gr.Column(elem_id="datasets-scroll"):
         table = gr.Dataframe(
             headers=[say(f"datasets.col.{name}") for name in _COLUMNS],

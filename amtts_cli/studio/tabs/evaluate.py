@@ -31,8 +31,12 @@ def build(studio: Studio) -> None:
         limit = gr.Number(
             0, label=say("evaluate.limit"), info=say("evaluate.limit_info"), precision=0, minimum=0
         )
-        public = gr.Checkbox(True, label=say("evaluate.public"), info=say("evaluate.public_info"))
-        metrics = gr.CheckboxGroup(list(METRICS), value=list(METRICS), label=say("evaluate.metrics"))
+        public = gr.Checkbox(
+            True, label=say("evaluate.public"), info=say("evaluate.public_info"), min_width=240
+        )
+        metrics = gr.CheckboxGroup(
+            list(METRICS), value=list(METRICS), label=say("evaluate.metrics"), min_width=280
+        )
     with gr.Row():
         kind = gr.Dropdown(
             ["", *KINDS], value="", label=say("evaluate.listening"), info=say("evaluate.listening_info")

@@ -62,4 +62,4 @@ def job_table(studio: Studio, jobs: list[Job]) -> str:
         f"<td>{time.strftime('%Y-%m-%d %H:%M', time.localtime(job.created))}</td><td>{lasted(job)}</td></tr>"
         for job in jobs
     )
-    return f'<table class="plain"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<table class="plain jobs"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'

@@ -8,9 +8,17 @@ from typing import Any
 
 import gradio as gr
 
-from amtts_cli.studio.recording import Level, Sheet, make_sheet, measured, sheets, train_command
+from amtts_cli.studio.recording import (
+    Level,
+    Sheet,
+    collect_sheet,
+    make_sheet,
+    measured,
+    sheets,
+    train_command,
+)
 from amtts_cli.studio.studio import Studio
-from amtts_cli.studio.ui import told
+from amtts_cli.studio.ui import folders, told
 from amtts_core.errors import AmttsError
 
 _LOWEST = -60.0  # dB at the left end of the meter
@@ -70,11 +78,16 @@ def build(studio: Studio) -> None:
         return shown(name, int(position) + 1 if following is None else following)
 
     def make(name: str, text: str) -> tuple[Any, ...]:
-        sheet = make_sheet(workspace, name, text)
+        return begin(make_sheet(workspace, name, text))
+
+    def collect(name: str, evaluation: str | None, minutes: float | None) -> tuple[Any, ...]:
+        return begin(collect_sheet(workspace, evaluation or "", name, minutes=minutes or 0))
+
+    def begin(sheet: Sheet) -> tuple[Any, ...]:
         own = workspace.name(sheet.folder)
         gr.Info(say("record.made", count=len(sheet.names), name=own))
         made = gr.update(choices=sheets(workspace), value=own)
-        return (made, gr.update(open=False), *shown(own, 0))
+        return (made, gr.update(open=False), gr.update(open=False), *shown(own, 0))
 
     def look(value: str | None) -> Any:
         found = sheets(workspace)
@@ -119,6 +132,13 @@ def build(studio: Studio) -> None:
                 label=say("record.name"), value="corrections", max_length=200, elem_id="record-name"
             )
             do = gr.Button(say("record.do_make"), elem_id="record-make")
+    with gr.Accordion(say("record.collect"), open=False) as worst:
+        gr.Markdown(say("record.collect_info"))
+        with gr.Row():
+            evaluation = folders(studio, "evaluation", label=say("record.evaluation"))
+            minutes = gr.Number(value=5, minimum=0.1, maximum=120, label=say("record.minutes"))
+            worst_name = gr.Textbox(label=say("record.name"), value="corrections", max_length=200)
+        do_collect = gr.Button(say("record.do_make"), elem_id="record-collect")
 
     seen = [sentence, position, recorder, level, kept, last]
     sheet.change(told(choose), sheet, seen, show_progress="hidden", api_visibility="private")
@@ -128,7 +148,9 @@ def build(studio: Studio) -> None:
     again.click(lambda: (None, ""), None, [recorder, level], show_progress="hidden", api_visibility="private")
     recorder.change(told(meter), recorder, level, show_progress="hidden", api_visibility="private")
     store.click(told(keep), [sheet, position, recorder], seen, api_name="record_keep")
-    do.click(told(make), [name, text], [sheet, own_list, *seen], api_name="record_make")
+    made = [sheet, own_list, worst, *seen]
+    do.click(told(make), [name, text], made, api_name="record_make")
+    do_collect.click(told(collect), [worst_name, evaluation, minutes], made, api_name="record_collect")
     blocks = gr.context.Context.root_block
     if blocks is not None:
         blocks.load(look, sheet, sheet, show_progress="hidden", queue=False, api_visibility="private")

@@ -117,7 +117,7 @@ def build(studio: Studio) -> None:
         asked = Asked(data, out, start, backend, preset)
         return start_training(studio, asked, settings, dry=False).id
 
-    gr.api(told(by_api), api_name="train")
+    gr.api(told(by_api), api_name="start_training")
     job_panel(studio, *KINDS)
     build_watch(studio)
 

@@ -33,9 +33,9 @@ def build_watch(studio: Studio) -> None:
     machine = gr.HTML(machine_line(studio), label=say("train.machine"), elem_id="train-machine")
     curves = gr.HTML("", label=say("train.curves"), elem_id="train-curves")
     samples = gr.HTML("", label=say("train.samples"), elem_id="train-samples")
-    seen, job_seen = gr.State(""), gr.State("")
+    seen, job_seen, heard_seen = gr.State(""), gr.State(""), gr.State("")
 
-    def look(chosen: str | None, before: str, job_before: str) -> tuple[Any, ...]:
+    def look(chosen: str | None, before: str, job_before: str, heard_before: str) -> tuple[Any, ...]:
         job = studio.jobs.latest("train")
         names = list(dict.fromkeys([*([job.out] if job else []), *studio.workspace.find("run")]))
         job_now = job.id if job else ""
@@ -44,10 +44,11 @@ def build_watch(studio: Studio) -> None:
         busy = machine_line(studio)
         now = f"{chosen}{_written(studio, chosen)}{names}"
         if now == before:
-            return gr.skip(), busy, gr.skip(), gr.skip(), before, job_now
+            return gr.skip(), busy, gr.skip(), gr.skip(), before, job_now, heard_before
         box = gr.update(choices=names, value=chosen)
         drawn, heard = (curves_of(studio, chosen), samples_of(studio, chosen)) if chosen else ("", "")
-        return box, busy, drawn, heard, now, job_now
+        played = gr.skip() if heard == heard_before else heard  # what a person listens to goes on
+        return box, busy, drawn, played, now, job_now, heard
 
     def send_word(chosen: str | None, word: str, told_as: str) -> None:
         from amtts_core.training.control_file import send
@@ -62,9 +63,10 @@ def build_watch(studio: Studio) -> None:
     pause.click(told(lambda chosen: send_word(chosen, "pause", "train.paused")), run, api_name="pause")
     go_on.click(told(lambda chosen: send_word(chosen, "go", "train.goes_on")), run, api_name="continue")
     resume.click(told(again), run, api_name="resume")
-    shown = [run, machine, curves, samples, seen, job_seen]
-    gr.Timer(EVERY).tick(look, [run, seen, job_seen], shown, show_progress="hidden", api_visibility="private")
-    run.input(look, [run, seen, job_seen], shown, show_progress="hidden", api_visibility="private")
+    shown = [run, machine, curves, samples, seen, job_seen, heard_seen]
+    asked = [run, seen, job_seen, heard_seen]
+    gr.Timer(EVERY).tick(look, asked, shown, show_progress="hidden", api_visibility="private")
+    run.input(look, asked, shown, show_progress="hidden", api_visibility="private")
 
 
 def resume_training(studio: Studio, name: str) -> str:
