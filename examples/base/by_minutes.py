@@ -86,10 +86,9 @@ def train(data: Path, run: Path, *how: object) -> None:
         return
     before = json.loads(spent.read_text()) if spent.is_file() else {"wall": 0.0, "processor": 0.0}
     used, began = _children(), time.monotonic()
-    command = [*AMTTS, "train", "--from", "base", "--data", data, "--out", run, *how]
-    again = ["--resume"] if (run / "latest").exists() else []
+    start = ["--resume"] if (run / "latest").exists() else ["--from", "base"]
     try:
-        call(*command, *again)
+        call(*AMTTS, "train", *start, "--data", data, "--out", run, *how)
     finally:
         now = {
             "wall": before["wall"] + time.monotonic() - began,
