@@ -125,7 +125,7 @@ def main() -> None:
     for precision, speed, equal, first in rows:
         print(
             f"amtts encode-codes, {precision}           {speed:6.2f} x real time   {speed * spent / speech:.2f} x, "
-            f"codes that are equal: {equal:.2f} %, of the first book {first:.2f} %"
+            f"codes that are equal: {equal:.2f} %, of the first codebook {first:.2f} %"
         )
 
 

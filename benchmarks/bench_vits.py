@@ -36,7 +36,7 @@ def main() -> None:
         speech(preset)
         training(preset)
     if len(sys.argv) > 1 and sys.argv[1] == "small":
-        training("small", critics=True)
+        training("small", discriminators=True)
 
 
 def least(work: Callable[[], Any], runs: int) -> float:
@@ -88,10 +88,10 @@ def speech(preset: str) -> None:
     )
 
 
-def training(preset: str, *, critics: bool = False) -> None:
+def training(preset: str, *, discriminators: bool = False) -> None:
     """Seconds per step: ours, and the published order of work at the same maths and weights."""
     backend, config, tokenizer = backend_of("vits", preset)
-    if critics:
+    if discriminators:
         settings = backend.config.model_copy(update={"discriminator": DiscriminatorSettings()})
         backend = type(backend)(settings, tokenizer=tokenizer)
         preset += " with the published discriminator (46.7 M)"
@@ -149,11 +149,11 @@ def _same_losses(learner: Any, recording: Any, draws: Any, backend: Any, stock: 
     network = backend.network.eval()
     with torch.no_grad():
         passed = learner.modules["generator"](recording, draws)
-        critics = network.discriminator
-        real, fake = critics(passed.real), critics(passed.fake)
+        discriminators = network.discriminator
+        real, fake = discriminators(passed.real), discriminators(passed.fake)
         total, _ = generator_losses(passed, backend.config.mel, backend.config.loss, real=real, fake=fake)
         ours = [float(discriminator_loss(real, fake)), float(total)]
-        steps = published_step(stock.eval(), critics, recording, draws, backend.config)
+        steps = published_step(stock.eval(), discriminators, recording, draws, backend.config)
         theirs = [float(loss) for loss, _ in steps]
     network.train()
     stock.train()

@@ -1,8 +1,8 @@
 """The training step of VITS as published, on transformers' own modules: what `bench_vits.py` measures ours against.
 
 Order and maths of jaywalnut310/vits `train.py`: real and fake are judged apart, both again with their graphs in the
-generator's step, whose backward pass also makes gradients of the critics and throws them away; the prior is laid out
-along the path by a product with it; the path is searched by the compiled code where that is installed.
+generator's step, whose backward pass also makes gradients of the discriminators and throws them away; the prior is laid
+out along the path by a product with it; the path is searched by the compiled code where that is installed.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def published_pass(model: Any, recording: Recording, draws: Draws, settings: Any
     }
 
 
-def published_critics_loss(real: Any, fake: Any) -> Tensor:
-    """What the critics learn by."""
+def published_discriminators_loss(real: Any, fake: Any) -> Tensor:
+    """What the discriminators learn by."""
     pairs = zip(real.scores, fake.scores, strict=True)
     return torch.stack([(1 - r).square().mean() + f.square().mean() for r, f in pairs]).sum()
 
@@ -108,15 +108,17 @@ def published_losses(made: dict[str, Tensor], real: Any, fake: Any) -> dict[str,
 
 
 def published_step(
-    model: Any, critics: Any, recording: Recording, draws: Draws, settings: Any
+    model: Any, discriminators: Any, recording: Recording, draws: Draws, settings: Any
 ) -> Iterator[tuple[Tensor, str]]:
     """Yields the discriminator's loss and, once that was stepped, the generator's."""
     made = published_pass(model, recording, draws, settings)
     yield (
-        published_critics_loss(critics(made["y_slice"]), critics(made["y_hat"].detach())),
+        published_discriminators_loss(
+            discriminators(made["y_slice"]), discriminators(made["y_hat"].detach())
+        ),
         "discriminator",
     )
-    losses = published_losses(made, critics(made["y_slice"]), critics(made["y_hat"]))
+    losses = published_losses(made, discriminators(made["y_slice"]), discriminators(made["y_hat"]))
     yield torch.stack(list(losses.values())).sum(), "generator"
 
 

@@ -57,7 +57,12 @@ BUNDLES = (
     Bundle("chatterbox_audio", "chatterbox", "voice encoder and mel front ends", "chatterbox-tts 0.1.7"),
     Bundle("s3gen", "chatterbox", "S3 tokenizer, CAMPPlus, S3Gen, HiFT", "resemble-ai/chatterbox 5de7a54"),
     Bundle("indextts2", "indextts2", "GPT (UnifiedVoice v2)", "index-tts/index-tts ee40fa7"),
-    Bundle("vits", "vits", "VITS and its critics", "transformers 5.23.0, ylacombe/finetune-hf-vits 6f3f51f"),
+    Bundle(
+        "vits",
+        "vits",
+        "VITS and its discriminators",
+        "transformers 5.23.0, ylacombe/finetune-hf-vits 6f3f51f",
+    ),
     Bundle("vits_deterministic", "vits", "VITS, duration predictor without noise", "the same"),
     Bundle("dac", "dac", "DAC", "descript-audio-codec 1.0.0"),
 )

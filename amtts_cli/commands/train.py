@@ -61,7 +61,7 @@ def train(
     ] = False,
     overfit: Annotated[
         int | None,
-        typer.Option("--overfit", min=1, help="Learn N utterances by heart: can this set-up learn at all?"),
+        typer.Option("--overfit", min=1, help="Overfit N utterances: can this set-up learn at all?"),
     ] = None,
     dry: Annotated[
         bool,

@@ -41,6 +41,7 @@ def create_app(
     load: Load = amtts.load,
     services: tuple[Service, ...] = (),
     on_start: Callable[[Context], Awaitable[None]] | None = None,
+    speaks_first: bool = False,
 ) -> ASGIApp:
     """The application.
 
@@ -50,6 +51,7 @@ def create_app(
         load: opens a voice.
         services: asynchronous contexts that live as long as the application, such as the Wyoming protocol.
         on_start: called when the event loop runs.
+        speaks_first: no request is taken before a voice has spoken.
     """
     metrics = Metrics()
     pool = VoicePool(settings, metrics, load=load)
@@ -64,6 +66,8 @@ def create_app(
                 await on_start(context)
             tasks = [asyncio.create_task(_warm_up(context)), asyncio.create_task(_keep_house(context))]
             try:
+                if speaks_first:
+                    await tasks[0]
                 yield
             finally:
                 for task in tasks:

@@ -30,12 +30,12 @@ def _power_mel(waveform: Tensor, config: MelConfig, *, drop_last: bool = False) 
 
 
 def voice_mel(waveform: Tensor) -> Tensor:
-    """What the voice encoder hears: (B, T) at 16 kHz -> (B, 40, 1 + T // 160), power, no logarithm."""
+    """Input of the voice encoder: (B, T) at 16 kHz -> (B, 40, 1 + T // 160), power, no logarithm."""
     return _power_mel(waveform, VOICE_MEL)
 
 
 def s3_log_mel(waveform: Tensor) -> Tensor:
-    """What the S3 tokenizer hears: (B, T) at 16 kHz -> (B, 128, T // 160).
+    """Input of the S3 tokenizer: (B, T) at 16 kHz -> (B, 128, T // 160).
 
     As in Whisper (Radford et al. 2022): log10, nothing more than 8 below the loudest value, then (x + 4) / 4. The
     loudest value is each item's own.

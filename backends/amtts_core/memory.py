@@ -1,10 +1,13 @@
-"""Freed memory stays with a process that trains or encodes, and goes back from one that serves."""
+"""What a process holds: freed memory that stays with it or goes back, and its peak."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+import sys
+
+import psutil
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -3, -4, -8
 """Parameters of glibc's mallopt(3)."""
@@ -61,6 +64,16 @@ def return_freed_memory() -> None:
     """Hands back what glibc has kept, so that what a process holds is what it uses; nothing with another C library."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held, bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return int(psutil.Process().memory_info().peak_wset)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _set(parameter: int, value: int) -> None:

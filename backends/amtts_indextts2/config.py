@@ -144,7 +144,7 @@ class IndexTTS2Config(SpeechLmSettings):
     conditioner_training: Literal["frozen", "trained"] = Field(
         "frozen",
         description="whether the encoders of w2v-bert features learn; frozen ones encode every clip once, see "
-        "training.optim.rates.conditioners",
+        "training.optim.rates.speaker_encoder",
     )
     voice_model: str = Field(
         "facebook/w2v-bert-2.0",

@@ -128,7 +128,7 @@ class _Model:
 
 
 class CtcModel(_Model):
-    """A CTC model; it tells frames, so text can be aligned with it."""
+    """A CTC model; it gives frame times, so text can be aligned with it."""
 
     def __init__(self, model: Any, processor: Any, *, name: str, revision: str) -> None:
         super().__init__(model, processor, name=name, revision=revision)
@@ -191,7 +191,7 @@ class CtcModel(_Model):
 
 
 class SequenceModel(_Model):
-    """A sequence model such as Whisper; it writes text and tells no frames."""
+    """A sequence model such as Whisper; it gives text without frame times."""
 
     @torch.inference_mode()
     def transcribe(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:

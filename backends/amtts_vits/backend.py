@@ -142,7 +142,7 @@ class VitsBackend(Backend[VitsSettings]):
 
     def blocks(self) -> Sequence[nn.Module]:
         """The wide parts of the generator."""
-        model = self.network.generator  # not the critics: whether they learn differs within a step
+        model = self.network.generator  # not the discriminators: whether they learn differs within a step
         return [model.posterior_encoder.wavenet, *model.flow.flows, *model.decoder.resblocks]
 
     def fold_speaker(self, weights: Mapping[str, Tensor], *, speaker: int | None) -> dict[str, Tensor]:

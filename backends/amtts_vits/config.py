@@ -32,10 +32,10 @@ class DiscriminatorSettings(Settings):
     )
     resolutions: tuple[tuple[int, int, int], ...] = Field(
         (),
-        description="spectrograms with a critic each: FFT size, hop, window, in samples; "
+        description="spectrograms with a discriminator each: FFT size, hop, window, in samples; "
         "[[1024,120,600],[2048,240,1200],[512,50,240]] as published",
     )
-    resolution_channels: int = Field(32, gt=0, description="channels of a critic on spectrograms")
+    resolution_channels: int = Field(32, gt=0, description="channels of a discriminator on spectrograms")
 
     @model_validator(mode="after")
     def _framed(self) -> DiscriminatorSettings:
@@ -111,7 +111,7 @@ class VitsSettings(Settings):
         "gan", description="simple: mel L1 without discriminators, small and fast, clearly worse speech"
     )
     discriminator: DiscriminatorSettings = Field(
-        default_factory=DiscriminatorSettings, description="the critics"
+        default_factory=DiscriminatorSettings, description="the discriminators"
     )
     loss: LossSettings = Field(default_factory=LossSettings, description="weights of the losses")
     noise_scale: float = Field(0.667, ge=0, description="variation of the voice when it speaks")
@@ -149,11 +149,11 @@ class VitsSettings(Settings):
             faults.append("resblock_kernel_sizes and resblock_dilation_sizes differ in number")
         if self.upsample_initial_channel % 2 ** len(self.upsample_rates):
             faults.append(f"upsample_initial_channel must be a multiple of {2 ** len(self.upsample_rates)}")
-        heard = self.segment_frames * self.mel.hop
+        segment = self.segment_frames * self.mel.hop
         for size, hop, _ in self.discriminator.resolutions:
-            if (size - hop) // 2 >= heard:
+            if (size - hop) // 2 >= segment:
                 faults.append(
-                    f"discriminator.resolutions: FFT size {size} is too long for {heard} samples a stretch"
+                    f"discriminator.resolutions: FFT size {size} is too long for {segment} samples of a segment"
                 )
         if self.hidden_size % self.num_attention_heads or self.hidden_size % 2:
             faults.append("hidden_size must be even and a multiple of num_attention_heads")

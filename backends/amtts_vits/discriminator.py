@@ -1,4 +1,4 @@
-"""The critics of VITS: one on the waveform, one for each period of a folded waveform (Kong et al. 2020, HiFi-GAN).
+"""The discriminators of VITS: one of the waveform, one for each period of a folded waveform (Kong et al. 2020).
 
 Optional ones hear spectrograms of several resolutions (Jang et al. 2021, UnivNet); no published VITS has them.
 
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from amtts_core.nn.discriminators import Critic, Critique, PeriodCritic
+from amtts_core.nn.discriminators import DiscriminatorOutput, PeriodDiscriminator, SubDiscriminator
 from amtts_vits.spectrogram import POWER_FLOOR
 
 
-class ScaleCritic(Critic):
+class ScaleDiscriminator(SubDiscriminator):
     """On the waveform: grouped convolutions with stride 4.
 
     Args:
@@ -40,10 +40,10 @@ class ScaleCritic(Critic):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(B, 1, T) -> scores (B, S) and feature maps."""
-        return self.judge(waveform)
+        return self.score(waveform)
 
 
-class ResolutionCritic(Critic):
+class ResolutionDiscriminator(SubDiscriminator):
     """On magnitudes of a spectrogram, as a picture; convolutions with stride 2 along time.
 
     Args:
@@ -73,17 +73,17 @@ class ResolutionCritic(Critic):
             )
             power = torch.view_as_real(spectrum).square().sum(-1)
             magnitudes = power.add(POWER_FLOOR).sqrt()  # the gradient of a bare root is infinite in silence
-        return self.judge(magnitudes[:, None])
+        return self.score(magnitudes[:, None])
 
 
 class Discriminator(nn.Module):
-    """All critics together.
+    """All discriminators together.
 
     Args:
-        periods: of the period critics.
+        periods: of the period discriminators.
         period_channels: channels of their strided layers.
-        scale_channels: channels of the critic on the waveform, without its input.
-        resolutions: FFT size, hop and window of each critic on spectrograms; they come last.
+        scale_channels: channels of the discriminator on the waveform, without its input.
+        resolutions: FFT size, hop and window of each discriminator on spectrograms; they come last.
         resolution_channels: their channels.
     """
 
@@ -97,14 +97,16 @@ class Discriminator(nn.Module):
         resolution_channels: int = 32,
     ) -> None:
         super().__init__()
-        critics: list[nn.Module] = [ScaleCritic(scale_channels)]
-        critics += [PeriodCritic(period, period_channels) for period in periods]
-        critics += [ResolutionCritic(*resolution, resolution_channels) for resolution in resolutions]
+        discriminators: list[nn.Module] = [ScaleDiscriminator(scale_channels)]
+        discriminators += [PeriodDiscriminator(period, period_channels) for period in periods]
+        discriminators += [
+            ResolutionDiscriminator(*resolution, resolution_channels) for resolution in resolutions
+        ]
         self.published = 1 + len(periods)
-        """How many of the critics a published file knows; they come first."""
-        self.discriminators = nn.ModuleList(critics)
+        """How many of the discriminators a published file knows; they come first."""
+        self.discriminators = nn.ModuleList(discriminators)
 
-    def forward(self, waveform: Tensor) -> Critique:
-        """(B, 1, T) in [-1, 1] -> scores and feature maps of every critic."""
-        judged = [critic(waveform) for critic in self.discriminators]
-        return Critique([scores for scores, _ in judged], [features for _, features in judged])
+    def forward(self, waveform: Tensor) -> DiscriminatorOutput:
+        """(B, 1, T) in [-1, 1] -> scores and feature maps of every discriminator."""
+        outputs = [discriminator(waveform) for discriminator in self.discriminators]
+        return DiscriminatorOutput([scores for scores, _ in outputs], [features for _, features in outputs])

@@ -79,7 +79,7 @@ class Passed:
         duration_loss: (B,).
         fake, real: (B, 1, S) made and recorded stretch.
         real_mel: (B, M, K) natural-log mel of the recorded stretch.
-        heard: (B, 1, K) 1 where the stretch lies within the recording.
+        segment_mask: (B, 1, K) 1 where the segment lies within the recording.
     """
 
     prior: Prior
@@ -96,7 +96,7 @@ class Passed:
     fake: Tensor
     real: Tensor
     real_mel: Tensor
-    heard: Tensor
+    segment_mask: Tensor
 
 
 def length_mask(lengths: Tensor, longest: int) -> Tensor:
@@ -181,8 +181,8 @@ class TrainingPass(nn.Module):
         owner = owners(durations.cumsum(1), frames)
 
         starts, size = draws.starts, self.segment_frames
-        heard = stretches(mask, starts, size)
-        audible = heard.repeat_interleave(hop, dim=2)
+        segment_mask = stretches(mask, starts, size)
+        audible = segment_mask.repeat_interleave(hop, dim=2)
         fake = model.decoder(stretches(z, starts, size), speaker) * audible
         return Passed(
             prior=prior,
@@ -206,7 +206,7 @@ class TrainingPass(nn.Module):
             fake=fake,
             real=stretches(recording.waveform, starts * hop, size * hop),
             real_mel=mel_of_linear(stretches(recording.spectrogram, starts, size), self.mel),
-            heard=heard,
+            segment_mask=segment_mask,
         )
 
 

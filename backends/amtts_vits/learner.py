@@ -46,15 +46,15 @@ class VitsLearner:
         recording = recording_of(batch)
         passed: Passed = self.modules["generator"](recording, self._draws(recording))
         real = fake = None
-        critics = self._network.discriminator
-        if critics is not None:
-            judged = self.modules["discriminator"](torch.cat([passed.real, passed.fake.detach()]))
-            loss = discriminator_loss(*judged.halves())
+        discriminators = self._network.discriminator
+        if discriminators is not None:
+            outputs = self.modules["discriminator"](torch.cat([passed.real, passed.fake.detach()]))
+            loss = discriminator_loss(*outputs.halves())
             yield PhaseLoss(phase="discriminator", total=loss, terms={"loss": loss.detach()})
-            with frozen(critics), parametrize.cached():  # weight norm once for both
+            with frozen(discriminators), parametrize.cached():  # weight norm once for both
                 with torch.no_grad():
-                    real = critics(passed.real)
-                fake = critics(passed.fake)
+                    real = discriminators(passed.real)
+                fake = discriminators(passed.fake)
         total, terms = generator_losses(passed, self._settings.mel, self._settings.loss, real=real, fake=fake)
         yield PhaseLoss(phase="generator", total=total, terms={k: v.detach() for k, v in terms.items()})
 

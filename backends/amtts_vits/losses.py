@@ -1,4 +1,4 @@
-"""The generator's own losses; the adversarial ones are the critics' (`discriminator.py`). All float32."""
+"""The generator's own losses; the adversarial ones are the discriminators' (`discriminator.py`). All float32."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 from amtts_core.audio.mel import MelConfig
-from amtts_core.nn.discriminators import Critique, adversarial_loss, feature_loss
+from amtts_core.nn.discriminators import DiscriminatorOutput, adversarial_loss, feature_loss
 from amtts_vits.config import LossSettings
 from amtts_vits.generator import Passed
 from amtts_vits.spectrogram import log_mel
 
 
 def mel_loss(passed: Passed, mel: MelConfig) -> Tensor:
-    """Mean absolute difference of natural-log mels where the stretch lies within the recording; ()."""
+    """Mean absolute difference of natural-log mels where the segment lies within the recording; ()."""
     made = log_mel(passed.fake[:, 0], mel)
-    heard = passed.heard
-    return ((passed.real_mel - made).abs() * heard).sum() / (heard.sum() * made.shape[1])
+    segment_mask = passed.segment_mask
+    return ((passed.real_mel - made).abs() * segment_mask).sum() / (segment_mask.sum() * made.shape[1])
 
 
 def kl_loss(passed: Passed) -> Tensor:
@@ -31,7 +31,12 @@ def kl_loss(passed: Passed) -> Tensor:
 
 
 def generator_losses(
-    passed: Passed, mel: MelConfig, weights: LossSettings, *, real: Critique | None, fake: Critique | None
+    passed: Passed,
+    mel: MelConfig,
+    weights: LossSettings,
+    *,
+    real: DiscriminatorOutput | None,
+    fake: DiscriminatorOutput | None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The total, (), and its terms before weighting.
 
@@ -39,7 +44,7 @@ def generator_losses(
         passed: the training pass.
         mel: of the spectrograms.
         weights: of the terms.
-        real, fake: what the critics say; None leaves both adversarial terms out.
+        real, fake: scores and feature maps; None leaves both adversarial terms out.
     """
     terms = {
         "mel": mel_loss(passed, mel),

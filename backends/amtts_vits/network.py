@@ -1,4 +1,4 @@
-"""The whole network: the generator, and the critics it learns against.
+"""The whole network: the generator, and the discriminators it learns against.
 
 Module names inside the generator are those of transformers' `VitsModel`, so that its tensors are a Hugging Face
 checkpoint. During training the decoder's upsampler and residual blocks carry weight norm too; `folded_copy` has none.

@@ -21,7 +21,7 @@ from amtts_core.audio.mel import MelConfig, mel_filters
 from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.contract.reference_check import ReferenceCheck
 from amtts_core.errors import AmttsError
-from amtts_core.nn.discriminators import Critique, discriminator_loss
+from amtts_core.nn.discriminators import DiscriminatorOutput, discriminator_loss
 from amtts_vits.alignment import owners
 from amtts_vits.config import LossSettings
 from amtts_vits.discriminator import Discriminator
@@ -86,14 +86,14 @@ class Bundle:
         add_decoder_norm(model.decoder)
         weights = from_published(read_weights(self.folder / "discriminator.safetensors"))
         constants, sizes = self.losses["constants"], discriminator_sizes(weights)
-        critics = Discriminator(
+        discriminators = Discriminator(
             periods=constants["disc_periods"],
             period_channels=sizes["period_channels"],
             scale_channels=sizes["scale_channels"],
         )
-        load_strict(critics, weights, backend="vits")
+        load_strict(discriminators, weights, backend="vits")
         segment = constants["segment_frames"]
-        return TrainingPass(model, self.mel(), segment_frames=segment).train(), critics.train()
+        return TrainingPass(model, self.mel(), segment_frames=segment).train(), discriminators.train()
 
     def recording(self) -> Recording:
         """The stored batch."""
@@ -154,9 +154,9 @@ def _relative(mine: float, theirs: float) -> float:
 
 
 def _training_tensors(bundle: Bundle) -> Iterator[ReferenceCheck]:
-    generator, critics = bundle.networks()
+    generator, discriminators = bundle.networks()
     passed = generator(bundle.recording(), bundle.draws(0))
-    real, fake = critics(torch.cat([passed.real, passed.fake])).halves()
+    real, fake = discriminators(torch.cat([passed.real, passed.fake])).halves()
     frames = passed.z.shape[2]
     owner = owners(passed.durations.cumsum(1), frames)
     symbols = passed.durations.shape[1]
@@ -191,10 +191,12 @@ def _training_tensors(bundle: Bundle) -> Iterator[ReferenceCheck]:
         yield ReferenceCheck(name, _distance(tensor, stored[name]), tolerances.get(name, TENSOR))
 
 
-def _judge(critics: Discriminator, passed: Passed) -> tuple[Critique, Critique]:
+def _discriminate(
+    discriminators: Discriminator, passed: Passed
+) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     with torch.no_grad():
-        real = critics(passed.real)
-    return real, critics(passed.fake)
+        real = discriminators(passed.real)
+    return real, discriminators(passed.fake)
 
 
 def _weights(bundle: Bundle) -> LossSettings:
@@ -220,19 +222,19 @@ def _published(total: Tensor, terms: Mapping[str, Tensor], weights: LossSettings
 
 def _losses_and_gradients(bundle: Bundle) -> Iterator[ReferenceCheck]:
     """Both losses with the discriminator as it is stored, and the gradient of each on its own network."""
-    generator, critics = bundle.networks()
+    generator, discriminators = bundle.networks()
     weights, stored = _weights(bundle), bundle.losses
     passed = generator(bundle.recording(), bundle.draws(0))
-    loss = discriminator_loss(*critics(torch.cat([passed.real, passed.fake.detach()])).halves())
-    real, fake = _judge(critics, passed)
+    loss = discriminator_loss(*discriminators(torch.cat([passed.real, passed.fake.detach()])).halves())
+    real, fake = _discriminate(discriminators, passed)
     total, terms = generator_losses(passed, generator.mel, weights, real=real, fake=fake)
     for name, value in {"loss_disc": float(loss.detach()), **_published(total, terms, weights)}.items():
         yield ReferenceCheck(name, _relative(value, stored[name]), LOSS)
-    loss.backward(inputs=list(critics.parameters()))
+    loss.backward(inputs=list(discriminators.parameters()))
     total.backward(inputs=list(generator.parameters()))
     mine = _gradients(generator.model)
     yield from _gradient_norms("generator", mine, stored["grad_norm_per_param_g"])
-    yield from _gradient_norms("discriminator", _gradients(critics), stored["grad_norm_per_param_d"])
+    yield from _gradient_norms("discriminator", _gradients(discriminators), stored["grad_norm_per_param_d"])
     gradients = {name: tensor for name, tensor in bundle.expected.items() if name.startswith("grad.")}
     if not gradients:
         raise ValueError("expected.safetensors holds no gradient, such as 'grad.decoder.conv_pre.weight'")
@@ -272,7 +274,7 @@ def _gradient_norms(
 
 def _optimiser_steps(bundle: Bundle) -> Iterator[ReferenceCheck]:
     """Three steps in the published order: discriminator first, the generator against the new one."""
-    generator, critics = bundle.networks()
+    generator, discriminators = bundle.networks()
     weights, recording = _weights(bundle), bundle.recording()
     settings = bundle.losses["constants"]["optimizer"]
     optimizers = [
@@ -283,20 +285,20 @@ def _optimiser_steps(bundle: Bundle) -> Iterator[ReferenceCheck]:
             eps=settings["eps"],
             weight_decay=settings["weight_decay"],
         )
-        for module in (critics, generator)
+        for module in (discriminators, generator)
     ]
     steps = bundle.losses["official_train_steps"]
     if len(steps) < STEPS:
         raise ValueError(f"losses.json: official_train_steps holds {len(steps)} steps, expected {STEPS}")
     for step, stored in enumerate(steps):
         passed = generator(recording, bundle.draws(step))
-        loss = discriminator_loss(*critics(torch.cat([passed.real, passed.fake.detach()])).halves())
-        norms = [_step(loss, critics, optimizers[0])]
+        loss = discriminator_loss(*discriminators(torch.cat([passed.real, passed.fake.detach()])).halves())
+        norms = [_step(loss, discriminators, optimizers[0])]
         total, terms = generator_losses(
             passed,
             generator.mel,
             weights,
-            **dict(zip(("real", "fake"), _judge(critics, passed), strict=True)),
+            **dict(zip(("real", "fake"), _discriminate(discriminators, passed), strict=True)),
         )
         norms.append(_step(total, generator, optimizers[1]))
         values = {"loss_disc": float(loss.detach()), **_published(total, terms, weights)}

@@ -320,7 +320,7 @@ def test_from_extended_weights_to_speech(corpus: Path, tmp_path: Path) -> None:
     """Extend, train adapters and new rows, resume, speak, export; each by its command alone."""
     start, run = extended(tmp_path, "vits"), tmp_path / "run"
     quick = ("--data", corpus, "--out", run, "--jobs", 1, *QUICK)
-    lora = ("--set", "training.type=lora+new-rows", "--set", "training.lora.rank=2")
+    lora = ("--set", "training.type=lora+new-tokens", "--set", "training.lora.rank=2")
     small = ("--set", "model.discriminator={periods: [2], period_channels: [4, 8], scale_channels: [4, 16]}")
     done = call("train", *quick, "--from", start, "--max-steps", 2, *lora, *small)
     assert done.code == 0, done.err
@@ -332,7 +332,7 @@ def test_from_extended_weights_to_speech(corpus: Path, tmp_path: Path) -> None:
     assert wav.is_file()
     assert call("export", "--checkpoint", run, "--format", "hf", "--out", tmp_path / "hf").code == 0
     info = read_checkpoint(run).info
-    assert info.training_type == "lora+new-rows"
+    assert info.training_type == "lora+new-tokens"
     assert info.started_from == str(start)
 
 

@@ -66,7 +66,7 @@ def test_the_tutorial_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.
         assert done.code in allowed, f"{shlex.join(line)}: {done.err}"
     for name in ("english", "speech", "morning"):
         assert len(read_audio(Path(f"{name}.wav"), sample_rate=24000)) > 2400
-    assert read_checkpoint(Path("run")).info.training_type == "lora+new-rows"
+    assert read_checkpoint(Path("run")).info.training_type == "lora+new-tokens"
     assert read_checkpoint(Path("run-full")).info.training_type == "full"
     assert len(list(Path("converted").glob("*.wav"))) == 12
     assert (Path("stock") / "t3_mtl23ls_v2.safetensors").is_file()

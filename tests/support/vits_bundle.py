@@ -53,10 +53,13 @@ def make_bundle(folder: Path) -> Path:
     published = _published()
     folder.mkdir()
     torch.manual_seed(11)
-    model, critics = _model(), Discriminator(periods=(2, 3), period_channels=(4, 8), scale_channels=(4, 16))
+    model, discriminators = (
+        _model(),
+        Discriminator(periods=(2, 3), period_channels=(4, 8), scale_channels=(4, 16)),
+    )
     save_file(to_published(model.state_dict()), folder / "model.safetensors")
     model.config.save_pretrained(folder)
-    save_file(to_published(critics.state_dict()), folder / "discriminator.safetensors")
+    save_file(to_published(discriminators.state_dict()), folder / "discriminator.safetensors")
     model.decoder.apply_weight_norm()
     recording, inputs = _recording(), {}
     settings = SimpleNamespace(segment_frames=SEGMENT, mel=MEL)
@@ -66,9 +69,9 @@ def make_bundle(folder: Path) -> Path:
     draws = [_draws(inputs, step) for step in range(3)]
 
     made = published.published_pass(model, recording, draws[0], settings)
-    real, fake = critics(made["y_slice"]), critics(made["y_hat"])
-    disc = published.published_critics_loss(real, critics(made["y_hat"].detach()))
-    losses = published.published_losses(made, critics(made["y_slice"]), fake)
+    real, fake = discriminators(made["y_slice"]), discriminators(made["y_hat"])
+    disc = published.published_discriminators_loss(real, discriminators(made["y_hat"].detach()))
+    losses = published.published_losses(made, discriminators(made["y_slice"]), fake)
     total = torch.stack(list(losses.values())).sum()
     stored: dict[str, Any] = {name: float(value.detach()) for name, value in losses.items()}
     stored |= {
@@ -76,7 +79,7 @@ def make_bundle(folder: Path) -> Path:
         "loss_gen_all": float(total.detach()),
         "constants": _constants(),
     }
-    disc.backward(inputs=list(critics.parameters()), retain_graph=True)
+    disc.backward(inputs=list(discriminators.parameters()), retain_graph=True)
     total.backward(inputs=list(model.parameters()))
     expected = {name: value.detach() for name, value in made.items()}
     expected |= {f"disc_real.{i}": scores.detach() for i, scores in enumerate(real.scores)}
@@ -84,11 +87,11 @@ def make_bundle(folder: Path) -> Path:
     for name in ("embed_speaker.weight", "decoder.cond.weight", "duration_predictor.cond.weight"):
         expected[f"grad.{name}"] = model.get_parameter(name).grad.clone()
     stored["grad_norm_per_param_g"] = _norms(model)
-    stored["grad_norm_per_param_d"] = _norms(critics)
+    stored["grad_norm_per_param_d"] = _norms(discriminators)
     expected |= _speech(model.eval(), recording)
     model.train().zero_grad()
-    critics.zero_grad()
-    stored["official_train_steps"] = _steps(published, model, critics, recording, draws, settings)
+    discriminators.zero_grad()
+    stored["official_train_steps"] = _steps(published, model, discriminators, recording, draws, settings)
     save_file({k: v.contiguous() for k, v in expected.items()}, folder / "expected.safetensors")
     (folder / "losses.json").write_text(json.dumps(stored), encoding="utf-8")
     return folder
@@ -213,23 +216,27 @@ def _speech(model: Any, recording: Recording) -> dict[str, Tensor]:
 
 
 def _steps(
-    published: Any, model: Any, critics: Any, recording: Recording, draws: Any, settings: Any
+    published: Any, model: Any, discriminators: Any, recording: Recording, draws: Any, settings: Any
 ) -> list[Any]:
     options = {"lr": ADAMW["learning_rate"], "betas": (0.8, 0.99), "eps": 1e-9, "weight_decay": 0.01}
-    optim = {"d": torch.optim.AdamW(critics.parameters(), **options)}
+    optim = {"d": torch.optim.AdamW(discriminators.parameters(), **options)}
     optim["g"] = torch.optim.AdamW(model.parameters(), **options)
-    told = []
+    steps = []
     for drawn in draws:
         made = published.published_pass(model, recording, drawn, settings)
-        loss = published.published_critics_loss(critics(made["y_slice"]), critics(made["y_hat"].detach()))
-        row = {"loss_disc": float(loss.detach()), "grad_norm_d": _moved(loss, critics, optim["d"])}
-        losses = published.published_losses(made, critics(made["y_slice"]), critics(made["y_hat"]))
+        loss = published.published_discriminators_loss(
+            discriminators(made["y_slice"]), discriminators(made["y_hat"].detach())
+        )
+        row = {"loss_disc": float(loss.detach()), "grad_norm_d": _moved(loss, discriminators, optim["d"])}
+        losses = published.published_losses(
+            made, discriminators(made["y_slice"]), discriminators(made["y_hat"])
+        )
         total = torch.stack(list(losses.values())).sum()
         row |= {name: float(value.detach()) for name, value in losses.items()} | {
             "loss_gen_all": float(total.detach())
         }
-        told.append(row | {"grad_norm_g": _moved(total, model, optim["g"])})
-    return told
+        steps.append(row | {"grad_norm_g": _moved(total, model, optim["g"])})
+    return steps
 
 
 def _moved(loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer) -> float:

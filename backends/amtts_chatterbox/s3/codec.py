@@ -169,7 +169,7 @@ class S3Codec(SpeechCodec):
         Raises:
             AmttsError: no code, or no voice lies there.
         """
-        require_codes(codes, books=1, cardinality=CODES)
+        require_codes(codes, num_codebooks=1, cardinality=CODES)
         waves = self.speak(list(codes[:, 0]), self.built_in_voice())
         low = [resample(wave.numpy(), RATE, VOICE_RATE) for wave in waves]
         return torch.from_numpy(np.stack(low)).to(codes.device)
@@ -182,8 +182,8 @@ class S3Codec(SpeechCodec):
         """
         found = {"prompt": self._prompt(waveform, codes).to(torch.float32).cpu().numpy()[:, None]}
         if self._encoder_file is not None:
-            heard = waveform[: round(LONGEST * VOICE_RATE)]
-            vector = self.voice_encoder(None).embed(heard.cpu().float())
+            start = waveform[: round(LONGEST * VOICE_RATE)]
+            vector = self.voice_encoder(None).embed(start.cpu().float())
             found["speaker"] = vector.cpu().numpy()[None]
         return found
 

@@ -28,7 +28,7 @@ STEPS, MEAN_FLOW_STEPS = 10, 2
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the estimator is told besides the noisy mel.
+    """Inputs of the estimator besides the noisy mel.
 
     Attributes:
         mu: what is spoken, (B, T, 80).
@@ -111,7 +111,7 @@ class Flow(nn.Module):
         *,
         more_follows: bool = False,
     ) -> Conditions:
-        """What the estimator is told of codes (B, N) behind a prompt.
+        """Inputs of the estimator for codes (B, N) behind a prompt.
 
         Args:
             codes: int64; padded behind each item's length.
@@ -143,16 +143,18 @@ class Flow(nn.Module):
         affine = self.spk_embed_affine_layer(functional.normalize(speaker, dim=1)).expand(items, -1)
         return Conditions(mu, affine, prompt, valid, encoded)
 
-    def velocity(self, noisy: Tensor, time: Tensor, told: Conditions) -> Tensor:
+    def velocity(self, noisy: Tensor, time: Tensor, conditions: Conditions) -> Tensor:
         """dx/dt (B, T, 80) at a time (B,), without guidance; differentiable."""
-        out: Tensor = self.estimator(told.beside(noisy), self.estimator.embed_time(time), told.valid)
+        out: Tensor = self.estimator(
+            conditions.beside(noisy), self.estimator.embed_time(time), conditions.valid
+        )
         return out
 
     @torch.no_grad()
     def solve(
         self,
         noise: Tensor,
-        told: Conditions,
+        conditions: Conditions,
         *,
         steps: int = 0,
         guidance: float = GUIDANCE,
@@ -162,7 +164,7 @@ class Flow(nn.Module):
 
         Args:
             noise: where the way begins.
-            told: of `conditions`.
+            conditions: from `conditions()`.
             steps: 0 takes those of the weights, 10, or 2 with mean flow.
             guidance: w of (1 + w) v - w v0, v0 being the velocity without conditions; 0 computes no v0.
             mean_flow: step by mean velocities; None does where the weights are of that kind.
@@ -172,8 +174,8 @@ class Flow(nn.Module):
         times = schedule(steps or (MEAN_FLOW_STEPS if mean_flow else STEPS), cosine=not mean_flow)
         guided = guidance > 0 and not mean_flow
         items, noisy = len(noise), noise
-        fixed = told.beside(noise)[..., MELS:]
-        valid = told.valid
+        fixed = conditions.beside(noise)[..., MELS:]
+        valid = conditions.valid
         if guided:
             fixed = torch.cat([fixed, torch.zeros_like(fixed)])
             valid = None if valid is None else torch.cat([valid, valid])

@@ -58,25 +58,25 @@ class FlowPass(nn.Module):
         """(B, T): mean squared error of the velocity over channels; 0 in padding."""
         mels = batch["mels"]
         none = mels.new_zeros(len(mels), 0, dtype=torch.int64)
-        told = self.flow.conditions(
+        conditions = self.flow.conditions(
             batch["codes"], batch["code_lengths"], none, mels[:, :0], batch["speakers"]
         )
-        told = conditions_of(told, mels, draws)
+        conditions = conditions_of(conditions, mels, draws)
         time = draws.times[:, None, None]
         noisy = (1 - (1 - SIGMA) * time) * draws.noise + time * mels
-        error = self.flow.velocity(noisy, draws.times, told) - (mels - (1 - SIGMA) * draws.noise)
+        error = self.flow.velocity(noisy, draws.times, conditions) - (mels - (1 - SIGMA) * draws.noise)
         valid = valid_frames(UPSAMPLING * batch["code_lengths"], mels.shape[1])
         return error.square().mean(2) * valid
 
 
-def conditions_of(told: Conditions, mels: Tensor, draws: Draws) -> Conditions:
+def conditions_of(conditions: Conditions, mels: Tensor, draws: Draws) -> Conditions:
     """The conditions with a prompt of the utterance's own mel, and none at all where they are dropped."""
     prompted = valid_frames(draws.prompts, mels.shape[1])[..., None]
     kept = draws.kept.to(mels)
     return replace(
-        told,
-        mu=told.mu * kept[:, None, None],
-        speaker=told.speaker * kept[:, None],
+        conditions,
+        mu=conditions.mu * kept[:, None, None],
+        speaker=conditions.speaker * kept[:, None],
         prompt=mels * prompted * kept[:, None, None],
     )
 
@@ -138,7 +138,9 @@ class S3GenLearner:
         length = int(batch["code_lengths"][0])
         mels = batch["mels"][:1, : UPSAMPLING * length]
         codes = batch["codes"][:1, :length]
-        told = self._network.flow.conditions(codes, None, codes[:, :0], mels[:, :0], batch["speakers"][:1])
+        conditions = self._network.flow.conditions(
+            codes, None, codes[:, :0], mels[:, :0], batch["speakers"][:1]
+        )
         noise = frame_noise(0, "mel", first=0, count=mels.shape[1], width=MELS)[None].to(mels.device)
-        made = self._network.flow.solve(noise, told)
+        made = self._network.flow.solve(noise, conditions)
         return {"mel/recorded": mels[0].t(), "mel/made": made[0].t()}

@@ -221,10 +221,12 @@ class Cases:
         yield _compared(f"{self.size} {name}", torch.cat(found), torch.cat(stored), 0.0)
 
     def _long(self, name: str) -> Iterator[ReferenceCheck]:
-        told = self.settings["tokenizer.long"]
-        drawn = re.fullmatch(r"noise\('(.+)', ?\[1, ?128, ?(\d+)\]\)\*([\d.]+)\+([\d.-]+)", str(told["mel"]))
+        settings = self.settings["tokenizer.long"]
+        drawn = re.fullmatch(
+            r"noise\('(.+)', ?\[1, ?128, ?(\d+)\]\)\*([\d.]+)\+([\d.-]+)", str(settings["mel"])
+        )
         if drawn is None:
-            raise AmttsError(f"tokenizer.long: {told['mel']!r} is no recipe of a log-mel")
+            raise AmttsError(f"tokenizer.long: {settings['mel']!r} is no recipe of a log-mel")
         mel = self._noise(drawn[1], 1, 128, int(drawn[2])) * float(drawn[3]) + float(drawn[4])
         yield self._compared(name, tokenize(self.network.tokenizer, [mel[0]])[0], 0.0)
 
@@ -333,13 +335,13 @@ class Cases:
     def _spoken(self, name: str, voice: ReferenceVoice) -> Iterator[ReferenceCheck]:
         case, allowed = self.settings[name], TOLERANCES["whole"]
         codes, lengths, key = self.inputs[f"{name}.token"], self.inputs[f"{name}.token_len"], case["names"]
-        told = self.network.flow.conditions(
+        conditions = self.network.flow.conditions(
             codes, lengths, voice.codes[None], voice.mel[None], voice.embedding[None]
         )
-        items, frames, _ = told.mu.shape
+        items, frames, _ = conditions.mu.shape
         noise = self._noise(f"{key}.z", items, 80, frames).transpose(1, 2)
         solved = self.network.flow.solve(
-            noise, told, steps=int(case["steps"]), mean_flow=bool(case["meanflow"])
+            noise, conditions, steps=int(case["steps"]), mean_flow=bool(case["meanflow"])
         )
         mel = solved[:, len(voice.mel) :].transpose(1, 2)
         phase = self._phase(f"{key}.phase", items)
@@ -357,10 +359,10 @@ class Cases:
                 yield self._compared(f"{name}.row{row}_alone.wav", wave, allowed["wav"])
 
 
-def _sizes(told: Mapping[str, Any]) -> S3Sizes:
+def _sizes(settings: Mapping[str, Any]) -> S3Sizes:
     """Sizes from the constructors' arguments of the original."""
     tokenizer, speaker, encoder, estimator = (
-        told[part] for part in ("tokenizer", "speaker", "encoder", "estimator")
+        settings[part] for part in ("tokenizer", "speaker", "encoder", "estimator")
     )
     return S3Sizes(
         tokenizer_width=tokenizer["n_audio_state"],
@@ -378,8 +380,8 @@ def _sizes(told: Mapping[str, Any]) -> S3Sizes:
         blocks=estimator["n_blocks"],
         middle=estimator["num_mid_blocks"],
         mean_flow=True,
-        vocoder_channels=told["hift"]["base_channels"],
-        pitch_channels=told["hift"]["f0_channels"],
+        vocoder_channels=settings["hift"]["base_channels"],
+        pitch_channels=settings["hift"]["f0_channels"],
     )
 
 

@@ -57,7 +57,7 @@ class VoicedS3(SpeechCodec):
 
     def decode(self, codes: Tensor) -> Tensor:
         """(B, 1, L) int64 -> (B, 960 (L + tail)) at 24 kHz."""
-        require_codes(codes, books=1, cardinality=self.cardinality)
+        require_codes(codes, num_codebooks=1, cardinality=self.cardinality)
         if self._tail:
             codes = torch.cat([codes, codes.new_tensor(self._tail).expand(len(codes), 1, -1)], dim=2)
         waves = torch.stack(self._codec.speak(list(codes[:, 0]), self.voice, seed=self._seed))

@@ -135,9 +135,9 @@ def voice_of(
     reference = embed_reference(network, torch.from_numpy(np.ascontiguousarray(cut)).to(device))
     low = torch.from_numpy(np.ascontiguousarray(resample(samples, RATE, VOICE_RATE))).to(device)
     start = round(begin * VOICE_RATE / RATE)
-    heard = long_log_mel(low[start : start + round(prompt * VOICE_RATE)])
+    mel = long_log_mel(low[start : start + round(prompt * VOICE_RATE)])
     speaker = None if encoder is None else encoder.embed(low.cpu()).clone()
-    return SpeakerVoice(reference, speaker, tokenize(network.tokenizer, [heard])[0].tolist())
+    return SpeakerVoice(reference, speaker, tokenize(network.tokenizer, [mel])[0].tolist())
 
 
 def best_stretch(samples: np.ndarray, *, seconds: Seconds) -> int:

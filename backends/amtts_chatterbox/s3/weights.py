@@ -139,7 +139,7 @@ def network_of(
     stated: Mapping[str, Any] | None = None,
     norm_eps: float = 1e-5,
 ) -> S3Network:
-    """A network with published tensors, see `load_s3gen`; `stated` holds sizes that no tensor tells."""
+    """A network with published tensors, see `load_s3gen`; `stated` holds sizes that no tensor shows."""
     try:
         sizes = sizes_of(published, stated or {}, source=source)
         weights = from_published(published, source=source)
@@ -169,9 +169,9 @@ def network_of(
 def stated_sizes(file: Path) -> dict[str, Any]:
     """What `config.json` beside a file says of its estimator (`num_heads`); empty where it says nothing."""
     try:
-        told = json.loads((file.parent / "config.json").read_text(encoding="utf-8"))
-        told = told.get("s3gen", told).get("estimator", {})
-        return {"heads": int(told["num_heads"])} if "num_heads" in told else {}
+        settings = json.loads((file.parent / "config.json").read_text(encoding="utf-8"))
+        settings = settings.get("s3gen", settings).get("estimator", {})
+        return {"heads": int(settings["num_heads"])} if "num_heads" in settings else {}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -180,7 +180,7 @@ def sizes_of(published: Mapping[str, Tensor], stated: Mapping[str, Any], *, sour
     """Sizes that the tensors tell.
 
     Raises:
-        CheckpointError: a tensor that tells one is missing or has another number of axes.
+        CheckpointError: a tensor that shows one is missing or has another number of axes.
     """
 
     def shape(name: str, axes: int) -> tuple[int, ...]:

@@ -245,7 +245,7 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         """The voice of a recording as `conds.pt` of Chatterbox, see `SavedVoices`.
 
         Raises:
-            AmttsError: the codec has a voice of its own, or the recording cannot be heard.
+            AmttsError: the codec has a voice of its own, or the recording cannot be read.
         """
         codec = self.speech_codec()
         if not isinstance(codec, S3Codec):
@@ -281,7 +281,7 @@ class ChatterboxT3Backend(SpeechLmBackend[T3Config]):
         export_chatterbox(self.network, folder, start_text=start, stop_text=stop, tokenizer=self.tokenizer)
 
     def _voice(self, index: int) -> Voice:
-        """How T3 is told who speaks: by `voice_clip` where the codec makes a voice of it, else by the voice table."""
+        """How T3 knows the speaker: `voice_clip` where the codec has a voice encoder, else the speaker table."""
         voices = self.network.voices
         prompt = voices.prompts[index, : int(voices.lengths[index])].tolist()
         vector = voices.vectors[index]

@@ -169,8 +169,8 @@ class TurboT3(nn.Module):
         if keep_text is not None:
             embedded = embedded * keep_text[:, None, None]
         lengths = [
-            (1, heard, letters, codes)
-            for heard, letters, codes in zip(
+            (1, prompt, letters, codes)
+            for prompt, letters, codes in zip(
                 prompt_lengths.tolist(), text_lengths.tolist(), input_lengths.tolist(), strict=True
             )
         ]

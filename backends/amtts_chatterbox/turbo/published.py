@@ -128,7 +128,7 @@ def config_of(published: Mapping[str, Tensor], *, heads: int = 0, source: str = 
 
     Args:
         published: under their published names.
-        heads: no tensor tells their number; 0 takes 64 channels a head, as published, or fewer where that does not fit.
+        heads: no tensor shows their number; 0 means 64 channels a head, as published, or fewer where that does not fit.
         source: named in errors.
 
     Raises:

@@ -51,7 +51,7 @@ def _logits(network: TurboT3, inputs: dict[str, Tensor], outputs: dict[str, Tens
     lengths = inputs["text_token_lens"], inputs["speech_token_lens"]
     checks = []
     for layout, row_tokens in (("", 0), (" packed", 10_000)):
-        heard = torch.full((len(prompt),), prompt.shape[1])
+        prompt_lengths = torch.full((len(prompt),), prompt.shape[1])
         states = network(
             text,
             lengths[0],
@@ -59,7 +59,7 @@ def _logits(network: TurboT3, inputs: dict[str, Tensor], outputs: dict[str, Tens
             lengths[1],
             inputs["speaker_emb"],
             prompt,
-            heard,
+            prompt_lengths,
             row_tokens=row_tokens,
         )
         for name, segment, head, width, counts in (

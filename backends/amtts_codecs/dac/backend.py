@@ -132,7 +132,7 @@ class DacBackend(Backend[DacSettings]):
 
 
 def _start(network: DacNetwork, config: DacSettings) -> None:
-    """Copies the codec's weights from `config.start`; the critics stay fresh.
+    """Copies the codec's weights from `config.start`; the discriminators stay fresh.
 
     Raises:
         AmttsError: its sizes are not the settings'.

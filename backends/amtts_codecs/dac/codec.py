@@ -110,16 +110,16 @@ class DacCodec(SpeechCodec):
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
         """(B, K', L) int64 -> (B, T'), T' up to 8 samples shorter than L * hop at odd rates, as published."""
-        books = int(self.network.config.n_codebooks)
-        require_codes(codes, books=books, cardinality=self.cardinality)
+        num_codebooks = int(self.network.config.n_codebooks)
+        require_codes(codes, num_codebooks=num_codebooks, cardinality=self.cardinality)
         values = self.network.quantizer.from_codes(codes)[0]
         return self._quick().decode(values)
 
     @torch.inference_mode()
     def code_vectors(self) -> Tensor:
         """(K, V, C): what each code adds to the latents, without the bias."""
-        books: Any = self.network.quantizer.quantizers
-        kept = books[: self.num_codebooks]
+        quantizers: Any = self.network.quantizer.quantizers
+        kept = quantizers[: self.num_codebooks]
         return torch.stack([b.codebook.weight @ b.out_proj.weight[:, :, 0].t() for b in kept]).cpu()
 
     def _quick(self) -> FastDac:

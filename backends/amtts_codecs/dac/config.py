@@ -17,8 +17,8 @@ class DacLossConfig(Settings):
     """Weights of the loss terms, as published."""
 
     mel: float = Field(15.0, ge=0, description="of the mel distance, summed over windows")
-    feature: float = Field(2.0, ge=0, description="of the critics' feature maps")
-    adversarial: float = Field(1.0, ge=0, description="of the critics' scores")
+    feature: float = Field(2.0, ge=0, description="of the discriminators' feature maps")
+    adversarial: float = Field(1.0, ge=0, description="of the discriminators' scores")
     commitment: float = Field(0.25, ge=0, description="of the encoder's pull towards codebook entries")
     codebook: float = Field(1.0, ge=0, description="of the codebook entries' pull towards the encoder")
     windows: tuple[int, ...] = Field(
@@ -37,25 +37,29 @@ class DacLossConfig(Settings):
         return self
 
 
-class DacCriticsConfig(Settings):
-    """The critics: one for each period, one for each STFT window."""
+class DacDiscriminatorConfig(Settings):
+    """The discriminators: one for each period, one for each STFT window."""
 
-    periods: tuple[int, ...] = Field((2, 3, 5, 7, 11), description="of the critics on the folded waveform")
+    periods: tuple[int, ...] = Field(
+        (2, 3, 5, 7, 11), description="of the discriminators on the folded waveform"
+    )
     period_channels: tuple[int, ...] = Field(
         (32, 128, 512, 1024), min_length=1, description="channels of their strided layers"
     )
     windows: tuple[int, ...] = Field(
-        (2048, 1024, 512), description="STFT windows of the band critics, samples"
+        (2048, 1024, 512), description="STFT windows of the band discriminators, samples"
     )
     band_edges: tuple[float, ...] = Field(
         (0.0, 0.1, 0.25, 0.5, 0.75, 1.0), description="edges of the bands, shares of the spectrum"
     )
-    band_channels: int = Field(32, gt=0, description="channels of a band critic")
+    band_channels: int = Field(32, gt=0, description="channels of a band discriminator")
 
     @model_validator(mode="after")
-    def _some(self) -> DacCriticsConfig:
+    def _some(self) -> DacDiscriminatorConfig:
         if not self.periods and not self.windows:
-            raise ValueError("needs a period or a window; model.adversarial=false trains without critics")
+            raise ValueError(
+                "needs a period or a window; model.adversarial=false trains without discriminators"
+            )
         edges = self.band_edges
         if (
             len(edges) < 2
@@ -89,8 +93,12 @@ class DacSettings(Settings):
         description="uses per step under which a codebook entry restarts at a current value; 0 is off",
     )
     segment: int = Field(6080, gt=0, description="samples cut from an utterance for a training step")
-    adversarial: bool = Field(True, description="train against critics; without them it is faster and duller")
-    critics: DacCriticsConfig = Field(default_factory=DacCriticsConfig, description="sizes of the critics")
+    adversarial: bool = Field(
+        True, description="train against discriminators; without them it is faster and duller"
+    )
+    discriminator: DacDiscriminatorConfig = Field(
+        default_factory=DacDiscriminatorConfig, description="sizes of the discriminators"
+    )
     loss: DacLossConfig = Field(default_factory=DacLossConfig, description="weights of the loss terms")
     start: str = Field("", description="DAC weights to start from: a .pth, a Hugging Face folder, or a run")
 
@@ -102,7 +110,7 @@ class DacSettings(Settings):
             raise ValueError(
                 f"decoder_channels {self.decoder_channels} cannot be halved {len(self.strides)} times"
             )
-        longest = max(*self.loss.windows, *self.critics.windows, self.hop)
+        longest = max(*self.loss.windows, *self.discriminator.windows, self.hop)
         if self.segment % self.hop or self.segment < longest:
             raise ValueError(
                 f"segment {self.segment} must be a multiple of {self.hop} and at least {longest} samples"
@@ -121,7 +129,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decoder_channels": 256,
         "num_codebooks": 4,
         "restart_below": 0.02,
-        "critics": {"period_channels": [8, 32, 64, 128], "band_channels": 8},
+        "discriminator": {"period_channels": [8, 32, 64, 128], "band_channels": 8},
     },
     "tiny": {
         "encoder_channels": 4,
@@ -131,7 +139,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "code_dim": 4,
         "restart_below": 0.02,
         "segment": 2560,
-        "critics": {
+        "discriminator": {
             "periods": [2, 3],
             "period_channels": [4, 8],
             "windows": [512],

@@ -1,4 +1,4 @@
-"""The training view of DAC: the critics' phase, then the codec's against the updated critics."""
+"""The training view of DAC: the discriminators' phase, then the codec's against the updated discriminators."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ MEL_FLOOR = 1e-5
 
 
 class DacLearner:
-    """Phases `discriminator`, `generator`; without critics `generator` alone. The codec runs once a batch."""
+    """Phases `discriminator`, `generator`; without discriminators `generator` alone. The codec runs once a batch."""
 
     def __init__(self, network: DacNetwork, settings: DacSettings) -> None:
         self._network = network
         self._settings = settings
         self.modules: dict[str, nn.Module] = {"generator": CodecPass(network.codec, network.usage)}
-        if network.critics is not None:
-            self.modules["discriminator"] = network.critics
+        if network.discriminator is not None:
+            self.modules["discriminator"] = network.discriminator
         self.phases: tuple[str, ...] = ("discriminator", "generator")[-len(self.modules) :]
 
     def parameters(self, phase: str) -> list[nn.Parameter]:
         """Trainable parameters of one of the two networks."""
-        network = self._network.codec if phase == "generator" else self._network.critics
+        network = self._network.codec if phase == "generator" else self._network.discriminator
         assert network is not None
         return [p for p in network.parameters() if p.requires_grad]
 
@@ -43,25 +43,25 @@ class DacLearner:
 
     def end_step(self, all_reduce: AllReduce) -> None:
         """Entries out of use restart."""
-        books: Any = self._network.codec.quantizer.quantizers
-        self._network.usage.end_step(all_reduce, [book.codebook.weight for book in books])
+        quantizers: Any = self._network.codec.quantizer.quantizers
+        self._network.usage.end_step(all_reduce, [quantizer.codebook.weight for quantizer in quantizers])
 
     def losses(self, batch: Batch) -> Iterator[PhaseLoss]:
-        """Yields the critics' loss on detached audio, then, after their step, the codec's."""
+        """Yields the discriminators' loss on detached audio, then, after their step, the codec's."""
         real = self._stretches(batch["waveform"], batch["lengths"])
         passed: Passed = self.modules["generator"](real, self._kept(real))
         real = real[..., : passed.audio.shape[-1]]
-        critics, weights = self._network.critics, self._settings.loss
+        discriminators, weights = self._network.discriminator, self._settings.loss
         terms: dict[str, Tensor] = {}
         total = passed.audio.new_zeros(())
-        if critics is not None:
-            judged = self.modules["discriminator"](torch.cat([real, passed.audio.detach()]))
-            loss = discriminator_loss(*judged.halves())
+        if discriminators is not None:
+            outputs = self.modules["discriminator"](torch.cat([real, passed.audio.detach()]))
+            loss = discriminator_loss(*outputs.halves())
             yield PhaseLoss(phase="discriminator", total=loss, terms={"loss": loss.detach()})
             with torch.no_grad():
-                of_real = critics(real)
-            with frozen(critics):
-                of_fake = critics(passed.audio)
+                of_real = discriminators(real)
+            with frozen(discriminators):
+                of_fake = discriminators(passed.audio)
             terms["adversarial"] = adversarial_loss(of_fake)
             terms["feature"] = feature_loss(of_real, of_fake)
             total = weights.adversarial * terms["adversarial"] + weights.feature * terms["feature"]
@@ -79,8 +79,8 @@ class DacLearner:
         hop = self._settings.hop
         length = max(hop, int(batch["lengths"][0]) // hop * hop)
         whole = batch["waveform"][:1, None, :length]
-        books = torch.full((1,), self._settings.num_codebooks, device=whole.device)
-        made = self.modules["generator"](whole, books).audio
+        num_codebooks = torch.full((1,), self._settings.num_codebooks, device=whole.device)
+        made = self.modules["generator"](whole, num_codebooks).audio
         shown = MelConfig(sample_rate=SAMPLE_RATE)
         return {
             "mel/recorded": log_mel(whole[:, 0], shown)[0],
@@ -102,11 +102,11 @@ class DacLearner:
 
     def _kept(self, waveform: Tensor) -> Tensor:
         """(B,) codebooks of each item: all, or a random number for a share of the batch in training."""
-        books, items = self._settings.num_codebooks, len(waveform)
-        kept = torch.full((items,), books, device=waveform.device)
+        num_codebooks, items = self._settings.num_codebooks, len(waveform)
+        kept = torch.full((items,), num_codebooks, device=waveform.device)
         if self._network.training:
             fewer = int(items * self._settings.quantizer_dropout)
-            kept[:fewer] = torch.randint(1, books + 1, (fewer,), device=waveform.device)
+            kept[:fewer] = torch.randint(1, num_codebooks + 1, (fewer,), device=waveform.device)
         return kept
 
 

@@ -1,6 +1,6 @@
-"""DAC in training: `transformers.DacModel` under weight norm, its quantiser with the published losses, its critics.
+"""DAC in training: `transformers.DacModel` with weight norm, its quantizer with the published losses, discriminators.
 
-Two things of `transformers` are left aside: its quantiser averages the commitment loss over the batch before it
+Two things of `transformers` are left aside: its quantizer averages the commitment loss over the batch before it
 masks dropped codebooks (the original masks each item), and its initialization. The original draws small weights,
 but behind weight norm that has no effect: what it trains from are torch's own defaults, codebooks of unit variance
 and biases of zero. So here.
@@ -17,7 +17,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from transformers import DacConfig, DacModel
 
 from amtts_codecs.dac.config import SAMPLE_RATE, DacSettings
-from amtts_codecs.dac.critics import DacCritics
+from amtts_codecs.dac.discriminators import DacDiscriminator
 from amtts_codecs.dac.usage import CodebookUse
 
 
@@ -39,7 +39,7 @@ class Passed:
 
 
 class DacNetwork(nn.Module):
-    """What a checkpoint holds: `codec`, a weight-normalized `DacModel`, its `usage`, and `critics` or none."""
+    """What a checkpoint holds: `codec`, a weight-normalized `DacModel`, its `usage`, and `discriminators` or none."""
 
     def __init__(self, settings: DacSettings) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class DacNetwork(nn.Module):
             settings.code_dim,
             restart_below=settings.restart_below,
         )
-        self.critics = DacCritics(settings.critics) if settings.adversarial else None
+        self.discriminator = DacDiscriminator(settings.discriminator) if settings.adversarial else None
 
 
 class CodecPass(nn.Module):
@@ -80,7 +80,7 @@ def quantize(
     """Residual quantisation with the losses of the original (`dac/nn/quantize.py`), item by item.
 
     Args:
-        codec: whose quantiser is used.
+        codec: whose quantizer is used.
         hidden: (B, C, L) of the encoder.
         kept: (B,) codebooks of each item; later ones leave its sum and its losses alone.
         usage: watches which entries are chosen.
@@ -91,16 +91,16 @@ def quantize(
     residual, total = hidden, torch.zeros_like(hidden)
     commitment = codebook = hidden.new_zeros(())
     codes = []
-    books: Any = codec.quantizer.quantizers
-    for number, book in enumerate(books):
-        latents = book.in_proj(residual)
-        entries, chosen = book.decode_latents(latents)
+    quantizers: Any = codec.quantizer.quantizers
+    for number, quantizer in enumerate(quantizers):
+        latents = quantizer.in_proj(residual)
+        entries, chosen = quantizer.decode_latents(latents)
         if usage is not None:
             usage.watch(number, latents, chosen)
         active = (number < kept).to(hidden.dtype)
         commitment = commitment + ((latents - entries.detach()).square().mean((1, 2)) * active).mean()
         codebook = codebook + ((entries - latents.detach()).square().mean((1, 2)) * active).mean()
-        value = book.out_proj(latents + (entries - latents).detach())
+        value = quantizer.out_proj(latents + (entries - latents).detach())
         total = total + value * active[:, None, None]
         residual = residual - value
         codes.append(chosen)

@@ -42,17 +42,17 @@ def compare(codec: SpeechCodec, folder: Path) -> list[ReferenceCheck]:
     Raises:
         AmttsError: the bundle cannot be read.
     """
-    told, expected = _bundle(folder)
+    config, expected = _bundle(folder)
     audio, codes = expected["audio"][:, 0], expected["codes"]
     hop = torch.tensor(round(codec.sample_rate / codec.frame_rate))
     settings = [
-        _check(key, torch.tensor(float(told[key])), torch.tensor(float(getattr(codec, key))), 0)
+        _check(key, torch.tensor(float(config[key])), torch.tensor(float(getattr(codec, key))), 0)
         for key in ("num_codebooks", "cardinality", "frame_rate")
     ]
     alone = torch.cat([codec.encode(row[None]) for row in audio])
     return [
         *settings,
-        _check("hop_length", torch.tensor(int(told["hop_length"])), hop, 0),
+        _check("hop_length", torch.tensor(int(config["hop_length"])), hop, 0),
         _check("codes", codes, codec.encode(audio), 0),
         _check("codes one by one", codes, alone, 0),
         _check("decoded", expected["decoded"][:, 0], codec.decode(codes), TOLERANCE),
@@ -60,16 +60,16 @@ def compare(codec: SpeechCodec, folder: Path) -> list[ReferenceCheck]:
 
 
 def _bundle(folder: Path) -> tuple[dict[str, float], dict[str, Tensor]]:
-    told, expected = read_object(folder / "config.json"), read_tensors(folder / "expected.safetensors")
+    config, expected = read_object(folder / "config.json"), read_tensors(folder / "expected.safetensors")
     for key in ("num_codebooks", "cardinality", "frame_rate", "hop_length"):
-        if not isinstance(told[key], int | float):
+        if not isinstance(config[key], int | float):
             raise AmttsError(
-                f"reference bundle {folder}: {key} in config.json is {told[key]!r}, expected a number",
+                f"reference bundle {folder}: {key} in config.json is {config[key]!r}, expected a number",
                 remedy=AGAIN,
             )
     for key in ("audio", "codes", "z", "decoded", "audio_padded"):
         _ = expected[key]
-    return told, expected
+    return config, expected
 
 
 def _check(name: str, expected: Tensor, found: Tensor, tolerance: float) -> ReferenceCheck:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from amtts_codecs.restarts import Lottery, perplexity, uses_after_restart
+from amtts_codecs.restarts import DeadCodeReplacement, perplexity, uses_after_restart
 from amtts_core.contract.learner import AllReduce
 
 
@@ -22,11 +22,11 @@ class _Gathered:
 
     Attributes:
         uses: (K, V) how often each entry was chosen.
-        lottery: latents for entries that restart.
+        replacement: latents for entries that restart.
     """
 
     uses: Tensor
-    lottery: Lottery
+    replacement: DeadCodeReplacement
 
 
 class CodebookUse(nn.Module):
@@ -61,20 +61,22 @@ class CodebookUse(nn.Module):
 
     def begin_step(self) -> None:
         """Gathers from nothing."""
-        self._gathered = _Gathered(uses=torch.zeros_like(self.uses), lottery=Lottery(self.uses, self.dim))
+        self._gathered = _Gathered(
+            uses=torch.zeros_like(self.uses), replacement=DeadCodeReplacement(self.uses, self.dim)
+        )
 
     @torch.no_grad()
-    def watch(self, book: int, latents: Tensor, codes: Tensor) -> None:
+    def watch(self, codebook: int, latents: Tensor, codes: Tensor) -> None:
         """Takes in the latents (B, D, L) and codes (B, L) of a batch; nothing outside of a step."""
         into = self._gathered
         if into is None or not codes.numel():
             return
         values = latents.detach().float().transpose(1, 2).flatten(0, 1)
-        into.uses[book] += torch.bincount(codes.flatten(), minlength=self.uses.shape[1]).to(self.uses)
-        into.lottery.draw(book, values)
+        into.uses[codebook] += torch.bincount(codes.flatten(), minlength=self.uses.shape[1]).to(self.uses)
+        into.replacement.add(codebook, values)
 
     @torch.no_grad()
-    def end_step(self, all_reduce: AllReduce, books: Sequence[nn.Parameter]) -> None:
+    def end_step(self, all_reduce: AllReduce, codebooks: Sequence[nn.Parameter]) -> None:
         """Moves the averages and turns entries that are out of use towards latents of this step.
 
         Entries are looked up by direction alone, so they keep the codebook's usual length: values of a young
@@ -82,7 +84,7 @@ class CodebookUse(nn.Module):
 
         Args:
             all_reduce: over all processes.
-            books: the entries (V, D) of each codebook.
+            codebooks: the entries (V, D) of each codebook.
         """
         if self._gathered is None:
             return
@@ -98,8 +100,8 @@ class CodebookUse(nn.Module):
         if not bool(unused.any()):
             return
         turned = torch.zeros(*self.uses.shape, self.dim, device=self.uses.device)
-        turned[unused] = nn.functional.normalize(seen.lottery.winners(unused, all_reduce))
-        for entries, rows, values in zip(books, unused, turned, strict=True):
+        turned[unused] = nn.functional.normalize(seen.replacement.choose(unused, all_reduce))
+        for entries, rows, values in zip(codebooks, unused, turned, strict=True):
             usual = entries.data.norm(dim=1).median()
             entries.data[rows] = (values[rows] * usual).to(entries.dtype)
         self.uses[unused] = uses_after_restart(self.restart_below)

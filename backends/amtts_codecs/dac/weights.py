@@ -223,12 +223,12 @@ def _from_folder(path: Path) -> DacModel:
                 remedy="Give a .pth file of descript-audio-codec, or a folder saved by transformers.DacModel",
             )
     try:
-        told = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(told, dict):
+        settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
             raise CheckpointError(f"DAC folder {path}: config.json holds no object", remedy=MEND)
-        stated = {**DacConfig().to_dict(), **told}  # what a configuration leaves out is the class's own
+        stated = {**DacConfig().to_dict(), **settings}  # what a configuration leaves out is the class's own
         _require_sizes(stated, FOLDER_SIZES, "downsampling_ratios", f"DAC folder {path}: config.json")
-        config = DacConfig(**told)
+        config = DacConfig(**settings)
         tensors = load_file(weights)
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"DAC folder {path} cannot be read: {str(error).splitlines()[0]}") from None

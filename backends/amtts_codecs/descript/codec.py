@@ -64,11 +64,11 @@ class DescriptCodec(SpeechCodec):
                 remedy="Use --codec dac for a Hugging Face folder or a run",
             )
         arguments, state = read_published(weights)
-        same = load_dac(weights)  # checks every tensor, and tells the weights' identity
+        same = load_dac(weights)  # checks every tensor, and gives their identity
         network = dac.DAC(**arguments)
         load_strict(network, state, backend="descript")
-        books = int(network.n_codebooks)
-        kept = kept_codebooks(num_codebooks, books, weights=weights)
+        available = int(network.n_codebooks)
+        kept = kept_codebooks(num_codebooks, available, weights=weights)
         fingerprint = weights_fingerprint(same.state_dict())
         return cls(network.eval(), weights_hash=fingerprint, num_codebooks=kept)
 
@@ -101,6 +101,6 @@ class DescriptCodec(SpeechCodec):
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
         """(B, K', L) int64 -> (B, T'), T' up to 8 samples shorter than L * hop at odd rates, as published."""
-        require_codes(codes, books=int(self.network.n_codebooks), cardinality=self.cardinality)
+        require_codes(codes, num_codebooks=int(self.network.n_codebooks), cardinality=self.cardinality)
         audio: Tensor = self.network.decode(self.network.quantizer.from_codes(codes)[0])
         return audio[:, 0]

@@ -116,16 +116,16 @@ class MelCodesBackend(Backend[MelCodesConfig]):
         }
 
     def learner(self) -> MelCodesLearner:
-        """The training view. A vocoder that is missing or made for other mels is told before training begins."""
+        """The training view. A vocoder that is missing or made for other mels is an error before training begins."""
         self.vocoder.opened()
         return MelCodesLearner(self.network, self.config)
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
         """Codes to waveforms: tokens are K codes a frame, frame after frame. Speed is the voice's business."""
-        codec, books = self.as_codec(), self.config.num_codebooks
+        codec, num_codebooks = self.as_codec(), self.config.num_codebooks
         waves = []
         for request in requests:
-            codes = codes_of(request, books).to(self.device)
+            codes = codes_of(request, num_codebooks).to(self.device)
             mel = codec.decode_mel(codes)[0]
             waves.append(codec.speak(mel, seed=request.seed).numpy())
         return waves

@@ -107,8 +107,8 @@ class MelCodesCodec(SpeechCodec):
     @torch.inference_mode()
     def decode_mel(self, codes: Tensor) -> Tensor:
         """(B, K', L) int64 -> natural-log mel (B, L * stride, M)."""
-        books = self.config.num_codebooks
-        require_codes(codes, books=books, cardinality=self.cardinality)
+        num_codebooks = self.config.num_codebooks
+        require_codes(codes, num_codebooks=num_codebooks, cardinality=self.cardinality)
         values = self.network.quantizer.lookup(codes.transpose(1, 2))
         frames = torch.full((len(codes),), codes.shape[2], device=codes.device)
         return self.network.denormalize(self.network.decode(values, frames))
@@ -116,8 +116,8 @@ class MelCodesCodec(SpeechCodec):
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
         """(B, K', L) int64 -> (B, L * hop) in [-1, 1]."""
-        books = self.config.num_codebooks
-        require_codes(codes, books=books, cardinality=self.cardinality)
+        num_codebooks = self.config.num_codebooks
+        require_codes(codes, num_codebooks=num_codebooks, cardinality=self.cardinality)
         waves = [self.speak(torch.cat(list(self._mel_pieces([item])), dim=1).T) for item in codes]
         return torch.stack(waves).to(codes.device)
 

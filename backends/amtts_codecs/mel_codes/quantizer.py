@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amtts_codecs.restarts import Lottery, perplexity, uses_after_restart
+from amtts_codecs.restarts import DeadCodeReplacement, perplexity, uses_after_restart
 from amtts_core.contract.learner import AllReduce
 
 
@@ -44,7 +44,7 @@ class _Gathered:
 
     uses: Tensor
     totals: Tensor
-    lottery: Lottery
+    replacement: DeadCodeReplacement
 
 
 class ResidualQuantizer(nn.Module):
@@ -76,12 +76,12 @@ class ResidualQuantizer(nn.Module):
     def forward(self, vectors: Tensor) -> Quantized:
         """vectors (N, D) -> `Quantized`; in training mode also gathers what moves the codebooks."""
         residual, chosen = vectors.detach().float(), []
-        for book in range(len(self.codebook)):
-            codes = torch.cdist(residual, self.codebook[book]).argmin(dim=1)
+        for number in range(len(self.codebook)):
+            codes = torch.cdist(residual, self.codebook[number]).argmin(dim=1)
             chosen.append(codes)
-            rest = residual - self.codebook[book][codes]
+            rest = residual - self.codebook[number][codes]
             if self.training and self._gathered is not None and len(residual):
-                self._watch(book, residual, codes, self._gathered)
+                self._watch(number, residual, codes, self._gathered)
             residual = rest
         values = vectors.detach() - residual
         commitment = functional.mse_loss(vectors, values)
@@ -89,8 +89,8 @@ class ResidualQuantizer(nn.Module):
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Codes (..., K'), K' at most K -> values (..., D)."""
-        books = codes.shape[-1]
-        parts = [self.codebook[book][codes[..., book]] for book in range(books)]
+        num_codebooks = codes.shape[-1]
+        parts = [self.codebook[number][codes[..., number]] for number in range(num_codebooks)]
         return torch.stack(parts).sum(dim=0)
 
     def perplexity(self) -> Tensor:
@@ -102,17 +102,17 @@ class ResidualQuantizer(nn.Module):
         self._gathered = _Gathered(
             uses=torch.zeros_like(self.uses),
             totals=torch.zeros_like(self.totals),
-            lottery=Lottery(self.uses, self.totals.shape[2]),
+            replacement=DeadCodeReplacement(self.uses, self.totals.shape[2]),
         )
 
     @torch.no_grad()
-    def _watch(self, book: int, vectors: Tensor, codes: Tensor, into: _Gathered) -> None:
+    def _watch(self, number: int, vectors: Tensor, codes: Tensor, into: _Gathered) -> None:
         # Summed by batch first, so that batches of one process and of two add up to the very same numbers.
-        into.uses[book] += torch.zeros_like(self.uses[book]).index_add_(
+        into.uses[number] += torch.zeros_like(self.uses[number]).index_add_(
             0, codes, torch.ones_like(vectors[:, 0])
         )
-        into.totals[book] += torch.zeros_like(self.totals[book]).index_add_(0, codes, vectors)
-        into.lottery.draw(book, vectors)
+        into.totals[number] += torch.zeros_like(self.totals[number]).index_add_(0, codes, vectors)
+        into.replacement.add(number, vectors)
 
     @torch.no_grad()
     def end_step(self, all_reduce: AllReduce) -> None:
@@ -133,8 +133,8 @@ class ResidualQuantizer(nn.Module):
             self._restart(dead, seen, all_reduce)
 
     def _restart(self, dead: Tensor, seen: _Gathered, all_reduce: AllReduce) -> None:
-        """Each dead entry (K, V) restarts at the vector that drew the highest lot of all."""
-        picked = seen.lottery.winners(dead, all_reduce)
+        """Each dead entry (K, V) restarts at the vector of the highest random priority."""
+        picked = seen.replacement.choose(dead, all_reduce)
         new_uses = uses_after_restart(self.restart_below)
         self.codebook[dead] = picked
         self.uses[dead] = new_uses

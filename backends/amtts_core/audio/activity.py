@@ -54,8 +54,8 @@ def detect_activity(
     Args:
         path: of the recording.
         longest: more is refused.
-        channel: number of the channel that is listened to, from 0; None takes the mean of all.
-        track: number of the sound track of a video, from 0; None takes the one in Amharic, or the first.
+        channel: number of the channel that is decoded, from 0; None takes the mean of all.
+        track: number of the sound track of a video, from 0; None takes the first.
 
     Raises:
         AudioError: it cannot be decoded, or is longer than `longest`.

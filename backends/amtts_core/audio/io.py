@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,7 @@ def decode(
     data: bytes = b"",
     channel: int | None = None,
     track: int | None = None,
+    languages: Sequence[str] = (),
 ) -> Decoded:
     """Decodes a file, or `duration` seconds of it from `start`; videos and m4a too, with the extra amtts[video].
 
@@ -70,7 +72,8 @@ def decode(
         max_duration: more is refused.
         data: content of an audio file that stands inside `path`; decoded in its place.
         channel: number of the channel that is taken, from 0; None takes the mean of all.
-        track: number of the sound track of a video, from 0; None takes the one in Amharic, or the first.
+        track: number of the sound track of a video, from 0; None takes the first one in `languages`, or the first.
+        languages: names of the wanted language as media files write them, lower case, such as "am" and "amh".
 
     Raises:
         AudioTooLongError: more than `max_duration` seconds; read from the header first, so it costs nothing.
@@ -90,6 +93,7 @@ def decode(
             data=data,
             channel=channel,
             track=track,
+            languages=languages,
         )
     except OSError as error:
         raise AudioError(f"cannot be opened: {error.strerror}") from None
@@ -191,10 +195,10 @@ def _decode(
     level = _FULL_SCALE.get(sound.subtype, 0.999)
     for block in sound.read(first, limit):
         got += len(block)
-        heard = block if channel is None or sound.channels == 1 else block[:, channel : channel + 1]
-        low, high = (float(heard.min()), float(heard.max())) if heard.size else (0.0, 0.0)
+        counted = block if channel is None or sound.channels == 1 else block[:, channel : channel + 1]
+        low, high = (float(counted.min()), float(counted.max())) if counted.size else (0.0, 0.0)
         if not -level < low <= high < level:  # NaN, or something to count
-            loud += int(np.count_nonzero(np.abs(heard) >= level))
+            loud += int(np.count_nonzero(np.abs(counted) >= level))
             peak = max(peak, high, -low)
         mixdown.add(block)
     if got > max_duration * rate:

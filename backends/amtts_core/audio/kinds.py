@@ -82,9 +82,9 @@ def kind_of(head: bytes) -> tuple[Kind, str]:
 
 def pointer(head: bytes) -> str:
     """What is to be done about a file that only stands for another one; empty where it does not."""
-    for start, told in _POINTERS.items():
+    for start, description in _POINTERS.items():
         if head.startswith(start):
-            return told
+            return description
     return ""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -37,7 +37,6 @@ _FORMATS = (
 _BLOCK: Seconds = 10.0
 _PREROLL: Seconds = 0.25  # decoded before a cut and thrown away, so that the decoder is settled
 _FULL_SCALE = 0.999
-_LANGUAGES = ("am", "amh", "amharic")
 
 
 def decode_media(
@@ -50,6 +49,7 @@ def decode_media(
     data: bytes = b"",
     channel: int | None = None,
     track: int | None = None,
+    languages: Sequence[str] = (),
 ) -> Decoded:
     """Decodes the sound of a media file, or `duration` seconds of it from `start`; see `io.decode`.
 
@@ -61,7 +61,8 @@ def decode_media(
         max_duration: more is refused.
         data: content of a media file, decoded in place of the file where there is some.
         channel: number of the channel that is taken, from 0; None takes the mean of all.
-        track: number of the sound track, from 0; None takes the one in Amharic, or the first.
+        track: number of the sound track, from 0; None takes the first one in `languages`, or the first.
+        languages: names of the wanted language as media files write them, lower case, such as "am" and "amh".
 
     Raises:
         AudioTooLongError: more than `max_duration` seconds.
@@ -69,7 +70,7 @@ def decode_media(
     """
     if duration is not None and duration > max_duration:
         raise AudioTooLongError(duration, max_duration)
-    with _opened(path, data=data, kind=kind, track=track) as (container, stream):
+    with _opened(path, data=data, kind=kind, track=track, languages=languages) as (container, stream):
         rate = _rate(stream)
         announced = _announced(container, stream)
         if duration is None and announced is not None and announced - start > max_duration:
@@ -77,7 +78,7 @@ def decode_media(
         try:
             part = _cut(container, stream, rate, start, duration, max_duration, channel)
         except _Missed:  # the container has no usable index; then from the beginning
-            with _opened(path, data=data, kind=kind, track=track) as (again, same):
+            with _opened(path, data=data, kind=kind, track=track, languages=languages) as (again, same):
                 part = _cut(again, same, rate, start, duration, max_duration, channel, seek=False)
     samples = part.samples
     if not len(samples):
@@ -245,7 +246,12 @@ def _cut(
 
 @contextmanager
 def _opened(
-    path: Path, *, data: bytes = b"", kind: str = "", track: int | None = None
+    path: Path,
+    *,
+    data: bytes = b"",
+    kind: str = "",
+    track: int | None = None,
+    languages: Sequence[str] = (),
 ) -> Iterator[tuple[InputContainer, AudioStream]]:
     av = _av(path, kind)
     options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
@@ -254,20 +260,20 @@ def _opened(
         with av.open(source, options=options, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise AudioError("has no sound track")
-            yield container, _track(container, track)
+            yield container, _track(container, track, languages)
     except av.FFmpegError:
         began = f"it begins as {kind}, but what follows is damaged" if kind else "it is damaged"
         raise AudioError(f"cannot be decoded: {began}") from None
 
 
-def _track(container: InputContainer, number: int | None) -> AudioStream:
-    """The sound track with a number; without one that in Amharic where tracks name a language, otherwise the first."""
+def _track(container: InputContainer, number: int | None, languages: Sequence[str]) -> AudioStream:
+    """The sound track with a number; without a number the first in one of the languages, otherwise the first."""
     tracks = list(container.streams.audio)
     if number is not None:
         if number >= len(tracks):
             raise AudioError(f"has {len(tracks)} sound track(s), but track {number + 1} is asked for")
         return tracks[number]
-    own = [track for track in tracks if (track.language or "").casefold() in _LANGUAGES]
+    own = [track for track in tracks if (track.language or "").casefold() in languages]
     return (own or tracks)[0]
 
 

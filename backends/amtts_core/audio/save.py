@@ -186,7 +186,7 @@ class AudioWriter:
             self._resampler = soxr.ResampleStream(sample_rate, self._wanted, 1, dtype="float32")
         with self._telling():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary.open("wb").close()  # tells why not, where libsndfile says "System error"
+            self._temporary.open("wb").close()  # raises with the reason, where libsndfile says "System error"
             self._sink = _open_sink(self._temporary, path.suffix.lower(), self._wanted, self._options)
 
     def __enter__(self) -> AudioWriter:

@@ -40,7 +40,7 @@ class Sound:
     Attributes:
         rate: of the samples.
         channels: of the file.
-        total: samples of a channel; None where only decoding tells.
+        total: samples of a channel; None where only decoding shows it.
         subtype: how samples are stored, as libsndfile calls it.
     """
 

@@ -24,7 +24,7 @@ def sound_blocks(
     Args:
         path: of the file.
         channel: number of the channel that is taken, from 0; None takes the mean of all.
-        track: number of the sound track of a video, from 0; None takes the one in Amharic, or the first.
+        track: number of the sound track of a video, from 0; None takes the first.
 
     Raises:
         AudioError: not decodable; also while the blocks are read.

@@ -31,9 +31,9 @@ def stretch(samples: np.ndarray, rate: Hertz, *, speed: float) -> np.ndarray:
         place = min(margin - half + round(step * half * speed), len(padded) - window - search)
         if step:
             # The stretch of input that would come next, and where near `place` the sound is most like it.
-            heard = padded[follows : follows + window]
+            candidates = padded[follows : follows + window]
             near = padded[place - search : place + search + window]
-            place += int(np.argmax(np.correlate(near, heard, mode="valid"))) - search
+            place += int(np.argmax(np.correlate(near, candidates, mode="valid"))) - search
         out[step * half : step * half + window] += fade * padded[place : place + window]
         follows = min(place + half, len(padded) - window)
     return out[half : half + wanted].astype(np.float32)

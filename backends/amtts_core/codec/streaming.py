@@ -1,4 +1,4 @@
-"""Codes to sound piece by piece, without a joint that can be heard.
+"""Codes to sound piece by piece, without an audible joint.
 
 A codec with a `SpeechCodec.decoder_context` decodes each piece with that many
 frames on both sides and cuts them off again: the samples are those of decoding everything at once. One whose
@@ -47,7 +47,7 @@ def decode_pieces(codec: SpeechCodec, pieces: Iterable[Tensor]) -> Iterator[np.n
             yield _decoded(codec, torch.cat(whole))
         return
     kept, hop = torch.zeros(0, 0, dtype=torch.int64), codec.samples_per_frame
-    first = given = 0  # frame that `kept` begins with, frame that is to be heard next
+    first = given = 0  # frame that `kept` begins with, frame that is to be played next
     for piece in pieces:
         kept = torch.cat([kept, piece]) if len(kept) else piece
         ready = first + len(kept) - context

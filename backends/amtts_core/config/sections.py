@@ -49,15 +49,15 @@ class DataConfig(Settings):
 class RatesConfig(Settings):
     """Learning rates of parts, as factors of `learning_rate`; one needs a text vocabulary, the others do not."""
 
-    new_rows: float = Field(
-        1.0, ge=0, description="text embeddings: the rows of new tokens, or all without such"
+    new_tokens: float = Field(
+        1.0, ge=0, description="text embeddings of new tokens, or all where none is new"
     )
-    old_rows: float = Field(
-        1.0, ge=0, description="rows of tokens that were there before, embeddings and heads"
+    old_tokens: float = Field(
+        1.0, ge=0, description="embeddings and output weights of the tokens from before"
     )
     heads: float = Field(1.0, ge=0, description="heads that predict text")
-    conditioners: float = Field(1.0, ge=0, description="encoders of reference audio, where they are trained")
-    trunk: float = Field(1.0, ge=0, description="everything else, adapters too")
+    speaker_encoder: float = Field(1.0, ge=0, description="encoders of reference audio, where trained")
+    other: float = Field(1.0, ge=0, description="everything else, adapters too")
 
 
 class OptimConfig(Settings):
@@ -83,11 +83,11 @@ class OptimConfig(Settings):
     rates: RatesConfig = Field(default_factory=RatesConfig, description="learning rates of parts")
 
 
-TrainingType = Literal["full", "lora", "lora+new-rows", "embeddings-only"]
+TrainingType = Literal["full", "lora", "lora+new-tokens", "embeddings-only"]
 
 
 class LoraConfig(Settings):
-    """Low-rank adapters, for the types `lora` and `lora+new-rows`."""
+    """Low-rank adapters, for the types `lora` and `lora+new-tokens`."""
 
     rank: int = Field(16, gt=0, description="inner size of an adapter")
     alpha: float = Field(32.0, gt=0, description="an adapter's output is scaled by alpha / rank")
@@ -100,8 +100,8 @@ class LoraConfig(Settings):
 class FreezeConfig(Settings):
     """What stays as it is, bit for bit."""
 
-    original_text_rows: bool = Field(
-        False, description="freeze the text rows of all tokens that `amtts extend-vocab` did not add"
+    original_tokens: bool = Field(
+        False, description="freeze the text embeddings of all tokens that `amtts extend-vocab` did not add"
     )
     modules: tuple[str, ...] = Field((), description="names of modules or parameters to freeze")
     until: int = Field(0, ge=0, description="step from which `modules` are trained too; 0 never")
@@ -144,7 +144,7 @@ class TrainingConfig(Settings):
     """The training loop; the same for every backend."""
 
     type: TrainingType = Field(
-        "full", description="what is trained: full, lora, lora+new-rows or embeddings-only"
+        "full", description="what is trained: full, lora, lora+new-tokens or embeddings-only"
     )
     lora: LoraConfig = Field(default_factory=LoraConfig, description="adapters of the types with lora")
     freeze: FreezeConfig = Field(default_factory=FreezeConfig, description="what stays as it is")

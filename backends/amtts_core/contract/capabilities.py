@@ -205,7 +205,7 @@ class ReferenceAudio(Capability[ReferenceAudioMethods]):
 
     Attributes:
         encoder_prefixes: prefixes of the parameters of the reference encoder; their learning rate is
-            `optim.rates.conditioners`.
+            `optim.rates.speaker_encoder`.
     """
 
     Methods: ClassVar[type] = ReferenceAudioMethods
@@ -241,7 +241,7 @@ class PitchControlMethods(Protocol):
 
 @dataclass(frozen=True)
 class PitchControl(Capability[PitchControlMethods]):
-    """The backend obeys `pitch` and `pitch_range` of a `SynthesisRequest`."""
+    """The backend obeys `pitch`, `pitch_range` and `final_rise` of a `SynthesisRequest`."""
 
     Methods: ClassVar[type] = PitchControlMethods
 

@@ -284,19 +284,19 @@ def kept_codebooks(asked: int, available: int, *, weights: Path) -> int:
     return asked or available
 
 
-def require_codes(codes: Tensor, *, books: int, cardinality: int) -> None:
+def require_codes(codes: Tensor, *, num_codebooks: int, cardinality: int) -> None:
     """Refuses codes that a codec cannot decode.
 
     Args:
         codes: (B, K', L) int64.
-        books: K' at most.
+        num_codebooks: K' at most.
         cardinality: entries of a codebook.
 
     Raises:
         AmttsError: another shape, or a code out of range; names both.
     """
-    if codes.ndim != 3 or not 1 <= codes.shape[1] <= books:
-        raise AmttsError(f"codes have shape {list(codes.shape)}, expected (B, 1 to {books}, L)")
+    if codes.ndim != 3 or not 1 <= codes.shape[1] <= num_codebooks:
+        raise AmttsError(f"codes have shape {list(codes.shape)}, expected (B, 1 to {num_codebooks}, L)")
     if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < cardinality:
         raise AmttsError(
             f"codes range from {int(codes.min())} to {int(codes.max())}, expected 0 to {cardinality - 1}"

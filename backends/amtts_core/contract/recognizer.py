@@ -21,7 +21,7 @@ class Transcript:
 
     Attributes:
         text: words with spaces between them; empty where no speech was found.
-        confidence: mean probability of what was chosen, 0 to 1; None where the model tells none.
+        confidence: mean probability of what was chosen, 0 to 1; None where the model gives none.
     """
 
     text: str
@@ -68,7 +68,7 @@ class FrameRecognizer(Recognizer, Protocol):
         ...
 
     def symbol_ids(self, word: str) -> list[int]:
-        """Ids of the symbols that are heard of a word; empty where nothing of it is known or heard."""
+        """Ids of the pronounced symbols of a word; empty where none is known or pronounced."""
         ...
 
     def best_path(self, emissions: Emissions) -> list[int]:

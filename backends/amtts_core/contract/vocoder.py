@@ -114,11 +114,11 @@ def require_mel(vocoder: Vocoder, mel: MelFormat, *, path: Path | str, maker: st
     """
     wrong = vocoder.mel.differences(mel)
     if wrong:
-        told = "; ".join(
+        differences = "; ".join(
             f"{what} {_shown(theirs)}, {maker} makes {_shown(ours)}" for what, theirs, ours in wrong
         )
         raise AmttsError(
-            f"vocoder {path} has {told}",
+            f"vocoder {path} has {differences}",
             remedy="Use a vocoder for these mels (amtts train --backend vocoder makes one), or --vocoder griffin-lim",
         )
 

@@ -23,6 +23,7 @@ from amtts_core.audio.loudness import to_loudness
 from amtts_core.audio.rumble import remove_rumble
 from amtts_core.audio.trim import find_speech
 from amtts_core.corpus.filters import Finding, Measurements, judge, other_length
+from amtts_core.corpus.importers.record import language_names
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.text.language import get_language
 from amtts_core.text.normalizer import Normalizer
@@ -180,6 +181,7 @@ class ClipProcessor:
                 data=task.data,
                 channel=task.channel,
                 track=task.track,
+                languages=language_names(settings.normalizer.language),
             )
         except AudioTooLongError as error:
             finding = Finding(

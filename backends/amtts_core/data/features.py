@@ -72,7 +72,7 @@ def store_key(extractor: FeatureExtractor, manifest: Path, utterances: Sequence[
         try:
             stat = os.stat(path)
             state = f"{stat.st_size}|{stat.st_mtime_ns}"
-        except OSError as error:  # told when it is read, as a problem of this utterance
+        except OSError as error:  # reported as a problem of this utterance when it is read
             state = f"error {error.errno}"
         stretch = f"{utterance.offset}+{utterance.duration}" if _is_cut(utterance, shared) else ""
         where = os.path.abspath(path)  # the same from every working folder

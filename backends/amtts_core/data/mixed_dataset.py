@@ -84,7 +84,7 @@ class MixedDataset(SpeechDataset):
         return [*self.new.frames(), *self.old.frames()]
 
     def example(self, index: int, *, epoch: int = 0) -> Example:
-        """One utterance with its features; what it hears beside it is of its own part."""
+        """One utterance with its features; its reference audio is of the same part."""
         if index < len(self.new):
             return self.new.example(index, epoch=epoch)
         return replace(self.old.example(index - len(self.new), epoch=epoch), id=self.utterances[index].id)

@@ -6,7 +6,6 @@ Knows nothing of printing and pages.
 from __future__ import annotations
 
 import logging
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -32,6 +31,7 @@ from amtts_core.evaluation.systems import (
     System,
     at_rate,
 )
+from amtts_core.memory import peak_memory
 
 logger = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ def _costs(system: System, rows: Sequence[Row]) -> dict[str, Any]:
     item = TestItem(id=shortest.id, text=shortest.text, reference=shortest.reference)
     return {
         "first_sound_seconds": system.first_sound(item),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": peak_memory() / 2**20,
     }
 
 

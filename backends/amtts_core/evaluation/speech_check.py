@@ -186,8 +186,8 @@ class SpeechCheck(Callback):
         if risen and self._losses[-1] == min(self._losses):
             self._warned = True
             logger.warning(
-                "step %d: the loss falls while errors rise (%.1f %% of the letters, best %.1f %%): the voice may learn "
-                "its corpus by heart. Choose the checkpoint by what it says: --set training.best_by=val/speech/cer",
+                "step %d: the loss falls while errors rise (%.1f %% of the letters, best %.1f %%): the voice may "
+                "overfit its corpus. Choose the checkpoint by what it says: --set training.best_by=val/speech/cer",
                 step,
                 100 * rates[-1],
                 100 * min(rates),

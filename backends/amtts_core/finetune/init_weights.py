@@ -186,9 +186,9 @@ def _with_training_only(target: Backend, weights: dict[str, Tensor], source: Pat
     own = target.network.state_dict()
     fresh = [name for name in own if name not in weights and name.startswith(prefixes)]
     left = [name for name in weights if name not in own and name.startswith(prefixes)]
-    for names, told in ((fresh, "has not; they start fresh"), (left, "has and this run does not use")):
+    for names, meaning in ((fresh, "has not; they start fresh"), (left, "has and this run does not use")):
         if names:
-            logger.warning("%d tensors that %s %s: %s ...", len(names), source, told, names[0])
+            logger.warning("%d tensors that %s %s: %s ...", len(names), source, meaning, names[0])
     return {k: v for k, v in weights.items() if k not in left} | {name: own[name] for name in fresh}
 
 

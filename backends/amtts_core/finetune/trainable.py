@@ -21,8 +21,8 @@ from amtts_core.nn.freeze import (
     FrozenRows,
     LateStart,
     freeze_modules,
-    freeze_original_rows,
-    original_rows,
+    freeze_original_tokens,
+    original_token_ids,
     parameters_below,
 )
 from amtts_core.nn.lora import add_lora, choose_trainable, describe_adapters, lora_targets
@@ -117,8 +117,8 @@ def _check_new_tokens(training: TrainingConfig, new_tokens: Sequence[int]) -> No
     wanted = [
         name
         for name, given in (
-            ("training.freeze.original_text_rows", training.freeze.original_text_rows),
-            ("training.type 'lora+new-rows'", training.type == "lora+new-rows"),
+            ("training.freeze.original_tokens", training.freeze.original_tokens),
+            ("training.type 'lora+new-tokens'", training.type == "lora+new-tokens"),
         )
         if given
     ]
@@ -182,49 +182,49 @@ def step_rules(
         return found
     rows, rates = backend.text_tensors(), training.optim.rates
     parameters = dict(backend.network.named_parameters())
-    frozen = training.freeze.original_text_rows or training.type == "lora+new-rows"
+    frozen = training.freeze.original_tokens or training.type == "lora+new-tokens"
     for phase in learner.phases:
         own = {id(p) for p in learner.parameters(phase)}
         tables = [row for row in rows if id(parameters[row.tensor]) in own]
         if not tables:
             continue
         if frozen:
-            found[phase].append(freeze_original_rows(backend.network, tables, new_tokens))
+            found[phase].append(freeze_original_tokens(backend.network, tables, new_tokens))
             continue
-        for kind in ("new_rows", "heads"):
+        for kind in ("new_tokens", "heads"):
             whole = getattr(rates, kind)
             members = [
-                (parameters[row.tensor], original_rows(parameters[row.tensor], new_tokens))
+                (parameters[row.tensor], original_token_ids(parameters[row.tensor], new_tokens))
                 for row in tables
-                if (row.kind == "embedding") == (kind == "new_rows")
+                if (row.kind == "embedding") == (kind == "new_tokens")
             ]
-            if members and whole != rates.old_rows:
+            if members and whole != rates.old_tokens:
                 if not whole:
                     raise ConfigError(
-                        f"training.optim.rates.{kind} is 0 and old_rows is not",
-                        remedy="Set old_rows to 0 too",
+                        f"training.optim.rates.{kind} is 0 and old_tokens is not",
+                        remedy="Set old_tokens to 0 too",
                     )
-                found[phase].append(ScaledRows(members, factor=rates.old_rows / whole))
+                found[phase].append(ScaledRows(members, factor=rates.old_tokens / whole))
     return found
 
 
 def parameter_kinds(backend: Backend, training: TrainingConfig) -> dict[int, str]:
     """`id` of a parameter -> its field of `training.optim.rates`; empty where all parts have the same rate."""
     rates = training.optim.rates
-    if rates.new_rows == rates.heads == rates.conditioners == rates.trunk:
+    if rates.new_tokens == rates.heads == rates.speaker_encoder == rates.other:
         return {}
     parameters = dict(backend.network.named_parameters())
     hearing = [p for name, p in parameters.items() if name.startswith(_encoder_prefixes(backend))]
-    if rates.conditioners != 1 and not any(parameter.requires_grad for parameter in hearing):
+    if rates.speaker_encoder != 1 and not any(parameter.requires_grad for parameter in hearing):
         logger.warning(
-            "training.optim.rates.conditioners is %g, and no encoder of reference audio is trained",
-            rates.conditioners,
+            "training.optim.rates.speaker_encoder is %g, and no encoder of reference audio is trained",
+            rates.speaker_encoder,
         )
     texts = {
-        id(parameters[row.tensor]): "new_rows" if row.kind == "embedding" else "heads"
+        id(parameters[row.tensor]): "new_tokens" if row.kind == "embedding" else "heads"
         for row in backend.text_tensors()
     }
-    return texts | {id(parameter): "conditioners" for parameter in hearing}
+    return texts | {id(parameter): "speaker_encoder" for parameter in hearing}
 
 
 def _encoder_prefixes(backend: Backend[Any]) -> tuple[str, ...]:

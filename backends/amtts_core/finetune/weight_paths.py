@@ -23,7 +23,7 @@ def located(path: Path, *, option: str) -> Path:
         option: of the command line, for messages.
 
     Raises:
-        AmttsError: there is nothing; a hub id is told as such.
+        AmttsError: there is nothing; a hub id is named as such.
     """
     if not path.exists():
         raise _absent(path, option)

@@ -1,4 +1,4 @@
-"""What every adversarially trained network here shares: critics of a waveform and least-squares losses.
+"""What every adversarially trained network here shares: discriminators of a waveform and least-squares losses.
 
 Layers and names are the published ones of HiFi-GAN (Kong et al. 2020), which VITS and DAC took over.
 """
@@ -16,37 +16,37 @@ from torch.nn.utils.parametrizations import weight_norm
 SLOPE = 0.1
 
 
-class Critique:
-    """What the critics say about a batch.
+class DiscriminatorOutput:
+    """Scores and feature maps of a batch, from every discriminator.
 
     Attributes:
-        scores: one (B, S_i) a critic; 1 is real.
-        features: one list of feature maps a critic.
+        scores: one (B, S_i) a discriminator; 1 is real.
+        features: one list of feature maps a discriminator.
     """
 
     def __init__(self, scores: list[Tensor], features: list[list[Tensor]]) -> None:
         self.scores = scores
         self.features = features
 
-    def halves(self) -> tuple[Critique, Critique]:
-        """The critiques of the first and the second half of the batch."""
+    def halves(self) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
+        """The outputs of the first and the second half of the batch."""
         half = len(self.scores[0]) // 2
-        first = Critique(
+        first = DiscriminatorOutput(
             [s[:half] for s in self.scores], [[f[:half] for f in maps] for maps in self.features]
         )
-        second = Critique(
+        second = DiscriminatorOutput(
             [s[half:] for s in self.scores], [[f[half:] for f in maps] for maps in self.features]
         )
         return first, second
 
 
-class Critic(nn.Module):
+class SubDiscriminator(nn.Module):
     """One discriminator: weight-normalized convolutions `convs`, then `conv_post` to the scores."""
 
     convs: nn.ModuleList
     conv_post: nn.Module
 
-    def judge(self, hidden: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def score(self, hidden: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Input of the first layer -> scores (B, S) and the feature map of every layer."""
         features = []
         for conv in self.convs:
@@ -57,7 +57,7 @@ class Critic(nn.Module):
         return hidden.flatten(1), features
 
 
-class PeriodCritic(Critic):
+class PeriodDiscriminator(SubDiscriminator):
     """On the waveform folded into rows of `period` samples: convolutions along the columns with stride 3."""
 
     def __init__(self, period: int, channels: Sequence[int]) -> None:
@@ -75,23 +75,23 @@ class PeriodCritic(Critic):
         if missing:
             waveform = functional.pad(waveform, (0, missing), mode="reflect")
         folded = waveform.unflatten(-1, (-1, self.period))
-        return self.judge(folded) if waveform.device.type != "cpu" else self._judge_abreast(folded)
+        return self.score(folded) if waveform.device.type != "cpu" else self._score_side_by_side(folded)
 
-    def _judge_abreast(self, folded: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(B, 1, S, P): as `judge`, with the columns of all utterances side by side in one wide picture.
+    def _score_side_by_side(self, folded: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(B, 1, S, P): as `score`, with the columns of all utterances side by side in one wide picture.
 
         No layer looks across columns, so the numbers are the same. Channels are neighbors in memory, and a CPU makes
         the wide picture in a third of the time in bfloat16 (1024 channels), in nine tenths of it in float32.
         """
         count, _, _, period = folded.shape
         wide = folded.permute(1, 2, 0, 3).flatten(2)[None].contiguous(memory_format=torch.channels_last)
-        scores, features = self.judge(wide)
+        scores, features = self.score(wide)
         apart = [maps.squeeze(0).unflatten(-1, (count, period)).permute(2, 0, 1, 3) for maps in features]
         return apart[-1].flatten(1), apart
 
 
-def discriminator_loss(real: Critique, fake: Critique) -> Tensor:
-    """Least squares (Mao et al. 2017): real towards 1, fake towards 0, summed over critics; ()."""
+def discriminator_loss(real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+    """Least squares (Mao et al. 2017): real towards 1, fake towards 0, summed over discriminators; ()."""
     return torch.stack(
         [
             (1 - r.float()).square().mean() + f.float().square().mean()
@@ -100,13 +100,13 @@ def discriminator_loss(real: Critique, fake: Critique) -> Tensor:
     ).sum()
 
 
-def adversarial_loss(fake: Critique) -> Tensor:
-    """Fake towards 1, summed over critics; ()."""
+def adversarial_loss(fake: DiscriminatorOutput) -> Tensor:
+    """Fake towards 1, summed over discriminators; ()."""
     return torch.stack([(1 - score.float()).square().mean() for score in fake.scores]).sum()
 
 
-def feature_loss(real: Critique, fake: Critique) -> Tensor:
-    """Mean absolute difference of feature maps, summed over layers and critics (Larsen et al. 2016); ()."""
+def feature_loss(real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
+    """Mean absolute difference of feature maps, summed over layers and discriminators (Larsen et al. 2016); ()."""
     pairs = [
         (r.detach().float() - f.float()).abs().mean()
         for maps_r, maps_f in zip(real.features, fake.features, strict=True)

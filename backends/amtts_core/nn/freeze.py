@@ -71,33 +71,33 @@ class FrozenRows:
             copy[frozen.rows.to(copy.device)] = frozen.values.to(copy)
 
 
-def original_rows(parameter: nn.Parameter, new_rows: Iterable[int]) -> Tensor:
-    """The rows of a text-indexed tensor that are not new, (F,) int64: what `original_text_rows` freezes.
+def original_token_ids(parameter: nn.Parameter, new_tokens: Iterable[int]) -> Tensor:
+    """Ids of the tokens of a text-indexed tensor that are not new, (F,) int64: what `original_tokens` freezes.
 
     Args:
         parameter: (V, ...).
-        new_rows: ids of the new tokens, as `vocab_report.json` lists them under `new_tokens`.
+        new_tokens: ids of the new tokens, as `vocab_report.json` lists them under `new_tokens`.
     """
     frozen = torch.ones(parameter.shape[0], dtype=torch.bool)
-    frozen[list(new_rows)] = False
+    frozen[list(new_tokens)] = False
     return frozen.nonzero().flatten()
 
 
-def freeze_original_rows(
-    network: nn.Module, text_tensors: Sequence[TextTensor], new_rows: Iterable[int]
+def freeze_original_tokens(
+    network: nn.Module, text_tensors: Sequence[TextTensor], new_tokens: Iterable[int]
 ) -> FrozenRows:
     """Everything in the text-indexed tensors but the rows of new tokens.
 
     Args:
         network: its parameters carry the names that `text_tensors` uses.
         text_tensors: as a backend declares them.
-        new_rows: ids of the new tokens.
+        new_tokens: ids of the new tokens.
 
     Raises:
         ConfigError: a tensor is not among the parameters, or an id is beyond its rows.
     """
     parameters = dict(network.named_parameters())
-    new = sorted(set(new_rows))
+    new = sorted(set(new_tokens))
     pairs = []
     for rows in text_tensors:
         parameter = parameters.get(rows.tensor)
@@ -106,7 +106,7 @@ def freeze_original_rows(
         tokens = parameter.shape[0] - rows.num_extra_rows
         if new and not 0 <= new[0] <= new[-1] < tokens:
             raise ConfigError(f"new token {new[-1]}: '{rows.tensor}' has {tokens} text tokens")
-        pairs.append((parameter, original_rows(parameter, new)))
+        pairs.append((parameter, original_token_ids(parameter, new)))
     return FrozenRows(pairs)
 
 

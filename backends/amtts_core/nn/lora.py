@@ -182,7 +182,7 @@ def choose_trainable(
 ) -> list[str]:
     """Enables gradients for what a training type trains, disables the others; returns the trained names.
 
-    `full` everything; `lora` the adapters that `add_lora` made; `lora+new-rows` those and the text tensors (freeze
+    `full` everything; `lora` the adapters that `add_lora` made; `lora+new-tokens` those and the text tensors (freeze
     their old rows with `FrozenRows`); `embeddings-only` the text tensors.
 
     Raises:
@@ -197,7 +197,7 @@ def choose_trainable(
         trained = {
             "full": True,
             "lora": adapter,
-            "lora+new-rows": adapter or row,
+            "lora+new-tokens": adapter or row,
             "embeddings-only": row,
         }[training_type]
         parameter.requires_grad_(trained)
@@ -209,6 +209,6 @@ def choose_trainable(
             f"training type {training_type!r} would train nothing new: the network has "
             f"{'no adapters' if training_type.startswith('lora') else 'no text tensors'}"
         )
-    if training_type == "lora+new-rows" and not text & set(learning):
-        raise ConfigError("training type 'lora+new-rows': the network has no text tensors")
+    if training_type == "lora+new-tokens" and not text & set(learning):
+        raise ConfigError("training type 'lora+new-tokens': the network has no text tensors")
     return learning

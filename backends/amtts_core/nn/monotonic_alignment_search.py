@@ -77,5 +77,5 @@ def _trace_back(
     path[-1] = first + text_lengths - 1
     for came, before, now in zip(advanced[::-1], path[-2::-1], path[:0:-1], strict=True):
         np.subtract(now, came[now], out=before)
-    heard = np.arange(frames)[:, None] < frame_lengths
-    return np.bincount(path[heard], minlength=batch * width).reshape(batch, width)[:, :symbols]
+    valid = np.arange(frames)[:, None] < frame_lengths
+    return np.bincount(path[valid], minlength=batch * width).reshape(batch, width)[:, :symbols]

@@ -14,21 +14,21 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def near_targets(vectors: Tensor, smoothing: float, *, rows: int) -> Tensor:
-    """Target distributions in place of single codes.
+def soft_code_targets(vectors: Tensor, smoothing: float, *, num_tokens: int) -> Tensor:
+    """Target distributions in place of one-hot targets.
 
-    A code's target is shared as softmax(-d^2 / (smoothing * m)), d the distance of the entries and m the median over
-    the codebook of the squared distance to the nearest neighbor.
+    The target of a code is softmax(-d^2 / (smoothing * m)), d the distance of the entries and m the median over the
+    codebook of the squared distance to the nearest neighbor.
 
     Args:
-        vectors: (V, D).
-        smoothing: 0 keeps the whole share at the code itself; at 1 a typical nearest neighbor gets 1/e of it.
-        rows: R; rows after the codes have targets of their own alone.
+        vectors: codebook (V, D).
+        smoothing: 0 gives one-hot targets; at 1 a typical nearest neighbor gets 1/e of the code's own probability.
+        num_tokens: R >= V; tokens after the codes (start, end) keep one-hot targets.
 
     Returns:
-        (R, R) float32, each row sums to 1.
+        (R, R) float32: a distribution over tokens for each target token.
     """
-    targets = torch.eye(rows)
+    targets = torch.eye(num_tokens)
     if smoothing > 0:
         apart = torch.cdist(vectors.float(), vectors.float()).square()
         own = torch.eye(len(vectors), dtype=torch.bool)
@@ -38,46 +38,46 @@ def near_targets(vectors: Tensor, smoothing: float, *, rows: int) -> Tensor:
 
 
 SPAN = 4
-"""Rows that are wrong together where `noisy_codes` replaces some: about a tenth of a second."""
+"""Consecutive frames that `noisy_codes` replaces together: about a tenth of a second."""
 
 
-def code_rows(vectors: Tensor, channels: int, *, deviation: float, seed: int = 0) -> Tensor:
-    """Rows (V, C) for codes that keep the distances of their vectors (V, D): standardized and projected by lot."""
+def code_embeddings(vectors: Tensor, channels: int, *, deviation: float, seed: int = 0) -> Tensor:
+    """Embeddings (V, C) that keep the distances of the codebook (V, D): standardized, then a random projection."""
     centred = (vectors.float() - vectors.float().mean(0)) / vectors.float().std().clamp(min=1e-6)
     random = torch.Generator().manual_seed(seed)
     projected = centred @ torch.randn(vectors.shape[1], channels, generator=random)
     return projected * (deviation / projected.std().clamp(min=1e-6))
 
 
-def start_rows(tables: Sequence[Tensor], vectors: Tensor, *, deviation: float) -> None:
-    """Sets the first V rows of each table (R, C) to `code_rows` of the vectors (V, D), in place."""
+def initialize_code_embeddings(tables: Sequence[Tensor], vectors: Tensor, *, deviation: float) -> None:
+    """Sets the first V embeddings of each table (R, C) to `code_embeddings` of the codebook (V, D), in place."""
     for table in tables:
-        rows = code_rows(vectors, table.shape[1], deviation=deviation)
+        embeddings = code_embeddings(vectors, table.shape[1], deviation=deviation)
         with torch.no_grad():
-            table[: len(rows)] = rows.to(table)
+            table[: len(embeddings)] = embeddings.to(table)
 
 
-def noisy_codes(codes: Tensor, known: int, share: float) -> Tensor:
-    """Ids (B, S) or (B, S, K) with spans replaced: a network learns to go on after its own mistakes.
+def noisy_codes(codes: Tensor, num_codes: int, rate: float) -> Tensor:
+    """Replaces spans of input ids (B, S) or (B, S, K), so that a network learns to continue after its own errors.
 
-    Each utterance has a rate of its own, uniform from 0 to twice `share` (at most 1). Half of the spans of `SPAN` rows
-    become codes by lot, the other half what stands elsewhere in the batch, which sounds like speech. Ids from `known`
-    on stay.
+    Each utterance has a rate of its own, uniform from 0 to twice `rate` (at most 1). Half of the spans of `SPAN` frames
+    become random codes, the other half codes from elsewhere in the batch, which sound like speech. Ids from `num_codes`
+    on are never replaced.
     """
-    rows = codes.shape[:2]
-    rate = torch.rand(rows[0], 1) * min(1.0, 2 * share)
-    begins = (torch.rand(rows) < rate / SPAN).float()
+    size = codes.shape[:2]
+    rates = torch.rand(size[0], 1) * min(1.0, 2 * rate)
+    begins = (torch.rand(size) < rates / SPAN).float()
     hit = functional.max_pool1d(functional.pad(begins, (SPAN - 1, 0))[:, None], SPAN, stride=1)[:, 0] > 0
-    by_lot = (torch.rand(rows[0], -(-rows[1] // SPAN)) < 0.5).repeat_interleave(SPAN, 1)[:, : rows[1]]
-    lots = torch.randint(known, codes.shape).to(codes.device)
-    shift = int(torch.randint(1, rows[1] + 1, ()))
+    at_random = (torch.rand(size[0], -(-size[1] // SPAN)) < 0.5).repeat_interleave(SPAN, 1)[:, : size[1]]
+    random_codes = torch.randint(num_codes, codes.shape).to(codes.device)
+    shift = int(torch.randint(1, size[1] + 1, ()))
     other = codes.roll((1, shift), (0, 1))
-    other = torch.where(other < known, other, lots)
-    shape = (*rows, *[1] * (codes.dim() - 2))
-    wrong = torch.where(by_lot.view(shape).to(codes.device), lots, other)
-    return torch.where(hit.view(shape).to(codes.device) & (codes < known), wrong, codes)
+    other = torch.where(other < num_codes, other, random_codes)
+    shape = (*size, *[1] * (codes.dim() - 2))
+    wrong = torch.where(at_random.view(shape).to(codes.device), random_codes, other)
+    return torch.where(hit.view(shape).to(codes.device) & (codes < num_codes), wrong, codes)
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor, shares: Tensor) -> Tensor:
-    """Summed cross-entropy (a scalar) of logits (M, R) against the rows of shares (R, R) that targets (M,) name."""
-    return -(functional.log_softmax(logits.float(), dim=-1) * shares[targets]).sum()
+def soft_cross_entropy(logits: Tensor, targets: Tensor, soft_targets: Tensor) -> Tensor:
+    """Summed cross-entropy, (), of logits (M, R) against the soft_targets (R, R) of the ids targets (M,)."""
+    return -(functional.log_softmax(logits.float(), dim=-1) * soft_targets[targets]).sum()

@@ -151,5 +151,5 @@ def figures(subject: Subject) -> Finding:
     if subject.backend.text_tokenizer is None:
         raise CheckSkipped("shows no figure")
     raise CheckFailed(
-        "figures is empty; show an alignment or a mel, so that the log tells whether text is read"
+        "figures is empty; show an alignment or a mel, so that the log shows whether text is read"
     )

@@ -24,7 +24,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class AudioStamp:
-    """What tells one audio file from another without reading all of it.
+    """Identifies an audio file without reading all of it.
 
     Attributes:
         size: bytes; -1 where the file is missing.

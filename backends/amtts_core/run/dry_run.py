@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import torch
 
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend
 from amtts_core.corpus.manifest import Utterance, read_manifest
 from amtts_core.errors import AmttsError, ManifestError
+from amtts_core.memory import peak_memory
 from amtts_core.run.datasets import training_manifest
 from amtts_core.run.options import Progress, RunOptions
 from amtts_core.run.run import train
@@ -88,7 +88,7 @@ def dry_run(
         except AmttsError as fault:
             raise type(fault)(f"dry run: {fault.message}", remedy=fault.remedy) from None
     gpu = torch.cuda.is_available()
-    memory = torch.cuda.max_memory_allocated() if gpu else _peak_of_process()
+    memory = torch.cuda.max_memory_allocated() if gpu else peak_memory()
     steps = _total_steps(config, manifest)
     return DryRun(
         utterances=watch.utterances,
@@ -196,13 +196,3 @@ def _estimate(config: RunConfig, data: Path, watch: _Stopwatch, steps: int) -> f
     if training.sample_every:
         seconds += watch.sample * math.ceil(steps / training.sample_every)
     return seconds
-
-
-def _peak_of_process() -> int:
-    """Most bytes that this process held."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return int(psutil.Process().memory_info().peak_wset)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -20,7 +20,7 @@ from amtts_core.contract.capabilities import CodeLogits
 from amtts_core.contract.codec import CodecIdentity, SpeechCodec, code_vectors_of
 from amtts_core.contract.types import Batch, Example, Features, SynthesisRequest, TrainingExamples
 from amtts_core.errors import AmttsError
-from amtts_core.nn.soft_code_targets import near_targets, start_rows
+from amtts_core.nn.soft_code_targets import initialize_code_embeddings, soft_code_targets
 from amtts_core.speech_lm.attention import alignment_layer
 from amtts_core.speech_lm.forced import forced_generation, teacher_forced_logits
 from amtts_core.speech_lm.generate import Decoding, Prompt
@@ -101,8 +101,8 @@ class SpeechLmBackend(Backend[Config]):
             return
         entries = code_vectors_of(self.open_codec())
         for (embedding, head), vectors in zip(self.network.speech.codebook_tables(), entries, strict=True):
-            start_rows([embedding], vectors, deviation=self.code_deviation)
-            start_rows([head], vectors, deviation=INITIAL_DEVIATION)
+            initialize_code_embeddings([embedding], vectors, deviation=self.code_deviation)
+            initialize_code_embeddings([head], vectors, deviation=INITIAL_DEVIATION)
 
     def framed(self, tokens: Sequence[int]) -> list[int]:
         """A text between its marks."""
@@ -146,7 +146,9 @@ class SpeechLmBackend(Backend[Config]):
         if config.code_smoothing:
             rows = self.network.speech.outputs
             entries = code_vectors_of(self.open_codec())
-            soft_targets = torch.stack([near_targets(v, config.code_smoothing, rows=rows) for v in entries])
+            soft_targets = torch.stack(
+                [soft_code_targets(v, config.code_smoothing, num_tokens=rows) for v in entries]
+            )
         return self.learner_class(self.network, soft_targets)
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:

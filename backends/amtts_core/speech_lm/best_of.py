@@ -43,7 +43,7 @@ def best_of(
         attempt: numbers of items and what to add to their seeds -> an attempt at each.
         names: what the log calls each item.
         retries: further attempts at items whose best one has a fault.
-        notes: takes what is told of each item; None logs it.
+        notes: receives the notes on each item; None logs them.
     """
 
     def tell(item: int, what: str) -> None:

@@ -74,11 +74,11 @@ class SpeechLmSynthesizer:
         on_device = (codes.to(device) for codes in recorder.codes(pieces))
         yield from recorder.waveform(decode_pieces(codec, on_device))
         if fault := recorder.attempt(codec.sample_rate, shortest=prompt.shortest).fault:
-            told = f"{fault}; what is streamed is not retried"
+            note = f"{fault}; what is streamed is not retried"
             if request.notes is None:
-                logger.warning("%s: %s", _name(request), told)
+                logger.warning("%s: %s", _name(request), note)
             else:
-                request.notes.append(told)
+                request.notes.append(note)
 
     @torch.inference_mode()
     def attempts(self, requests: Sequence[SynthesisRequest]) -> list[Attempt]:

@@ -168,7 +168,7 @@ def as_stored(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     out = {}
     for name, array in arrays.items():
         rows = np.ascontiguousarray(array.reshape(len(array), -1))
-        with np.errstate(over="ignore"):  # told by the next line
+        with np.errstate(over="ignore"):  # reported by the next line
             rows = rows.astype(STORED.get(str(rows.dtype), rows.dtype))
         if not np.isfinite(rows).all():
             raise AmttsError(f"feature '{name}' holds values that are not finite in {rows.dtype}")

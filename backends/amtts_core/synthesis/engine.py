@@ -48,10 +48,17 @@ class Tone:
     Attributes:
         pitch: semitones above its own pitch, below where negative; -12 to 12.
         range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
+        question_rise: semitones by which the last syllables rise where a sentence ends in a question mark; -12 to 12.
     """
 
     pitch: float = 0.0
     range: float = 1.0
+    question_rise: float = 0.0
+
+
+def is_question(text: str) -> bool:
+    """Whether a sentence ends in a question mark, quotation marks and brackets aside."""
+    return text.rstrip("»”\"')]›’ ").endswith(("?", "፧"))
 
 
 PLAIN = Tone()
@@ -68,7 +75,7 @@ class Speech:
         stretches: the normalized text, piece by piece.
         unread: characters that this voice never learnt, with counts; they are not in the audio.
         places: first sample of each stretch and one after its last.
-        notes: what the backend tells of stretches (cut off, tried again): (stretch, what).
+        notes: notes of the backend on parts of the text (cut off, tried again): (part, note).
     """
 
     waveform: np.ndarray
@@ -140,7 +147,7 @@ class SpeechMaking:
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        """(stretch, what the backend tells of it), of what is spoken."""
+        """(part of the text, note of the backend on it)."""
         return _notes(self._stretches, self._requests)
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -170,7 +177,7 @@ class Synthesizer:
     Args:
         backend: in evaluation mode, with a tokenizer.
         normalizer: the one its training text went through.
-        untrained: token ids that training never met; speaking them would be noise, so they are left out and told.
+        untrained: token ids that training never met; speaking them would be noise, so they are left out and reported.
     """
 
     def __init__(self, backend: Backend, normalizer: Normalizer, *, untrained: Collection[int] = ()) -> None:
@@ -370,7 +377,7 @@ class Synthesizer:
         """Speaks a text and hands each piece over as soon as it is there.
 
         Joined, the pieces are what `speak` says where the backend speaks a sentence alone as it does among others. A
-        backend that streams is heard before its first sentence is over, any other sentence by sentence.
+        backend that streams gives sound before its first sentence is complete, any other sentence by sentence.
 
         Args:
             text: as a person writes it, see `amtts_core.synthesis.script`.
@@ -436,6 +443,7 @@ class Synthesizer:
                 speaker=number,
                 pitch=tone.pitch,
                 pitch_range=tone.range,
+                final_rise=tone.question_rise if is_question(stretch.text) else 0.0,
                 notes=[],
             )
             for stretch, tokens in kept
@@ -448,11 +456,16 @@ class Synthesizer:
             raise AmttsError(f"pitch {tone.pitch:g} is out of range; expected -12 to 12 semitones")
         if not 0 <= tone.range <= 3:
             raise AmttsError(f"pitch range {tone.range:g} is out of range; expected 0 to 3")
+        if not -12 <= tone.question_rise <= 12:
+            raise AmttsError(
+                f"question rise {tone.question_rise:g} is out of range; expected -12 to 12 semitones"
+            )
         control = self.backend.spec.pitch_control
         if tone != PLAIN and (control is None or not control.of(self.backend).has_pitch()):
             raise AmttsError(
                 f"this checkpoint of backend '{self.backend.spec.name}' has no pitch that can be changed",
-                remedy="Leave --pitch and --pitch-range out, or take a voice that models pitch: --checkpoint base",
+                remedy="Leave --pitch, --pitch-range and --question-rise out, or take a voice that models pitch:"
+                " --checkpoint base",
             )
 
     def attention(self, text: str, *, seed: int = 0, speaker: str = "") -> list[tuple[str, Tensor]]:

@@ -1,7 +1,7 @@
 """Voices kept with a run or a checkpoint under a name: files in its folder `voices/`.
 
 RUN/voices/almaz.pt      what a backend made of a recording, see `SavedVoices`
-RUN/voices/kebede.wav    a recording, heard anew by each process
+RUN/voices/kebede.wav    a recording, encoded again by each process
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def save_voice(checkpoint: Path, recording: Path, *, name: str, backend: Backend
         the file.
 
     Raises:
-        AmttsError: the name is taken or none, or the recording cannot be heard.
+        AmttsError: the name is taken or none, or the recording cannot be read.
     """
     if not NAME.fullmatch(name) or ".." in name:
         raise AmttsError(f"voice name {name!r}: expected letters, digits, '-', '_', '.' and spaces")

@@ -74,7 +74,7 @@ def _spoken(backend: Backend) -> list[Spoken]:
     if tokenizer is None:
         return []
     if backend.spec.learns_from == "codes":
-        # A language model that has learned a few utterances by heart knows how long those last, and no others.
+        # A language model that overfitted a few utterances knows how long those last, and no others.
         known = made_up_examples(backend, 3)
         texts = [tokenizer.decode(example.tokens) for example in sorted(known, key=lambda e: len(e.tokens))]
         texts = [texts[1], texts[0], texts[2]]

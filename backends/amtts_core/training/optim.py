@@ -24,7 +24,7 @@ def build_optimizer(
     Args:
         parameters: what it moves.
         config: rates and decay.
-        kinds: `id` of a parameter -> its field of `config.rates`; those without are `trunk`. A group's factor is
+        kinds: `id` of a parameter -> its field of `config.rates`; those without are `other`. A group's factor is
             its value `rate`.
     """
     parameters = list(parameters)
@@ -32,7 +32,7 @@ def build_optimizer(
     for decayed in (True, False):
         for parameter in parameters:
             if (parameter.ndim >= 2) == decayed:
-                kind = (kinds or {}).get(id(parameter), "trunk")
+                kind = (kinds or {}).get(id(parameter), "other")
                 chosen.setdefault((kind, decayed), []).append(parameter)
     groups: list[dict[str, Any]] = [
         {

@@ -24,7 +24,7 @@ NAME = "recognizer"
 
 
 class CtcBackend(Backend[CtcConfig]):
-    """Learns which symbols a recording says. Punctuation is not heard and not learned."""
+    """Recognizes the symbols of a recording. Punctuation is left out."""
 
     spec: ClassVar[BackendSpec[CtcConfig]] = BackendSpec(
         name=NAME,
@@ -78,11 +78,11 @@ class CtcBackend(Backend[CtcConfig]):
 
     @cached_property
     def audible(self) -> frozenset[int]:
-        """Ids of tokens that are heard, see `audible_ids`."""
+        """Ids of pronounced tokens, see `audible_ids`."""
         return audible_ids(self.tokenizer)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """`mel` (B, T, M), `mel_lengths` (B,), `tokens` (B, N) that are heard, `token_lengths` (B,)."""
+        """`mel` (B, T, M), `mel_lengths` (B,), `tokens` (B, N) that are pronounced, `token_lengths` (B,)."""
         mels = [example.features["mel"] for example in examples]
         tokens = [[token for token in example.tokens if token in self.audible] for example in examples]
         longest = max(1, *(len(t) for t in tokens))
@@ -93,9 +93,9 @@ class CtcBackend(Backend[CtcConfig]):
             "tokens": torch.full((len(mels), longest), self.tokenizer.pad_id),
             "token_lengths": torch.tensor([len(t) for t in tokens]),
         }
-        for row, (mel, heard) in enumerate(zip(mels, tokens, strict=True)):
+        for row, (mel, pronounced) in enumerate(zip(mels, tokens, strict=True)):
             batch["mel"][row, : len(mel)] = torch.from_numpy(mel)
-            batch["tokens"][row, : len(heard)] = torch.tensor(heard, dtype=torch.long)
+            batch["tokens"][row, : len(pronounced)] = torch.tensor(pronounced, dtype=torch.long)
         return batch
 
     def blocks(self) -> Sequence[nn.Module]:
@@ -119,7 +119,7 @@ class CtcBackend(Backend[CtcConfig]):
 
 
 def audible_ids(tokenizer: TextTokenizer) -> frozenset[int]:
-    """Ids of tokens that are heard: letters, digits, parts of letters, and the space between words."""
+    """Ids of pronounced tokens: letters, digits, parts of letters, and the space between words."""
     special = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id}
     return frozenset(
         number

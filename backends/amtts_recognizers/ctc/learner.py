@@ -104,14 +104,14 @@ class CtcLearner:
         """Mean over utterances of edit distance over target symbols."""
         from rapidfuzz.distance import Levenshtein
 
-        best, shares = log_probs.argmax(-1).cpu(), []
+        best, rates = log_probs.argmax(-1).cpu(), []
         for row, (count, target) in enumerate(
             zip(frames.tolist(), batch["token_lengths"].tolist(), strict=True)
         ):
-            heard = collapsed(best[row, :count].tolist(), blank=self._blank)
+            hypothesis = collapsed(best[row, :count].tolist(), blank=self._blank)
             wanted = batch["tokens"][row, :target].tolist()
-            shares.append(Levenshtein.distance(heard, wanted) / max(1, target))
-        return torch.tensor(shares).mean()
+            rates.append(Levenshtein.distance(hypothesis, wanted) / max(1, target))
+        return torch.tensor(rates).mean()
 
     @torch.no_grad()
     def figures(self, batch: Batch) -> dict[str, Tensor]:

@@ -83,9 +83,9 @@ class Exported(nn.Module):
         owner = (ends[:, None] <= places).long().sum(2).clamp(max=x.shape[1] - 1)[:, None]  # (N, 1, frames)
         mean = mean.gather(2, owner.expand(-1, mean.shape[1], -1))
         log_std = log_std.gather(2, owner.expand(-1, log_std.shape[1], -1))
-        heard = (places[..., 0] < frames[:, None]).float()[:, None]
+        mask = (places[..., 0] < frames[:, None]).float()[:, None]
         z = mean + torch.randn_like(mean) * torch.exp(log_std) * noise_scale
-        z = model.flow(z, heard, speaker, reverse=True) * heard
+        z = model.flow(z, mask, speaker, reverse=True) * mask
         waveform: Tensor = model.decoder(z, speaker)
         return waveform
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from amtts_core.nn.discriminators import Critic, Critique, PeriodCritic
+from amtts_core.nn.discriminators import DiscriminatorOutput, PeriodDiscriminator, SubDiscriminator
 from amtts_vocoders.neural.config import DiscriminatorConfig
 from amtts_vocoders.neural.spectrum import power_of, real_fft
 
 
-class WindowDiscriminator(Critic):
+class WindowDiscriminator(SubDiscriminator):
     """On the magnitude STFT with one window (Jang et al. 2021), compressed by a logarithm."""
 
     def __init__(self, window: int, channels: int) -> None:
@@ -29,7 +29,7 @@ class WindowDiscriminator(Critic):
         shape = torch.hann_window(self.window, device=waveform.device)
         frames = waveform[:, 0].unfold(1, self.window, self.window // 4) * shape
         power = power_of(real_fft(frames)) / shape.square().sum()
-        return self.judge(((power + 1e-8).log() / 2 + 4)[:, None] / 3)
+        return self.score(((power + 1e-8).log() / 2 + 4)[:, None] / 3)
 
 
 class Discriminators(nn.Module):
@@ -37,11 +37,11 @@ class Discriminators(nn.Module):
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
-        members: list[nn.Module] = [PeriodCritic(p, config.period_channels) for p in config.periods]
+        members: list[nn.Module] = [PeriodDiscriminator(p, config.period_channels) for p in config.periods]
         members += [WindowDiscriminator(window, config.window_channels) for window in config.windows]
         self.discriminators = nn.ModuleList(members)
 
-    def forward(self, waveform: Tensor) -> Critique:
+    def forward(self, waveform: Tensor) -> DiscriminatorOutput:
         """(B, T) -> scores and feature maps of every discriminator."""
-        judged = [member(waveform[:, None]) for member in self.discriminators]
-        return Critique([scores for scores, _ in judged], [features for _, features in judged])
+        outputs = [member(waveform[:, None]) for member in self.discriminators]
+        return DiscriminatorOutput([scores for scores, _ in outputs], [features for _, features in outputs])

@@ -129,17 +129,17 @@ class VocoderLearner:
         made: Made = self.modules["generator"](mel, real, hertz, confidence, given, twice=twice)
         terms: dict[str, Tensor] = {}
         total = real.new_zeros(())
-        critics = self._network.discriminators
-        if critics is not None:
+        discriminators = self._network.discriminators
+        if discriminators is not None:
             fake = made.first
             loss = discriminator_loss(
                 *self.modules["discriminator"](torch.cat([real, fake.detach()])).halves()
             )
             yield PhaseLoss(phase="discriminator", total=loss, terms={"loss": loss.detach()})
             with torch.no_grad():
-                of_real = critics(real)
-            with frozen(critics):
-                of_fake = critics(fake)
+                of_real = discriminators(real)
+            with frozen(discriminators):
+                of_fake = discriminators(fake)
             terms["adversarial"] = adversarial_loss(of_fake)
             terms["feature"] = feature_loss(of_real, of_fake)
             total = weights.adversarial * terms["adversarial"] + weights.feature * terms["feature"]

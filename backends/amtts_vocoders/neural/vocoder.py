@@ -156,7 +156,7 @@ def save_slim(checkpoint: Checkpoint | None, folder: Path, *, dtype: torch.dtype
 
 
 class _Stream:
-    """What a stream has heard: mel (1, L, M), pitch of the frames whose surroundings are known, phase at each."""
+    """State of a stream: mel (1, L, M), pitch of the frames whose surroundings are known, phase at each."""
 
     def __init__(self, vocoder: NeuralVocoder, seed: int) -> None:
         self._vocoder, self._seed = vocoder, seed

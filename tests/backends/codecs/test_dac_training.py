@@ -152,7 +152,7 @@ def test_a_short_training_keeps_the_codebooks_in_use(trained: DacBackend) -> Non
     assert in_use > 0.4 * trained.config.cardinality, f"{in_use:.2f} entries"
 
 
-def test_without_critics_there_is_one_phase() -> None:
+def test_without_discriminators_there_is_one_phase() -> None:
     config, kind = tiny_config("dac", model={"adversarial": False})
     backend = kind(config.model_config_of(kind.spec), tokenizer=None)
     assert backend.learner().phases == ("generator",)
@@ -209,10 +209,10 @@ def test_an_exported_folder_is_the_same_codec(trained: DacBackend, tmp_path: Pat
 
 
 def test_it_speaks_codes(trained: DacBackend) -> None:
-    books = trained.config.num_codebooks
+    num_codebooks = trained.config.num_codebooks
     wave = trained.synthesize([SynthesisRequest(tokens=[1, 2] * 10)])[0]
     assert len(wave) == pytest.approx(10 * trained.config.hop, abs=8)
-    assert books == 2
+    assert num_codebooks == 2
     with pytest.raises(AmttsError, match="3 codes are no whole frames of 2"):
         trained.synthesize([SynthesisRequest(tokens=[1, 2, 3])])
 
@@ -237,8 +237,8 @@ def test_validation_judges_the_middle_of_each_utterance(trained: DacBackend) -> 
         ({"decoder_channels": 24}, "cannot be halved 4 times"),
         ({"segment": 6000}, "segment 6000 must be a multiple of 320"),
         ({"loss": {"windows": [64], "n_mels": [5, 10]}}, "1 windows and 2 n_mels"),
-        ({"critics": {"band_edges": [0.5, 0.1]}}, "must rise"),
-        ({"critics": {"periods": [], "windows": []}}, "model.adversarial=false"),
+        ({"discriminator": {"band_edges": [0.5, 0.1]}}, "must rise"),
+        ({"discriminator": {"periods": [], "windows": []}}, "model.adversarial=false"),
     ],
 )
 def test_settings_that_cannot_work_are_told(changes: dict[str, object], said: str) -> None:

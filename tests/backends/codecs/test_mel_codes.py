@@ -56,15 +56,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])
-@pytest.mark.parametrize("books", [1, 2])
-def test_every_stride_keeps_lengths(stride: int, books: int) -> None:
+@pytest.mark.parametrize("codebooks", [1, 2])
+def test_every_stride_keeps_lengths(stride: int, codebooks: int) -> None:
     config = MelCodesConfig(
-        stride=stride, num_codebooks=books, hidden=16, code_dim=4, cardinality=8, segment=24
+        stride=stride, num_codebooks=codebooks, hidden=16, code_dim=4, cardinality=8, segment=24
     )
-    codec = MelCodesCodec(config, MelCodes(config).eval(), num_codebooks=books)
+    codec = MelCodesCodec(config, MelCodes(config).eval(), num_codebooks=codebooks)
     for samples in (1, 300, 5000):
         codes = codec.encode(torch.randn(2, samples) * 0.1)
-        assert codes.shape == (2, books, codec.num_frames(samples))
+        assert codes.shape == (2, codebooks, codec.num_frames(samples))
         assert codec.decode(codes).shape == (2, codes.shape[2] * 256 * stride)
 
 
@@ -119,8 +119,8 @@ def test_a_second_codebook_codes_what_the_first_leaves() -> None:
     torch.manual_seed(0)
     vectors = torch.randn(2048, 4)
     errors = []
-    for books in (1, 2):
-        quantizer = ResidualQuantizer(books, 16, 4, decay=0.9, restart_below=0.02).train()
+    for codebooks in (1, 2):
+        quantizer = ResidualQuantizer(codebooks, 16, 4, decay=0.9, restart_below=0.02).train()
         for _ in range(60):
             quantizer.begin_step()
             quantizer(vectors[torch.randint(2048, (512,))])

@@ -28,7 +28,7 @@ from amtts_indextts2.published import config_of_shapes, probe, to_published
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Settings of a tiny network over three DAC books of 16."""
+    """Settings of a tiny network over three DAC codebooks of 16."""
     path = tmp_path_factory.mktemp("codec") / "dac.pth"
     write_pth(path)
     head = {"kind": "dac", "num_codebooks": 3, "cardinality": 16}

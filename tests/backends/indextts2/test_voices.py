@@ -44,7 +44,7 @@ def w2v(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(w2v: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Settings of a tiny network that hears clips and speaks in three DAC books of 16."""
+    """Settings of a tiny network that hears clips and speaks in three DAC codebooks of 16."""
     codec = tmp_path_factory.mktemp("codec") / "dac.pth"
     write_pth(codec)
     part = {
@@ -298,8 +298,8 @@ def test_frozen_encoders_stay_to_the_bit(frozen_run: Path, published: Path) -> N
     assert len(held) > 50
     for name, value in held.items():
         assert torch.equal(value, before[published_name(name)]), name
-    trunk = "transformer.blocks.0.attention.qkv.weight"
-    assert not torch.equal(own[trunk], before[published_name(trunk)].T)
+    transformer = "transformer.blocks.0.attention.qkv.weight"
+    assert not torch.equal(own[transformer], before[published_name(transformer)].T)
 
 
 def test_voices_are_the_means_of_the_clips(frozen_run: Path, corpus: Path) -> None:
@@ -331,7 +331,7 @@ def test_adapters_and_new_rows_leave_the_encoders(
     corpus: Path, published: Path, model: dict[str, Any], tmp_path: Path
 ) -> None:
     own = from_published(published, model)
-    learn(corpus, tmp_path / "run", own, start=published, type="lora+new-rows", max_steps=2)
+    learn(corpus, tmp_path / "run", own, start=published, type="lora+new-tokens", max_steps=2)
     before = torch.load(published / "gpt.pth", weights_only=True)
     held = conditioners(read_checkpoint(tmp_path / "run").load_backend().network.state_dict())
     assert torch.equal(held["speaker.perceiver.latents"], before["perceiver_encoder.latents"])
@@ -371,10 +371,10 @@ def test_a_table_of_speakers_begins_as_the_voices(frozen_run: Path, corpus: Path
 
 
 def test_encoders_have_a_rate_of_their_own(model: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
-    config, _ = tiny_config("indextts2", training={"optim": {"rates": {"conditioners": 0.1}}})
+    config, _ = tiny_config("indextts2", training={"optim": {"rates": {"speaker_encoder": 0.1}}})
     backend = build(model, conditioner_training="trained")
     kinds = parameter_kinds(backend, config.training)
-    own = {name for name, p in backend.network.named_parameters() if kinds.get(id(p)) == "conditioners"}
+    own = {name for name, p in backend.network.named_parameters() if kinds.get(id(p)) == "speaker_encoder"}
     assert own == {name for name, _ in backend.network.named_parameters() if name.startswith(CONDITIONERS)}
     assert not caplog.text
     parameter_kinds(build(model), config.training)

@@ -172,7 +172,7 @@ def test_punctuation_is_not_heard_and_spaces_are() -> None:
     assert not audible & {tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id}
 
 
-# ---- a network that has learned four noises by heart ----
+# ---- a network that overfitted four noises ----
 
 LETTERS = "ሰላምቤት"
 

@@ -1,7 +1,8 @@
-"""Makes tests/backends/t3/golden: a bundle of a tiny T3 whose trunk is transformers' LlamaModel, not ours.
+"""Makes tests/backends/t3/golden: a bundle of a tiny T3 whose transformer is transformers' LlamaModel, not ours.
 
-Everything around the trunk is written out here once more, row by row and without packing, cache or fused matrices.
-RoPE scaling acts at these short lengths (64 original positions, base 10,000). Run it from the repository root:
+Everything around the transformer is written out here once more, row by row and without packing, cache or fused
+matrices. RoPE scaling acts at these short lengths (64 original positions, base 10,000). Run it from the repository
+root:
 
     .venv/bin/python tests/backends/t3/make_golden.py
 """

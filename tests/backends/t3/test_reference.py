@@ -1,4 +1,4 @@
-"""T3 against stored numbers: this folder's bundle (trunk of transformers), and the official ones where they lie."""
+"""T3 against stored numbers: this folder's bundle (made with LlamaModel), and the official ones where they lie."""
 
 from __future__ import annotations
 

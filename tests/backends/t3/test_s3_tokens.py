@@ -190,10 +190,10 @@ def test_the_settings_for_gpus_learn_such_codes(corpus: Path, cache: Path, tmp_p
     for path in sorted((ROOT / "examples/chatterbox").glob("gpu-*.yaml")):
         config, _ = resolve_config(read_config_file(path), overrides={"preset": "official"})
         kinds[path.stem] = config.training.type
-    assert kinds == {"gpu-8gb": "lora+new-rows", "gpu-16gb": "full", "gpu-24gb": "full"}
+    assert kinds == {"gpu-8gb": "lora+new-tokens", "gpu-16gb": "full", "gpu-24gb": "full"}
     smallest = ROOT / "examples/chatterbox/gpu-8gb.yaml"
     asked = ("train", "--config", smallest, "--from", start, "--data", corpus, "--codes", codes)
     alone = ("--max-steps", 1, "--max-samples", 2, "--set", "training.precision=fp32")  # one a process
     done = call(*asked, "--out", tmp_path / "tuned", *alone)
     assert done.code == 0, done.err
-    assert read_checkpoint(tmp_path / "tuned").info.training_type == "lora+new-rows"
+    assert read_checkpoint(tmp_path / "tuned").info.training_type == "lora+new-tokens"

@@ -31,10 +31,10 @@ def test_the_generators_loss_leaves_no_gradient_in_the_discriminator(
     stream = learner.losses(backend.collate(examples))
     next(stream)  # the discriminator's phase, whose gradient is not asked for here
     next(stream).total.backward()
-    critics = learner.parameters("discriminator")
-    assert critics
-    assert all(p.grad is None for p in critics)
-    assert all(p.requires_grad for p in critics), "they are only frozen while the generator learns"
+    discriminators = learner.parameters("discriminator")
+    assert discriminators
+    assert all(p.grad is None for p in discriminators)
+    assert all(p.requires_grad for p in discriminators), "they are only frozen while the generator learns"
 
 
 def test_the_generator_learns_against_the_updated_discriminator(
@@ -73,7 +73,7 @@ def test_a_clip_shorter_than_the_segment_is_padded_and_its_padding_not_judged(ba
     learner = backend.learner()
     passed = learner.modules["generator"](recording_of(batch), learner._draws(recording_of(batch)))
     assert float(passed.fake[0, 0, 9 * hop :].detach().abs().max()) == 0
-    assert float(passed.heard.sum()) == 9
+    assert float(passed.segment_mask.sum()) == 9
     assert all(bool(torch.isfinite(loss.total)) for loss in learner.losses(batch))
 
 

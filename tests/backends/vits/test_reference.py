@@ -98,8 +98,8 @@ def test_a_gradient_that_is_no_number_fails() -> None:
 
 def _begin_as_stock(backend: VitsBackend) -> None:
     """The weights that seed 7 draws inside transformers' modules: the numbers were made when the network was those."""
-    generator, critics = backend.network.generator, backend.network.discriminator
-    assert critics is not None
+    generator, discriminators = backend.network.generator, backend.network.discriminator
+    assert discriminators is not None
     torch.manual_seed(7)
     stock = VitsModel(stock_config(generator.config))
     add_decoder_norm(stock.decoder)
@@ -109,7 +109,7 @@ def _begin_as_stock(backend: VitsBackend) -> None:
     drawn = Discriminator(
         periods=sizes.periods, period_channels=sizes.period_channels, scale_channels=sizes.scale_channels
     )
-    critics.load_state_dict(drawn.state_dict(), strict=True)
+    discriminators.load_state_dict(drawn.state_dict(), strict=True)
 
 
 def golden_numbers() -> dict[str, list[float]]:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tiny_voice import ExampleList, tiny_backend, tiny_config
 from transformers import VitsConfig, VitsModel, VitsTokenizer
 from vits_bundle import stock_config
-from vits_critics import donor_file
+from vits_discriminators import donor_file
 
 from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.contract.tokenizer import TextTokenizer

@@ -122,7 +122,7 @@ def test_adapters_go_out_and_come_back(tmp_path: Path, backend: str) -> None:
     pytest.importorskip("peft")
     corpus = make_corpus(tmp_path / "corpus")
     start = extended(tmp_path / "start", backend)
-    lora = {"type": "lora+new-rows", "lora": {"rank": 2, "alpha": 6}, "max_steps": 2}
+    lora = {"type": "lora+new-tokens", "lora": {"rank": 2, "alpha": 6}, "max_steps": 2}
     train_from(corpus, tmp_path / "run", start, backend, training=lora)
     checkpoint = read_checkpoint(tmp_path / "run")
     adapter = tmp_path / "adapter"
@@ -138,7 +138,7 @@ def test_adapters_go_out_and_come_back(tmp_path: Path, backend: str) -> None:
     still = {"max_steps": 1, "optim": {"learning_rate": 1e-12}}
     train_from(corpus, tmp_path / "next", again, backend, training=still)
     continued = read_checkpoint(tmp_path / "next").stored_weights()
-    trunk = [name for name in merged if name.startswith(("transformer.", "text."))]
-    assert len(trunk) > 10
-    for name in trunk:
+    others = [name for name in merged if name.startswith(("transformer.", "text."))]
+    assert len(others) > 10
+    for name in others:
         torch.testing.assert_close(continued[name], merged[name], atol=1e-5, rtol=1e-4)

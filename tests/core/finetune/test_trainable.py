@@ -49,7 +49,7 @@ def test_original_rows_keep_their_bits_for_50_steps(
         "save_every": 25,
         "accumulate": 2,
         "ema_decay": 0.9,
-        "freeze": {"original_text_rows": True},
+        "freeze": {"original_tokens": True},
         "optim": DECAYED,
     }
     train_from(corpus, tmp_path / "run", folder, backend, training=training)
@@ -77,7 +77,7 @@ def test_original_rows_keep_their_bits_for_50_steps(
                 assert not moments["exp_avg_sq"][old].any()
 
 
-@pytest.mark.parametrize("kind", ["lora", "lora+new-rows", "embeddings-only"])
+@pytest.mark.parametrize("kind", ["lora", "lora+new-tokens", "embeddings-only"])
 def test_only_what_a_type_names_learns(
     family: tuple[str, Path], corpus: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -97,7 +97,7 @@ def test_only_what_a_type_names_learns(
             assert not still, name
         elif name in tables:
             assert still == (kind == "lora"), name
-            if kind == "lora+new-rows":
+            if kind == "lora+new-tokens":
                 old = torch.ones(len(value), dtype=torch.bool)
                 old[new] = False
                 assert same_bits(before[name][old], value[old])
@@ -112,7 +112,12 @@ def test_a_lora_run_resumes_to_the_same_bits_and_speaks(
     family: tuple[str, Path], corpus: Path, tmp_path: Path
 ) -> None:
     backend, folder = family
-    training: dict[str, Any] = {"type": "lora+new-rows", "max_steps": 6, "validate_every": 3, "save_every": 3}
+    training: dict[str, Any] = {
+        "type": "lora+new-tokens",
+        "max_steps": 6,
+        "validate_every": 3,
+        "save_every": 3,
+    }
     lora: dict[str, Any] = {"lora": {"rank": 4, "dropout": 0.1}}
     short = training | lora | {"max_steps": 3, "optim": {"schedule": "constant"}}
     whole = training | lora | {"optim": {"schedule": "constant"}}
@@ -131,7 +136,7 @@ def test_a_lora_run_resumes_to_the_same_bits_and_speaks(
     assert not torch.equal(plain[f"{layer}.weight"], first[f"{layer}.base_layer.weight"])
     synthesizer = Synthesizer(checkpoint.load_backend(), checkpoint.normalizer())
     assert synthesizer.speak("ሰላም ለዓለም።").waveform.size
-    with pytest.raises(CheckpointError, match=r"training_type was \"lora\+new-rows\", is now \"full\""):
+    with pytest.raises(CheckpointError, match=r"training_type was \"lora\+new-tokens\", is now \"full\""):
         train_from(
             corpus, tmp_path / "two", None, backend, resume=True, model=model,
             training={**whole, "type": "full", "max_steps": 9},
@@ -171,7 +176,7 @@ def test_merged_weights_are_those_the_adapters_speak_with(
 
 def test_parts_learn_at_their_own_rates(family: tuple[str, Path], corpus: Path, tmp_path: Path) -> None:
     backend, folder = family
-    rates = {"new_rows": 3.0, "old_rows": 0.0, "heads": 0.0, "trunk": 0.0}
+    rates = {"new_tokens": 3.0, "old_tokens": 0.0, "heads": 0.0, "other": 0.0}
     optim = {"optim": {"rates": rates, "weight_decay": 0.0}}
     train_from(corpus, tmp_path / "run", folder, backend, training={"max_steps": 3, **optim})
     after = stored(tmp_path / "run")
@@ -235,8 +240,8 @@ def test_what_would_train_nothing_is_refused(
     ("training", "message"),
     [
         ({"type": "lora"}, "needs initial weights"),
-        ({"type": "lora+new-rows"}, "needs initial weights"),
-        ({"freeze": {"original_text_rows": True}}, "no new text rows"),
+        ({"type": "lora+new-tokens"}, "needs initial weights"),
+        ({"freeze": {"original_tokens": True}}, "no new text rows"),
     ],
 )
 def test_types_need_something_to_start_from(

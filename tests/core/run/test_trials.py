@@ -1,4 +1,4 @@
-"""What is tried before a long run: a dry run, learning a few by heart, the largest batch."""
+"""What is tried before a long run: a dry run, overfitting a few utterances, the largest batch."""
 
 from __future__ import annotations
 

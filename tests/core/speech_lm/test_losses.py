@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from amtts_core.nn.soft_code_targets import near_targets
+from amtts_core.nn.soft_code_targets import soft_code_targets
 from amtts_core.speech_lm.losses import TokenLoss, chunked_cross_entropy, next_tokens, token_loss
 from amtts_core.speech_lm.packing import pack
 from amtts_core.speech_lm.streams import IGNORED
@@ -45,11 +45,11 @@ def test_soft_targets_of_single_codes_change_no_loss() -> None:
     hidden, head = torch.randn(9, 8), nn.Linear(8, 2 * 6)
     targets = torch.randint(0, 6, (9, 2))
     targets[0] = IGNORED
-    alone = torch.stack([near_targets(torch.randn(5, 3), 0.0, rows=6)] * 2)
+    alone = torch.stack([soft_code_targets(torch.randn(5, 3), 0.0, num_tokens=6)] * 2)
     plain = chunked_cross_entropy(hidden, head, targets, chunk=4)
     soft = chunked_cross_entropy(hidden, head, targets, chunk=4, soft_targets=alone)
     torch.testing.assert_close(soft.means, plain.means)
-    near = torch.stack([near_targets(torch.randn(5, 3), 1.0, rows=6)] * 2)
+    near = torch.stack([soft_code_targets(torch.randn(5, 3), 1.0, num_tokens=6)] * 2)
     assert not torch.allclose(
         chunked_cross_entropy(hidden, head, targets, chunk=4, soft_targets=near).total, plain.total
     )

@@ -182,13 +182,13 @@ def _check_with_sherpa(module: ExportedVoice, signs: list[str], folder: Path, *,
     if done.returncode or not done.stdout:
         said = (done.stderr.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
         raise CheckpointError(f"{folder} was written, but sherpa-onnx cannot speak it: {said}")
-    heard = torch.from_numpy(np.frombuffer(done.stdout, dtype="<f4").copy())
+    played = torch.from_numpy(np.frombuffer(done.stdout, dtype="<f4").copy())
     ids = torch.tensor([[signs.index(sign) + 1 for sign in text]])
     speaker = torch.zeros(1, dtype=torch.long) if module.network.speaker_embedding is not None else None
     quiet = torch.zeros(1)
     expected = module(ids, torch.tensor([len(text)]), quiet, torch.full((1,), PACE), quiet, speaker)
-    if heard[0] != rate:
+    if played[0] != rate:
         raise CheckpointError(
-            f"{folder} was written, but sherpa-onnx plays it at {heard[0]:g} Hz, expected {rate}"
+            f"{folder} was written, but sherpa-onnx plays it at {played[0]:g} Hz, expected {rate}"
         )
-    require_same(heard[1:], expected, what=str(folder), who="sherpa-onnx", error=ERROR)
+    require_same(played[1:], expected, what=str(folder), who="sherpa-onnx", error=ERROR)

@@ -59,7 +59,7 @@ class Clip:
         name: what its id should be; empty takes the audio file's.
         length: of the whole recording as the row says; None where it says nothing of it.
         channel: number of the channel in its file, from 0; None is the mean of all.
-        track: number of the sound track in its video, from 0; None is the one in Amharic, or the first.
+        track: number of the sound track in its video, from 0; None is the one in the wanted language, or the first.
         data: the audio file's content, where it stands inside `path` instead of being it.
         tags: more fields for the manifest row, such as "quality" or "licence".
         distinct: the source vouches that this is another reading than the others of the same text, though it does

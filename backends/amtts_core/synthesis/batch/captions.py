@@ -1,5 +1,5 @@
 """Captions spoken into their times: each begins with its caption; speech that is too long is spoken faster, up to a
-limit, and what still runs over is told."""
+limit, and what still runs over is reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Timed:
 
     Attributes:
         waveform: (T,) float32.
-        rows: what is told of each caption: begins, ends, and `pace` where it was hurried, `late` and `over` in seconds.
+        rows: a report of each caption: begin, end, and `pace` where it was hurried, `late` and `over` in seconds.
     """
 
     waveform: np.ndarray
@@ -56,13 +56,13 @@ def speak_captions(
         at = max(round(begins * sample_rate), length)
         parts += [np.zeros(at - length, dtype=np.float32), wave.astype(np.float32)]
         length = at + len(wave)
-        told: dict[str, object] = {"id": row.id, "text": row.text, "start": round(at / sample_rate, 3)}
-        told["end"] = round(length / sample_rate, 3)
+        report: dict[str, object] = {"id": row.id, "text": row.text, "start": round(at / sample_rate, 3)}
+        report["end"] = round(length / sample_rate, 3)
         if pace > 1:
-            told["pace"] = round(pace, 2)
+            report["pace"] = round(pace, 2)
         if begins > start + 0.01:
-            told["late"] = round(begins - start, 2)
+            report["late"] = round(begins - start, 2)
         if length / sample_rate > limit + 0.01:
-            told["over"] = round(length / sample_rate - limit, 2)
-        rows.append(told)
+            report["over"] = round(length / sample_rate - limit, 2)
+        rows.append(report)
     return Timed(np.concatenate(parts) if parts else np.zeros(0, np.float32), rows)

@@ -1,7 +1,7 @@
 """A folder of speech: which files in it are ours, what each was made from, and that nothing else is touched.
 
     OUT/0001.wav, OUT/greet_01.wav …    the speech
-    OUT/speech.jsonl                    a line a row: its file, what it was made from, what has to be told of it
+    OUT/speech.jsonl                    a line a row: its file, what it was made from, notes on it
     OUT/metadata.csv                    audio_file|text of the files that are there
 
 Rows are appended to speech.jsonl as they are done, so that a run that was killed is gone on with.
@@ -171,7 +171,7 @@ class SpeechFolder:
             self._release()
 
     def done(self, file: str, key: str) -> dict[str, Any] | None:
-        """What was told of a file that is there and was made from `key`; None where it has to be spoken."""
+        """The report of a file that exists and was made from `key`; None where it has to be synthesized."""
         record = self._records.get(file)
         path = self.folder / file
         if record is None or record.get("key") != key or record.get("problem"):

@@ -118,8 +118,8 @@ def speak_batch(
     Args:
         tasks: of the batch.
         folder: that they go to.
-        run: speaks tasks and gives what is told of each, in order; a `problem` where one could not be spoken.
-        bad: rows that cannot be spoken; they are told with their problem.
+        run: synthesizes tasks and yields the report of each, in order; a `problem` where one could not be spoken.
+        bad: rows that cannot be spoken; they are reported with their problem.
         on_row: called with each line and whether it was there already.
 
     Raises:
@@ -137,8 +137,8 @@ def speak_batch(
                 on_row(record, True)
         else:
             missing.append(task)
-    for task, told in run(missing):
-        record = {"id": task.row.id, "file": task.file, "text": task.row.text, **told}
+    for task, report in run(missing):
+        record = {"id": task.row.id, "file": task.file, "text": task.row.text, **report}
         record |= {"key": task.key, "order": task.order}
         if task.row.speaker:
             record["speaker"] = task.row.speaker

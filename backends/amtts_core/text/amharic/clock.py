@@ -118,8 +118,8 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
     def read(match: re.Match[str]) -> str:
         hour, minute, noon = int(match["hour"]), match["minute"], _noon(match)
         bound = is_bound(match.string, match.start())
-        told = _PART_BEFORE.search(match.string, max(0, match.start() - _LONGEST_PART), match.start())
-        in_part = told is not None and _is_part(told[1])
+        part_of_day = _PART_BEFORE.search(match.string, max(0, match.start() - _LONGEST_PART), match.start())
+        in_part = part_of_day is not None and _is_part(part_of_day[1])
         part = after = ""
         if settings.clock == "from-24h" and not in_part:
             if noon:
@@ -135,8 +135,10 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
         return joint(match.string, match.start()) + part + spoken + after + following_space(match)
 
     def after_part(match: re.Match[str]) -> str:
-        told = _PART_BEFORE.search(match.string, max(0, match.start() - _LONGEST_PART), match.start())
-        if told is None or not (_is_part(told[1]) or _AFTER_HOUR_WORD.search(match.string, 0, match.start())):
+        part_of_day = _PART_BEFORE.search(match.string, max(0, match.start() - _LONGEST_PART), match.start())
+        if part_of_day is None or not (
+            _is_part(part_of_day[1]) or _AFTER_HOUR_WORD.search(match.string, 0, match.start())
+        ):
             return match[0]
         if _COUNTED_AFTER.match(match.string, match.end()):
             return match[0]
@@ -145,12 +147,14 @@ def clock_rules(settings: NormalizerSettings) -> tuple[Rule, ...]:
         return spoken + following_space(match)
 
     def dotted_range(match: re.Match[str]) -> str:
-        told = _PART_BEFORE.search(match.string, max(0, match.start() - _LONGEST_PART), match.start())
-        if not (match["open"] or match["hours"] or match["end"] or (told and _is_part(told[1]))):
+        part_of_day = _PART_BEFORE.search(match.string, max(0, match.start() - _LONGEST_PART), match.start())
+        if not (
+            match["open"] or match["hours"] or match["end"] or (part_of_day and _is_part(part_of_day[1]))
+        ):
             return match[0]
         first = say_time(int(match["first"]), int(match["low"]), quarter_to=False)
         last = say_time(int(match["last"]), int(match["high"]), quarter_to=False)
-        opening = words()["from"] if match["open"] or not told else ""
+        opening = words()["from"] if match["open"] or not part_of_day else ""
         between = f" {words()['to']} " if "-" in match["between"] else match["between"]
         return joint(match.string, match.start()) + opening + first + between + last + following_space(match)
 

@@ -233,7 +233,7 @@ def write(pairs: tuple[Pair, ...]) -> str:
 
 
 def _is_plain_u(out: list[str], before: str, after: str, letters: str) -> bool:
-    """The glide that is heard and not written: `popular` ፖፑላር, `manual` ማኑዋል."""
+    """The glide that is spoken and not written: `popular` ፖፑላር, `manual` ማኑዋል."""
     if not out or letters not in ("u", "") or before[-1:] in VOWELS:
         return False
     return (

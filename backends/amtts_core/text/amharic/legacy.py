@@ -2,7 +2,7 @@
 
 `ሇሁለም` is ለሁሉም and `ፌዯራሊዊ` is ፌደራላዊ: in such a text ለ is stored as ሇ, ሉ as ለ, ል as ሌ, and so are the rows of ደ and
 ዘ. The letters ሇ, ዯ and the unassigned U+12D7 give it away, for Amharic never writes them; a text with one of them is
-repaired, and told; only the words with such a letter where the rest is spelled as usual (a slip of the keyboard).
+repaired, and reported; only the words with such a letter where the rest is spelled as usual (a slip of the keyboard).
 Words that are no words unless they are repaired (`ክሌሌ` ክልል) are repaired without such a letter, and `ክፍሌ`, which is a
 name too, beside a number or an ordinal.
 """

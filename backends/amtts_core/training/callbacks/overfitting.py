@@ -1,4 +1,4 @@
-"""Says when a run begins to learn its training set by heart: training falls, validation has not for a while."""
+"""Warns when a run begins to overfit: the training loss falls, the validation loss has not for a while."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OverfittingNotice(Callback):
         self._best: tuple[float, int] | None = None
         self._loss_at_best = self._loss = float("nan")
         self._worse = 0
-        self._told = False
+        self._warned = False
 
     def stepped(self, report: StepReport) -> None:
         """Keeps the last training loss."""
@@ -47,9 +47,9 @@ class OverfittingNotice(Callback):
             return
         self._worse += 1
         rises = self._worse >= VALIDATIONS and value > self._best[0] + SHARE * abs(self._best[0])
-        if self._told or not rises or not self._loss < self._loss_at_best:
+        if self._warned or not rises or not self._loss < self._loss_at_best:
             return
-        self._told = True
+        self._warned = True
         logger.warning(
             "step %d: overfitting: %s is %.4f and was best with %.4f at step %d, while %s fell from %.4f to %.4f. "
             "The best checkpoint stays as it is; stop with Ctrl-C or training.patience=%d, and more recordings, "

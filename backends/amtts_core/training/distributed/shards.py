@@ -162,11 +162,11 @@ def split(
         return None
     rates = training.optim.rates
     if new_tokens and (
-        training.freeze.original_text_rows or not rates.new_rows == rates.heads == rates.old_rows
+        training.freeze.original_tokens or not rates.new_tokens == rates.heads == rates.old_tokens
     ):
         raise AmttsError(
             f"{SETTING} cannot freeze or slow down single text rows",
-            remedy="Use equal training.optim.rates and no training.freeze.original_text_rows",
+            remedy="Use equal training.optim.rates and no training.freeze.original_tokens",
         )
     shards = Shards(backend, learner, device=device, count=processes.count, dummy_batch=dummy_batch)
     if processes.main:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from sources import clips, entries, make_files, rules
 from talks import Span, clock, make_spans, make_talk, sentences, srt, write_media
 
 from amtts_core.corpus.importers import Clip, Fault, choose_importer
+from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.errors import AmttsError
+from amtts_core.text.normalizer import NormalizerSettings
 
 SPANS = make_spans(14, seed=2)
 TEXTS = sentences(14)
@@ -118,12 +121,31 @@ def test_rolling_captions_are_marked_auto(tmp_path: Path):
     assert set(rules(tmp_path).values()) == {"repeated-caption"}
 
 
-def test_the_amharic_track_is_taken(tmp_path: Path):
-    path = write_media(tmp_path / "talk.mp4", make_talk(SPANS), languages=("eng", "amh"))
+def test_the_sound_track_of_the_wanted_language_is_taken(tmp_path: Path):
     from amtts_core.audio.io import decode
 
-    loud = abs(decode(write_media(tmp_path / "one.mp4", make_talk(SPANS))).samples).max()
-    assert abs(decode(path).samples).max() == pytest.approx(0.3 * loud, rel=0.1)
+    one = abs(decode(write_media(tmp_path / "one.mp4", make_talk(SPANS))).samples).max()
+    path = write_media(tmp_path / "talk.mp4", make_talk(SPANS), languages=("eng", "amh"))
+    for languages, factor in (((), 1.0), (("am", "amh"), 0.3), (("ti", "tir"), 1.0)):
+        found = abs(decode(path, languages=languages).samples).max()
+        assert found == pytest.approx(factor * one, rel=0.1), languages
+
+
+def test_a_video_with_its_text_is_read_in_the_wanted_language(tmp_path: Path):
+    """The Amharic track is 10 dB down, and too quiet here; which track to read, only `--language` says."""
+    write_media(tmp_path / "in/talk.mp4", make_talk(SPANS[:2]), languages=("tir", "amh"))
+    (tmp_path / "in/talk.txt").write_text("ሰላም", encoding="utf-8")
+    silence = 20 * math.log10(abs(make_talk(SPANS[:2])).max()) - 15
+
+    def prepare(language: str) -> int:
+        settings = PrepareSettings(
+            normalizer=NormalizerSettings(language=language), max_duration=60.0, silence=silence
+        )
+        return run(tmp_path / "in", tmp_path / language, settings).kept
+
+    assert prepare("ti") == 1
+    with pytest.raises(AmttsError, match="1 silent"):
+        prepare("am")
 
 
 def test_cuts_of_a_video_are_exact(tmp_path: Path):

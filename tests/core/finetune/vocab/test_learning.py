@@ -13,7 +13,7 @@ from amtts_core.config.sections import OptimConfig, RatesConfig
 from amtts_core.contract.types import TextTensor
 from amtts_core.errors import AmttsError, CheckpointError, ConfigError
 from amtts_core.forgetting.text_losses import ForgettingGuard, compare_scores
-from amtts_core.nn.freeze import FrozenRows, freeze_modules, freeze_original_rows
+from amtts_core.nn.freeze import FrozenRows, freeze_modules, freeze_original_tokens
 from amtts_core.nn.lora import (
     add_lora,
     choose_trainable,
@@ -74,7 +74,7 @@ def test_frozen_rows_keep_their_bits_for_50_steps(kind: int) -> None:
         loss_of(network, step).backward()
         optimizer.step()
     tensors = dict(network.named_parameters())
-    frozen = freeze_original_rows(network, ROWS, [11, 9, 10])
+    frozen = freeze_original_tokens(network, ROWS, [11, 9, 10])
     before = {name: value.detach().clone() for name, value in tensors.items()}
     for step in range(50):
         optimizer.zero_grad()
@@ -111,9 +111,9 @@ def test_without_the_restoring_step_weight_decay_moves_them() -> None:
 
 def test_original_rows_of_other_sizes_are_refused() -> None:
     with pytest.raises(ConfigError, match="new token 12: 'embedding.weight' has 12 text tokens"):
-        freeze_original_rows(Toy(), ROWS, [3, 12])
+        freeze_original_tokens(Toy(), ROWS, [3, 12])
     with pytest.raises(ConfigError, match="no parameter 'text'"):
-        freeze_original_rows(Toy(), [TextTensor("text", "head")], [3])
+        freeze_original_tokens(Toy(), [TextTensor("text", "head")], [3])
 
 
 def test_frozen_modules() -> None:
@@ -147,9 +147,9 @@ def test_slower_rows_take_a_share_of_the_step() -> None:
 
 def test_groups_hold_every_parameter_once_at_its_rate() -> None:
     network = Toy()
-    kinds = {id(network.embedding.weight): "new_rows"}
+    kinds = {id(network.embedding.weight): "new_tokens"}
     kinds |= {id(parameter): "heads" for parameter in (network.head.weight, network.head.bias)}
-    config = OptimConfig(weight_decay=0.1, rates=RatesConfig(new_rows=5, heads=2, trunk=0.5))
+    config = OptimConfig(weight_decay=0.1, rates=RatesConfig(new_tokens=5, heads=2, other=0.5))
     groups = build_optimizer(network.parameters(), config, kinds=kinds).param_groups
     found = {id(parameter): group for group in groups for parameter in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(found) == len(list(network.parameters()))
@@ -197,7 +197,7 @@ def test_lora_adapts_conv1d_and_linear_and_merges_back() -> None:
     plain.load_state_dict(state, strict=True)
     torch.testing.assert_close(plain(ids), after)
     assert "text" not in state
-    assert set(choose_trainable(network, "lora+new-rows", ROWS)) == {
+    assert set(choose_trainable(network, "lora+new-tokens", ROWS)) == {
         *learning,
         *(rows.tensor for rows in ROWS),
     }

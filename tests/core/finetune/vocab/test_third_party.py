@@ -88,7 +88,7 @@ def test_from_published_weights_to_an_export(run: Run, published: Path, tmp_path
 
     corpus = make_corpus(tmp_path / "corpus", train_items=4, val_items=1)
     done("train", "--data", corpus, "--from", extended, "--out", "run",
-        "--set", "training.freeze.original_text_rows=true", "--set", "training.optim.learning_rate=0.1")  # fmt: skip
+        "--set", "training.freeze.original_tokens=true", "--set", "training.optim.learning_rate=0.1")  # fmt: skip
     done("export", "--checkpoint", "run", "--format", "toy", "--out", "exported")
     trained = load_file(tmp_path / "exported" / "voice.safetensors")
     assert torch.equal(trained["tok"][: len(OLD)], before["tok"])

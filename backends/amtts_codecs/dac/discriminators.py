@@ -1,4 +1,4 @@
-"""The critics of DAC: folded waveforms, and complex spectrograms in bands (Kumar et al. 2023, section 3.3)."""
+"""The discriminators of DAC: folded waveforms, and complex spectrograms in bands (Kumar et al. 2023, section 3.3)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from amtts_codecs.dac.config import DacCriticsConfig
-from amtts_core.nn.discriminators import SLOPE, Critique, PeriodCritic
+from amtts_codecs.dac.config import DacDiscriminatorConfig
+from amtts_core.nn.discriminators import SLOPE, DiscriminatorOutput, PeriodDiscriminator
 
 
-class BandCritic(nn.Module):
+class BandDiscriminator(nn.Module):
     """On the complex STFT with one window: each band of the spectrum has convolutions of its own.
 
     Args:
@@ -32,12 +32,12 @@ class BandCritic(nn.Module):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(B, 1, T) -> scores (B, S) and feature maps."""
-        spectrum, features, judged = self._spectrum(waveform[:, 0]), [], []
+        spectrum, features, outputs = self._spectrum(waveform[:, 0]), [], []
         for (low, high), layers in zip(self.bands, self.band_convs, strict=True):
             maps = layers(spectrum[..., low:high])
             features += maps
-            judged.append(maps[-1])
-        scores = self.conv_post(torch.cat(judged, dim=-1))
+            outputs.append(maps[-1])
+        scores = self.conv_post(torch.cat(outputs, dim=-1))
         features.append(scores)
         return scores.flatten(1), features
 
@@ -73,18 +73,22 @@ class _Band(nn.ModuleList):
         return maps
 
 
-class DacCritics(nn.Module):
-    """All critics together, on a waveform without its mean and at a peak of 0.8."""
+class DacDiscriminator(nn.Module):
+    """All discriminators together, on a waveform without its mean and at a peak of 0.8."""
 
-    def __init__(self, config: DacCriticsConfig) -> None:
+    def __init__(self, config: DacDiscriminatorConfig) -> None:
         super().__init__()
-        critics: list[nn.Module] = [PeriodCritic(period, config.period_channels) for period in config.periods]
-        critics += [BandCritic(window, config.band_edges, config.band_channels) for window in config.windows]
-        self.discriminators = nn.ModuleList(critics)
+        discriminators: list[nn.Module] = [
+            PeriodDiscriminator(period, config.period_channels) for period in config.periods
+        ]
+        discriminators += [
+            BandDiscriminator(window, config.band_edges, config.band_channels) for window in config.windows
+        ]
+        self.discriminators = nn.ModuleList(discriminators)
 
-    def forward(self, waveform: Tensor) -> Critique:
-        """(B, 1, T) -> scores and feature maps of every critic."""
+    def forward(self, waveform: Tensor) -> DiscriminatorOutput:
+        """(B, 1, T) -> scores and feature maps of every discriminator."""
         level = waveform - waveform.mean(dim=-1, keepdim=True)
         level = 0.8 * level / (level.abs().amax(dim=-1, keepdim=True) + 1e-9)
-        judged = [critic(level) for critic in self.discriminators]
-        return Critique([scores for scores, _ in judged], [features for _, features in judged])
+        outputs = [discriminator(level) for discriminator in self.discriminators]
+        return DiscriminatorOutput([scores for scores, _ in outputs], [features for _, features in outputs])

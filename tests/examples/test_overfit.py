@@ -1,4 +1,4 @@
-"""The examples of the autoregressive backends in small: four utterances learnt by heart are spoken again."""
+"""The examples of the autoregressive backends in small: four utterances that were overfitted are spoken again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CODEC = ROOT / "examples" / "codecs" / "mel-codes-am"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("by-heart") / "data"
+    folder = tmp_path_factory.mktemp("overfit") / "data"
     assert call("prepare", ROOT / "examples" / "corpus", "--out", folder, "--jobs", "1").code == 0
     assert call("tokenize", "--data", folder, "--kind", "fidel").code == 0
     return folder
@@ -29,7 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["chatterbox", "indextts2"])
-def test_what_was_learnt_by_heart_is_spoken(
+def test_what_was_overfitted_is_spoken(
     backend: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
