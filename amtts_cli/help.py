@@ -94,13 +94,22 @@ PANELS: dict[str, tuple[str, ...]] = {
         *("--overfit-steps", "--max-rise"),
     ),
     "Speech": (
-        *("--speed", "--pitch", "--pitch-range", "--sentence-pause", "--paragraph-pause"),
+        *("--speed", "--pitch", "--pitch-range", "--question-rise", "--sentence-pause", "--paragraph-pause"),
         *("--guard", "--guard-tries", "--guard-cer", "--strict"),
     ),
     "Measures": ("--metrics", "--listening-test", "--listening-kind", "--listening-texts", "--max-cer"),
     "Server": (
         *("--host", "--port", "--wyoming", "--wyoming-host", "--allow-host", "--cors", "--keys", "--per-key"),
-        *("--active", "--waiting", "--batch", "--deadline", "--drain", "--idle", "--max-loaded"),
+        *(
+            "--active",
+            "--waiting",
+            "--batch",
+            "--deadline",
+            "--drain",
+            "--idle",
+            "--max-loaded",
+            "--replicas",
+        ),
         *("--max-characters", "--log-texts", "--folder", "--auth-file", "--max-upload"),
     ),
     "Output": (
