@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import time
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -39,12 +40,20 @@ def build(studio: Studio) -> None:
     button = gr.Button(say("stop"), variant="stop", size="sm")
     log = gr.Textbox(label=say("log"), lines=12, max_lines=24, interactive=False, elem_classes=["log"])
     seen = gr.State("")
-    button.click(told(stop), box, api_name="stop_job")
+    button.click(told(stop), box, api_visibility="private")
     gr.Timer(EVERY).tick(
         look, [box, seen], [table, box, log, seen], show_progress="hidden", api_visibility="private"
     )
     box.input(look, [box, seen], [table, box, log, seen], show_progress="hidden", api_visibility="private")
-    gr.api(lambda: [job.__dict__ for job in studio.jobs.list()], api_name="jobs")
+
+    def every_job() -> list[dict[str, Any]]:
+        return [asdict(job) for job in studio.jobs.list()]
+
+    def stop_job(id: str) -> str:
+        return studio.jobs.stop(id).id
+
+    gr.api(every_job, api_name="jobs")
+    gr.api(told(stop_job), api_name="stop_job")
 
 
 def job_table(studio: Studio, jobs: list[Job]) -> str:
