@@ -17,7 +17,8 @@ def serve(
     voice: Annotated[
         list[str] | None,
         typer.Option(
-            "--voice", help="NAME=RUN, NAME=CHECKPOINT or NAME=org/name on the hub; the first is the default."
+            "--voice",
+            help="NAME=RUN, NAME=CHECKPOINT, NAME=base or NAME=org/name on the hub; the first is the default.",
         ),
     ] = None,
     host: Annotated[
@@ -138,9 +139,15 @@ def serve(
 
 def _check_source(source: str) -> None:
     """Refuses a folder that is not there before anything is started; names on the hub are looked up when loaded."""
+    from amtts_core.checkpoints.shipped import SHIPPED, shipped_checkpoint
+
     path = Path(source)
-    if not path.exists() and (source.count("/") != 1 or path.is_absolute() or source.startswith(".")):
+    if (
+        shipped_checkpoint(path) is None
+        and not path.exists()
+        and (source.count("/") != 1 or path.is_absolute() or source.startswith("."))
+    ):
         raise AmttsError(
             f"--voice {source}: there is no such folder",
-            remedy="Give a run, a checkpoint or org/name on the hub",
+            remedy=f"Give a run, a checkpoint, org/name on the hub, or a voice that comes along: {', '.join(SHIPPED)}",
         )

@@ -103,6 +103,11 @@ def test_what_is_not_done_in_time_is_cut_off_without_a_traceback(run: Path, tmp_
     assert log.read_text().count("when the time to end (--drain) was over") == 3
 
 
+def test_the_voice_that_comes_along_is_served_by_its_name(tmp_path: Path) -> None:
+    with process(Path("base"), log=tmp_path / "log") as (_, url):
+        until(lambda: httpx.get(url + "/readyz").status_code == 200)
+
+
 def test_sighup_reloads_keys_and_voices(run: Path, tmp_path: Path) -> None:
     log, keys = tmp_path / "log", tmp_path / "keys"
     keys.write_text("one:" + "1" * 32)
