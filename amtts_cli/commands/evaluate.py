@@ -167,6 +167,8 @@ def _show(found: Evaluation) -> None:
             )
     for group, why in found.skipped.items():
         console.warn(f"not measured: {group}: {why}")
+    for system, ids in found.silent.items():
+        console.warn(f"{system}: {len(ids)} of {len(found.rows[system])} are silent, first {ids[0]}")
 
 
 def _cell(name: str, estimate: Estimate | None) -> str:

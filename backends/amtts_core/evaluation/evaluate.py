@@ -22,6 +22,7 @@ from amtts_core.errors import AmttsError
 from amtts_core.evaluation.items import TestItem
 from amtts_core.evaluation.measures import RATE, Measures, Row
 from amtts_core.evaluation.settings import EvaluationSettings
+from amtts_core.evaluation.signal import sounding
 from amtts_core.evaluation.summary import Finding, Summary, compare, subsets_of, summarize
 from amtts_core.evaluation.systems import (
     RECORDINGS,
@@ -48,6 +49,7 @@ class Evaluation:
         systems: system -> what it is.
         recognizer: name and identity; empty where none was asked.
         skipped: groups of figures that were not measured, and why.
+        silent: system -> ids of texts for which its speech holds no sound.
         seconds: that it took.
     """
 
@@ -58,6 +60,7 @@ class Evaluation:
     systems: dict[str, dict[str, Any]] = field(default_factory=dict)
     recognizer: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    silent: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 
     def summary(self, system: str, subset: str = "all") -> Summary | None:
@@ -91,7 +94,7 @@ def evaluate(
 
     Raises:
         AmttsError: no item, two systems of one name, a system without any speech, or a metric that is required and
-            whose package is missing.
+            whose package is missing, or a system that is silent.
     """
     settings = settings or EvaluationSettings()
     _check(systems, items)
@@ -110,6 +113,8 @@ def evaluate(
             name = batch.system.name
             found.rows[name] += measured.rows
             found.skipped |= measured.skipped
+            if measured.silent:
+                found.silent.setdefault(name, []).extend(measured.silent)
             done[name] += len(batch.items)
             if on_progress:
                 on_progress(name, done[name], len(items))
@@ -121,6 +126,12 @@ def evaluate(
             raise AmttsError(
                 f"system '{system.name}' has no speech for any of {len(items)} texts: {system.where}",
                 remedy="Name each file by the id of its line in the manifest or the public list",
+            )
+        silent = len(found.silent.get(system.name, []))
+        if silent == len(found.rows[system.name]):
+            raise AmttsError(
+                f"system '{system.name}' is silent: none of its {silent} files holds a sound: {system.where}",
+                remedy="Listen to one of them; a voice may have to be trained again",
             )
         found.systems[system.name] = {**system.description, **_costs(system, found.rows[system.name])}
     _conclude(found, settings)
@@ -161,6 +172,7 @@ class _Measured:
 
     rows: list[Row]
     skipped: dict[str, str]
+    silent: list[str]
 
 
 @lru_cache(maxsize=1)
@@ -177,7 +189,8 @@ def _measure(settings: EvaluationSettings, cache: Path, batch: _Batch) -> _Measu
         rows = measures.rows(spoken, {}, system=RECORDINGS, others=_other_recordings(spoken))
     else:
         rows = measures.rows(spoken, _recordings(spoken), system=batch.system.name)
-    return _Measured(rows, dict(measures.skipped))
+    silent = [s.item.id for s in spoken if not sounding(s.waveform, s.rate).any()]
+    return _Measured(rows, dict(measures.skipped), silent)
 
 
 def _batches(

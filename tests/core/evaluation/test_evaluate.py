@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from tiny_voice import tiny_voice
@@ -298,6 +300,18 @@ def test_one_clear_line_for_each_mistake(items: list[TestItem], wavs: Path, tmp_
         FolderSystem(tmp_path / "missing", name="a")
     with pytest.raises(AmttsError, match=r"has no speech for any of 5 texts: --wavs .*nothing"):
         evaluate([FolderSystem(tmp_path / "nothing", name="a")], items, settings=QUICK, work=tmp_path / "w")
+    for item in items:
+        soundfile.write(tmp_path / f"nothing/{item.id}.wav", np.zeros(8000), 8000)
+    with pytest.raises(AmttsError, match=r"'a' is silent: none of its 5 files holds a sound"):
+        evaluate([FolderSystem(tmp_path / "nothing", name="a")], items, settings=QUICK, work=tmp_path / "w")
+
+
+def test_a_silent_utterance_is_named(items: list[TestItem], wavs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "partly"
+    shutil.copytree(wavs, folder)
+    soundfile.write(folder / f"{items[2].id}.wav", np.zeros(8000), 8000)
+    found = evaluate([FolderSystem(folder, name="a")], items, settings=QUICK, work=tmp_path / "w")
+    assert found.silent == {"a": [items[2].id]}
     with pytest.raises(AmttsError, match="two systems have the name 'a'"):
         evaluate([FolderSystem(wavs, name="a"), FolderSystem(wavs, name="a")], items, work=tmp_path / "w")
     with pytest.raises(AmttsError, match=r"--metrics: unknown 'qualty' \(did you mean 'quality'\?\)"):

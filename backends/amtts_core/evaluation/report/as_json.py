@@ -23,6 +23,7 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
         "recognizer": evaluation.recognizer,
         "systems": evaluation.systems,
         "skipped": evaluation.skipped,
+        "silent": evaluation.silent,
         "seconds": round(evaluation.seconds, 1),
         "summaries": [_summary(summary) for summary in evaluation.summaries],
         "findings": [_finding(finding) for finding in evaluation.findings],

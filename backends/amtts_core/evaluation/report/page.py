@@ -80,6 +80,10 @@ def _about(evaluation: Evaluation) -> str:
         f"<li><b>{escape(name)}</b>: {escape(_said(values))}</li>"
         for name, values in evaluation.systems.items()
     )
+    silent = "".join(
+        f"<li>{escape(name)}: {len(ids)} of {len(evaluation.rows[name])} are silent, first {escape(ids[0])}</li>"
+        for name, ids in evaluation.silent.items()
+    )
     skipped = "".join(
         f"<li>not measured: <b>{escape(n)}</b>: {escape(why)}</li>" for n, why in evaluation.skipped.items()
     )
@@ -92,7 +96,7 @@ def _about(evaluation: Evaluation) -> str:
     return (
         f'<div class="card"><p>{len(evaluation.items):,} texts. Recognizer: {escape(heard)}. {floor} '
         "In brackets: 95 % intervals (bootstrap over texts).</p>"
-        f"<ul>{systems}{skipped}</ul></div>"
+        f"<ul>{systems}{skipped}{silent}</ul></div>"
     )
 
 
