@@ -201,11 +201,6 @@ class S3Codec(SpeechCodec):
         assert file is not None, "no voice encoder lies beside the weights"
         return _encoder(file)
 
-    @property
-    def has_voice_encoder(self) -> bool:
-        """Whether a voice encoder lies beside the weights."""
-        return self._encoder_file is not None
-
     def voice(self, path: Path, *, encoder: Path | None = None, prompt: Seconds = PROMPT) -> SpeakerVoice:
         """The voice of a recording or conds.pt, computed once for its content.
 

@@ -42,11 +42,6 @@ class TestItem:
     offset: Seconds = 0.0
     duration: Seconds = 0.0
 
-    @property
-    def in_domain(self) -> bool:
-        """Whether it comes from a manifest."""
-        return self.category == IN_DOMAIN
-
 
 def manifest_items(manifest: Path, *, normalize: Callable[[str], str], limit: int = 0) -> list[TestItem]:
     """The utterances of a manifest.

@@ -51,7 +51,6 @@ class Language:
     from_ipa: Callable[[str], str] | None = None
     """Writes phonemes in the language's letters."""
     romanize: Callable[[str], str] | None = None
-    espeak_voice: str = ""
 
 
 @cache

@@ -63,15 +63,6 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 """Role -> names, those that are surest first."""
 ROLES = (*NAMES, "name")
-ALIASES = {
-    "normalized": "spoken",
-    "normalised": "spoken",
-    "normalized_text": "spoken",
-    "id": "name",
-    "offset": "start",
-}
-"""Other words for roles in `--columns`."""
-
 _WORDS = {
     "audio": {
         "audio",

@@ -51,15 +51,6 @@ def is_json_name(path: Path) -> bool:
     return path.name.lower().endswith(JSON_SUFFIXES)
 
 
-def read_document(path: Path) -> Any:
-    """The value of a JSON file that is one document.
-
-    Raises:
-        AmttsError: it is damaged or too large.
-    """
-    return _document(_text(path), path)
-
-
 def rows_of_document(document: Any, path: Path) -> list[dict[str, Any] | str]:
     """The rows of a document: a list of objects, such a list under a name, or objects or texts by id.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -247,8 +246,3 @@ _READERS = {
     "html": _html,
     "prose": _prose,
 }
-
-
-def repeated_ids(rows: list[Row]) -> list[str]:
-    """Ids that several rows have."""
-    return [name for name, count in Counter(row.id for row in rows).items() if count > 1]

@@ -25,10 +25,6 @@ class Task:
     order: int
 
 
-Speak = Callable[[Task], Mapping[str, Any]]
-"""Writes `task.path` and returns what goes onto the row's line; a row that cannot be spoken is an `AmttsError`."""
-
-
 @dataclass
 class BatchResult:
     """What came of a batch.

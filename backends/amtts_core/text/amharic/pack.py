@@ -65,5 +65,4 @@ def language() -> Language:
         to_ipa=to_ipa,
         from_ipa=from_ipa,
         romanize=romanize,
-        espeak_voice="am",
     )

@@ -57,5 +57,4 @@ def language() -> Language:
         homophones=tables.fold_table(PACKAGE, "homophones.tsv"),
         is_abbreviation=is_abbreviation,
         cardinal=cardinal,
-        espeak_voice="ti",
     )
