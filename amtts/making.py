@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from amtts_core.contract.tokenizer import TextTokenizer
+    from amtts_core.corpus.importers.base import WordTimes
     from amtts_core.corpus.prepare import PrepareProgress
     from amtts_core.corpus.prepare_report import PrepareReport
     from amtts_core.evaluation.evaluate import Evaluation
     from amtts_core.run.run import TrainingResult
+    from amtts_core.text.settings import NormalizerSettings
     from amtts_core.training.callbacks.base import Callback
 
 AnyPath = str | PathLike[str]
@@ -26,6 +28,7 @@ def prepare(
     importer: str = "",
     audio_root: AnyPath | None = None,
     speakers: AnyPath | None = None,
+    recognizer: str | None = None,
     force: bool = False,
     executor: str = "local",
     jobs: int = 1,
@@ -44,6 +47,8 @@ def prepare(
         importer: kind of source; empty looks.
         audio_root: folder with recordings that the source names.
         speakers: table of license, consent and more by speaker; None takes the speakers.tsv of the source.
+        recognizer: CTC recognizer by whose word times captions are cut; empty for the one that comes along, of
+            synthetic speech; None goes by the captions' own times and by where there is voice.
         force: do everything again, also with other settings.
         executor: local, or ray.
         jobs: processes; 0 uses every core. More than one needs the usual `if __name__ == "__main__":` in a script.
@@ -59,18 +64,28 @@ def prepare(
     from amtts_core.corpus.settings import resolve_settings
 
     given = [source] if isinstance(source, (str, PathLike)) else list(source)
+    chosen = resolve_settings(dict(settings or {}))
     return prepare_corpus(
         [Path(path) for path in given],
         Path(out),
-        resolve_settings(dict(settings or {})),
+        chosen,
         importer=importer,
         jobs=jobs,
         executor=executor,
         force=force,
         audio_root=_path(audio_root),
         speakers=_path(speakers),
+        word_times=None if recognizer is None else _word_times(recognizer, chosen.normalizer),
         on_progress=on_progress,
     )
+
+
+def _word_times(recognizer: str, settings: NormalizerSettings) -> WordTimes:
+    from amtts_core.contract.recognizer_registry import frame_recognizer
+    from amtts_core.evaluation.caption_times import CaptionTimes
+    from amtts_core.text.normalizer import Normalizer
+
+    return CaptionTimes(frame_recognizer(recognizer), Normalizer(settings), language=settings.language)
 
 
 def tokenize(
@@ -98,8 +113,7 @@ def tokenize(
     """
     from amtts_core.contract.registry import get_backend
     from amtts_core.corpus.coverage import measure
-    from amtts_core.corpus.manifest import read_manifest
-    from amtts_core.errors import AmttsError
+    from amtts_core.corpus.manifest import empty_manifest, read_manifest
     from amtts_core.tokenizers.factory import train_tokenizer
     from amtts_core.tokenizers.folder import check_target, install_tokenizer
     from amtts_core.tokenizers.registry import check_kind
@@ -116,7 +130,7 @@ def tokenize(
     )
     report = measure(made, read_manifest(manifest), held_out=iter(()))
     if not report.train.tokens:
-        raise AmttsError(f"manifest {manifest} holds no text", remedy="See rejected.jsonl beside it")
+        raise empty_manifest(manifest)
     install_tokenizer(made, target, report.to_json() | {"manifest": str(manifest)}, force=force)
     return target
 

@@ -125,6 +125,7 @@ class Voice:
         speed: float = 1.0,
         pitch: float = 0.0,
         pitch_range: float = 1.0,
+        question_rise: float = 0.0,
         seed: int = 0,
         sentence_pause: float | None = None,
         paragraph_pause: float | None = None,
@@ -138,6 +139,7 @@ class Voice:
             speed: 1.0 is the voice's own pace; 0.25 to 4.
             pitch: semitones above the voice's own pitch, below where negative; -12 to 12.
             pitch_range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
+            question_rise: semitones by which the end of a question rises; -12 to 12.
             seed: the same seed gives the same speech.
             sentence_pause: seconds between sentences; None takes 0.35.
             paragraph_pause: seconds between paragraphs; None takes 0.7.
@@ -149,7 +151,7 @@ class Voice:
         """
         from amtts_core.synthesis.engine import Tone
 
-        tone = Tone(pitch, pitch_range)
+        tone = Tone(pitch, pitch_range, question_rise)
         spoken = self._synthesizer.speak(
             text,
             speed=speed,
@@ -169,6 +171,7 @@ class Voice:
         speed: float = 1.0,
         pitch: float = 0.0,
         pitch_range: float = 1.0,
+        question_rise: float = 0.0,
         seed: int = 0,
         sentence_pause: float | None = None,
         paragraph_pause: float | None = None,
@@ -181,6 +184,7 @@ class Voice:
             speed: 1.0 is the voice's own pace; 0.25 to 4.
             pitch: semitones above the voice's own pitch, below where negative; -12 to 12.
             pitch_range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
+            question_rise: semitones by which the end of a question rises; -12 to 12.
             seed: the same seed gives the same speech.
             sentence_pause: seconds between sentences; None takes 0.35.
             paragraph_pause: seconds between paragraphs; None takes 0.7.
@@ -199,7 +203,7 @@ class Voice:
             speed=speed,
             seed=seed,
             speaker=speaker,
-            tone=Tone(pitch, pitch_range),
+            tone=Tone(pitch, pitch_range, question_rise),
             pauses=pauses_of(sentence_pause, paragraph_pause),
         )
         return SpeechStream(made.pieces, made.sample_rate, made.unread, made.notes)

@@ -13,8 +13,10 @@ import sys
 import typer
 
 from amtts_cli import console
+from amtts_cli.help import Command, Group
 
 COMMANDS = (
+    "new",
     "prepare",
     "report",
     "merge",
@@ -27,6 +29,7 @@ COMMANDS = (
     "train",
     "synthesize",
     "serve",
+    "studio",
     "evaluate",
     "align",
     "voice",
@@ -45,13 +48,19 @@ COMMANDS = (
 `commands/validate_e2e.py` holds `def validate_e2e`, and so on."""
 
 INTERRUPTED = 130
+FORMER = {"lang": "language", "lang-tag": "language-tag"}
+"""Former name of an option -> its name, so that commands written for 0.1 go on working."""
 
 app = typer.Typer(
     name="amtts",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: FORMER.get(name, name),
+    },
 )
 
 
@@ -80,7 +89,7 @@ for _name in COMMANDS:
     if isinstance(_command, typer.Typer):  # a group of commands
         app.add_typer(_command, name=_name)
     else:
-        app.command(_name)(_command)
+        app.command(_name, cls=Command)(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

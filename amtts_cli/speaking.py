@@ -377,7 +377,7 @@ def _remove_unrecorded(tasks: Sequence[Task], folder: SpeechFolder, *, since: fl
 def _tone_of(how: Mapping[str, Any]) -> Any:
     from amtts_core.synthesis.engine import Tone
 
-    return Tone(how.get("pitch", 0.0), how.get("pitch_range", 1.0))
+    return Tone(how.get("pitch", 0.0), how.get("pitch_range", 1.0), how.get("question_rise", 0.0))
 
 
 def _pauses_of(how: Mapping[str, Any]) -> Any:

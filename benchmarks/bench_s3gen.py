@@ -91,6 +91,18 @@ class Ours:
         spoken = [Spoken(torch.arange(codes) * 37 % 6561, self._voices[seconds])]
         return lambda: self.speech.speak(spoken)
 
+    def bf16_error(self) -> float:
+        """Root mean square of the log-mel's difference, bf16 against float32; 3 s of reference, 5 s of speech."""
+        spoken = [
+            Spoken(
+                torch.arange(SPEECH) * 37 % 6561, embed_reference(self.network, made(24000 * 3, scale=0.1))
+            )
+        ]
+        (exact,), (low,) = (
+            S3Speech(self.network, S3SpeakingConfig(bf16=bf16)).mels(spoken) for bf16 in (False, True)
+        )
+        return float((exact - low).square().mean().sqrt())
+
 
 @contextmanager
 def original(python: str, network: S3Network) -> Iterator[Callable[[str, dict[str, int]], float]]:
@@ -157,6 +169,8 @@ def main() -> None:
             ratio = f"{median(b / a for a, b in zip(mine, other, strict=True)):8.2f}" if other else ""
             before = f"{median(other):10.3f}" if other else f"{'':10}"
             print(f"{label:34}{before}{median(mine):10.3f}{ratio}", flush=True)
+        if asked.bf16:
+            print(f"mel in bf16 against float32: rms {ours.bf16_error():.4f}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from support import SENTENCES, backend_of
-from vits_published import published_step
+from vits_published import published_step, stock_of
 
 from amtts_core.contract.types import Example, SynthesisRequest
 from amtts_core.nn.discriminators import discriminator_loss
@@ -22,6 +22,7 @@ from amtts_vits.config import DiscriminatorSettings
 from amtts_vits.inference import decode_in_chunks, latents
 from amtts_vits.learner import recording_of
 from amtts_vits.losses import generator_losses
+from amtts_vits.weights import fold_norm
 
 FRAMES_A_SYMBOL = 3.0
 """An untrained network speaks at no sensible pace; blanks count as symbols."""
@@ -63,18 +64,19 @@ def speech(preset: str) -> None:
     paced(backend)
     request = SynthesisRequest(tokens=tokenizer.encode(" ".join(SENTENCES)))
     folded = backend.folded()
-    seconds = len(backend.synthesize([request])[0]) / backend.spec.sample_rate
+    seconds = len(backend.synthesize([request])[0]) / backend.sample_rate
     tokens = torch.tensor([backend.utterance(request).tokens])
-    folded.noise_scale_duration = 0.0
 
     def transformers(model: Any) -> float:
+        model.noise_scale_duration = 0.0
         with torch.inference_mode():
-            made = model(tokens).waveform.shape[1] / backend.spec.sample_rate
+            made = model(tokens).waveform.shape[1] / backend.sample_rate
             return least(lambda: model(tokens), 3) / made
 
     ours = least(lambda: backend.synthesize([request]), 3) / seconds
-    backend.network.eval()
-    plain = transformers(backend.network.generator)
+    stock = stock_of(backend.network.generator).eval()
+    plain = transformers(stock)
+    fold_norm(stock)
 
     def first() -> None:
         latent = latents(folded, [backend.utterance(request)])[0]
@@ -82,7 +84,7 @@ def speech(preset: str) -> None:
 
     print(
         f"{preset}: real-time factor {ours:.4f} ({seconds:.1f} s of speech), transformers with weight norm "
-        f"{plain:.4f}, folded {transformers(folded):.4f}; first sound after {1000 * least(first, 3):.0f} ms"
+        f"{plain:.4f}, folded {transformers(stock):.4f}; first sound after {1000 * least(first, 3):.0f} ms"
     )
 
 
@@ -96,8 +98,8 @@ def training(preset: str, *, discriminators: bool = False) -> None:
     random = np.random.default_rng(0)
     examples = []
     for number in range(BATCH):
-        wave = random.normal(0, 0.1, round(SECONDS * backend.spec.sample_rate)).astype(np.float32)
-        features = dict(backend.features(backend.config, wave).arrays)
+        wave = random.normal(0, 0.1, round(SECONDS * backend.sample_rate)).astype(np.float32)
+        features = dict(backend.features(wave).arrays)
         examples.append(
             Example(id=str(number), tokens=tokenizer.encode(SENTENCES[number]), features=features)
         )
@@ -107,8 +109,9 @@ def training(preset: str, *, discriminators: bool = False) -> None:
 
     recording = recording_of(batch)
     draws = learner._draws(recording)
-    network = backend.network
-    _same_losses(learner, recording, draws, backend)
+    network, stock = backend.network, stock_of(backend.network.generator)
+    optimizers["published"] = build_optimizer(list(stock.parameters()), config.training.optim)
+    _same_losses(learner, recording, draws, backend, stock)
 
     def ours(precision: torch.dtype | None = None) -> None:
         stream = learner.losses(batch)
@@ -121,12 +124,13 @@ def training(preset: str, *, discriminators: bool = False) -> None:
 
     def published() -> None:
         steps = published_step(
-            network.generator, network.discriminator, recording, learner._draws(recording), backend.config
+            stock, network.discriminator, recording, learner._draws(recording), backend.config
         )
         for loss, phase in steps:
-            optimizers[phase].zero_grad(set_to_none=True)
+            stepped = optimizers["published" if phase == "generator" else phase]
+            stepped.zero_grad(set_to_none=True)
             loss.backward()
-            optimizers[phase].step()
+            stepped.step()
 
     own, theirs, half = [], [], []
     for _ in range(ROUNDS):  # taken in turns: a busy machine slows all alike
@@ -140,7 +144,7 @@ def training(preset: str, *, discriminators: bool = False) -> None:
     )
 
 
-def _same_losses(learner: Any, recording: Any, draws: Any, backend: Any) -> None:
+def _same_losses(learner: Any, recording: Any, draws: Any, backend: Any, stock: Any) -> None:
     """Stops where both steps do not compute the same losses of the same draws."""
     network = backend.network.eval()
     with torch.no_grad():
@@ -149,9 +153,10 @@ def _same_losses(learner: Any, recording: Any, draws: Any, backend: Any) -> None
         real, fake = discriminators(passed.real), discriminators(passed.fake)
         total, _ = generator_losses(passed, backend.config.mel, backend.config.loss, real=real, fake=fake)
         ours = [float(discriminator_loss(real, fake)), float(total)]
-        steps = published_step(network.generator, discriminators, recording, draws, backend.config)
+        steps = published_step(stock.eval(), discriminators, recording, draws, backend.config)
         theirs = [float(loss) for loss, _ in steps]
     network.train()
+    stock.train()
     if not np.allclose(ours, theirs, rtol=1e-4):
         raise SystemExit(f"the losses differ: ours {ours}, published {theirs}")
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -68,10 +68,10 @@ def server_of(voice: str, *options: str) -> Iterator[Running]:
             process.wait(40)
 
 
-def expected_files(voice: str) -> list[bytes]:
-    """What the command line says for each of `TEXTS`."""
+def expected_files(voice: str, texts: Sequence[str] = TEXTS) -> list[bytes]:
+    """What the command line says for each text."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "texts").write_text("\n".join(TEXTS), encoding="utf-8")
+        (Path(folder) / "texts").write_text("\n".join(texts), encoding="utf-8")
         command = [sys.executable, "-m", "amtts_cli", "synthesize", "--checkpoint", voice]
         subprocess.run(
             [*command, "--file", f"{folder}/texts", "--out", f"{folder}/out"], check=True, capture_output=True

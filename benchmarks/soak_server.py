@@ -1,7 +1,9 @@
 """Minutes of mixed load on `amtts serve`: python benchmarks/soak_server.py RUN --minutes 10 --clients 64
 
-Whole files and streams (each compared with what `amtts synthesize` says), every coding, events, texts that cannot be
-spoken, broken bodies, names with path tricks, clients that hang up. Ends with exit code 1 where an answer was not
+Whole files and streams (each compared with what `amtts synthesize` says), texts of random length that were never heard
+before (some of them compared at the end), every coding, events, texts that cannot be
+spoken, broken bodies, names with path tricks, clients that hang up. With `--pause 2` every client waits 0 to 4 seconds
+before a request, for a long and quiet run. Prints a row now and then. Ends with exit code 1 where an answer was not
 expected, speech differed, or memory grew: the last minute may hold 5 % more than the second.
 """
 
@@ -14,12 +16,16 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 import httpx
 from server_load import ROUTE, TEXTS, Running, expected_files, samples_of, server_of
 
 BROKEN = (b"", b"{", b"[" * 5000, b'{"input": "\\ud800"}', b'{"input": 1}', b"\xff\xfe")
 TRICKS = ("../../etc/passwd", "/etc/passwd", "selam/../x", "a\x00b", "selam:x", "x" * 5000)
+WORDS = " ".join(TEXTS).split()
+COMPARED = 60
+"""New texts that are compared."""
 CODINGS = ("mp3", "opus", "aac", "flac")
 
 
@@ -32,6 +38,7 @@ class Soak:
     replies: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     equal: int = 0
+    new: dict[str, bytes] = field(default_factory=dict)
     memory: list[tuple[float, float]] = field(default_factory=list)
 
     def expect(self, kind: str, reply: httpx.Response, *allowed: int) -> bool:
@@ -52,8 +59,8 @@ class Soak:
 async def act(client: httpx.AsyncClient, soak: Soak, draw: random.Random) -> None:
     """One request of the mix."""
     kind = draw.choices(
-        ["whole", "stream", "coding", "sse", "refused", "broken", "trick", "hang up", "list"],
-        [30, 20, 8, 5, 8, 8, 6, 10, 5],
+        ["whole", "stream", "new", "coding", "sse", "refused", "broken", "trick", "hang up", "list"],
+        [20, 20, 10, 8, 5, 8, 8, 6, 10, 5],
     )[0]
     number = draw.randrange(len(TEXTS))
     body: dict[str, object] = {"input": TEXTS[number], "response_format": "wav"}
@@ -67,6 +74,11 @@ async def act(client: httpx.AsyncClient, soak: Soak, draw: random.Random) -> Non
         reply = await client.post(ROUTE, json={"input": TEXTS[number], **streamed})
         if soak.expect(kind, reply, 200):
             soak.same(kind, reply.content, soak.samples[number])
+    elif kind == "new":
+        text = " ".join(draw.choices(WORDS, k=draw.randint(1, 30)))
+        reply = await client.post(ROUTE, json=body | {"input": text})
+        if soak.expect(kind, reply, 200):
+            soak.new[text] = sha256(reply.content).digest()
     elif kind == "coding":
         reply = await client.post(ROUTE, json=body | {"response_format": draw.choice(CODINGS)})
         soak.expect(kind, reply, 200)
@@ -94,24 +106,38 @@ async def act(client: httpx.AsyncClient, soak: Soak, draw: random.Random) -> Non
             return
 
 
-async def run(server: Running, soak: Soak, *, clients: int, seconds: float) -> None:
-    """Lets the clients act, and writes down memory every second."""
-    end = time.monotonic() + seconds
+async def run(server: Running, soak: Soak, *, clients: int, minutes: float, pause: float, rows: int) -> None:
+    """Lets the clients act, writes down memory every second, and prints so many rows."""
+    began = time.monotonic()
+    end = began + 60 * minutes
 
     async def work(seed: int) -> None:
         draw = random.Random(seed)
         async with httpx.AsyncClient(base_url=server.url, timeout=180) as client:
             while time.monotonic() < end:
+                await asyncio.sleep(draw.uniform(0, 2 * pause))
                 try:
                     await act(client, soak, draw)
                 except httpx.TransportError as error:
                     soak.wrong.append(f"{type(error).__name__}: {error}")
 
     async def watch() -> None:
-        began = time.monotonic()
+        every = max(1.0, minutes / rows)
+        print(
+            "| minutes | requests | speeches equal | not expected | CPU s | memory MB |\n|---|---|---|---|---|---|"
+        )
+        shown = 0.0
         while time.monotonic() < end and server.process.poll() is None:
-            soak.memory.append((time.monotonic() - began, server.memory()))
             await asyncio.sleep(1)
+            passed = time.monotonic() - began
+            soak.memory.append((passed, server.memory()))
+            if passed >= 60 * (shown + every):
+                shown += every
+                print(
+                    f"| {shown:g} | {sum(soak.replies.values())} | {soak.equal} | {len(soak.wrong)} | "
+                    f"{server.processor_time():.0f} | {minute(soak, round(shown) - 1):.0f} |",
+                    flush=True,
+                )
 
     await asyncio.gather(watch(), *(work(seed) for seed in range(clients)))
 
@@ -122,28 +148,46 @@ def minute(soak: Soak, number: int) -> float:
     return sum(values) / max(1, len(values))
 
 
+def compare_new(soak: Soak, voice: str) -> None:
+    """Compares new texts of the whole time with what the command line says."""
+    texts = list(soak.new)[:: max(1, len(soak.new) // COMPARED)]
+    for text, file in zip(texts, expected_files(voice, texts), strict=True):
+        soak.same("new", soak.new[text], sha256(file).digest())
+
+
 def main() -> int:
     """Prints what was met; 1 where something was not as expected."""
     parser = argparse.ArgumentParser()
     parser.add_argument("voice")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--pause", type=float, default=0, help="mean seconds that a client waits")
+    parser.add_argument("--rows", type=int, default=12, help="rows of the table")
     asked = parser.parse_args()
     files = expected_files(asked.voice)
     soak = Soak(files, [samples_of(file) for file in files])
     with server_of(asked.voice, "--per-key", "128") as server:
-        asyncio.run(run(server, soak, clients=asked.clients, seconds=60 * asked.minutes))
+        asyncio.run(
+            run(
+                server,
+                soak,
+                clients=asked.clients,
+                minutes=asked.minutes,
+                pause=asked.pause,
+                rows=asked.rows,
+            )
+        )
         alive = server.process.poll() is None
         page = httpx.get(f"{server.url}/metrics", timeout=60).text if alive else ""
         tracebacks = server.log.read_text().count("Traceback")
+    if soak.new:
+        compare_new(soak, asked.voice)
     idle = [line for line in page.splitlines() if line.startswith(("amtts_active", "amtts_queue_length"))]
     second, last = minute(soak, 1), minute(soak, max(1, int(asked.minutes) - 1))
     print(f"{sum(soak.replies.values())} requests by {asked.clients} clients in {asked.minutes:g} minutes")
     print("; ".join(f"{kind}: {count}" for kind, count in sorted(soak.replies.items())))
     print(f"{soak.equal} speeches equal to the command line's, {len(soak.wrong)} answers not expected")
     print(f"alive: {alive}; tracebacks: {tracebacks}; at the end: {'; '.join(idle)}")
-    step = max(1, int(asked.minutes) // 10)
-    print("MB by minute: " + " ".join(f"{minute(soak, m):.0f}" for m in range(0, int(asked.minutes), step)))
     print(f"memory of the last minute / of the second: {last / max(second, 1):.3f}")
     for line, count in Counter(soak.wrong).most_common(10):
         print(f"not expected ({count}): {line}")

@@ -11,6 +11,7 @@ from statistics import median
 import numpy as np
 import soundfile
 
+from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
 from amtts_core.config.run_config import RunConfig, resolve_config
 from amtts_core.contract.backend import Backend
 from amtts_core.contract.tokenizer import TextTokenizer
@@ -68,3 +69,45 @@ def side_by_side(cases: Mapping[str, Callable[[], int]], *, rounds: int) -> dict
         name: (median(found), median(one / other for one, other in zip(found, yardstick, strict=True)))
         for name, found in speeds.items()
     }
+
+
+_CODES = Path(__file__).parents[1] / "examples" / "codecs" / "mel-codes-am"
+_OVER_CODES = {
+    "codec": "mel-codes",
+    "codec_weights": str(_CODES),
+    "speech_codes": 1024,
+    "start_speech": 1024,
+    "stop_speech": 1025,
+    "speech_rows": 1026,
+}
+_NEEDS = {
+    "chatterbox": _OVER_CODES,
+    "chatterbox-turbo": _OVER_CODES,
+    "indextts2": {"codec_weights": str(_CODES)},
+}
+"""Settings that a backend cannot be built without: here the codec that comes along."""
+
+
+def write_untrained(name: str, folder: Path, *, preset: str) -> None:
+    """A checkpoint of random weights, which loads and speaks as a trained one does."""
+    config, kind = resolve_config({"backend": name, "preset": preset, "model": _NEEDS.get(name, {})})
+    tokenizer = train_tokenizer("fidel", SENTENCES)
+    backend = kind(config.model_config_of(kind.spec), tokenizer=tokenizer)
+    codes = kind.spec.speech_codes
+    info = CheckpointInfo(
+        backend=name,
+        backend_config=backend.config.model_dump(mode="json"),
+        sample_rate=backend.sample_rate,
+        tokenizer_kind=tokenizer.kind,
+        tokenizer_hash=tokenizer.fingerprint(),
+        vocab_size=tokenizer.vocab_size,
+        codec=str(codes.of(backend).codec_identity()) if codes else "",
+    )
+    files = kind.spec.checkpoint_files
+    write_checkpoint(
+        folder,
+        info,
+        backend.network.state_dict(),
+        tokenizer=tokenizer,
+        files=files.of(backend).write_files if files else None,
+    )

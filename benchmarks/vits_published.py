@@ -14,16 +14,27 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import VitsConfig, VitsModel
 
 from amtts_core.nn.monotonic_alignment_search import monotonic_durations
 from amtts_vits.generator import Draws, Recording, length_mask
+from amtts_vits.modules import Generator
 from amtts_vits.spectrogram import log_mel, mel_of_linear
 from amtts_vits.spline import spline
+from amtts_vits.weights import add_decoder_norm
 
 try:
     from monotonic_alignment_search import maximum_path
 except ImportError:
     maximum_path = None
+
+
+def stock_of(generator: Generator) -> Any:
+    """transformers' own network with a copy of the weights of ours; its decoder has weight norm too, for training."""
+    stock: Any = VitsModel(VitsConfig(**generator.config.published()))
+    add_decoder_norm(stock.decoder)
+    stock.load_state_dict(generator.state_dict(), strict=True)
+    return stock
 
 
 def published_pass(model: Any, recording: Recording, draws: Draws, settings: Any) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Writes docs/commands.md and docs/config.md from the code. `--check` only tells whether they are stale."""
+"""Writes docs/commands.md, docs/config.md and what the shell completes from the code. `--check` tells what is stale."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from pydantic.fields import FieldInfo
 from amtts_cli.app import COMMANDS, app
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.registry import list_backends
+from amtts_core.corpus.importers import IMPORTERS
 from amtts_core.corpus.settings import PrepareSettings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+KNOWN = DOCS.parent / "amtts_cli" / "known_values.json"
 NOTE = "<!-- Written by `make docs`; edit the code instead. -->"
 
 
@@ -136,11 +138,36 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield prefix + key, value
 
 
+def known_values() -> str:
+    """What `amtts_cli.completion` offers and could not find out without loading torch."""
+    specs = {
+        entry.name: entry.spec for entry in list_backends() if entry.spec and entry.distribution == "amtts"
+    }
+    found = {
+        "importers": sorted(IMPORTERS),
+        "exports": sorted({name for spec in specs.values() if spec.export for name in spec.export.formats}),
+        "presets": {name: list(spec.presets) for name, spec in specs.items()},
+        "settings": list(_keys(RunConfig, "")),
+        "settings of prepare": list(_keys(PrepareSettings, "")),
+        "settings of models": {name: list(_keys(spec.config, "model.")) for name, spec in specs.items()},
+    }
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def _keys(section: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+        elif prefix + name not in ("backend", "preset", "model"):
+            yield prefix + name
+
+
 def main() -> int:
     """Writes the pages, or with `--check` names the stale ones and returns 1."""
     stale = []
-    for name, page in (("commands.md", commands_page()), ("config.md", config_page())):
-        path = DOCS / name
+    pages = {DOCS / "commands.md": commands_page(), DOCS / "config.md": config_page(), KNOWN: known_values()}
+    for path, page in pages.items():
+        name = path.name
         if path.is_file() and path.read_text(encoding="utf-8") == page:
             continue
         stale.append(name)

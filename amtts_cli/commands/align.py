@@ -51,12 +51,14 @@ def align(
     from amtts_core.contract.recognizer_registry import frame_recognizer
     from amtts_core.evaluation.cut_recording import CutSettings, cut_recording
     from amtts_core.evaluation.subtitle_files import Caption, write_captions
+    from amtts_core.memory import keep_few_kernels
     from amtts_core.storage.atomic import replace_text
     from amtts_core.storage.json_lines import write_jsonl
     from amtts_core.text.decoding import decode_text
     from amtts_core.text.normalizer import Normalizer
     from amtts_core.text.settings import NormalizerSettings
 
+    keep_few_kernels()
     usable_device(device)
     try:
         words = decode_text(text.read_bytes(), source=str(text))

@@ -1,13 +1,16 @@
-"""`amtts doctor`: what this machine is, and which kernels speech is decoded with here."""
+"""`amtts doctor`: what this machine and installation are, and which kernels speech is decoded with here."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from amtts_cli import console
 from amtts_cli.options import Json
+
+if TYPE_CHECKING:
+    from amtts_core.run.machine import Machine
 
 
 def doctor(
@@ -20,19 +23,21 @@ def doctor(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show the machine and the kernels that were measured to be fastest on it.
+    """Show the machine, what is installed or missing, and the kernels that were measured to be fastest here.
 
     Speech is decoded with the fastest of several kernels, precisions and drafts; each is measured when a network of
     that shape first speaks, and kept.
     """
+    from amtts_core.run.machine import machine
     from amtts_core.speech_lm import runtime, tuning
 
     if measure:
         runtime.measure_shape()
-    found = tuning.choices()
+    found, here = tuning.choices(), machine()
     console.result(
         {
             "machine": tuning.machine(),
+            "installation": here.as_dict(),
             "kept_in": str(tuning.cache_file()),
             "pinned": tuning.pins(),
             "choices": [
@@ -47,6 +52,7 @@ def doctor(
             ],
         },
         lines=[
+            *_lines(here),
             f"machine: {tuning.machine()}",
             f"measured kernels: {len(found)}, {len(found) - tuning.unkept()} kept in {tuning.cache_file()}"
             + ("; this machine was busy while the others were measured" if tuning.unkept() else ""),
@@ -61,3 +67,22 @@ def doctor(
         console.table("", ("what", "chosen", "ms", "plain torch, ms", "speed"), rows)
     elif not json:
         console.out("nothing has been measured yet: it is when a network first speaks, or with --measure")
+
+
+def _lines(here: Machine) -> list[str]:
+    whole = [extra.name for extra in here.extras if not extra.missing]
+    return [
+        f"amtts {here.amtts}, torch {here.torch}, Python {here.python}",
+        f"{here.system}: {here.cores} cores, {here.threads} threads for torch, "
+        f"{here.memory / 2**30:.1f} GiB of memory, {here.disk_free / 2**30:.1f} GiB free on this disk",
+        f"GPU: {'; '.join(here.gpus) or 'none; everything runs on the CPU'}",
+        f"ffmpeg: {here.ffmpeg or 'absent; recordings are read without it'}",
+        f"espeak-ng: {here.espeak or 'absent; only the demo corpus needs it'}",
+        f"base voice: {here.base_voice}",
+        f"extras installed: {', '.join(whole) or 'none'}",
+        *(
+            f"extra '{extra.name}' lacks {', '.join(extra.missing)}: {extra.install}"
+            for extra in here.extras
+            if extra.missing
+        ),
+    ]

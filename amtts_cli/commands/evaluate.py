@@ -100,7 +100,9 @@ def evaluate(
         return
     from amtts import evaluate as measure
     from amtts_core.evaluation.report.as_json import as_dict
+    from amtts_core.memory import keep_few_kernels
 
+    keep_few_kernels()
     usable_device(device)
     asked = tuple(name.strip() for name in metrics.split(",") if name.strip())
     with console.progress() as progress:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from amtts_cli import console
+from amtts_cli.help import Command, Group
 from amtts_cli.options import Json
 
-feedback = typer.Typer(no_args_is_help=True, help="Correct a voice: find what it says wrongly.")
+feedback = typer.Typer(cls=Group, no_args_is_help=True, help="Correct a voice: find what it says wrongly.")
 
 
 @feedback.callback()
@@ -18,7 +19,7 @@ def about() -> None:
     """Correct a voice: find what it says wrongly."""
 
 
-@feedback.command("collect")
+@feedback.command("collect", cls=Command)
 def collect(
     report: Annotated[Path, typer.Argument(help="report.json of `amtts evaluate`.")],
     out: Annotated[
@@ -43,7 +44,7 @@ def collect(
     console.result(
         {"words": words, "sentences": len(chosen) - words, "seconds": round(seconds, 1), "sheet": str(page)},
         lines=[
-            f"{words} words and {len(chosen) - words} sentences to record, about {seconds / 60:.1f} min: {page}",
+            f"to record: words {words}, sentences {len(chosen) - words}, about {seconds / 60:.1f} min: {page}",
             f"then: amtts train --from VOICE --feedback {out} --data CORPUS --out NEW",
         ],
     )

@@ -37,7 +37,8 @@ def merge(
     """Join corpora: ids made unique, speakers kept apart, licenses listed, splits made anew.
 
     Audio is hard-linked where the file system can, otherwise copied. What is left out stands in OUT/rejected.jsonl
-    with its reason; the corpora themselves stay as they are.
+    with its reason; the corpora themselves stay as they are. Where a corpus was edited in the studio, its edits.jsonl
+    is applied; of one corpus alone that makes a new version of it.
 
     Example: amtts merge corpus-a corpus-b --out corpus --sample-rate 22050
     """
@@ -69,7 +70,8 @@ def _lines(report: MergeReport) -> list[str]:
     )
     lines = [
         f"{report.total} in = {report.kept} kept ({kept}) + {report.dropped} dropped" + reasons,
-        f"{report.speakers} speaker(s); {splits}; {report.resampled} resampled",
+        f"{report.speakers} speaker(s); {splits}; {report.resampled} resampled"
+        + (f", {report.corrected} corrected by hand" if report.corrected else ""),
         f"licenses: {licenses}",
     ]
     if renamed:

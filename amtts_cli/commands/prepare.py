@@ -101,7 +101,7 @@ def prepare(
         typer.Option(
             "--check-transcripts",
             help="CTC recognizer that reads every clip (ctc for the one that comes along, of synthetic speech): clips "
-            "in which other words are said go into the ledger.",
+            "in which other words are said go into the ledger; captions are cut where their words are.",
         ),
     ] = None,
     doubtful: Annotated[
@@ -126,8 +126,11 @@ def prepare(
     from amtts_core.corpus.prepare_shard import prepare_shard
     from amtts_core.corpus.settings import parse_columns, resolve_settings
     from amtts_core.corpus.shard import Shard
+    from amtts_core.memory import keep_few_kernels
     from amtts_core.text.lexicon import read_lexicon
 
+    if check_transcripts is not None:
+        keep_few_kernels()
     chosen = resolve_settings(
         {
             "sample_rate": sample_rate,
@@ -186,6 +189,7 @@ def prepare(
             force=force,
             audio_root=audio_root,
             speakers=speakers,
+            recognizer=check_transcripts,
             on_progress=show,
         )
     for warning in report.warnings:

@@ -53,6 +53,14 @@ def serve(
             "a sample depends on the company.",
         ),
     ] = 1,
+    replicas: Annotated[
+        str,
+        typer.Option(
+            "--replicas",
+            help="Processes, or the fewest and the most, such as 1-4; kept by Ray Serve on this machine or on the "
+            "cluster of RAY_ADDRESS (pip install 'amtts[ray]').",
+        ),
+    ] = "",
     per_key: Annotated[int, typer.Option("--per-key", min=1, help="Requests of one key at a time.")] = 16,
     deadline: Annotated[
         float, typer.Option("--deadline", min=0.1, help="Seconds in which a request is answered.")
@@ -81,7 +89,7 @@ def serve(
     """
     from amtts_cli.server.keys import read_keys
     from amtts_cli.server.run import check_address, run
-    from amtts_cli.server.settings import ServerSettings, parse_voices
+    from amtts_cli.server.settings import ServerSettings, parse_replicas, parse_voices
 
     values: dict[str, Any] = {
         "voices": parse_voices(voice or []),
@@ -111,6 +119,15 @@ def serve(
         _check_source(source)
     for noisy in ("uvicorn", "websockets", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if replicas:
+        if wyoming is not None:
+            raise AmttsError(
+                "--wyoming does not go with --replicas", remedy="Start a server of its own for Home Assistant"
+            )
+        from amtts_cli.server.replicas import run_replicas
+
+        run_replicas(settings, replicas=parse_replicas(replicas), read_keys_again=again)
+        return
     run(
         settings,
         read,

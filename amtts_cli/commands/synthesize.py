@@ -72,6 +72,10 @@ def synthesize(
     pitch_range: Annotated[
         float, typer.Option("--pitch-range", help="Width of the contour: 1 is the voice's own, 0 a monotone.")
     ] = 1.0,
+    question_rise: Annotated[
+        float,
+        typer.Option("--question-rise", help="Semitones by which the end of a question rises; -12 to 12."),
+    ] = 0.0,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same audio.")] = 0,
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of a checkpoint with several.")] = "",
     voice: Annotated[
@@ -195,6 +199,7 @@ def synthesize(
         device=device,
     )
     how: dict[str, Any] = {"speed": speed, "seed": seed, "pitch": pitch, "pitch_range": pitch_range}
+    how |= {"question_rise": question_rise} if question_rise else {}  # others keep the speech they have made
     pauses = {"sentence_pause": sentence_pause, "paragraph_pause": paragraph_pause}
     how |= {name: value for name, value in pauses.items() if value is not None}
     speaking = Speaking(source, checks, speaker=speaker, how=how, audio=audio)

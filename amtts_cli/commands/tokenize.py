@@ -171,6 +171,10 @@ def _refuse_training_options(**given: object) -> None:
 
 
 def _check_text(report: TokenizerReport, manifest: Path) -> None:
+    if not report.train.utterances:
+        from amtts_core.corpus.manifest import empty_manifest
+
+        raise empty_manifest(manifest)
     if not report.train.tokens:
         raise AmttsError(
             f"manifest {manifest} holds no text ({report.train.utterances} utterances)",

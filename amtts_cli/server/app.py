@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -24,10 +25,12 @@ from amtts_cli.server.metrics import Metrics
 from amtts_cli.server.settings import ServerSettings
 from amtts_cli.server.speaking import Speaking
 from amtts_cli.server.voices import Load, VoicePool
+from amtts_core.memory import return_freed_memory
 
 _LOG = logging.getLogger("amtts.server")
 _GREETING = "ሰላም።"
 _HOUSEKEEPING = 5.0
+_TRIM = 30.0
 Service = Callable[[Context], Any]
 
 
@@ -38,6 +41,7 @@ def create_app(
     load: Load = amtts.load,
     services: tuple[Service, ...] = (),
     on_start: Callable[[Context], Awaitable[None]] | None = None,
+    speaks_first: bool = False,
 ) -> ASGIApp:
     """The application.
 
@@ -47,6 +51,7 @@ def create_app(
         load: opens a voice.
         services: asynchronous contexts that live as long as the application, such as the Wyoming protocol.
         on_start: called when the event loop runs.
+        speaks_first: no request is taken before a voice has spoken.
     """
     metrics = Metrics()
     pool = VoicePool(settings, metrics, load=load)
@@ -61,6 +66,8 @@ def create_app(
                 await on_start(context)
             tasks = [asyncio.create_task(_warm_up(context)), asyncio.create_task(_keep_house(context))]
             try:
+                if speaks_first:
+                    await tasks[0]
                 yield
             finally:
                 for task in tasks:
@@ -123,6 +130,11 @@ async def _warm_up(context: Context) -> None:
 
 
 async def _keep_house(context: Context) -> None:
+    """Unloads voices that nobody uses, and hands back memory that was freed."""
+    trimmed = time.monotonic()
     while True:
         await asyncio.sleep(min(_HOUSEKEEPING, context.settings.idle))
         context.pool.unload_idle()
+        if time.monotonic() - trimmed > _TRIM:
+            await asyncio.to_thread(return_freed_memory)
+            trimmed = time.monotonic()

@@ -21,6 +21,8 @@ OPEN = ("/healthz", "/readyz", "/openapi.json")
 """Routes that need no key."""
 _LOG = logging.getLogger("amtts.server")
 _GONE = 499
+_SHUTDOWN = "graceful shutdown exceeded"
+"""In the message with which uvicorn cancels what is under way at the end."""
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -33,7 +35,7 @@ class Front:
     """
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
-        self._app, self._context = app, context
+        self._app, self.context = app, context
         settings = context.settings
         guarded = is_loopback(settings.host) and not context.keys
         self._hosts = {*_LOCAL, *settings.allowed_hosts} if guarded else None
@@ -52,13 +54,16 @@ class Front:
             await reply.refuse(refusal)
         except CutOff as cut:  # returning leaves the answer unfinished, which the client sees
             reply.code = cut.refusal.code
-            self._context.metrics.failures.labels(reply.code).inc()
-        except asyncio.CancelledError:
-            reply.status = reply.status or _GONE
-            raise
+            self.context.metrics.failures.labels(reply.code).inc()
+        except asyncio.CancelledError as cancelled:
+            if _SHUTDOWN not in str(cancelled):
+                reply.status = reply.status or _GONE
+                raise
+            _LOG.warning("request %s was not done when the time to end (--drain) was over", scope["amtts.id"])
+            await reply.refuse(ApiError(503, "the server ends", code="server_ends", retry_after=5))
         except Exception:
             _LOG.exception("request %s failed", scope["amtts.id"])
-            self._context.metrics.failures.labels("bug").inc()
+            self.context.metrics.failures.labels("bug").inc()
             if not await reply.refuse(
                 ApiError(500, f"an error of the server; its log knows it as {scope['amtts.id']}", code="bug")
             ):
@@ -71,7 +76,7 @@ class Front:
         self._check_host(headers)
         preflight = scope["type"] == "http" and scope["method"] == "OPTIONS" and self._origins
         if scope["path"] not in OPEN and not preflight:
-            owner = self._context.keys.owner(headers.get("authorization", "").encode("latin-1"))
+            owner = self.context.keys.owner(headers.get("authorization", "").encode("latin-1"))
             if owner is None:
                 raise ApiError(
                     401,
@@ -104,13 +109,13 @@ class Front:
         Raises:
             ApiError: it is too large or too slow.
         """
-        most = self._context.settings.max_body
+        most = self.context.settings.max_body
         told = headers.get("content-length", "0")
         if not told.isascii() or not told.isdigit() or int(told[:20]) > most:
             raise _too_large(most)
         body = bytearray()
         try:
-            async with asyncio.timeout(self._context.settings.body_timeout):
+            async with asyncio.timeout(self.context.settings.body_timeout):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -128,9 +133,9 @@ class Front:
         method = scope.get("method", "WEBSOCKET")
         method = method if method in ("GET", "POST", "WEBSOCKET", "HEAD", "OPTIONS") else "other"
         status = reply.status or _GONE
-        self._context.metrics.requests.labels(route, method, str(status)).inc()
+        self.context.metrics.requests.labels(route, method, str(status)).inc()
         if status >= 400 and status != 500:
-            self._context.metrics.failures.labels(reply.code or str(status)).inc()
+            self.context.metrics.failures.labels(reply.code or str(status)).inc()
         facts: dict[str, Any] = {
             "time": round(time.time(), 3),
             "event": "request",

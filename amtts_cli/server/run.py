@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from amtts_cli.server.keys import VARIABLE, Keys
 from amtts_cli.server.settings import ServerSettings, is_loopback
 from amtts_core.errors import AmttsError
+from amtts_core.memory import keep_few_kernels
 
 if TYPE_CHECKING:
     import uvicorn
@@ -57,6 +58,7 @@ def run(
         AmttsError: the address cannot be listened on, or a package is missing.
     """
     check_address(settings, keys)
+    keep_few_kernels()
     try:
         import uvicorn
 

@@ -74,6 +74,21 @@ def parse_voices(given: list[str]) -> dict[str, str]:
     return found
 
 
+def parse_replicas(given: str) -> tuple[int, int]:
+    """`2` or `1-4` to (fewest, most).
+
+    Raises:
+        AmttsError: anything else.
+    """
+    parts = given.split("-", 1)
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise AmttsError(f"--replicas {given}: expected a number, or the fewest and the most, such as 1-4")
+    found = int(parts[0]), int(parts[-1])
+    if not 1 <= found[0] <= found[1]:
+        raise AmttsError(f"--replicas {given}: expected at least 1, and the fewest before the most")
+    return found
+
+
 def _usable(name: str) -> bool:
     return 0 < len(name) <= LONGEST_NAME and all(c.isalnum() or c in "._-" for c in name)
 

@@ -1,4 +1,4 @@
-"""What a process holds: freed memory that stays with it, and its peak."""
+"""What a process holds: freed memory that stays with it or goes back, and its peak."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 import psutil
 
-TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -3, -4, -8
 """Parameters of glibc's mallopt(3)."""
 LARGEST, KEPT = 32 * 2**20, 2**31 - 1
 """Bytes: blocks up to this size come from the heap (the most glibc allows), whose end goes back only above that."""
@@ -25,16 +25,39 @@ def keep_freed_memory(*, all_sizes: bool = False) -> None:
     Args:
         all_sizes: blocks beyond 32 MB too, for work whose blocks are alike from one time to the next.
     """
-    if any(name.startswith("MALLOC_") for name in os.environ):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
-        return
-    mallopt(MMAP_THRESHOLD, LARGEST)
-    mallopt(TRIM_THRESHOLD, KEPT)
+    _set(MMAP_THRESHOLD, LARGEST)
+    _set(TRIM_THRESHOLD, KEPT)
     if all_sizes:
-        mallopt(MMAP_MAX, 0)
+        _set(MMAP_MAX, 0)
+
+
+def limit_arenas(most: int) -> None:
+    """Asks glibc to let threads share so many heaps; call it before they start.
+
+    Each thread otherwise has a heap of its own, which keeps the most that ever lay in it: memory that grows for as long
+    as threads meet longer texts. Does nothing where `keep_freed_memory` does nothing.
+    """
+    _set(ARENA_MAX, most)
+
+
+def limit_prepared_kernels(most: int) -> None:
+    """Lets oneDNN keep so many kernels; call it before a network computes. What the environment says counts.
+
+    PyTorch's convolutions on a CPU are compiled for each length that they meet, and 1024 of them are kept: of texts of
+    any length, hardly one is used again, and each holds memory.
+    """
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, str(most))
+
+
+def keep_few_kernels() -> None:
+    """For a process that meets texts of any length: memory does not grow with what each thread has met.
+
+    Two heaps of the C library, and kernels for the layers of one pass. Call it before a network computes and before
+    threads start.
+    """
+    limit_arenas(2)
+    limit_prepared_kernels(128)
 
 
 def return_freed_memory() -> None:
@@ -51,3 +74,10 @@ def peak_memory() -> int:
         return int(psutil.Process().memory_info().peak_wset)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _set(parameter: int, value: int) -> None:
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # musl, macOS, Windows
+        ctypes.CDLL(None).mallopt(parameter, value)

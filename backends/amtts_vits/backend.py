@@ -10,7 +10,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import VitsModel
 
 from amtts_core.audio.pcm import to_pcm16
 from amtts_core.contract.backend import Backend, BackendSpec
@@ -30,14 +29,13 @@ from amtts_vits.batches import collate, with_blanks
 from amtts_vits.config import PRESETS, VitsSettings
 from amtts_vits.generator import speaker_vectors
 from amtts_vits.inference import Utterance, decode_in_chunks, latents, speak
-from amtts_vits.layers import decoder_pass, posterior_pass
 from amtts_vits.learner import VitsLearner
-from amtts_vits.network import VitsNetwork, separate_copy
+from amtts_vits.modules import Generator
+from amtts_vits.network import VitsNetwork, folded_copy
 from amtts_vits.published import PUBLISHED
 from amtts_vits.spectrogram import linear_spectrogram
 from amtts_vits.start_speakers import TABLE, folded
 from amtts_vits.usage import USAGE
-from amtts_vits.weights import fold_norm
 
 NAME = "vits"
 EMBEDDING = "generator.text_encoder.embed_tokens.weight"
@@ -97,7 +95,7 @@ class VitsBackend(Backend[VitsSettings]):
     )
 
     network: VitsNetwork
-    _folded: tuple[tuple[int, int, torch.device], VitsModel] | None = None
+    _folded: tuple[tuple[int, int, torch.device], Generator] | None = None
 
     def build_network(self) -> VitsNetwork:
         """Randomly initialized, as published."""
@@ -181,8 +179,8 @@ class VitsBackend(Backend[VitsSettings]):
         first = torch.zeros(1, dtype=torch.long, device=self.device) if self.speakers.num_embeddings else None
         speaker = speaker_vectors(model, first)
         mask = torch.ones_like(spectrogram[:, :1])
-        mean, _ = posterior_pass(model.posterior_encoder, spectrogram, mask, speaker).chunk(2, dim=1)
-        return decoder_pass(model.decoder, mean, speaker)[0, 0].float().cpu().numpy()
+        mean, _ = model.posterior_encoder(spectrogram, mask, speaker).chunk(2, dim=1)
+        return model.decoder(mean, speaker)[0, 0].float().cpu().numpy()
 
     def utterance(self, request: SynthesisRequest) -> Utterance:
         """A request with blanks between its symbols and the settings' variation."""
@@ -195,15 +193,13 @@ class VitsBackend(Backend[VitsSettings]):
             noise_scale_duration=self.config.noise_scale_duration,
         )
 
-    def folded(self) -> VitsModel:
+    def folded(self) -> Generator:
         """A copy of the generator in evaluation mode with weight norm multiplied out; made anew after each step."""
         parameters = list(self.network.generator.parameters())
         state = (sum(p._version for p in parameters), parameters[0].data_ptr(), parameters[0].device)
         if self._folded is None or self._folded[0] != state:
             self._folded = None  # frees the old one first
-            model = separate_copy(self.network.generator)
-            fold_norm(model)
-            self._folded = (state, model)
+            self._folded = (state, folded_copy(self.network.generator))
         return self._folded[1]
 
     @classmethod

@@ -1,7 +1,7 @@
 """Durations: the likelihood that the stochastic predictor learns by, the regression of the other one, and sampling.
 
-The modules are transformers' own; their stochastic training branch is not used, because it also swaps the channels
-after the leading affine layer, which no published checkpoint does (Kim et al. 2021, appendix A, swap after splines).
+transformers' stochastic training branch is not followed, because it also swaps the channels after the leading affine
+layer, which no published checkpoint does (Kim et al. 2021, appendix A, swap after splines).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from amtts_vits.layers import channels_last, conv, separable_pass
+from amtts_vits.layers import channels_last, conv
 from amtts_vits.spline import spline
 
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -33,7 +33,7 @@ def duration_loss(
     0.19 s of a step of `small`).
 
     Args:
-        predictor: `VitsStochasticDurationPredictor` or `VitsDurationPredictor`.
+        predictor: `StochasticDurationPredictor` or `DurationPredictor`.
         hidden: (B, C, N) of the text encoder; no gradient flows into it.
         mask: (B, 1, N), 1 at real symbols.
         durations: (B, 1, N) frames of each symbol.
@@ -76,7 +76,7 @@ def _negative_log_likelihood(
 ) -> Tensor:
     """Variational bound on -log p(durations), (B,): dequantised by u in [0, 1), augmented by a second channel."""
     condition = _condition(predictor, hidden, mask, speaker)
-    given = separable_pass(predictor.post_conv_dds, predictor.post_conv_pre(durations), mask)
+    given = predictor.post_conv_dds(predictor.post_conv_pre(durations), mask)
     given = conv(predictor.post_conv_proj, given) * mask
     drawn = noise * mask
     latent, log_det = _through(predictor.post_flows, drawn, mask, condition + given)
@@ -96,7 +96,7 @@ def _condition(predictor: Any, hidden: Tensor, mask: Tensor, speaker: Tensor | N
     out = conv(predictor.conv_pre, channels_last(hidden.detach()))
     if speaker is not None:
         out = out + predictor.cond(speaker.detach())
-    return conv(predictor.conv_proj, separable_pass(predictor.conv_dds, out, mask)) * mask
+    return conv(predictor.conv_proj, predictor.conv_dds(out, mask)) * mask
 
 
 def _through(flows: Any, latent: Tensor, mask: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,7 +117,7 @@ def _apply(
         moved = (flow.translate + torch.exp(flow.log_scale) * latent) * mask
         return moved, (flow.log_scale * mask).sum((1, 2))
     kept, changed = latent[:, : flow.half_channels], latent[:, flow.half_channels :]
-    shape = conv(flow.conv_proj, separable_pass(flow.conv_dds, flow.conv_pre(kept), mask, condition)) * mask
+    shape = conv(flow.conv_proj, flow.conv_dds(flow.conv_pre(kept), mask, condition)) * mask
     batch, channels, length = kept.shape
     shape = shape.reshape(batch, channels, -1, length).transpose(2, 3)  # (B, 1, N, 3K - 1)
     bins, scale = flow.num_bins, math.sqrt(flow.filter_channels)

@@ -1,4 +1,4 @@
-"""The training pass of the generator, on the submodules of transformers' `VitsModel`, which has none of its own.
+"""The training pass of the generator.
 
 Text and recording go in; the waveform of a short stretch, the prior, the posterior and the duration loss come out.
 Everything random is drawn by `draws`, so that a stored run can be repeated number by number.
@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import VitsModel
 
 from amtts_core.audio.mel import MelConfig
 from amtts_vits.alignment import alignment_score, best_durations, expanded, owners
 from amtts_vits.duration import duration_loss
-from amtts_vits.layers import decoder_pass, flow_pass, posterior_pass
+from amtts_vits.modules import Generator
 from amtts_vits.spectrogram import mel_of_linear
 
 
@@ -111,24 +110,14 @@ def stretches(values: Tensor, starts: Tensor, size: int) -> Tensor:
     return values.gather(2, index[:, None].expand(-1, values.shape[1], -1))
 
 
-def prior_of(model: VitsModel, tokens: Tensor, token_lengths: Tensor) -> Prior:
+def prior_of(model: Generator, tokens: Tensor, token_lengths: Tensor) -> Prior:
     """The text encoder's view of tokens (B, N)."""
     mask = length_mask(token_lengths, tokens.shape[1])
-    out = model.text_encoder(
-        input_ids=tokens,
-        padding_mask=mask.transpose(1, 2),
-        attention_mask=mask[:, 0].long(),
-        return_dict=True,
-    )
-    return Prior(
-        hidden=out.last_hidden_state.transpose(1, 2),
-        mean=out.prior_means.transpose(1, 2),
-        log_std=out.prior_log_variances.transpose(1, 2),  # named variances, used as log standard deviations
-        mask=mask,
-    )
+    hidden, mean, log_std = model.text_encoder(tokens, mask)
+    return Prior(hidden=hidden, mean=mean, log_std=log_std, mask=mask)
 
 
-def speaker_vectors(model: VitsModel, speakers: Tensor | None) -> Tensor | None:
+def speaker_vectors(model: Generator, speakers: Tensor | None) -> Tensor | None:
     """(B,) indices -> (B, S, 1)."""
     if model.config.num_speakers < 2:
         return None
@@ -146,7 +135,7 @@ class TrainingPass(nn.Module):
         segment_frames: frames of the stretch that is decoded.
     """
 
-    def __init__(self, model: VitsModel, mel: MelConfig, *, segment_frames: int) -> None:
+    def __init__(self, model: Generator, mel: MelConfig, *, segment_frames: int) -> None:
         super().__init__()
         self.model = model
         self.mel = mel
@@ -182,10 +171,10 @@ class TrainingPass(nn.Module):
         prior = prior_of(model, recording.tokens, recording.token_lengths)
         mask = length_mask(recording.frame_lengths, frames)
 
-        stats = posterior_pass(model.posterior_encoder, recording.spectrogram, mask, speaker)
+        stats = model.posterior_encoder(recording.spectrogram, mask, speaker)
         mean_q, log_std_q = stats.float().chunk(2, dim=1)
         z = (mean_q + draws.posterior * torch.exp(log_std_q)) * mask
-        z_p = flow_pass(model.flow, z, mask, speaker)
+        z_p = model.flow(z, mask, speaker)
 
         score = alignment_score(z_p.detach(), prior.mean.detach(), prior.log_std.detach())
         durations = best_durations(score, recording.token_lengths, recording.frame_lengths)
@@ -194,7 +183,7 @@ class TrainingPass(nn.Module):
         starts, size = draws.starts, self.segment_frames
         segment_mask = stretches(mask, starts, size)
         audible = segment_mask.repeat_interleave(hop, dim=2)
-        fake = decoder_pass(model.decoder, stretches(z, starts, size), speaker) * audible
+        fake = model.decoder(stretches(z, starts, size), speaker) * audible
         return Passed(
             prior=prior,
             mean_q=mean_q,

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import VitsModel
 
 from amtts_vits.alignment import expanded, owners
 from amtts_vits.duration import sampled_log_durations
 from amtts_vits.generator import length_mask, prior_of, speaker_vectors
-from amtts_vits.layers import decoder_pass, flow_pass
+from amtts_vits.modules import Generator
 
 PART = 384
 """Frames decoded in one go: what a processor's cache still holds, which is a tenth faster than all at once, and the
@@ -53,7 +52,7 @@ class Latent:
     log_duration: Tensor
 
 
-def speak(model: VitsModel, utterances: Sequence[Utterance]) -> list[Spoken]:
+def speak(model: Generator, utterances: Sequence[Utterance]) -> list[Spoken]:
     """One waveform an utterance; best on a copy whose weight norm is folded."""
     return [
         Spoken(torch.cat(list(_in_parts(model, latent))), latent.log_duration)
@@ -61,19 +60,19 @@ def speak(model: VitsModel, utterances: Sequence[Utterance]) -> list[Spoken]:
     ]
 
 
-def _in_parts(model: VitsModel, latent: Latent) -> Iterator[Tensor]:
+def _in_parts(model: Generator, latent: Latent) -> Iterator[Tensor]:
     return decode_in_chunks(model, latent.frames, latent.speaker, first=PART, largest=PART)
 
 
 @torch.inference_mode()
-def decode(model: VitsModel, frames: Tensor, speaker: Tensor | None) -> Tensor:
+def decode(model: Generator, frames: Tensor, speaker: Tensor | None) -> Tensor:
     """(C, L) -> (L x hop,) samples."""
-    waveform = decoder_pass(model.decoder, frames[None], None if speaker is None else speaker[None])
+    waveform = model.decoder(frames[None], None if speaker is None else speaker[None])
     return waveform[0, 0]
 
 
 @torch.inference_mode()
-def latents(model: VitsModel, utterances: Sequence[Utterance]) -> list[Latent]:
+def latents(model: Generator, utterances: Sequence[Utterance]) -> list[Latent]:
     """Everything before the decoder, as one batch."""
     device = model.text_encoder.embed_tokens.weight.device
     lengths = torch.tensor([len(u.tokens) for u in utterances], device=device)
@@ -94,7 +93,7 @@ def latents(model: VitsModel, utterances: Sequence[Utterance]) -> list[Latent]:
     scales = [u.noise_scale for u in utterances]
     noise = _noise(random, prior.mean.shape[1], frames.tolist(), scales).to(device)
     z_p = expanded(prior.mean, owner) + noise * torch.exp(expanded(prior.log_std, owner))
-    z = flow_pass(model.flow, z_p, mask, speaker, reverse=True) * mask
+    z = model.flow(z_p, mask, speaker, reverse=True) * mask
     return [
         Latent(
             z[row, :, : int(frames[row])],
@@ -127,7 +126,7 @@ def _noise(
     return out
 
 
-def receptive_frames(model: VitsModel) -> int:
+def receptive_frames(model: Generator) -> int:
     """Frames to each side that can change a frame's samples in the decoder."""
     config = model.config
     reach, rate = 3.0, 1.0  # the first convolution spans 7 frames
@@ -141,7 +140,7 @@ def receptive_frames(model: VitsModel) -> int:
 
 @torch.inference_mode()
 def decode_in_chunks(
-    model: VitsModel, frames: Tensor, speaker: Tensor | None, *, first: int = 24, largest: int = 192
+    model: Generator, frames: Tensor, speaker: Tensor | None, *, first: int = 24, largest: int = 192
 ) -> Iterator[Tensor]:
     """The samples of `decode`, piece by piece: each piece is decoded with all frames that can change it.
 

@@ -1,7 +1,7 @@
-"""The whole network: transformers' `VitsModel` as generator, and the discriminators it learns against.
+"""The whole network: the generator, and the discriminators it learns against.
 
-Module names inside the generator are transformers' own, so that its tensors are a Hugging Face checkpoint. During
-training the decoder's upsampler and residual blocks carry weight norm; `weights.fold_norm` takes it out again.
+Module names inside the generator are those of transformers' `VitsModel`, so that its tensors are a Hugging Face
+checkpoint. During training the decoder's upsampler and residual blocks carry weight norm too; `folded_copy` has none.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import init
 from torch.nn.utils import parametrize
-from transformers import VitsConfig, VitsModel
 
+from amtts_core.nn.undrawn import Undrawn
 from amtts_vits.config import VitsSettings
 from amtts_vits.discriminator import Discriminator
-from amtts_vits.weights import add_decoder_norm
+from amtts_vits.modules import Generator
+from amtts_vits.sizes import GeneratorSizes
+from amtts_vits.weights import add_decoder_norm, folded_weights
 
 SIZES = (
     "hidden_size",
@@ -43,7 +45,7 @@ SIZES = (
     "duration_predictor_kernel_size",
     "duration_predictor_filter_channels",
 )
-"""Settings that `VitsSettings` and `VitsConfig` share and that decide which tensors there are."""
+"""Settings that `VitsSettings` and `GeneratorSizes` share and that decide which tensors there are."""
 
 PARTS = {
     "text": "text_encoder",
@@ -64,7 +66,7 @@ class VitsNetwork(nn.Module):
 
     def __init__(self, settings: VitsSettings, *, vocab_size: int, num_speakers: int) -> None:
         super().__init__()
-        self.generator = VitsModel(model_config(settings, vocab_size=vocab_size, num_speakers=num_speakers))
+        self.generator = Generator(model_config(settings, vocab_size=vocab_size, num_speakers=num_speakers))
         add_decoder_norm(self.generator.decoder)
         initialize(self.generator)
         self.discriminator: Discriminator | None = None
@@ -80,12 +82,11 @@ class VitsNetwork(nn.Module):
             getattr(self.generator, PARTS[part]).requires_grad_(False)
 
 
-def model_config(settings: VitsSettings, *, vocab_size: int, num_speakers: int) -> VitsConfig:
-    """The settings as transformers reads them."""
+def model_config(settings: VitsSettings, *, vocab_size: int, num_speakers: int) -> GeneratorSizes:
+    """The settings as sizes of a generator."""
     several = num_speakers > 1
     sizes = {name: getattr(settings, name) for name in SIZES}
-    sizes = {name: _listed(value) for name, value in sizes.items()}
-    return VitsConfig(
+    return GeneratorSizes(
         **sizes,
         vocab_size=vocab_size,
         num_speakers=max(1, num_speakers),
@@ -98,31 +99,34 @@ def model_config(settings: VitsSettings, *, vocab_size: int, num_speakers: int) 
         noise_scale=settings.noise_scale,
         noise_scale_duration=settings.noise_scale_duration,
         sampling_rate=settings.mel.sample_rate,
-        layerdrop=0.0,  # transformers' default skips layers at random, by numpy's seed; the paper has none
     )
 
 
-def _listed(value: object) -> object:
-    return [_listed(part) for part in value] if isinstance(value, tuple) else value
-
-
-def separate_copy(model: VitsModel) -> VitsModel:
+def separate_copy(model: Generator) -> Generator:
     """A copy whose weight norm can be folded.
 
     `copy.deepcopy` will not do: a copied layer shares its class with the original, and torch takes weight norm out of
     the class, which would leave the original without its weight.
     """
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-        copied: Any = VitsModel(model.config)
+    with Undrawn():
+        copied = Generator(model.config)
     add_decoder_norm(copied.decoder)
     copied.load_state_dict(model.state_dict(), strict=True)
-    moved: VitsModel = copied.to(model.device).eval().requires_grad_(False)
-    return moved
+    return copied.to(model.device).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def folded_copy(model: Generator) -> Generator:
+    """A copy for speaking, weight norm multiplied out; what carries none is shared with `model`, not copied."""
+    with Undrawn():
+        plain = Generator(model.config.model_copy(update={"weight_norm": False}))
+    plain.load_state_dict(folded_weights(model.state_dict()), strict=True, assign=True)
+    return plain.eval().requires_grad_(False)
 
 
 @torch.no_grad()
 def initialize(model: Any) -> None:
-    """Draws a `VitsModel`'s weights as the published code does; transformers' own differ in most layers."""
+    """Draws a generator's weights as the published code does."""
     for module in model.modules():
         if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
             _draw_layer(module)

@@ -18,7 +18,9 @@ from amtts_core.storage.peft_adapter import is_adapter
 from amtts_vits import tokenizer
 from amtts_vits.config import VitsSettings
 from amtts_vits.network import SIZES
+from amtts_vits.sizes import GeneratorSizes
 from amtts_vits.start import EMBEDDING, plain, read_vits_config
+from amtts_vits.text_encoder import TextEncoder
 from amtts_vits.weights import read_weights
 
 _ENCODER = "text_encoder."
@@ -58,28 +60,25 @@ def probe(
     for ids in sequences:
         spaced = torch.zeros(1, 2 * len(ids) + 1, dtype=torch.int64)
         spaced[0, 1::2] = torch.tensor(ids)
-        mask = torch.ones_like(spaced)
-        found = encoder(spaced, padding_mask=mask[..., None].float(), attention_mask=mask)
-        outputs["hidden"].append(found.last_hidden_state[0])
-        outputs["prior_means"].append(found.prior_means[0])
-        outputs["prior_log_variances"].append(found.prior_log_variances[0])
+        found = encoder(spaced, torch.ones_like(spaced, dtype=torch.float32)[:, None])
+        for name, tensor in zip(("hidden", "prior_means", "prior_log_variances"), found, strict=True):
+            outputs[name].append(tensor[0].T)
     return {name: torch.cat(values) for name, values in outputs.items()}
 
 
 def _text_encoder(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> torch.nn.Module:
-    from transformers import VitsConfig
-    from transformers.models.vits.modeling_vits import VitsTextEncoder
-
     own = {
         name.removeprefix(_ENCODER): value.float()
         for name, value in weights.items()
         if name.startswith(_ENCODER)
     }
     vocab_size, hidden_size = own["embed_tokens.weight"].shape
-    encoder = VitsTextEncoder(VitsConfig(**{**config, "vocab_size": vocab_size, "hidden_size": hidden_size}))
     try:
+        encoder = TextEncoder(
+            GeneratorSizes.of({**config, "vocab_size": vocab_size, "hidden_size": hidden_size})
+        )
         encoder.load_state_dict(own, strict=True)
-    except RuntimeError as fault:
+    except (RuntimeError, ValueError) as fault:
         what = " ".join(str(fault).split())[:200]
         beside = "the config.json beside the weights"
         if not config:

@@ -16,7 +16,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import VitsConfig, VitsModel
 
 from amtts_core.audio.mel import MelConfig, mel_filters
 from amtts_core.checkpoints.checkpoint import load_strict
@@ -29,6 +28,8 @@ from amtts_vits.discriminator import Discriminator
 from amtts_vits.generator import Draws, Passed, Recording, TrainingPass
 from amtts_vits.inference import Utterance, speak
 from amtts_vits.losses import generator_losses
+from amtts_vits.modules import Generator
+from amtts_vits.sizes import GeneratorSizes
 from amtts_vits.spectrogram import log_mel
 from amtts_vits.weights import (
     add_decoder_norm,
@@ -80,7 +81,7 @@ class Bundle:
     def networks(self) -> tuple[TrainingPass, Discriminator]:
         """Fresh networks with the bundle's weights, as they are trained."""
         settings = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        model = VitsModel(VitsConfig.from_dict(settings))
+        model = Generator(GeneratorSizes.of(settings))
         load_strict(model, from_published(read_weights(self.folder / "model.safetensors")), backend="vits")
         add_decoder_norm(model.decoder)
         weights = from_published(read_weights(self.folder / "discriminator.safetensors"))

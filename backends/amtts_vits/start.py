@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import VitsConfig
 
 from amtts_core.checkpoints.checkpoint import load_strict
 from amtts_core.contract.tokenizer import TextTokenizer
@@ -21,6 +20,7 @@ from amtts_core.errors import CheckpointError
 from amtts_vits.config import VitsSettings
 from amtts_vits.discriminator import Discriminator
 from amtts_vits.network import SIZES, VitsNetwork, model_config
+from amtts_vits.sizes import GeneratorSizes
 from amtts_vits.start_speakers import fit_speakers
 from amtts_vits.weights import (
     check_discriminator,
@@ -135,7 +135,7 @@ def _folder(start: str) -> Path:
         ) from None
 
 
-def read_vits_config(folder: Path) -> VitsConfig:
+def read_vits_config(folder: Path) -> GeneratorSizes:
     """The config.json of a folder.
 
     Raises:
@@ -145,7 +145,7 @@ def read_vits_config(folder: Path) -> VitsConfig:
         values: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if values["model_type"] != "vits":
             raise ValueError(f"model_type is '{values['model_type']}'")
-        return VitsConfig.from_dict(values)
+        return GeneratorSizes.of(values)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}: config.json describes no VITS ({error})") from None
 
@@ -157,7 +157,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     raise CheckpointError(f"{folder} holds no weights; expected {' or '.join(_FILES)}")
 
 
-def _compare(settings: VitsSettings, theirs: VitsConfig, folder: Path, speakers: int) -> None:
+def _compare(settings: VitsSettings, theirs: GeneratorSizes, folder: Path, speakers: int) -> None:
     """Refuses other sizes, and says which settings would fit."""
     mine = model_config(settings, vocab_size=1, num_speakers=1)
     wrong = [

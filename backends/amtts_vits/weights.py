@@ -104,6 +104,17 @@ def fold_norm(module: nn.Module) -> None:
             parametrize.remove_parametrizations(layer, "weight")
 
 
+def folded_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with every weight norm multiplied out, as torch does it."""
+    length, direction = ("." + name for name in _PARAMETRISED)
+    out = {name: tensor for name, tensor in weights.items() if not name.endswith((length, direction))}
+    for name, tensor in weights.items():
+        if name.endswith(length):
+            layer = name.removesuffix(length)
+            out[f"{layer}.weight"] = torch._weight_norm(weights[layer + direction], tensor, 0)
+    return out
+
+
 def check_discriminator(weights: Mapping[str, Tensor], source: Path | str) -> None:
     """Refuses a file that is no discriminator: some published D_*.pth hold a generator instead.
 

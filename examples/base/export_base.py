@@ -8,6 +8,7 @@ What is left is a checkpoint of its own: `amtts synthesize --checkpoint OUT`, `a
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
@@ -32,6 +33,10 @@ def main() -> None:
     checkpoint = read_checkpoint(options.run)
     info, weights = checkpoint.info, checkpoint.weights()
     pairs = [pair.partition("=") for pair in options.speaker]
+    if missing := [old for _, _, old in pairs if old not in info.speakers]:
+        sys.exit(
+            f"error: {options.run} has no speaker {', '.join(missing)}; it has: {', '.join(info.speakers)}"
+        )
     rows = torch.tensor([info.speakers.index(old) for _, _, old in pairs])
     conditioning = get_backend(info.backend).spec.speakers
     assert conditioning is not None, f"{info.backend} has no speakers"

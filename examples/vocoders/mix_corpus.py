@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def rows_of(folder: Path) -> Iterator[tuple[Path, str, str]]:
             yield path, named["text"], named.get("speaker") or named.get("speaker_name") or ""
 
 
+def few_of_each(rows: list[tuple[Path, str, str]], most: int) -> list[tuple[Path, str, str]]:
+    """The first rows of each speaker."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for row in rows:
+        seen[row[2]] += 1
+        if seen[row[2]] <= most:
+            kept.append(row)
+    return kept
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -39,9 +51,10 @@ def main() -> None:
     parser.add_argument("--source", action="append", required=True, metavar="NAME=FOLDER[:COUNT]")
     parser.add_argument("--leave-out", default="", help="speakers that are not taken, separated by commas")
     parser.add_argument("--paces", default="1", help="factors of the pace, separated by commas")
+    parser.add_argument("--each", type=int, default=0, help="recordings of a speaker at most; 0 takes all")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    left_out = set(options.leave_out.split(","))
+    left_out = set(filter(None, options.leave_out.split(",")))  # '' is the speaker of rows that name none
     (options.out / "audio").mkdir(parents=True)
     with (options.out / "metadata.csv").open("w", encoding="utf-8") as table:
         table.write("audio_file|text|speaker_name\n")
@@ -49,7 +62,10 @@ def main() -> None:
             name, _, place = source.partition("=")
             folder, _, count = place.partition(":")
             rows = [row for row in rows_of(Path(folder)) if row[2] not in left_out]
-            for number, (path, text, speaker) in enumerate(rows[: int(count or len(rows))]):
+            rows = rows[: int(count or len(rows))]
+            if options.each:
+                rows = few_of_each(rows, options.each)
+            for number, (path, text, speaker) in enumerate(rows):
                 sound, rate = soundfile.read(path, dtype="float32")
                 for pace in options.paces.split(","):
                     moved = soxr.resample(sound, rate * float(pace), RATE, quality="VHQ")

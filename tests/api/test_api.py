@@ -165,3 +165,9 @@ def test_the_base_voice_is_loaded_by_its_name_and_its_pitch_moves(
         found = swift_f0.SwiftF0(threads=1, spin=False).detect(speech.samples, speech.sample_rate, 50, 550)
         middle.append(np.median(found.pitch_hz[found.confidence > 0.5]))
     assert 4.5 < 12 * np.log2(middle[1] / middle[0]) < 7.5
+    ends = []
+    for semitones in (0.0, 6.0):
+        speech = voice.speak("ልጆቹ ከትምህርት ቤት መጡ?", question_rise=semitones)
+        found = swift_f0.SwiftF0(threads=1, spin=False).detect(speech.samples, speech.sample_rate, 50, 550)
+        ends.append(np.mean(12 * np.log2(found.pitch_hz[found.confidence > 0.5][-5:])))
+    assert 3 < ends[1] - ends[0] < 8

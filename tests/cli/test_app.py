@@ -17,6 +17,7 @@ import typer.main
 import amtts_cli.commands
 from amtts_cli import console
 from amtts_cli.app import COMMANDS, app
+from amtts_cli.help import subject_of
 
 HEAVY = (
     "torch",
@@ -301,3 +302,63 @@ def test_results_are_one_json_object_or_lines(capsys: pytest.CaptureFixture[str]
     assert json.loads(first) == {"text": "ሰላም", "path": "a.wav"}
     assert "ሰላም" in first, "readable, not escaped"
     assert rest == ["one", "two"]
+
+
+def every_command():
+    """(name, command) of all, groups' own included."""
+    root = typer.main.get_command(app)
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        yield name, command
+        for inner, within in getattr(command, "commands", {}).items():
+            yield f"{name} {inner}", within
+
+
+def test_every_option_stands_under_a_subject() -> None:
+    for name, command in every_command():
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert subject_of(parameter), (
+                    f"amtts {name}: add {parameter.opts} to PANELS of amtts_cli/help.py"
+                )
+
+
+def test_help_has_subjects_whole_sentences_and_plain_types(amtts) -> None:
+    top = amtts("--help", env={"COLUMNS": "80"}).stdout
+    assert "..." not in top.split("Commands:")[1], "no sentence is cut"
+    assert max(map(len, top.splitlines())) <= 80
+    shown = amtts("train", "--help", env={"COLUMNS": "80"}).stdout
+    for heading in ("Data:", "Model:", "Training:", "Output:", "Settings and machine:"):
+        assert f"\n{heading}\n" in shown
+    assert "--max-steps NUMBER" in shown
+    assert "[1 or more]" in shown
+    assert "range" not in shown
+    assert "x>=" not in shown
+    assert "9223372036854775807" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("train --backend v", {"vits", "vocoder"}),
+        ("train --backend vits --preset ", {"small", "mms", "tiny"}),
+        ("train --set training.max_s", {"training.max_steps="}),
+        ("train --backend vits --set model.noise_scale_", {"model.noise_scale_duration="}),
+        ("prepare --from lj", {"ljspeech"}),
+        ("export --format sh", {"sherpa-onnx"}),
+        ("synthesize --format fl", {"flac"}),
+        ("synthesize --vocoder gr", {"griffin-lim"}),
+        ("encode-codes --codec da", {"dac"}),
+        ("evaluate --recognizer ct", {"ctc"}),
+    ],
+)
+def test_values_are_completed_without_heavy_imports(heavy_modules, words: str, offered: set[str]) -> None:
+    given = ["amtts", *words.split(" ")]
+    env = {
+        "_AMTTS_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"amtts {words}",
+        "COMP_CWORD": str(len(given) - 1),
+    }
+    code, output, loaded = heavy_modules(env=env)
+    assert code == 0
+    assert set(output.split()) == offered
+    assert not loaded

@@ -22,6 +22,11 @@ def test_arguments_give_one_line_each(amtts) -> None:
     assert done.stderr == ""
 
 
+def test_the_former_name_of_language_is_understood(amtts) -> None:
+    done = amtts("normalize", "--lang", "ti", "5")
+    assert (done.returncode, done.stdout) == (0, amtts("normalize", "--language", "ti", "5").stdout)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_standard_input_keeps_the_lines(encoding: str) -> None:
     done = piped("ሰላም 5\n\nደህና፡፡\n".encode(encoding))

@@ -195,7 +195,7 @@ def one_line(text: str, duration: float = 1.0) -> str:
 @pytest.mark.parametrize(
     ("lines", "fidel", "unigram"),
     [
-        ("", "holds no text (0 utterances)", "every text is empty"),
+        ("", "holds no utterance", "every text is empty"),
         (one_line(" "), "not one Ethiopic letter", "every text is empty"),
         (one_line("hello"), "not one Ethiopic letter", "not one Ethiopic letter"),
         ('{"id": "a"\n', "line 1: not JSON", "line 1: not JSON"),

@@ -113,6 +113,7 @@ PAGES: dict[str, tuple[Callable[[Path], None], dict[str, list[str]]]] = {
     "tutorials/long-recording.md": (chapter, {"train": SMALL}),
     "tutorials/mms.md": (mms, {"train": SHORT}),
     "tutorials/use-a-voice.md": (small_vits, {}),
+    "tutorials/home-assistant.md": (my_recordings, {}),
     "tutorials/indextts2.md": (my_recordings, {"train": SMALL}),
     "am/index.md": (my_recordings, {"train": SMALL}),
 }

@@ -12,10 +12,11 @@ import importlib, pkgutil, sys
 before = set(sys.modules)
 import asyncio, multiprocessing, subprocess, tempfile, shutil, getpass  # of the standard library: they cope themselves
 import torch, transformers, accelerate, psutil, soundfile, typer, rich  # what other packages do is theirs
-try:
-    import ray
-except ImportError:
-    pass
+for theirs in ("ray", "gradio"):
+    try:
+        importlib.import_module(theirs)
+    except ImportError:
+        pass
 for name in {ABSENT!r}:
     sys.modules[name] = None
 roots = ["amtts", "amtts_cli", "amtts_core", "amtts_chatterbox", "amtts_codecs", "amtts_indextts2",

@@ -80,6 +80,29 @@ def test_sigterm_ends_it_when_what_is_spoken_is_spoken(run: Path, tmp_path: Path
     assert "Traceback" not in log.read_text()
 
 
+def test_what_is_not_done_in_time_is_cut_off_without_a_traceback(run: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    body = LONG | {"input": "ሰላም ለዓለም። " * 400}
+    with process(run, "--drain", 1, log=log) as (server, url), ThreadPoolExecutor(3) as threads:
+
+        def ask(stream: bool) -> int | None:
+            asked = body if stream else {**body, "stream_format": None}
+            try:
+                return httpx.post(url + ROUTE, json=asked, timeout=60).status_code
+            except httpx.RemoteProtocolError:
+                return None  # cut off in the midst, which the client sees
+
+        jobs = [threads.submit(ask, stream) for stream in (True, True, False)]
+        until(lambda: 'active_requests{voice="selam"} 3.0' in httpx.get(url + "/metrics").text)
+        server.send_signal(signal.SIGTERM)
+        *streams, whole = [job.result() for job in jobs]
+        assert set(streams) <= {None, 503}
+        assert whole == 503
+        server.wait(timeout=20)
+    assert "Traceback" not in log.read_text()
+    assert log.read_text().count("when the time to end (--drain) was over") == 3
+
+
 def test_sighup_reloads_keys_and_voices(run: Path, tmp_path: Path) -> None:
     log, keys = tmp_path / "log", tmp_path / "keys"
     keys.write_text("one:" + "1" * 32)

@@ -38,13 +38,14 @@ def published(folder: Path, backend: str) -> tuple[Path, Path]:
         (folder / "bpe.model").write_bytes(indextts2_model())
         size = len(load_vocab_mapping(folder / "bpe.model"))
         return write_gpt(folder, size, text_positions=100, code_positions=400), folder / "bpe.model"
-    from transformers import VitsModel
+    from transformers import VitsConfig, VitsModel
 
     from amtts_vits.network import model_config
 
     torch.manual_seed(3)
     config, kind = tiny_config("vits")
-    model = VitsModel(model_config(config.model_config_of(kind.spec), vocab_size=28, num_speakers=1))
+    sizes = model_config(config.model_config_of(kind.spec), vocab_size=28, num_speakers=1)
+    model = VitsModel(VitsConfig(**sizes.published()))
     model.save_pretrained(folder)
     write_json(folder / "vocab.json", mms_list())
     return folder, folder

@@ -19,8 +19,10 @@ from transformers import VitsConfig, VitsModel
 from amtts_core.audio.mel import MelConfig, mel_filters
 from amtts_vits.discriminator import Discriminator
 from amtts_vits.generator import Draws, Recording
+from amtts_vits.modules import Generator
+from amtts_vits.sizes import GeneratorSizes
 from amtts_vits.spectrogram import linear_spectrogram
-from amtts_vits.weights import to_published
+from amtts_vits.weights import fold_norm, to_published
 
 MEL = MelConfig(sample_rate=22050, n_fft=512, hop=128, n_mels=40, fmin=0.0, fmax=8000.0)
 SEGMENT, LENGTHS, FRAMES, SPEAKERS = 16, (17, 25, 9), (40, 71, 23), (2, 0, 1)
@@ -32,6 +34,18 @@ ADAMW = {
     "c_mel": 45.0,
     "c_kl": 1.0,
 }
+
+
+def stock_config(sizes: GeneratorSizes, **changes: Any) -> VitsConfig:
+    """Sizes of ours as transformers has them."""
+    return VitsConfig(**{**sizes.published(), **changes})
+
+
+def stock_of(generator: Generator) -> Any:
+    """transformers' own network with the weights of ours, for speaking."""
+    stock = _published().stock_of(generator).eval()
+    fold_norm(stock)
+    return stock
 
 
 def make_bundle(folder: Path) -> Path:

@@ -49,6 +49,9 @@ LITTLE_DATA = {
 }
 """A voice that exists learns a few minutes of a new speaker."""
 
+RISING = 36
+"""Frames over which the end of a question rises: 0.4 s, about two syllables."""
+
 
 class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
     """Small, fast, trains on a CPU in minutes; speaks through Griffin-Lim or any vocoder for its mels."""
@@ -256,7 +259,9 @@ class ChatterboxMelBackend(Backend[ChatterboxMelConfig]):
 
 
 def voice_change(requests: Sequence[SynthesisRequest], mask: Tensor) -> Callable[[Voice], Voice]:
-    """Moves each item's pitch by the semitones that its request asks for, and widens or narrows its contour.
+    """Moves each item's pitch by the semitones that its request asks for, widens or narrows its contour, lifts its end.
+
+    The end rises as half a period of a cosine over the last `RISING` frames up to the last voiced one.
 
     Args:
         requests: one an item.
@@ -264,11 +269,18 @@ def voice_change(requests: Sequence[SynthesisRequest], mask: Tensor) -> Callable
     """
     shift = mask.new_tensor([request.pitch for request in requests])[:, None] * (math.log(2) / 12 / SPREAD)
     width = mask.new_tensor([request.pitch_range for request in requests])[:, None]
+    rise = mask.new_tensor([request.final_rise for request in requests])[:, None] * (
+        math.log(2) / 12 / SPREAD
+    )
+    frame = torch.arange(mask.shape[1], device=mask.device)
 
     def change(voice: Voice) -> Voice:
         weight = voice.voicing * mask[..., 0]
         middle = (voice.pitch * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1e-3)
-        return Voice(middle + (voice.pitch - middle) * width + shift, voice.voicing)
+        last = torch.where(weight > 0.5, frame, -1).amax(1, keepdim=True)
+        share = (1 - (last - frame) / RISING).clamp(0, 1)
+        lift = rise * (1 - torch.cos(math.pi * share)) / 2
+        return Voice(middle + (voice.pitch - middle) * width + shift + lift, voice.voicing)
 
     return change
 

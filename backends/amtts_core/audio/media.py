@@ -112,6 +112,15 @@ def sound_tracks(path: Path) -> list[str]:
         return []
 
 
+def media_length(path: Path) -> Seconds | None:
+    """How long the sound of a media file is by what the file says; None where it says nothing, or is no such file."""
+    try:
+        with _opened(path) as (container, stream):
+            return _announced(container, stream)
+    except AudioError:
+        return None
+
+
 def embedded_captions(path: Path) -> list[tuple[str, list[tuple[Seconds, Seconds, str]]]]:
     """Language, and start, end and text of each caption, of the tracks of captions in a media file.
 

@@ -149,6 +149,7 @@ class Checkpoint:
             ConfigError: one of `settings` may not change, or its value is wrong.
         """
         from amtts_core.contract.registry import get_backend
+        from amtts_core.nn.undrawn import Undrawn
 
         kind = get_backend(self.info.backend)
         try:
@@ -162,7 +163,9 @@ class Checkpoint:
         if settings:
             config = _adjusted(config, settings, kind)
         speakers = SpeakerTable.of(self.info.speakers, has_embedding=self.info.speaker_embedding)
-        backend = kind(config, tokenizer=self.tokenizer(), speakers=speakers)
+        tokenizer = self.tokenizer()
+        with Undrawn():
+            backend = kind(config, tokenizer=tokenizer, speakers=speakers)
         backend.untrained_tokens = frozenset(self.info.untrained_tokens)
         load_strict(backend.network, self.weights(), backend=kind.spec.name)
         backend.network.eval()

@@ -241,7 +241,7 @@ class PitchControlMethods(Protocol):
 
 @dataclass(frozen=True)
 class PitchControl(Capability[PitchControlMethods]):
-    """The backend obeys `pitch` and `pitch_range` of a `SynthesisRequest`."""
+    """The backend obeys `pitch`, `pitch_range` and `final_rise` of a `SynthesisRequest`."""
 
     Methods: ClassVar[type] = PitchControlMethods
 

@@ -82,6 +82,7 @@ class SynthesisRequest:
         speaker: index in the checkpoint's speaker table.
         pitch: semitones above (below, where negative) what the voice would speak at; see `PitchControl`.
         pitch_range: 1.0 is the voice's own contour, 0 a monotone, 2.0 twice the distance from its mean.
+        final_rise: semitones that are added by the end of the last syllables; see `PitchControl`.
         notes: takes what the backend has to tell of this piece (tried again, cut off); None logs it.
     """
 
@@ -91,6 +92,7 @@ class SynthesisRequest:
     speaker: int = 0
     pitch: float = 0.0
     pitch_range: float = 1.0
+    final_rise: float = 0.0
     notes: list[str] | None = field(default=None, compare=False)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from amtts_core.errors import ManifestError
+from amtts_core.errors import AmttsError, ManifestError
 from amtts_core.units import Hertz, Seconds
 
 
@@ -88,6 +88,25 @@ def read_manifest(path: Path, *, bad_lines: list[ManifestError] | None = None) -
                 if bad_lines is None:
                     raise
                 bad_lines.append(fault)
+
+
+def empty_manifest(manifest: Path) -> AmttsError:
+    """The error for a manifest without utterances: its remedy depends on whether the other splits hold all of them."""
+    others = {}
+    for name in ("val", "test"):
+        path = manifest.with_name(f"{name}.jsonl")
+        if manifest.stem == "train" and path.is_file():
+            with path.open("rb") as lines:
+                others[name] = sum(1 for _ in lines)
+    if any(others.values()):
+        counts = " and ".join(f"{name} {count}" for name, count in others.items() if count)
+        return AmttsError(
+            f"manifest {manifest} holds no utterance: all of them went to {counts}",
+            remedy="Prepare again with --val 0 --test 0, or with more recordings",
+        )
+    return AmttsError(
+        f"manifest {manifest} holds no utterance", remedy="See why in the ledger beside it: rejected.jsonl"
+    )
 
 
 def _decoded(raw: bytes, *, source: str, number: int) -> str:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from amtts_core.audio.decoded import AudioError
 from amtts_core.audio.io import decode, resample, write_flac
+from amtts_core.corpus.edits import EDITS, RULE
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers.json_rows import read_rows
 from amtts_core.corpus.importers.locate import AudioLocator
@@ -78,18 +79,24 @@ class MergeReport(BaseModel):
     renamed_speakers: dict[str, str] = Field(description="corpus/speaker -> name in the merged corpus")
     speakers: int
     resampled: int
+    corrected: int = Field(0, description="rows whose text a person corrected")
     splits: dict[str, SplitReport]
     warnings: list[str]
 
 
 def merge_corpora(folders: Sequence[Path], out: Path, settings: MergeSettings) -> MergeReport:
-    """Makes one corpus of several in `out`.
+    """Makes one corpus of several in `out`, or a new version of one that was edited.
+
+    What a person changed in a corpus (its `edits.jsonl`) is applied to what is written; the corpora stay as they are.
 
     Raises:
         AmttsError: the corpora cannot be joined as they are, `out` cannot be used, or too many rows are rejected.
     """
-    if len(folders) < 2:
-        raise AmttsError("`amtts merge` joins two corpora or more", remedy="amtts merge A B --out DIR")
+    if not folders or (len(folders) == 1 and not (folders[0] / EDITS).is_file()):
+        raise AmttsError(
+            f"`amtts merge` joins two corpora or more, or applies the {EDITS} of one",
+            remedy="amtts merge A B --out DIR",
+        )
     sources = inspect_sources(folders, renormalize=settings.renormalize)
     rate = _common_rate(sources, settings.sample_rate)
     head = claim_folder(out, sources, rate=rate, val=settings.val, test=settings.test)
@@ -113,6 +120,7 @@ def merge_corpora(folders: Sequence[Path], out: Path, settings: MergeSettings) -
         renamed_speakers=merge.renamed,
         speakers=len(merge.speakers),
         resampled=merge.resampled,
+        corrected=merge.corrected,
         splits=split.splits,
         warnings=[*merge.warnings(), *split.warnings],
     )
@@ -159,6 +167,8 @@ class _Merge:
         self._rate, self._journal = rate, journal
         self._names = _speaker_names(sources, same=settings.same_speakers)
         self._normalizer = Normalizer(sources[0].normalizer or NormalizerSettings())
+        self._own: dict[str, Normalizer] = {}
+        self.corrected = 0
         self._files: dict[str, IO[str]] = {}
         self.total = self.kept = self.resampled = 0
         self.reasons: Counter[str] = Counter()
@@ -189,10 +199,24 @@ class _Merge:
             if isinstance(utterance, Finding):
                 self._reject(where, utterance, row)
                 continue
+            edit = source.edits.get(utterance.id)
+            if edit is not None and not edit.keep:
+                self._reject(where, Finding(rule=RULE, reason="a person rejected it"), row)
+                continue
+            if edit is not None and edit.text:
+                spoken = self._normalizers(source)(edit.text)
+                utterance = utterance.model_copy(update={"text": edit.text, "normalized_text": spoken})
+                self.corrected += 1
             found = locator.find(utterance.audio_filepath)
             finding = found if isinstance(found, Finding) else self._keep(source, utterance, found)
             if finding is not None:
                 self._reject(where, finding, row)
+
+    def _normalizers(self, source: Source) -> Normalizer:
+        """What normalizes the corrected texts of a corpus: as its other texts were."""
+        if self._settings.renormalize or source.normalizer is None:
+            return self._normalizer
+        return self._own.setdefault(source.label, Normalizer(source.normalizer))
 
     def _keep(self, source: Source, utterance: Utterance, path: Path) -> Finding | None:
         def take(name: str) -> bool:
@@ -279,7 +303,7 @@ class _Merge:
         """Publishes manifest and ledger and clears away audio of an earlier merge, or fails with the reasons."""
         for name, handle in self._files.items():
             handle.close()
-            dropped = self.reasons.total()
+            dropped = self.reasons.total() - self.reasons[RULE]  # a person knew what they did
             bad = not self.kept or dropped > self._settings.max_rejected * self.total
             if name == LEDGER or not bad:
                 (self._out / f"{name}.tmp").replace(self._out / name)

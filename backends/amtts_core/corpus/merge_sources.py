@@ -12,6 +12,7 @@ from typing import Any
 import soundfile
 from pydantic import ValidationError
 
+from amtts_core.corpus.edits import Edit, read_edits
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers.json_rows import read_rows, text_of
 from amtts_core.corpus.importers.locate import AudioLocator
@@ -44,6 +45,7 @@ class Source:
         licenses: what folder and rows say.
         consent_notes: how its speakers agreed.
         facts: of its speakers.
+        edits: what a person changed, by utterance.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class Source:
     licenses: list[str] = field(default_factory=list)
     consent_notes: list[str] = field(default_factory=list)
     facts: SpeakerFacts = field(default_factory=SpeakerFacts)
+    edits: dict[str, Edit] = field(default_factory=dict)
 
     @property
     def manifest(self) -> Path:
@@ -122,6 +125,7 @@ def _inspect(folder: Path, label: str) -> Source:
                 found.add(next((line.strip()[:100] for line in handle if line.strip()), name))
     source.licenses = sorted(found)
     source.facts = find_speakers([folder])
+    source.edits = read_edits(folder)
     return source
 
 

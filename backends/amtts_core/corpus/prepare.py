@@ -21,6 +21,7 @@ from typing import Any
 from amtts_core.corpus.executors import choose_executor
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers import Clip, Fault, Reading, ReadOptions, choose_importer, read_sources
+from amtts_core.corpus.importers.base import WordTimes
 from amtts_core.corpus.importers.hub import current_snapshot
 from amtts_core.corpus.journal import Journal
 from amtts_core.corpus.ledger import LEDGER, CorpusFiles
@@ -60,6 +61,7 @@ def prepare_corpus(
     force: bool = False,
     audio_root: Path | None = None,
     speakers: Path | None = None,
+    word_times: WordTimes | None = None,
     on_progress: Callable[[PrepareProgress], None] | None = None,
 ) -> PrepareReport:
     """Makes a corpus of `source` in `out`; a run over an earlier one does only what is new.
@@ -75,6 +77,7 @@ def prepare_corpus(
         force: do everything again, whatever settings and source `out` was made with.
         audio_root: another folder with recordings that the source names.
         speakers: table of license, consent and more by speaker; None takes the `speakers.tsv` of the sources.
+        word_times: see `ReadOptions`.
         on_progress: called at the start and after each clip.
 
     Raises:
@@ -88,7 +91,7 @@ def prepare_corpus(
     given = [source] if isinstance(source, Path) else list(source)
     facts = read_speakers(speakers) if speakers is not None else find_speakers(given)
     name, reading, workspace = open_source(
-        source, out, settings, importer=importer, force=force, audio_root=audio_root
+        source, out, settings, importer=importer, force=force, audio_root=audio_root, word_times=word_times
     )
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(Journal(workspace.out))
@@ -118,6 +121,7 @@ def open_source(
     importer: str,
     force: bool,
     audio_root: Path | None = None,
+    word_times: WordTimes | None = None,
 ) -> tuple[str, Reading, Workspace]:
     """The importer's name, what it reads, and the output folder, which is this run's from now on.
 
@@ -126,7 +130,7 @@ def open_source(
     """
     given = [source] if isinstance(source, Path) else list(source)
     given = [current_snapshot(one) for one in given]
-    options = _options(settings, audio_root)
+    options = replace(_options(settings, audio_root), word_times=word_times)
     unpacked = Unpacked(given, out)
     if unpacked.recordings is not None and options.audio_root is None:
         options = replace(options, audio_root=unpacked.recordings)

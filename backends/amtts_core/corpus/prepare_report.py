@@ -73,6 +73,8 @@ def make_report(
         for split, share in shares
         if share and not files.splits[split]
     ]
+    if files.kept and not files.splits["train"]:
+        told.append("nothing is left for training; --val 0 --test 0 keep every clip for it")
     if split_words := files.spaces.warning():
         told.append(split_words)
     if files.flags["pace"]:

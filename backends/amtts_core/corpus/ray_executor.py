@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import pickle
-import socket
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -20,6 +18,7 @@ import ray
 import ray.data
 from ray.exceptions import RayError, RayTaskError
 
+from amtts_core.cluster import connected
 from amtts_core.corpus.pool import cores, noted
 from amtts_core.errors import AmttsError
 
@@ -29,8 +28,6 @@ R = TypeVar("R")
 _WINDOW = 128  # tasks in a window for each worker
 _KNOWN = 8  # times as many results that are known already may wait in a window
 _BYTES = 128 << 20  # of pickled tasks in a window: some carry their audio
-_ANSWER = 10.0  # seconds that a cluster has to answer
-_STORE = 512 << 20  # bytes of Ray's shared memory, on this machine
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class RayExecutor:
     ) -> Generator[tuple[T, R], None, None]:
         """Yields each task with its result, in order; starts Ray where it does not run yet, and stops it then."""
         pickled = pickle.dumps(work)
-        with _connected(jobs), _quiet():
+        with connected(cpus=jobs or cores(), otherwise="Use --executor local"), _quiet():
             workers = jobs or self._workers()
             limit = _WINDOW * workers
             window: list[tuple[T, R | None]] = []
@@ -137,47 +134,6 @@ def _loaded(work: bytes) -> Callable[[Any], Any]:
 def _merged(window: list[tuple[T, R | None]], results: Iterator[R]) -> Iterator[tuple[T, R]]:
     for task, known in window:
         yield task, next(results) if known is None else known
-
-
-@contextlib.contextmanager
-def _connected(jobs: int) -> Iterator[None]:
-    """A running Ray: the one this process is connected to, RAY_ADDRESS's, or one for the time being."""
-    if ray.is_initialized():
-        yield
-        return
-    address = os.environ.get("RAY_ADDRESS", "")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report its use over the network
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if address and address != "local":
-            _knock(address)
-            ray.init(address=address, **quiet)
-        else:
-            os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves on a machine with other work
-            ray.init(
-                address="local",
-                num_cpus=jobs or cores(),
-                include_dashboard=False,
-                object_store_memory=_STORE,
-                _node_ip_address="127.0.0.1",  # nobody else can connect
-                **quiet,
-            )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        where = f"the cluster at RAY_ADDRESS={address} cannot be reached" if address else "Ray does not start"
-        remedy = "See `ray status --address ADDRESS`" if address else "Use --executor local"
-        raise AmttsError(f"{where}: {told}", remedy=remedy) from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Finds out at once that nobody listens, where Ray would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from amtts_core.codec.stored_codes import StoredCodes
 from amtts_core.contract.backend import Backend
 from amtts_core.contract.reference_audio import FeatureExtractor
 from amtts_core.contract.types import Batch, Example
-from amtts_core.corpus.manifest import Utterance, read_manifest
+from amtts_core.corpus.manifest import Utterance, empty_manifest, read_manifest
 from amtts_core.data.features import FeatureSource, build_store, feature_extractor
 from amtts_core.data.predicted_mels import with_predicted_mels
 from amtts_core.data.prompts import PromptSet
@@ -128,7 +128,7 @@ def load_dataset(
     if not utterances and faults:
         raise faults[0]
     if not utterances:
-        raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
+        raise empty_manifest(manifest)
     store: FeatureSource
     if codes:
         store = StoredCodes.open(codes, backend, utterances)

@@ -33,7 +33,7 @@ from amtts_core.evaluation.text_errors import TextErrors, text_errors
 
 logger = logging.getLogger(__name__)
 RATE = 16_000
-VERSION = "1"
+VERSION = "2"
 """Of the figures; another one makes cached scores anew."""
 
 

@@ -26,6 +26,9 @@ COEFFICIENTS = 24
 _MEL = MelConfig(sample_rate=RATE, n_fft=1024, hop=HOP, n_mels=80, fmin=0.0, fmax=8000.0)
 _DECIBELS = 10 / np.log(10) * np.sqrt(2)
 VOICED = 0.5
+LOWEST: Hertz = 50
+HIGHEST: Hertz = 600
+"""Pitch of speech. The detector also knows that of music: one frame at 1,500 Hz made an RMSE of 2.3 semitones 4.4."""
 LEAST_VOICED = 5
 """Frames voiced in both that a pitch figure needs."""
 
@@ -89,7 +92,9 @@ def pitch_detector() -> Callable[[np.ndarray], Pitch]:
     detector = SwiftF0(threads=1, spin=False)
 
     def detect(waveform: np.ndarray) -> Pitch:
-        found = detector.detect(np.ascontiguousarray(waveform, dtype=np.float32), RATE)
+        found = detector.detect(
+            np.ascontiguousarray(waveform, dtype=np.float32), RATE, fmin=LOWEST, fmax=HIGHEST
+        )
         return Pitch(found.pitch_hz, found.confidence >= VOICED)
 
     return detect

@@ -57,6 +57,9 @@ LEAST_CHANGE: dict[str, float] = {
 }
 """Figures that are judged, and the smallest difference that is worth a word however significant it is."""
 MORE_IS_BETTER = ("distillmos", "dnsmos_background", "speaker_similarity", "gemination_ratio")
+NOT_ABOVE_RECORDINGS = ("speaker_similarity", "distillmos", "dnsmos_background")
+"""Figures of which more than the recordings have is no praise: the floor of similarity is that of two texts, and
+predicted naturalness rates some synthetic speech higher with noise or clipping than without."""
 EITHER_WAY = ("duration_ratio", "pause_clause", "pause_sentence", "loudness_lufs")
 """Figures whose change either way is a difference, not an improvement."""
 
@@ -177,8 +180,8 @@ def _verdict(name: str, comparison: Comparison, *, against: str) -> str:
     change = comparison.difference.value
     if not comparison.significant or abs(change) < LEAST_CHANGE[name]:
         return ""
-    if against == RECORDINGS and name == "speaker_similarity" and change > 0:
-        return ""  # the floor is the similarity of two recordings; a copy of the same text is closer
+    if against == RECORDINGS and name in NOT_ABOVE_RECORDINGS and change > 0:
+        return ""
     if name in EITHER_WAY:
         return "different"
     return "better" if (change > 0) == (name in MORE_IS_BETTER) else "worse"

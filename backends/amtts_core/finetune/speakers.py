@@ -57,7 +57,7 @@ def weights_for_speakers(target: Backend[Any], checkpoint: Checkpoint) -> dict[s
         logger.warning(
             "%s has no speakers of these names; they start as the mean of its speakers: %s",
             checkpoint.folder,
-            ", ".join(new[:10]),
+            ", ".join(name or "(unnamed)" for name in new[:10]),
         )
     if before.num_embeddings and not now.num_embeddings:
         return _folded(target, weights, before)

@@ -10,6 +10,7 @@ from typing import Any
 
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend
+from amtts_core.corpus.manifest import empty_manifest
 from amtts_core.corpus.size_check import size_warnings
 from amtts_core.data.dataset import Excluded, SpeechDataset, load_dataset, prompt_extractor
 from amtts_core.data.mixed_dataset import MixedDataset
@@ -50,7 +51,7 @@ def training_manifest(data: Path) -> Path:
             remedy="Make one with: amtts prepare SOURCE --out DIR",
         )
     if not manifest.stat().st_size:
-        raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
+        raise empty_manifest(manifest)
     return manifest
 
 

@@ -17,7 +17,7 @@ from amtts_core.codec.store import FEATURE, require_parts, shard_folder, stretch
 from amtts_core.codec.writer import EncodedUtterance, ShardWriter
 from amtts_core.contract.codec import CodeCache, CodecIdentity, SpeechCodec
 from amtts_core.corpus.executors import Executor
-from amtts_core.corpus.manifest import Utterance, read_manifest
+from amtts_core.corpus.manifest import Utterance, empty_manifest, read_manifest
 from amtts_core.data.dataset import prefetch
 from amtts_core.data.features import load_utterance
 from amtts_core.data.rate_check import tell_lower_rates
@@ -276,7 +276,7 @@ def _load(utterances: list[Utterance], manifest: Path, codec: SpeechCodec) -> li
 def _unique(manifest: Path) -> list[Utterance]:
     utterances = list(read_manifest(manifest))
     if not utterances:
-        raise AmttsError(f"manifest {manifest} holds no utterance", remedy="Check the ledger: rejected.jsonl")
+        raise empty_manifest(manifest)
     seen: set[str] = set()
     for utterance in utterances:
         if utterance.id in seen:

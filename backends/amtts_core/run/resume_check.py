@@ -41,7 +41,7 @@ Ids, sizes and rows of the network would mean something else."""
 _REMEDIES = {
     "tokenizer_hash": "Use the tokenizer it was started with",
     "vocab_size": "Use the tokenizer it was started with",
-    "speakers": "Use the data it was started with",
+    "speakers": "Use the data it was started with, add voices with a new run of `amtts train --from RUN`",
     "backend": "Leave --backend out",
 }
 

@@ -48,10 +48,17 @@ class Tone:
     Attributes:
         pitch: semitones above its own pitch, below where negative; -12 to 12.
         range: width of the contour; 1 is the voice's own, 0 a monotone; 0 to 3.
+        question_rise: semitones by which the last syllables rise where a sentence ends in a question mark; -12 to 12.
     """
 
     pitch: float = 0.0
     range: float = 1.0
+    question_rise: float = 0.0
+
+
+def is_question(text: str) -> bool:
+    """Whether a sentence ends in a question mark, quotation marks and brackets aside."""
+    return text.rstrip("»”\"')]›’ ").endswith(("?", "፧"))
 
 
 PLAIN = Tone()
@@ -436,6 +443,7 @@ class Synthesizer:
                 speaker=number,
                 pitch=tone.pitch,
                 pitch_range=tone.range,
+                final_rise=tone.question_rise if is_question(stretch.text) else 0.0,
                 notes=[],
             )
             for stretch, tokens in kept
@@ -448,11 +456,16 @@ class Synthesizer:
             raise AmttsError(f"pitch {tone.pitch:g} is out of range; expected -12 to 12 semitones")
         if not 0 <= tone.range <= 3:
             raise AmttsError(f"pitch range {tone.range:g} is out of range; expected 0 to 3")
+        if not -12 <= tone.question_rise <= 12:
+            raise AmttsError(
+                f"question rise {tone.question_rise:g} is out of range; expected -12 to 12 semitones"
+            )
         control = self.backend.spec.pitch_control
         if tone != PLAIN and (control is None or not control.of(self.backend).has_pitch()):
             raise AmttsError(
                 f"this checkpoint of backend '{self.backend.spec.name}' has no pitch that can be changed",
-                remedy="Leave --pitch and --pitch-range out, or take a voice that models pitch: --checkpoint base",
+                remedy="Leave --pitch, --pitch-range and --question-rise out, or take a voice that models pitch:"
+                " --checkpoint base",
             )
 
     def attention(self, text: str, *, seed: int = 0, speaker: str = "") -> list[tuple[str, Tensor]]:

@@ -13,22 +13,21 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import VitsModel
-from transformers.utils import logging as transformers_logging
 
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_vits.export.characters import characters, with_spellings
-from amtts_vits.inference import Utterance, speak
+from amtts_vits.export.check import LARGEST_DIFFERENCE, PACE, check_utterance
+from amtts_vits.export.onnx_model import Exported
+from amtts_vits.modules import Generator
 from amtts_vits.network import separate_copy
 from amtts_vits.weights import fold_norm, to_published
 
 TOKENIZER_FOLDER = "amtts_tokenizer"
-LARGEST_DIFFERENCE = 1e-5
 
 
 def write_hugging_face(
-    model: Any,
+    model: Generator,
     tokenizer: TextTokenizer,
     folder: Path,
     speakers: Sequence[str],
@@ -40,12 +39,13 @@ def write_hugging_face(
         AmttsError: the folder cannot be written.
         CheckpointError: what was written speaks differently when it is read again.
     """
+    from transformers import VitsConfig
+
     plain = separate_copy(model)
     fold_norm(plain.decoder)  # transformers' decoder has none; its WaveNets have
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        plain.config.architectures = ["VitsModel"]
-        plain.config.save_pretrained(folder)
+        VitsConfig(**plain.config.published(), architectures=["VitsModel"]).save_pretrained(folder)
         tensors = {
             name: tensor.cpu().contiguous() for name, tensor in to_published(plain.state_dict()).items()
         }
@@ -95,30 +95,32 @@ def _write(file: Path, values: dict[str, Any]) -> None:
     file.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def check_utterance(model: Any) -> Utterance:
-    """A sentence of ids without noise, to compare waveforms by."""
-    rows = model.config.vocab_size
-    tokens = [0] * 41
-    tokens[1::2] = [1 + (7 * place) % max(1, rows - 1) for place in range(20)]
-    return Utterance(tokens=[min(t, rows - 1) for t in tokens], noise_scale=0.0, noise_scale_duration=0.0)
-
-
 @torch.inference_mode()
-def _check(plain: Any, folder: Path) -> None:
+def _check(plain: Generator, folder: Path) -> None:
+    """Has transformers read and speak the folder, by its own `forward`, as the last speaker."""
     again = _read_again(folder)
-    plain, utterance = plain.cpu(), check_utterance(plain)
-    mine, theirs = speak(plain, [utterance])[0].waveform, speak(again, [utterance])[0].waveform
+    again.noise_scale = again.noise_scale_duration = 0.0
+    tokens = torch.tensor([check_utterance(plain).tokens])
+    several = plain.config.num_speakers > 1
+    speaker = plain.config.num_speakers - 1 if several else None
+    theirs = again(tokens, speaker_id=speaker, speaking_rate=1 / PACE).waveform[0]
+    quiet, sid = torch.zeros(1), torch.tensor([speaker]) if several else None
+    length = torch.tensor([tokens.shape[1]])
+    mine = Exported(plain.cpu())(tokens, length, quiet, torch.full((1,), PACE), quiet, sid)[0, 0]
     far = float((mine - theirs).abs().max()) if mine.shape == theirs.shape else float("inf")
     if not far <= LARGEST_DIFFERENCE:
-        raise CheckpointError(f"{folder} was written, but speaks differently when read again (by {far:.1e})")
+        raise CheckpointError(f"{folder} was written, but transformers speaks it differently (by {far:.1e})")
 
 
 def _read_again(folder: Path) -> Any:
     """As a user of transformers does, without its progress bar."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
+    from transformers import VitsModel
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         return VitsModel.from_pretrained(folder).eval()
     finally:
         if shown:
-            transformers_logging.enable_progress_bar()
+            logging.enable_progress_bar()

@@ -18,9 +18,8 @@ from amtts_core.synthesis.onnx_file import require, run_onnx
 from amtts_core.synthesis.onnx_file import write_onnx as write_file
 from amtts_vits.duration import sampled_log_durations
 from amtts_vits.export.characters import character_table
-from amtts_vits.export.hugging_face import LARGEST_DIFFERENCE, check_utterance
-from amtts_vits.network import separate_copy
-from amtts_vits.weights import fold_norm
+from amtts_vits.export.check import LARGEST_DIFFERENCE, PACE, check_utterance
+from amtts_vits.network import folded_copy
 
 BLANK = "_"
 INPUTS = ("x", "x_length", "noise_scale", "length_scale", "noise_scale_w")
@@ -30,7 +29,7 @@ class Exported(nn.Module):
     """Ids to waveform without control flow.
 
     Args:
-        model: a `VitsModel` whose weight norm is folded.
+        model: a `Generator` whose weight norm is folded.
         spelling: the symbols of characters 1, 2, ...; None where ids are those of the symbols, with blanks between.
     """
 
@@ -71,10 +70,8 @@ class Exported(nn.Module):
         x, x_length = self.spelled(x, x_length)
         speaker = None if sid is None else model.embed_speaker(sid)[..., None]
         mask = (torch.arange(x.shape[1])[None] < x_length[:, None]).float()
-        text = model.text_encoder(
-            input_ids=x, padding_mask=mask[..., None], attention_mask=None, return_dict=True
-        )
-        hidden, mask = text.last_hidden_state.transpose(1, 2), mask[:, None]
+        mask = mask[:, None]
+        hidden, mean, log_std = model.text_encoder(x, mask, alone=True)
         noise = torch.randn_like(torch.cat([mask, mask], dim=1)) * noise_scale_w
         log_duration = sampled_log_durations(model.duration_predictor, hidden, mask, noise, speaker)
         log_duration = (
@@ -83,11 +80,11 @@ class Exported(nn.Module):
         ends = (torch.exp(log_duration) * mask * length_scale).ceil()[:, 0].cumsum(1)  # (N, L)
         frames = ends[:, -1].clamp(min=1).long()
         places = torch.arange(frames.max())[None, :, None]  # type: ignore[call-overload]  # stays a tensor when traced
-        owner = (ends[:, None] <= places).long().sum(2).clamp(max=x.shape[1] - 1)[..., None]  # (N, frames, 1)
-        mean = text.prior_means.gather(1, owner.expand(-1, -1, text.prior_means.shape[2]))
-        log_std = text.prior_log_variances.gather(1, owner.expand(-1, -1, text.prior_means.shape[2]))
+        owner = (ends[:, None] <= places).long().sum(2).clamp(max=x.shape[1] - 1)[:, None]  # (N, 1, frames)
+        mean = mean.gather(2, owner.expand(-1, mean.shape[1], -1))
+        log_std = log_std.gather(2, owner.expand(-1, log_std.shape[1], -1))
         mask = (places[..., 0] < frames[:, None]).float()[:, None]
-        z = (mean + torch.randn_like(mean) * torch.exp(log_std) * noise_scale).transpose(1, 2)
+        z = mean + torch.randn_like(mean) * torch.exp(log_std) * noise_scale
         z = model.flow(z, mask, speaker, reverse=True) * mask
         waveform: Tensor = model.decoder(z, speaker)
         return waveform
@@ -148,8 +145,7 @@ def write_model(
         CheckpointError: the file speaks differently.
     """
     require("onnx", "onnxruntime")
-    plain = separate_copy(model).cpu()
-    fold_norm(plain)
+    plain = folded_copy(model).cpu()
     single = all(len(symbols) == 1 for symbols in table.values())
     network, names = wrap(plain, None if single else list(table.values())), list(names)
     inputs = example_inputs(plain, scales_as_one=len(names) == 3, most=None if single else len(table))
@@ -167,7 +163,7 @@ def example_inputs(plain: Any, *, scales_as_one: bool, most: int | None = None) 
     tokens = torch.tensor([check_utterance(plain).tokens])
     if most is not None:
         tokens = torch.where(tokens > 0, tokens % most + 1, tokens).clamp(max=most)
-    scales = (torch.zeros(1), torch.full((1,), 1.07), torch.zeros(1))
+    scales = (torch.zeros(1), torch.full((1,), PACE), torch.zeros(1))
     return (tokens, torch.tensor([tokens.shape[1]]), *((torch.cat(scales),) if scales_as_one else scales))
 
 

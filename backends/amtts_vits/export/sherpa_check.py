@@ -17,13 +17,11 @@ import torch
 
 from amtts_core.errors import CheckpointError
 from amtts_vits.batches import with_blanks
-from amtts_vits.export.hugging_face import LARGEST_DIFFERENCE
+from amtts_vits.export.check import LARGEST_DIFFERENCE, PACE
 from amtts_vits.export.onnx_model import Exported
 
 logger = logging.getLogger(__name__)
 
-PACE = 1.07
-"""Brings an untrained network's durations away from whole numbers, where rounding up goes either way."""
 _SPEAK = """
 import sys, numpy, sherpa_onnx as s
 folder, text, pace, speaker = sys.argv[1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -224,11 +225,45 @@ def test_pitch_moves_by_semitones_and_its_contour_widens_around_the_mean() -> No
     assert hertz(pitch_range=2)[0] == pytest.approx(middle * (100 / middle) ** 2, rel=1e-4)
 
 
+def test_the_end_rises_by_what_is_asked_up_to_the_last_voiced_frame() -> None:
+    voicing = torch.ones(2, 90)
+    voicing[:, 80:] = 0
+    requests = [SynthesisRequest(tokens=[5], final_rise=6), SynthesisRequest(tokens=[5])]
+    voice = voice_change(requests, torch.ones(2, 90, 1))(Voice(torch.zeros(2, 90), voicing))
+    semitones = voice.pitch * SPREAD * 12 / np.log(2)
+    assert float(semitones[0, 79]) == pytest.approx(6, rel=1e-4)
+    assert float(semitones[0, 61]) == pytest.approx(3, rel=1e-4)  # half of it, half of the way
+    assert float(semitones[0, : 79 - 36].abs().max()) == 0
+    assert bool((semitones[0, :80].diff() >= 0).all())
+    assert float(semitones[1].abs().max()) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "rises"),
+    [("አበበ መጣ?", [4]), ("አበበ መጣ፧", [4]), ("«አበበ መጣ?»", [4]), ("አበበ መጣ።", [0]), ("መጣ? አዎ። ሄደ፧", [4, 0, 4])],
+)
+def test_questions_alone_rise(
+    backend: ChatterboxMelBackend, monkeypatch: pytest.MonkeyPatch, text: str, rises: list[float]
+) -> None:
+    asked: list[float] = []
+    speak = backend.synthesize
+
+    def noted(requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        asked.extend(request.final_rise for request in requests)
+        return speak(requests)
+
+    monkeypatch.setattr(backend, "synthesize", noted)
+    Synthesizer(backend, Normalizer()).speak(text, tone=Tone(question_rise=4))
+    assert asked == rises
+
+
 def test_a_voice_without_a_pitch_says_so_and_ranges_are_kept(backend: ChatterboxMelBackend) -> None:
     with_pitch = Synthesizer(backend, Normalizer())
     assert with_pitch.speak("ሰላም", tone=Tone(pitch=3)).duration > 0
     with pytest.raises(AmttsError, match="pitch 13 is out of range; expected -12 to 12"):
         with_pitch.speak("ሰላም", tone=Tone(pitch=13))
+    with pytest.raises(AmttsError, match="question rise 13 is out of range"):
+        with_pitch.speak("ሰላም?", tone=Tone(question_rise=13))
     with pytest.raises(AmttsError, match="pitch range -1 is out of range"):
         with_pitch.speak("ሰላም", tone=Tone(range=-1))
     config, kind = tiny_config("chatterbox-mel", model={"pitch": {"layers": 0}, "flow": {"layers": 0}})

@@ -49,7 +49,7 @@ def test_the_generator_learns_against_the_updated_discriminator(
         if step:
             with torch.no_grad():
                 for parameter in learner.parameters("discriminator"):
-                    parameter.mul_(1.1)
+                    parameter.mul_(2.0)
         return float(next(stream).terms["adversarial"])
 
     before = adversarial(step=False)
@@ -166,4 +166,4 @@ def test_gradient_accumulation_is_exact_for_both_optimisers(
     together, apart = gradients([[one, one]]), gradients([[one], [one]])
     assert set(together) == set(apart)
     for name, gradient in together.items():
-        assert torch.allclose(gradient, apart[name], atol=1e-5, rtol=1e-3), name
+        assert float((gradient - apart[name]).norm()) <= 1e-4 * float(gradient.norm()) + 1e-5, name

@@ -380,9 +380,9 @@ def test_an_impossible_description_is_told(
         read_checkpoint(rewritten(sound, tmp_path, **changes))
 
 
-def test_settings_of_another_normaliser_are_told(sound: Path, tmp_path: Path) -> None:
+def test_settings_of_another_normalizer_are_refused(sound: Path, tmp_path: Path) -> None:
     found = read_checkpoint(rewritten(sound, tmp_path, normalizer={"language": "am", "new_switch": True}))
-    with pytest.raises(CheckpointError, match="normaliser.*new_switch"):
+    with pytest.raises(CheckpointError, match="normalizer.*new_switch"):
         found.normalizer()
 
 

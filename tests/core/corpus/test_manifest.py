@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amtts_core.corpus.manifest import Utterance, parse_line, read_manifest
+from amtts_core.corpus.manifest import Utterance, empty_manifest, parse_line, read_manifest
 from amtts_core.errors import ManifestError
 from amtts_core.storage.json_lines import write_jsonl
 
@@ -126,3 +126,13 @@ def test_any_text_survives_a_line(text: str, duration: float) -> None:
     row = Utterance(**{**GOOD, "text": text, "duration": duration})
     line = json.dumps(row.model_dump(exclude_none=True), ensure_ascii=False)
     assert parse_line(line, source="m", number=1) == row
+
+
+def test_an_empty_training_set_says_where_the_utterances_went(tmp_path: Path) -> None:
+    for split, rows in (("train", []), ("val", []), ("test", [GOOD])):
+        lines(tmp_path / f"{split}.jsonl", *rows)
+    said = str(empty_manifest(tmp_path / "train.jsonl"))
+    assert "all of them went to test 1" in said
+    assert "--val 0 --test 0" in said
+    lines(tmp_path / "test.jsonl")
+    assert "rejected.jsonl" in str(empty_manifest(tmp_path / "train.jsonl"))

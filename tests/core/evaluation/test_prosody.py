@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 import torch
 from scipy.spatial.distance import cdist
 
@@ -76,6 +77,43 @@ def test_pitch_of_a_recording_agrees_with_pyworld():
     wave = read_audio(CORPUS / "001.ogg", sample_rate=16_000)
     pitch = prosody.pitch_detector()(wave)
     assert prosody.median_pitch(pitch) == pytest.approx(101.37, rel=0.02)
+
+
+@pytest.fixture(scope="module")
+def readings():
+    """A sentence, and the same sentence an eighth faster and 2.31 semitones higher."""
+    wave = read_audio(CORPUS / "001.ogg", sample_rate=16_000)
+    return wave, soxr.resample(wave, 16_000, 14_000).astype(np.float32)
+
+
+def test_distortion_of_two_readings_is_that_of_librosa(readings):
+    """librosa 0.11.0: `feature.melspectrogram`, `feature.mfcc`, `sequence.dtw` with the same windows."""
+    wave, higher = readings
+    other = read_audio(CORPUS / "002.ogg", sample_rate=16_000)
+    first, second, third = map(prosody.mel_cepstra, (wave, other, higher))
+    assert prosody.cepstral_distortion(first, second)[0] == pytest.approx(11.4018, abs=0.01)
+    assert prosody.cepstral_distortion(first, third)[0] == pytest.approx(11.5597, abs=0.01)
+
+
+def test_pitch_figures_of_two_readings_are_those_of_other_trackers(readings):
+    """Along librosa's path, frames of 16 ms: pyworld 0.3.5 `harvest` and Praat's autocorrelation (parselmouth 0.4.7).
+
+    | | semitones | Hz | correlation | other voicing | median |
+    |---|---|---|---|---|---|
+    | pyworld | 2.318 | 14.70 | 0.983 | 0.041 | 115.6 |
+    | Praat | 2.312 | 14.35 | 0.997 | 0.024 | 114.9 |
+    """
+    pytest.importorskip("swift_f0", reason="the extra amtts[evaluate] is not installed")
+    wave, higher = readings
+    _, path = prosody.cepstral_distortion(prosody.mel_cepstra(wave), prosody.mel_cepstra(higher))
+    detect = prosody.pitch_detector()
+    first, second = detect(wave), detect(higher)
+    found = prosody.pitch_differences(first, second, path)
+    assert found["f0_rmse_semitones"] == pytest.approx(2.315, abs=0.15)
+    assert found["f0_rmse_hz"] == pytest.approx(14.5, abs=1)
+    assert found["f0_correlation"] > 0.95
+    assert found["voicing_error"] == pytest.approx(0.03, abs=0.03)
+    assert prosody.median_pitch(second) == pytest.approx(115.2, rel=0.02)
 
 
 def test_pitch_differences_of_a_known_shift():

@@ -103,6 +103,23 @@ def unpack(path: Path, into: Path, *, mark: str) -> Path:
     return _corpus_in(into, mark)
 
 
+def outside_names(path: Path) -> list[str]:
+    """Names in an archive that lead out of the folder it is unpacked into; `unpack` passes over them.
+
+    Raises:
+        AmttsError: the archive is damaged or a bomb.
+    """
+    try:
+        with _members(path) as members:
+            _refuse_bomb(path, members, path.stat().st_size, path.parent)
+            names = [member.name.replace("\\", "/") for member in members]
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError):
+        raise AmttsError(
+            f"{path.name} is a damaged archive", remedy="Fetch it again, or unpack what is left of it"
+        ) from None
+    return [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]
+
+
 def _corpus_in(folder: Path, mark: str) -> Path:
     """The only folder in a folder, or the folder itself."""
     inner = [entry for entry in folder.iterdir() if entry.name != mark]

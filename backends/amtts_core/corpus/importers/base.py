@@ -6,7 +6,7 @@ entry of the source comes out in order, as a `Clip` or as a `Fault`, so that not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -15,7 +15,32 @@ from amtts_core.corpus.filters import Finding
 from amtts_core.units import Seconds
 
 if TYPE_CHECKING:
+    from amtts_core.corpus.importers.column_roles import Columns
     from amtts_core.corpus.importers.locate import AudioLocator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A recording that captions belong to.
+
+    Attributes:
+        path: of the file.
+        duration: of its sound.
+        channel: number of the channel that is taken, from 0; None is the mean of all.
+        track: number of the sound track in its video, from 0; None is the one in the wanted language, or the first.
+    """
+
+    path: Path
+    duration: Seconds
+    channel: int | None = None
+    track: int | None = None
+
+
+Caption = tuple[str, Seconds, Seconds]
+"""Text, start and end."""
+WordTimes = Callable[[Recording, Sequence[Caption]], Sequence[tuple[Seconds, Seconds] | None]]
+"""From a recording and its captions in order to the start of the first and the end of the last word of each caption;
+None where they are not surely there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +95,8 @@ class ReadOptions:
             mean of all.
         fit: what is done about captions that do not follow the voice, "reject" or "flag".
         speaker: of rows that name none; where it is given, no folder's name is taken for a person's.
+        word_times: finds the words of captions in their recording, such as `CaptionTimes` with a recognizer; None goes
+            by the captions' own times and by where there is voice.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +105,7 @@ class ReadOptions:
     channel: int | None = None
     speaker: str = ""
     fit: str = "reject"
+    word_times: WordTimes | None = None
 
     def locator(
         self, root: Path, pattern: tuple[str, str] = ("", ""), *, above: bool = False
@@ -118,6 +146,8 @@ class Reading:
         summary: how the source was understood, in one line.
         warnings: what a person should know of the source; grows while the entries are read.
         nameless: a table that names no speaker: all of it may be one person's.
+        table: the file whose columns were told apart, the first one of several; None for sources without columns.
+        columns: of that table; None for sources without columns.
     """
 
     root: Path
@@ -126,6 +156,8 @@ class Reading:
     summary: str
     warnings: list[str] = field(default_factory=list)
     nameless: bool = False
+    table: Path | None = None
+    columns: Columns | None = None
 
 
 class Importer(Protocol):

@@ -30,6 +30,7 @@ def chain(readings: Sequence[Reading], root: Path, *, summary: str = "") -> Read
         summary or "; ".join(reading.summary for reading in readings),
         warnings,
         all(reading.nameless for reading in readings),
+        *next(((one.table, one.columns) for one in readings if one.table is not None), (None, None)),
     )
 
 

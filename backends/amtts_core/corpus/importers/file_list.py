@@ -31,7 +31,8 @@ def read_file_list(
     nameless = "speaker" not in layout.columns.roles and not speaker
     label = label or table.name
     reading = _entries(table, layout, locator, options, speaker, label, warnings)
-    return Reading(locator.root, reading, total, f"{label}: {layout.describe()}", warnings, nameless)
+    told = f"{label}: {layout.describe()}"
+    return Reading(locator.root, reading, total, told, warnings, nameless, table, layout.columns)
 
 
 def _entries(

@@ -12,7 +12,8 @@ from typing import Any
 from amtts_core.corpus.filters import Finding
 from amtts_core.corpus.importers.base import Clip, Fault, Reading, ReadOptions
 from amtts_core.corpus.importers.column_names import AUDIO_NAMES, TEXT_NAMES, plain_name, unit_in_name
-from amtts_core.corpus.importers.columns import Columns, decide_columns
+from amtts_core.corpus.importers.column_roles import Columns
+from amtts_core.corpus.importers.columns import decide_columns
 from amtts_core.corpus.importers.foreign_json import flatten, kind_of_rows
 from amtts_core.corpus.importers.json_rows import is_json_name, read_objects
 from amtts_core.corpus.importers.lengths import MEASURED, length_scale, measured, without_origin
@@ -150,7 +151,8 @@ def open_manifest(path: Path, options: ReadOptions = ReadOptions()) -> Reading:
     locator = options.locator(path.parent, above=layout.above)
     warnings: list[str] = []
     entries = _entries(path, layout, locator, options, warnings)
-    return Reading(locator.root, entries, None, f"{path.name}: {layout.describe()}", warnings)
+    told = f"{path.name}: {layout.describe()}"
+    return Reading(locator.root, entries, None, told, warnings, table=path, columns=layout.columns)
 
 
 def _entries(

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from amtts_core.corpus.importers.base import ReadOptions
 from amtts_core.corpus.importers.column_names import unit_in_name
-from amtts_core.corpus.importers.columns import Columns, decide_columns, looks_like_header
+from amtts_core.corpus.importers.column_roles import Columns
+from amtts_core.corpus.importers.columns import decide_columns, looks_like_header
 from amtts_core.corpus.importers.lengths import MEASURED, length_scale, measured, without_origin
 from amtts_core.corpus.importers.locate import AudioLocator
 from amtts_core.corpus.importers.sheet import SHEET_SUFFIXES, read_sheets
@@ -133,6 +134,21 @@ def detect_layout(path: Path, root: Path, options: ReadOptions = ReadOptions()) 
     if not rows:
         raise AmttsError(f"{path} is empty", remedy=_HEADER_REMEDY)
     return _layout(rows, dialect, "", path, root, options, headless=isinstance(read[0], str))
+
+
+def first_rows(table: Path, count: int = 8) -> list[list[str]]:
+    """The cells of a table's first rows, whatever its columns mean.
+
+    Raises:
+        AmttsError: it has no cells that can be told apart.
+    """
+    if suffix_of(table.name) in SHEET_SUFFIXES:
+        rows = next((rows for _, rows in read_sheets(table)), [])
+        return [row for row in rows if any(row)][:count]
+    sample = list(itertools.islice(read_lines(table), SAMPLE))
+    dialect = detect_dialect(sample, table)
+    cells = (split_cells(line.text, dialect) for line in read_records(table, dialect))
+    return list(itertools.islice((row for row in cells if not isinstance(row, str)), count))
 
 
 def _sheet_layout(path: Path, root: Path, options: ReadOptions) -> Layout:

@@ -11,7 +11,7 @@ import soundfile
 from amtts_core.audio.decoded import AudioError
 from amtts_core.audio.sound import ForeignSound, opened
 from amtts_core.corpus.importers.column_names import unit_in_name
-from amtts_core.corpus.importers.columns import Columns
+from amtts_core.corpus.importers.column_roles import Columns
 from amtts_core.corpus.importers.locate import AudioLocator
 from amtts_core.corpus.importers.times import Scale, find_length_scale, is_cut_out, read_time, span_of
 from amtts_core.units import Hertz, Seconds

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from amtts_core.corpus.importers.base import Reading, ReadOptions
-from amtts_core.corpus.importers.columns import Columns
+from amtts_core.corpus.importers.column_roles import Columns
 from amtts_core.corpus.importers.file_list import read_file_list
 from amtts_core.corpus.importers.layout import Layout, layout_or_none, metadata_file
 from amtts_core.corpus.importers.table import SAMPLE, Dialect, read_lines

@@ -13,12 +13,12 @@ from amtts_core.audio.decoded import AudioError
 from amtts_core.audio.io import MEDIA_SUFFIXES
 from amtts_core.audio.media import sound_tracks
 from amtts_core.corpus.filters import Finding
-from amtts_core.corpus.importers.base import Clip, Fault, ReadOptions
+from amtts_core.corpus.importers.base import Clip, Fault, ReadOptions, Recording
 from amtts_core.corpus.importers.record import language_names
 from amtts_core.corpus.importers.walk import suffix_of
 from amtts_core.corpus.subtitles.align import Alignment, align
 from amtts_core.corpus.subtitles.cue import Cue, Track
-from amtts_core.corpus.subtitles.cut import LONGEST, SHORTEST, Cut, merge_sentences, move_edges
+from amtts_core.corpus.subtitles.cut import LONGEST, SHORTEST, Cut, at_words, merge_sentences, move_edges
 
 _log = logging.getLogger(__name__)
 _SPOKEN = ("two-speakers", "overlapping-captions", "not-speech")
@@ -163,6 +163,12 @@ def _aligned(
         else:
             inside.append(cue)
     cuts = merge_sentences(inside, auto=track.auto)
+    if options.word_times is not None:
+        recording = Recording(
+            path=timed.path, duration=activity.duration, channel=options.channel, track=sound
+        )
+        captions = [(cut.text, cut.start, cut.end) for cut in cuts]
+        cuts = at_words(cuts, options.word_times(recording, captions))
     others = [(found.map(cue.start), found.map(cue.end)) for cue in aside]
     for cut in move_edges(cuts, activity.voiced, activity.levels, others=others):
         length = round(cut.end - cut.start, 3)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +75,29 @@ def merge_sentences(cues: Sequence[Cue], *, auto: bool = False) -> list[Cut]:
         else:
             joined.append(group)
     return [Cut(group[0].start, group[-1].end, tuple(group)) for group in joined]
+
+
+def at_words(cuts: Sequence[Cut], words: Sequence[tuple[Seconds, Seconds] | None]) -> list[Cut]:
+    """The cuts from their first to their last word, where these are known; the others stay beside them.
+
+    Args:
+        cuts: in order, not overlapping.
+        words: start of the first and end of the last word of each; None where unknown.
+    """
+    moved = [
+        replace(cut, start=found[0], end=found[1]) if found else cut
+        for cut, found in zip(cuts, words, strict=True)
+    ]
+    for number, (left, right) in enumerate(itertools.pairwise(moved)):
+        if left.end <= right.start:
+            continue
+        if words[number] and words[number + 1]:  # both are known and overlap: no order can be told
+            moved[number], moved[number + 1] = cuts[number], cuts[number + 1]
+        elif words[number]:
+            moved[number + 1] = replace(right, start=min(left.end, right.end))
+        else:
+            moved[number] = replace(left, end=max(right.start, left.start))
+    return moved
 
 
 def _length(group: list[Cue]) -> Seconds:

@@ -109,8 +109,13 @@ def score(key: Path, results: Sequence[Path], *, seed: int = 0) -> Scores:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AmttsError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise AmttsError(
+            f"{path} cannot be read: {error.strerror}",
+            remedy="Give the folder that --listening-test made, and files that listeners saved",
+        ) from None
+    except ValueError as error:
+        raise AmttsError(f"{path} is no valid JSON: {error}") from None
     if not isinstance(found, dict) or "test" not in found:
         raise AmttsError(f"{path} holds no answers of a listening test")
     return found

@@ -3,13 +3,15 @@ const words = { en: { title: 'Listening test', name: 'Your name or a code', nati
   phones: 'I use headphones', begin: 'Begin', next: 'Next', play: 'Listen to all of it before you answer.',
   mos: 'How natural does it sound?', ab: 'Which one sounds better?', mushra: 'How good is each one, compared with the reference?',
   scale: ['Bad', 'Poor', 'Fair', 'Good', 'Excellent'], first: 'The first', second: 'The second', same: 'No difference',
-  reference: 'Reference', sound: 'Sound', done: 'Thank you! Save your answers and send the file back.', save: 'Save answers', of: 'of' },
+  reference: 'Reference', sound: 'Sound', done: 'Thank you! Save your answers and send the file back.', save: 'Save answers', another: 'Somebody else' },
  am: { title: 'የማዳመጥ ፈተና', name: 'ስምዎ ወይም መለያ', native: 'አማርኛ የአፍ መፍቻ ቋንቋዬ ነው', phones: 'የጆሮ ማዳመጫ እጠቀማለሁ',
   begin: 'ጀምር', next: 'ቀጣይ', play: 'ከመመለስዎ በፊት እስከ መጨረሻው ያዳምጡ።', mos: 'ድምፁ ምን ያህል ተፈጥሯዊ ነው?',
   ab: 'የትኛው የተሻለ ይሰማል?', mushra: 'እያንዳንዱ ከማነጻጸሪያው ጋር ሲወዳደር ምን ያህል ጥሩ ነው?', scale: ['በጣም መጥፎ', 'መጥፎ', 'መካከለኛ', 'ጥሩ', 'እጅግ ጥሩ'],
   first: 'የመጀመሪያው', second: 'ሁለተኛው', same: 'ልዩነት የለውም', reference: 'ማነጻጸሪያ', sound: 'ድምፅ',
-  done: 'እናመሰግናለን! መልሶችዎን ያስቀምጡና ፋይሉን ይላኩ።', save: 'መልሶችን አስቀምጥ', of: 'ከ' } };
-let language = 'am', state = JSON.parse(localStorage.getItem(test.id) || 'null');
+  done: 'እናመሰግናለን! መልሶችዎን ያስቀምጡና ፋይሉን ይላኩ።', save: 'መልሶችን አስቀምጥ', another: 'ሌላ ሰው' } };
+// A browser may keep nothing for pages that were opened as files: the answers are then lost when the page is closed.
+let store = null; try { store = window.localStorage; } catch (error) { if (error.name !== 'SecurityError') throw error; }
+let language = 'am', state = JSON.parse(store?.getItem(test.id) || 'null');
 const say = key => words[language][key];
 const make = (tag, values = {}, ...children) => { const node = Object.assign(document.createElement(tag), values);
   node.append(...children); return node; };
@@ -17,7 +19,7 @@ function random(seed) { return () => { seed |= 0; seed = seed + 0x6D2B79F5 | 0; 
   t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t; return ((t ^ t >>> 14) >>> 0) / 4294967296; }; }
 function shuffled(list, next) { const out = [...list]; for (let i = out.length - 1; i > 0; i--) {
   const j = Math.floor(next() * (i + 1)); [out[i], out[j]] = [out[j], out[i]]; } return out; }
-const keep = () => localStorage.setItem(test.id, JSON.stringify(state));
+const keep = () => store?.setItem(test.id, JSON.stringify(state));
 function show() {
   document.documentElement.lang = language; document.querySelector('h1').textContent = say('title'); main.replaceChildren();
   if (!state) return welcome();
@@ -64,8 +66,11 @@ function choices(options, chosen) {
 function finish() {
   const result = JSON.stringify({ format: 1, test: test.id, kind: test.kind, language, listener: state.listener, native: state.native,
     headphones: state.headphones, answers: state.answers }, null, 1);
-  const link = make('a', { download: `listening-${test.id.slice(0, 8)}-${state.listener.replace(/[^\w-]/g, '_')}.json`,
-    href: URL.createObjectURL(new Blob([result], { type: 'application/json' })) }, make('button', { className: 'go', textContent: say('save') }));
-  main.append(make('p', { textContent: say('done') }), link); }
+  const name = `${state.listener.replace(/[^\p{L}\p{M}\p{N}-]/gu, '_')}-${(state.seed >>> 0).toString(16)}`;
+  const link = make('a', { className: 'go', textContent: say('save'), download: `listening-${test.id.slice(0, 8)}-${name}.json`,
+    href: URL.createObjectURL(new Blob([result], { type: 'application/json' })), onclick: () => another.hidden = false });
+  const another = make('button', { textContent: say('another'), hidden: true,
+    onclick: () => { store?.removeItem(test.id); state = null; show(); } });
+  main.append(make('p', { textContent: say('done') }), make('p', {}, link), make('p', {}, another)); }
 document.getElementById('language').addEventListener('change', event => { language = event.target.value; show(); });
 show();

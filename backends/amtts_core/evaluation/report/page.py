@@ -96,11 +96,21 @@ def _about(evaluation: Evaluation) -> str:
     )
 
 
+SAID: dict[str, str] = {
+    "kind": "{}",
+    "backend": "backend {}",
+    "step": "step {}",
+    "folder": "{}",
+    "started_from": "started from {}",
+    "first_sound_seconds": "first sound after {:.2f} s",
+    "peak_memory_mb": "{:.0f} MB of memory at most",
+}
+"""What is told of a system, by its name in the report."""
+
+
 def _said(values: Mapping[str, object]) -> str:
-    names = ("kind", "backend", "step", "folder", "started_from", "first_sound_seconds", "peak_memory_mb")
-    told = [(name.replace("_", " "), values[name]) for name in names if values.get(name) not in (None, "")]
     return ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in told
+        form.format(values[name]) for name, form in SAID.items() if values.get(name) not in (None, "")
     )
 
 
@@ -182,7 +192,7 @@ def _all_figures(evaluation: Evaluation) -> str:
     rows = []
     for name, label in FIGURES.items():
         if any(name in s.figures for s in summaries):
-            note = f"<small>{escape(label.about)}</small>"
+            note = f'<small class="about">{escape(label.about)}</small>'
             rows.append(
                 f"<tr><td>{escape(label.name)} {note}</td>"
                 + "".join(_cell(s, name) for s in summaries)
