@@ -23,6 +23,7 @@ def test_targets_that_are_a_step_off_are_found(
     family: str, late: int, status: str, shift: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject = smallest(family, model=NEEDS.get(family, {}).get("model", {}))
+    subject.steps = 60
     own = subject.backend.learner_class  # type: ignore[attr-defined]
 
     class Shifted(own):  # type: ignore[misc, valid-type]
