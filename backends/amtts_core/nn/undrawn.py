@@ -5,24 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-_DRAWS = frozenset(
-    {
-        Tensor.normal_,
-        Tensor.uniform_,
-        init.normal_,
-        init.uniform_,
-        init.trunc_normal_,
-        init.xavier_normal_,
-        init.xavier_uniform_,
-        init.kaiming_normal_,
-        init.kaiming_uniform_,
-        init.orthogonal_,
-    }
-)
+_DRAWS = frozenset({init.normal_, init.uniform_, init.kaiming_normal_, init.kaiming_uniform_})
+"""Initializers that torch lets a mode replace as a whole. Not `Tensor.normal_`: `trunc_normal_` draws again until every
+value lies inside its bounds, which never ends where nothing is drawn."""
 
 
 class Undrawn(TorchFunctionMode):

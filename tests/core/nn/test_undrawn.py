@@ -21,3 +21,11 @@ def test_nothing_is_drawn_inside_and_everything_outside() -> None:
     assert torch.equal(ones, torch.ones(6)), "what is no draw is done"
     assert [tuple(layer.weight.shape) for layer in layers] == [(64, 64), (4, 4, 3), (9, 9)]
     assert float(nn.Linear(64, 64).weight.std()) > 0.01
+
+
+def test_truncated_draws_end() -> None:
+    """torch draws these again until all lie inside: what is left as it was would never."""
+    tensor = torch.full((4, 4), 9.0)
+    with Undrawn():
+        nn.init.trunc_normal_(tensor, std=0.02, a=-0.1, b=0.1)
+    assert tensor.abs().max() <= 0.1
