@@ -30,7 +30,10 @@ import sys, amtts
 voice = amtts.load(sys.argv[1])
 if voice.backend in ("chatterbox-mel", "vits"):  # the others go on for long where nothing was learned
     assert len(voice.speak("ሰላም።").samples)
-assert len(next(iter(voice.stream("ሰላም።"))))
+try:
+    assert len(next(iter(voice.stream("ሰላም።"))))
+except amtts.AmttsError as fault:  # a GPT that was never trained has no lengths; everything is loaded by then
+    assert "never trained" in str(fault) and voice.backend == "indextts2"
 print(*sys.modules)
 """
 
