@@ -78,6 +78,8 @@ class GeneratorSizes(BaseModel):
         """
         from pydantic import ValidationError
 
+        if not isinstance(values, Mapping):
+            raise ValueError("no JSON object")
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:

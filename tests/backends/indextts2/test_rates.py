@@ -86,7 +86,7 @@ def test_recordings_become_a_voice_at_the_codecs_rate(
 def test_audio_of_a_lower_rate_and_codes_of_other_books_are_told(recordings: Path, tmp_path: Path) -> None:
     tiny_dac(sampling_rate=44100, **OFFICIAL[44100]).save_pretrained(tmp_path / "codec")
     data = prepared(recordings, tmp_path / "data", 22050)
-    told = "stored at 22050 Hz or less and codec 'dac' hears 44100 Hz: they are resampled and hold nothing above 11025"
+    told = "stored at 22050 Hz or less and codec 'dac' needs 44100 Hz: they are resampled and hold nothing above 11025"
     encoding = ("encode-codes", data, "--weights", tmp_path / "codec", "--num-codebooks", 4)
     done = call(*encoding, "--out", tmp_path / "codes")
     assert done.code == 0, done.err
