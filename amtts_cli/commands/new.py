@@ -15,8 +15,8 @@ from amtts_core.errors import AmttsError
 
 if TYPE_CHECKING:
     from amtts_cli.new_voice import Answers, NewVoice
+    from amtts_cli.propose import Proposal
     from amtts_core.corpus.look import SourceLook
-    from amtts_core.run.propose import Proposal
 
 _QUESTION = "Where are the recordings? A folder, a table, a video or recording with subtitles beside it, or an archive"
 _SHOWN = 3
@@ -119,7 +119,7 @@ def _ask(
 ) -> tuple[NewVoice, Proposal, SourceLook]:
     """What the voice is made of and how, from options and from a person."""
     from amtts_cli.new_voice import Answers, NewVoice, absolute
-    from amtts_core.run.propose import Machine, propose
+    from amtts_cli.propose import Machine, propose
 
     people = sys.stdin.isatty() and not yes
     if not given["recordings"]:

@@ -19,8 +19,8 @@ from recordings import add_line, make_corpus
 from tiny_voice import make_corpus as prepared_corpus
 from tiny_voice import train_tiny
 
+from amtts_cli.propose import MOST_STEPS, STEPS, Machine, propose
 from amtts_core.errors import AmttsError
-from amtts_core.run.propose import MOST_STEPS, STEPS, Machine, propose
 
 CPU = Machine(cores=2)
 FEW_STEPS = (
