@@ -92,7 +92,7 @@ def train(
     from amtts_core.config.yaml_files import parse_assignments
     from amtts_core.run.start import StartRequest
     from amtts_core.settings import merged
-    from amtts_core.training.distributed.processes import end_processes, is_main
+    from amtts_core.training.distributed.processes import is_main
     from amtts_core.training.stop_flag import exit_code
 
     settings = merged(
@@ -146,7 +146,6 @@ def train(
             callbacks=[progress],
             on_progress=progress.features,
         )
-    end_processes()
     if is_main():
         _print(result, data)
     if code := exit_code(result.outcome.reason):  # `amtts train && amtts synthesize` stops here

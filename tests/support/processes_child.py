@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from amtts_core.contract.types import Batch
-from amtts_core.training.distributed.processes import Processes
+from amtts_core.training.distributed.processes import Processes, end_processes
 from amtts_core.training.step import StepResult, StepRunner
 
 RANK = os.environ.get("RANK", "0")
@@ -71,3 +71,4 @@ if __name__ == "__main__":
         run(words[:end])
         words = words[end + 1 :]
     run(words)
+    end_processes()

@@ -170,10 +170,10 @@ def check_launcher() -> None:
 
 
 def end_processes() -> None:
-    """Ends the connections between the processes after a training; nothing where there is one process.
+    """Ends the connections between the processes; the last thing that a program with a training does.
 
-    Connections still open when the interpreter ends are closed in any order, while their threads run: about one
-    training in twenty under torchrun then ended by SIGABRT although its work was done.
+    Connections that are still open when the interpreter ends are closed in any order, while their threads run: about
+    one training in fifteen under torchrun then ended by SIGABRT although its work was done.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
