@@ -16,9 +16,11 @@ import soundfile
 from amtts_core.audio.decoded import AudioError
 from amtts_core.audio.media import media_length
 from amtts_core.audio.sound import ForeignSound, opened
-from amtts_core.corpus.importers import Clip, Reading, ReadOptions, choose_importer, read_sources
+from amtts_core.corpus.importers import Clip, Reading, choose_importer, read_sources
 from amtts_core.corpus.importers.column_roles import Columns
+from amtts_core.corpus.importers.hub import current_snapshot
 from amtts_core.corpus.importers.layout import first_rows, tables_beside
+from amtts_core.corpus.prepare import read_options
 from amtts_core.corpus.settings import PrepareSettings
 from amtts_core.corpus.unpacked import Unpacked
 from amtts_core.errors import AmttsError
@@ -85,15 +87,8 @@ def look_into(
     Raises:
         AmttsError: it cannot be read, or holds no entry.
     """
-    given = [source] if isinstance(source, Path) else list(source)
-    options = ReadOptions(
-        columns=settings.columns,
-        audio_root=audio_root,
-        language=settings.normalizer.language,
-        channel=settings.channel_number,
-        speaker=settings.speaker,
-        fit=settings.fit,
-    )
+    given = [current_snapshot(one) for one in ([source] if isinstance(source, Path) else source)]
+    options = read_options(settings, audio_root)
     unpacked = Unpacked(given, out)
     try:
         if unpacked.recordings is not None and audio_root is None:

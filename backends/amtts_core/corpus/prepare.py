@@ -130,7 +130,7 @@ def open_source(
     """
     given = [source] if isinstance(source, Path) else list(source)
     given = [current_snapshot(one) for one in given]
-    options = replace(_options(settings, audio_root), word_times=word_times)
+    options = read_options(settings, audio_root, word_times=word_times)
     unpacked = Unpacked(given, out)
     if unpacked.recordings is not None and options.audio_root is None:
         options = replace(options, audio_root=unpacked.recordings)
@@ -173,7 +173,19 @@ def _open_unpacked(
     return name, replace(reading, entries=itertools.chain(first, reading.entries)), workspace
 
 
-def _options(settings: PrepareSettings, audio_root: Path | None) -> ReadOptions:
+def read_options(
+    settings: PrepareSettings, audio_root: Path | None, *, word_times: WordTimes | None = None
+) -> ReadOptions:
+    """What importers are told of the settings.
+
+    Args:
+        settings: of the corpus.
+        audio_root: another folder with recordings that the source names.
+        word_times: as in `open_source`.
+
+    Raises:
+        AmttsError: `audio_root` is no folder.
+    """
     if audio_root is not None and not audio_root.is_dir():
         raise AmttsError(
             f"--audio-root {audio_root} is no folder", remedy="Give the folder with the recordings"
@@ -185,6 +197,7 @@ def _options(settings: PrepareSettings, audio_root: Path | None) -> ReadOptions:
         channel=settings.channel_number,
         speaker=settings.speaker,
         fit=settings.fit,
+        word_times=word_times,
     )
 
 
