@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 import soundfile
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoints.write_backend import write_backend
 from amtts_core.config.run_config import RunConfig, resolve_config
 from amtts_core.contract.backend import Backend
 from amtts_core.contract.tokenizer import TextTokenizer
@@ -92,22 +92,4 @@ def write_untrained(name: str, folder: Path, *, preset: str) -> None:
     """A checkpoint of random weights, which loads and speaks as a trained one does."""
     config, kind = resolve_config({"backend": name, "preset": preset, "model": _NEEDS.get(name, {})})
     tokenizer = train_tokenizer("fidel", SENTENCES)
-    backend = kind(config.model_config_of(kind.spec), tokenizer=tokenizer)
-    codes = kind.spec.speech_codes
-    info = CheckpointInfo(
-        backend=name,
-        backend_config=backend.config.model_dump(mode="json"),
-        sample_rate=backend.sample_rate,
-        tokenizer_kind=tokenizer.kind,
-        tokenizer_hash=tokenizer.fingerprint(),
-        vocab_size=tokenizer.vocab_size,
-        codec=str(codes.of(backend).codec_identity()) if codes else "",
-    )
-    files = kind.spec.checkpoint_files
-    write_checkpoint(
-        folder,
-        info,
-        backend.network.state_dict(),
-        tokenizer=tokenizer,
-        files=files.of(backend).write_files if files else None,
-    )
+    write_backend(folder, kind(config.model_config_of(kind.spec), tokenizer=tokenizer))

@@ -14,7 +14,7 @@ from command_line import Done, call
 from tiny_vocoder import tiny_vocoder
 from tiny_voice import tiny_backend, tiny_voice
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoints.write_backend import write_backend
 
 TEXT = "ሰላም ለዓለም።"
 
@@ -286,18 +286,7 @@ def test_attention_that_is_not_there(run: Path, tmp_path: Path) -> None:
 
 
 def test_attention_is_drawn_for_a_file_and_for_a_pipe(tmp_path: Path) -> None:
-    backend = tiny_backend("chatterbox")
-    tokenizer = backend.text_tokenizer
-    assert tokenizer is not None
-    info = CheckpointInfo(
-        backend="chatterbox",
-        backend_config=backend.config.model_dump(mode="json"),
-        sample_rate=backend.spec.sample_rate,
-        tokenizer_kind=tokenizer.kind,
-        tokenizer_hash=tokenizer.fingerprint(),
-        vocab_size=tokenizer.vocab_size,
-    )
-    write_checkpoint(tmp_path / "t3", info, backend.network.state_dict(), tokenizer=tokenizer)
+    write_backend(tmp_path / "t3", tiny_backend("chatterbox"))
     few = ["--set", "model.sampling.retries=0", "--set", "model.sampling.most_per_symbol=2"]
     for name, out in (("file", tmp_path / "a.wav"), ("pipe", Path("-"))):
         done = speak(tmp_path / "t3", out, TEXT + TEXT, *few, "--attention", tmp_path / name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoints.write_backend import write_backend
 from amtts_vocoders.neural.backend import VocoderBackend
 from amtts_vocoders.neural.config import VocoderConfig
 
@@ -24,11 +24,5 @@ def tiny_vocoder(folder: Path, **changes: Any) -> Path:
     """Writes the checkpoint; `changes` are settings."""
     config = VocoderConfig.model_validate({**SIZES, **changes})
     torch.manual_seed(0)
-    network = VocoderBackend(config).network
-    info = CheckpointInfo(
-        backend="vocoder",
-        backend_config=config.model_dump(mode="json"),
-        sample_rate=config.mel.sample_rate,
-    )
-    write_checkpoint(folder, info, network.state_dict(), tokenizer=None)
+    write_backend(folder, VocoderBackend(config))
     return folder

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoints.write_backend import write_backend
 from amtts_core.config.run_config import RunConfig, resolve_config
 from amtts_core.config.sections import OptimConfig
 from amtts_core.contract.backend import Backend
@@ -186,23 +186,6 @@ def tiny_voice(folder: Path) -> tuple[Path, Path]:
 def write_untrained(name: str, folder: Path) -> None:
     """A checkpoint of the smallest size with random weights, which loads and speaks as a trained one does."""
     backend = tiny_backend(name)
-    tokenizer, codes, files = backend.text_tokenizer, backend.spec.speech_codes, backend.spec.checkpoint_files
-    assert tokenizer is not None
     if name == "chatterbox-mel":
         fit_statistics(backend, tiny_examples(backend, 2))
-    info = CheckpointInfo(
-        backend=name,
-        backend_config=backend.config.model_dump(mode="json"),
-        sample_rate=backend.sample_rate,
-        tokenizer_kind=tokenizer.kind,
-        tokenizer_hash=tokenizer.fingerprint(),
-        vocab_size=tokenizer.vocab_size,
-        codec=str(codes.of(backend).codec_identity()) if codes else "",
-    )
-    write_checkpoint(
-        folder,
-        info,
-        backend.network.state_dict(),
-        tokenizer=tokenizer,
-        files=files.of(backend).write_files if files else None,
-    )
+    write_backend(folder, backend)

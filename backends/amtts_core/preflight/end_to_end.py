@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
+from amtts_core.checkpoints.write_backend import write_backend
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend
 from amtts_core.contract.tokenizer import TextTokenizer
@@ -199,9 +200,8 @@ def _checkpoint(setup: Setup) -> Finding:
     backend, tokenizer = setup.backend, setup.backend.text_tokenizer
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "step-00000000"
-        write_checkpoint(
-            folder, describe(setup, tokenizer), backend.network.state_dict(), tokenizer=tokenizer
-        )
+        normalizer = setup.normalizer.settings.model_dump(mode="json")
+        write_backend(folder, backend, backend_config=setup.config.model, normalizer=normalizer)
         again = read_checkpoint(folder).load_backend()
     mine, theirs = backend.network.state_dict(), again.network.state_dict()
     for key, tensor in mine.items():
@@ -213,20 +213,6 @@ def _checkpoint(setup: Setup) -> Finding:
             if tokenizer.encode(text) != again.text_tokenizer.encode(text):
                 raise CheckFailed(f"the stored tokenizer reads '{utterance.id}' differently")
     return Finding(f"{len(mine)} tensors and the tokenizer come back identical", float(len(mine)))
-
-
-def describe(setup: Setup, tokenizer: TextTokenizer | None) -> CheckpointInfo:
-    """What the throw-away checkpoint of the save/load check says about itself."""
-    return CheckpointInfo(
-        backend=setup.backend.spec.name,
-        backend_config=setup.config.model,
-        sample_rate=setup.backend.sample_rate,
-        normalizer=setup.normalizer.settings.model_dump(mode="json"),
-        tokenizer_kind=tokenizer.kind if tokenizer else "",
-        tokenizer_hash=tokenizer.fingerprint() if tokenizer else "",
-        vocab_size=tokenizer.vocab_size if tokenizer else 0,
-        speakers=list(setup.backend.speakers.names),
-    )
 
 
 def _synthesis(setup: Setup) -> Finding:

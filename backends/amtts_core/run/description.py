@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from amtts_core.checkpoints.checkpoint import CheckpointInfo
+from amtts_core.checkpoints.write_backend import describe_backend
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.backend import Backend, BackendSpec
 from amtts_core.contract.tokenizer import TextTokenizer
@@ -17,22 +18,15 @@ from amtts_core.run.inputs import RunInputs
 
 def describe(backend: Backend, inputs: RunInputs) -> CheckpointInfo:
     """Describes a run before its data is read; see `with_data` for the rest."""
-    config, tokenizer, provenance = inputs.config, inputs.tokenizer, inputs.provenance
-    return CheckpointInfo(
-        backend=backend.spec.name,
+    config, provenance = inputs.config, inputs.provenance
+    return describe_backend(
+        backend,
         backend_config=config.model,
         training_type=config.training.type,
         freeze=config.training.freeze.model_dump(mode="json", exclude_defaults=True),
         new_tokens=list(provenance.new_tokens),
         started_from=provenance.source,
-        sample_rate=backend.sample_rate,
         normalizer=inputs.normalizer.settings.model_dump(mode="json"),
-        tokenizer_kind=tokenizer.kind if tokenizer else "",
-        tokenizer_hash=tokenizer.fingerprint() if tokenizer else "",
-        vocab_size=tokenizer.vocab_size if tokenizer else 0,
-        speakers=list(inputs.speakers.names),
-        speaker_embedding=inputs.speakers.has_embedding,
-        codec=_codec(backend),
         base_weights_license=provenance.license or _license(backend.spec, config),
         data_licenses=list(inputs.data_provenance.licenses),
         consent_notes=list(inputs.data_provenance.consent_notes),
@@ -51,11 +45,6 @@ def with_data(info: CheckpointInfo, data: SpeechDataset, tokenizer: TextTokenize
     return info.model_copy(
         update={"dataset_hash": digest.hexdigest(), "untrained_tokens": _untrained(tokenizer, data)}
     )
-
-
-def _codec(backend: Backend) -> str:
-    codes = backend.spec.speech_codes
-    return str(codes.of(backend).codec_identity()) if codes else ""
 
 
 def _license(spec: BackendSpec, config: RunConfig) -> str:

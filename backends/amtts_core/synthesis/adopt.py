@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoints.checkpoint import CheckpointInfo
+from amtts_core.checkpoints.write_backend import write_backend
 from amtts_core.contract.registry import get_backend
 from amtts_core.errors import AmttsError, ConfigError
 from amtts_core.text.settings import NormalizerSettings
@@ -74,18 +75,10 @@ def adopt(
     if files := kind.spec.saved_voices:
         beside = folder if folder.is_dir() else folder.parent
         logger.info("%s", files.of(built).load_published_voice(beside) or "no voice beside them")
-    codes = kind.spec.speech_codes
-    info = CheckpointInfo(
-        backend=backend,
-        backend_config=built.config.model_dump(mode="json"),
-        sample_rate=built.sample_rate,
+    return write_backend(
+        out,
+        built,
         started_from=str(folder),
         normalizer=AS_WRITTEN.model_dump(mode="json"),
-        tokenizer_kind=text.kind,
-        tokenizer_hash=text.fingerprint(),
-        vocab_size=text.vocab_size,
-        codec=str(codes.of(built).codec_identity()) if codes else "",
         base_weights_license=published.license,
     )
-    write_checkpoint(out, info, built.network.state_dict(), tokenizer=text)
-    return info

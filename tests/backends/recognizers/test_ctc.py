@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_voice import fidel_tokenizer, tiny_backend
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoints.write_backend import write_backend
 from amtts_core.contract.recognizer import FrameRecognizer
 from amtts_core.contract.recognizer_registry import open_recognizer
 from amtts_core.contract.types import Example
@@ -232,16 +232,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         optimizer.step()
         learner.end_step(_Alone())
     backend.network.eval()
-    info = CheckpointInfo(
-        backend=NAME,
-        backend_config=backend.config.model_dump(mode="json"),
-        sample_rate=RATE,
-        tokenizer_kind=backend.tokenizer.kind,
-        tokenizer_hash=backend.tokenizer.fingerprint(),
-        vocab_size=backend.tokenizer.vocab_size,
-    )
     out = tmp_path_factory.mktemp("ctc") / "checkpoint"
-    write_checkpoint(out, info, backend.network.state_dict(), tokenizer=backend.tokenizer)
+    write_backend(out, backend)
     return out
 
 

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from amtts_core.audio.mel import MelConfig, log_mel
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
+from amtts_core.checkpoints.write_backend import write_backend
 from amtts_core.contract.vocoder_registry import open_vocoder
 from amtts_core.errors import AmttsError
 from amtts_vocoders.neural.backend import VocoderBackend
@@ -249,8 +250,7 @@ def checkpoint(network: VocoderNetwork, tmp_path_factory: pytest.TempPathFactory
     backend = VocoderBackend(config)
     backend.network.speaker.load_state_dict(network.state_dict())
     folder = tmp_path_factory.mktemp("vocoder") / "checkpoint"
-    info = CheckpointInfo(backend="vocoder", backend_config=config.model_dump(mode="json"), sample_rate=RATE)
-    write_checkpoint(folder, info, backend.network.state_dict(), tokenizer=None)
+    write_backend(folder, backend)
     return folder
 
 

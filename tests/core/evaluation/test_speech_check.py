@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tiny_voice import make_corpus, tiny_backend, train_tiny
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, write_checkpoint
+from amtts_core.checkpoints.write_backend import write_backend
 from amtts_core.errors import AmttsError
 from amtts_core.evaluation import speech_check
 from amtts_core.evaluation.speech_check import REPORT, CheckText, SpeechCheck, worse
@@ -22,16 +22,8 @@ from amtts_core.evaluation.speech_check import REPORT, CheckText, SpeechCheck, w
 def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recognizer that has learned nothing: what it reads is wrong, and reproducibly so."""
     backend = tiny_backend("recognizer")
-    info = CheckpointInfo(
-        backend="recognizer",
-        backend_config=backend.config.model_dump(mode="json"),
-        sample_rate=16000,
-        tokenizer_kind=backend.tokenizer.kind,
-        tokenizer_hash=backend.tokenizer.fingerprint(),
-        vocab_size=backend.tokenizer.vocab_size,
-    )
     folder = tmp_path_factory.mktemp("recognizer") / "checkpoint"
-    write_checkpoint(folder, info, backend.network.state_dict(), tokenizer=backend.tokenizer)
+    write_backend(folder, backend)
     return folder
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from recordings import SENTENCES
 
-from amtts_core.checkpoints.checkpoint import CheckpointInfo, read_checkpoint, write_checkpoint
+from amtts_core.checkpoints.checkpoint import read_checkpoint
+from amtts_core.checkpoints.write_backend import write_backend
 from amtts_core.contract.registry import get_backend
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError
@@ -27,16 +28,7 @@ def write_voice(folder: Path, tokenizer: TextTokenizer) -> dict[str, Any]:
     )
     torch.manual_seed(0)
     backend = kind(config, tokenizer=tokenizer)
-    info = CheckpointInfo(
-        backend=BACKEND,
-        backend_config=config.model_dump(mode="json"),
-        sample_rate=kind.spec.sample_rate,
-        tokenizer_kind=tokenizer.kind,
-        tokenizer_hash=tokenizer.fingerprint(),
-        vocab_size=tokenizer.vocab_size,
-        untrained_tokens=[5],
-    )
-    write_checkpoint(folder / "old", info, backend.network.state_dict(), tokenizer=tokenizer)
+    write_backend(folder / "old", backend, untrained_tokens=[5])
     old = folder / "old"
     return {"backend": BACKEND, "checkpoint": old, "tokenizer": old / "tokenizer", "out": folder / "new"}
 
