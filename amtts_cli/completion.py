@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-_AUDIO = ("wav", "flac", "ogg", "opus", "mp3", "m4a", "ulaw", "alaw")
 _FIXED: dict[str, tuple[str, ...]] = {
-    "--encoding": ("pcm16", "pcm24", "float", "mulaw", "alaw"),
     "--executor": ("local", "ray"),
     "--timestamps": ("srt", "vtt", "json"),
     "--device": ("cpu", "cuda"),
@@ -49,10 +47,12 @@ def _offer(command: str, parameter: Any) -> Callable[[Any, str], Iterable[str]] 
             return lambda context, word: _known()["importers"]
         if option in _FIXED:
             return functools.partial(_fixed, _FIXED[option])
+        if option == "--encoding":
+            return lambda context, word: _known()["encodings"]
         if option == "--format":
             if command == "export":
                 return lambda context, word: ["voice", *_known()["exports"], "peft"]
-            return lambda context, word: _AUDIO
+            return lambda context, word: _known()["audio"]
         if option in _GROUPS:
             return functools.partial(_registered, _GROUPS[option])
         if option == "--preset":

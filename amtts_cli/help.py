@@ -12,116 +12,47 @@ from typer.core import TyperCommand, TyperGroup
 
 from amtts_cli.completion import complete_values
 
+_OPTIONS = {
+    "Data": """
+        --data --recordings --manifest --file --text --audio-root --columns --speakers --references
+        --language --lexicon --license --consent-note --repeated-text --check-transcripts --channel --trim
+        --margin --max-clipped --doubtful --max-rejected --min-duration --max-duration --by --val --test
+        --copy --renormalize --same-speakers --wavs --copies --limit --feedback --codes --mels-from
+        --encoded --old-data --old-text --max-samples --fold-homophones --to --players --public-list
+        --minutes --collect
+    """,
+    "Model": """
+        --checkpoint --backend --preset --tokenizer --codec --weights --voice --speaker --vocoder --server
+        --revision --kind --vocab-size --byte-fallback --max-unk --num-codebooks --add --init --mode
+        --pad-to --language-tag --old-checkpoint --old-tokenizer --recognizer --reference --system --name
+    """,
+    "Training": """
+        --from --max-steps --start --max-epochs --resume --from-scratch --overfit --auto-batch
+        --overfit-steps --max-rise
+    """,
+    "Speech": """
+        --speed --pitch --pitch-range --question-rise --sentence-pause --paragraph-pause --guard
+        --guard-tries --guard-cer --strict
+    """,
+    "Measures": "--metrics --listening-test --listening-kind --listening-texts --max-cer",
+    "Server": """
+        --host --port --wyoming --wyoming-host --allow-host --cors --keys --per-key --active --waiting
+        --batch --deadline --drain --idle --max-loaded --replicas --max-characters --log-texts --folder
+        --auth-file --max-upload
+    """,
+    "Output": """
+        --out --format --sample-rate --loudness --encoding --timestamps --attention --beside --skip-bad
+        --half --private --embed-audio --explain --json --force --dry-run --check --schema --verify
+        --measure
+    """,
+    "Settings and machine": """
+        --config --set --device --seed --jobs --executor --num-shards --shard-index --batch-seconds
+        --precision
+    """,
+    "General": "--verbose --yes --version --install-completion --show-completion --help",
+}
 PANELS: dict[str, tuple[str, ...]] = {
-    "Data": (
-        *(
-            "--data",
-            "--recordings",
-            "--manifest",
-            "--file",
-            "--text",
-            "--audio-root",
-            "--columns",
-            "--speakers",
-            "--references",
-        ),
-        *("--language", "--lexicon", "--license", "--consent-note", "--repeated-text", "--check-transcripts"),
-        *(
-            "--channel",
-            "--trim",
-            "--margin",
-            "--max-clipped",
-            "--doubtful",
-            "--max-rejected",
-            "--min-duration",
-        ),
-        *(
-            "--max-duration",
-            "--by",
-            "--val",
-            "--test",
-            "--copy",
-            "--renormalize",
-            "--same-speakers",
-            "--wavs",
-        ),
-        *(
-            "--copies",
-            "--limit",
-            "--feedback",
-            "--codes",
-            "--mels-from",
-            "--encoded",
-            "--old-data",
-            "--old-text",
-        ),
-        *(
-            "--max-samples",
-            "--fold-homophones",
-            "--to",
-            "--players",
-            "--public-list",
-            "--minutes",
-            "--collect",
-        ),
-    ),
-    "Model": (
-        *(
-            "--checkpoint",
-            "--backend",
-            "--preset",
-            "--tokenizer",
-            "--codec",
-            "--weights",
-            "--voice",
-            "--speaker",
-        ),
-        *("--vocoder", "--server", "--revision", "--kind", "--vocab-size", "--byte-fallback", "--max-unk"),
-        *("--num-codebooks", "--add", "--init", "--mode", "--pad-to", "--language-tag", "--old-checkpoint"),
-        *("--old-tokenizer", "--recognizer", "--reference", "--system", "--name"),
-    ),
-    "Training": (
-        *(
-            "--from",
-            "--max-steps",
-            "--start",
-            "--max-epochs",
-            "--resume",
-            "--from-scratch",
-            "--overfit",
-            "--auto-batch",
-        ),
-        *("--overfit-steps", "--max-rise"),
-    ),
-    "Speech": (
-        *("--speed", "--pitch", "--pitch-range", "--question-rise", "--sentence-pause", "--paragraph-pause"),
-        *("--guard", "--guard-tries", "--guard-cer", "--strict"),
-    ),
-    "Measures": ("--metrics", "--listening-test", "--listening-kind", "--listening-texts", "--max-cer"),
-    "Server": (
-        *("--host", "--port", "--wyoming", "--wyoming-host", "--allow-host", "--cors", "--keys", "--per-key"),
-        *(
-            "--active",
-            "--waiting",
-            "--batch",
-            "--deadline",
-            "--drain",
-            "--idle",
-            "--max-loaded",
-            "--replicas",
-        ),
-        *("--max-characters", "--log-texts", "--folder", "--auth-file", "--max-upload"),
-    ),
-    "Output": (
-        *("--out", "--format", "--sample-rate", "--loudness", "--encoding", "--timestamps", "--attention"),
-        *("--beside", "--skip-bad", "--half", "--private", "--embed-audio", "--explain", "--json", "--force"),
-        *("--dry-run", "--check", "--schema", "--verify", "--measure"),
-    ),
-    "Settings and machine": (
-        *("--config", "--set", "--device", "--seed", "--jobs", "--executor", "--num-shards", "--shard-index"),
-        *("--batch-seconds", "--precision"),
-    ),
-    "General": ("--verbose", "--yes", "--version", "--install-completion", "--show-completion", "--help"),
+    subject: tuple(options.split()) for subject, options in _OPTIONS.items()
 }
 """Subject -> options, in the order of the help; an option is under one subject in every command."""
 

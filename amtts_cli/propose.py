@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from amtts_core.checkpoints.shipped import shipped_checkpoint
+from amtts_core.corpus.pool import cores
 from amtts_core.errors import AmttsError
 from amtts_core.units import Seconds
 
@@ -30,7 +30,7 @@ _PUBLISHED = (
 
 
 @dataclass(frozen=True)
-class Machine:
+class Hardware:
     """What training can use.
 
     Attributes:
@@ -44,16 +44,14 @@ class Machine:
     gpu_bytes: int = 0
 
     @classmethod
-    def here(cls) -> Machine:
+    def here(cls) -> Hardware:
         """This machine."""
         import torch
 
-        affinity = getattr(os, "sched_getaffinity", None)
-        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
         if not torch.cuda.is_available():
-            return cls(cores)
+            return cls(cores())
         found = torch.cuda.get_device_properties(0)
-        return cls(cores, found.name, found.total_memory)
+        return cls(cores(), found.name, found.total_memory)
 
     def describe(self) -> str:
         """The machine in a few words."""
@@ -81,7 +79,7 @@ class Proposal:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
-def propose(seconds: Seconds, machine: Machine, *, language: str = "am", start: str = "") -> Proposal:
+def propose(seconds: Seconds, machine: Hardware, *, language: str = "am", start: str = "") -> Proposal:
     """Chooses what to start from, how many steps to make, and says how long that takes.
 
     Args:
@@ -111,7 +109,7 @@ def propose(seconds: Seconds, machine: Machine, *, language: str = "am", start: 
     return Proposal(chosen, {"training": {"max_steps": steps}}, work, said, tuple(notes))
 
 
-def _scratch(minutes: float, machine: Machine, have: str) -> Proposal:
+def _scratch(minutes: float, machine: Hardware, have: str) -> Proposal:
     vocoder = shipped_checkpoint(Path(BASE))
     settings: dict[str, Any] = {"backend": "chatterbox-mel"}
     if vocoder is not None:
@@ -132,7 +130,7 @@ def _steps(minutes: float) -> int:
     return min(MOST_STEPS, max(STEPS, 100 * round(minutes * _STEPS_A_MINUTE / 100)))
 
 
-def _base_notes(minutes: float, machine: Machine) -> list[str]:
+def _base_notes(minutes: float, machine: Hardware) -> list[str]:
     notes = []
     least, most = _MEASURED
     if minutes < least:
@@ -149,7 +147,7 @@ def _base_notes(minutes: float, machine: Machine) -> list[str]:
     return notes
 
 
-def _minutes(training: Seconds, speech: Seconds, machine: Machine) -> int:
+def _minutes(training: Seconds, speech: Seconds, machine: Hardware) -> int:
     """Rounded up to 5 minutes; figures were measured on two cores, and more than those help little."""
     work = (training + _PREPARE * speech) * 2 / min(2, max(1, machine.cores))
     return max(5, 5 * math.ceil(work / 300))

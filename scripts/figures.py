@@ -21,10 +21,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, PAGE = ROOT / "docs/figures.yaml", ROOT / "docs/figures.md"
-FIELDS = (
-    *("id", "claim", "text", "pages", "command", "machine", "seed", "date", "commit", "watches"),
-    *("finds", "seconds"),  # these two are optional
-)
+REQUIRED = ("id", "claim", "text", "pages", "command", "machine", "seed", "date", "commit", "watches")
+OPTIONAL = ("finds", "seconds")
+"""The pattern that finds the figure in what the command prints, for `--run`; how long the command ran."""
 OLD = 90
 """Days after which a figure should be measured again."""
 HEAD = """# Figures and where they come from
@@ -49,8 +48,8 @@ def read() -> list[Figure]:
     """The figures, in the order of the file; a fault of one ends the program with its name."""
     figures: list[Figure] = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))
     for figure in figures:
-        missing = [name for name in FIELDS[:10] if name not in figure]
-        unknown = [name for name in figure if name not in FIELDS]
+        missing = [name for name in REQUIRED if name not in figure]
+        unknown = [name for name in figure if name not in (*REQUIRED, *OPTIONAL)]
         if missing or unknown:
             sys.exit(f"error: {SOURCE.name}, {figure.get('id')}: missing {missing}, unknown {unknown}")
     return figures
@@ -61,15 +60,10 @@ def page(figures: list[Figure]) -> str:
     lines = []
     for figure in figures:
         places = ", ".join(f"[{place}]({link(place)})" for place in figure["pages"])
-        cells = (
-            *(
-                f"**{figure['text'].strip('*')}**",
-                figure["claim"],
-                f"`{figure['command']}`",
-                figure["machine"],
-            ),
-            *(str(figure["seed"]), f"{figure['date']}, {figure['commit']}", places),
-        )
+        took = f", {figure['seconds'] / 60:.1f} min" if "seconds" in figure else ""
+        cells = [f"**{figure['text'].strip('*')}**", figure["claim"], f"`{figure['command']}`"]
+        cells += [figure["machine"], str(figure["seed"])]
+        cells += [f"{figure['date']}, {figure['commit']}{took}", places]
         lines.append("| " + " | ".join(cells) + " |\n")
     return HEAD + "".join(lines) + FOOT
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from amtts_cli.app import COMMANDS, app
+from amtts_core.audio.save import ENCODINGS, FORMATS
 from amtts_core.config.run_config import RunConfig
 from amtts_core.contract.registry import list_backends
 from amtts_core.corpus.importers import IMPORTERS
@@ -145,6 +146,8 @@ def known_values() -> str:
     }
     found = {
         "importers": sorted(IMPORTERS),
+        "audio": [ending[1:] for ending in FORMATS],
+        "encodings": list(ENCODINGS),
         "exports": sorted({name for spec in specs.values() if spec.export for name in spec.export.formats}),
         "presets": {name: list(spec.presets) for name, spec in specs.items()},
         "settings": list(_keys(RunConfig, "")),

@@ -119,7 +119,7 @@ def _ask(
 ) -> tuple[NewVoice, Proposal, SourceLook]:
     """What the voice is made of and how, from options and from a person."""
     from amtts_cli.new_voice import Answers, NewVoice, absolute
-    from amtts_cli.propose import Machine, propose
+    from amtts_cli.propose import Hardware, propose
 
     people = sys.stdin.isatty() and not yes
     if not given["recordings"]:
@@ -144,7 +144,7 @@ def _ask(
             show_default=False,
             err=True,
         )
-    proposal = propose(look.seconds, Machine.here(), language=answers.language, start=answers.start)
+    proposal = propose(look.seconds, Hardware.here(), language=answers.language, start=answers.start)
     answers.start = proposal.start
     console.log(proposal.said)
     for note in proposal.notes:

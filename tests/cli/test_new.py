@@ -19,10 +19,10 @@ from recordings import add_line, make_corpus
 from tiny_voice import make_corpus as prepared_corpus
 from tiny_voice import train_tiny
 
-from amtts_cli.propose import MOST_STEPS, STEPS, Machine, propose
+from amtts_cli.propose import MOST_STEPS, STEPS, Hardware, propose
 from amtts_core.errors import AmttsError
 
-CPU = Machine(cores=2)
+CPU = Hardware(cores=2)
 FEW_STEPS = (
     *(
         "--set",
@@ -249,10 +249,10 @@ def test_settings_follow_from_minutes_and_machine() -> None:
         == "6.0 minutes of speech, no GPU, 2 CPU cores: start from the base voice, at most 600 steps, "
         + ("about 15 minutes")
     )
-    assert propose(6 * 60, Machine(cores=1)).minutes == 25, "one core takes twice as long"
+    assert propose(6 * 60, Hardware(cores=1)).minutes == 25, "one core takes twice as long"
     assert "record more" in propose(60, CPU).notes[0]
     assert propose(5 * 3600, CPU).settings == {"training": {"max_steps": MOST_STEPS}}
-    gpu = propose(2 * 3600, Machine(8, "NVIDIA X", 24 << 30))
+    gpu = propose(2 * 3600, Hardware(8, "NVIDIA X", 24 << 30))
     assert gpu.minutes is None
     assert any("Chatterbox" in note for note in gpu.notes)
     other = propose(6 * 60, CPU, language="ti")
