@@ -38,9 +38,9 @@ def context_of(connection: HTTPConnection) -> Context:
     return found
 
 
-def owner_of(connection: HTTPConnection) -> str:
+def key_name_of(connection: HTTPConnection) -> str:
     """Name of the key that a request came with."""
-    return str(connection.scope.get("amtts.owner", ANYONE))
+    return str(connection.scope.get("amtts.key_name", ANYONE))
 
 
 def note(connection: HTTPConnection, **facts: object) -> None:

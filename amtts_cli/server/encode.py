@@ -47,26 +47,26 @@ _BLOCK = 1 << 16
 """Samples written at a time: libsndfile 1.2 crashes on minutes of Ogg in one call."""
 
 
-def rate_of(form: str, own: Hertz) -> Hertz:
+def rate_of(audio_format: str, own: Hertz) -> Hertz:
     """Sample rate of a response for a voice of rate `own`; the next higher one where a format does not know it."""
-    if form == "pcm":
+    if audio_format == "pcm":
         return PCM_RATE
-    rates = _RATES.get(form, (own,))
+    rates = _RATES.get(audio_format, (own,))
     return own if own in rates else next((rate for rate in rates if rate > own), rates[-1])
 
 
-def rates_of(form: str) -> tuple[Hertz, ...]:
+def rates_of(audio_format: str) -> tuple[Hertz, ...]:
     """Rates that a format knows; empty where it knows all."""
-    return _RATES.get(form, ())
+    return _RATES.get(audio_format, ())
 
 
-def encode(samples: np.ndarray, form: str, *, sample_rate: Hertz, wanted: Hertz) -> bytes:
-    """(T,) float in [-1, 1] at `sample_rate` to a file in `form` at the rate `wanted`."""
-    if form not in _SUBTYPES:
-        return b"".join(encode_pieces([samples], form, sample_rate=sample_rate, wanted=wanted))
+def encode(samples: np.ndarray, audio_format: str, *, sample_rate: Hertz, wanted: Hertz) -> bytes:
+    """(T,) float in [-1, 1] at `sample_rate` to a file of `audio_format` at the rate `wanted`."""
+    if audio_format not in _SUBTYPES:
+        return b"".join(encode_pieces([samples], audio_format, sample_rate=sample_rate, wanted=wanted))
     import soundfile
 
-    kind, subtype = _SUBTYPES[form]
+    kind, subtype = _SUBTYPES[audio_format]
     file = io.BytesIO()
     with soundfile.SoundFile(file, "w", wanted, 1, subtype=subtype, format=kind) as sink:
         for piece in _resampled([samples], sample_rate, wanted):
@@ -75,35 +75,37 @@ def encode(samples: np.ndarray, form: str, *, sample_rate: Hertz, wanted: Hertz)
 
 
 def encode_pieces(
-    pieces: Iterable[np.ndarray], form: str, *, sample_rate: Hertz, wanted: Hertz
+    pieces: Iterable[np.ndarray], audio_format: str, *, sample_rate: Hertz, wanted: Hertz
 ) -> Iterator[bytes]:
     """Pieces (T,) of speech as pieces of a file, each as soon as the coding allows; nothing before the first sound."""
-    sink = _open(form, wanted)
+    sink = _open(audio_format, wanted)
     try:
         for piece in _resampled(pieces, sample_rate, wanted):
             sink.write(piece)
-            if data := sink.take():
+            if data := sink.drain():
                 yield data
     finally:
         sink.close()
-    if data := sink.take():
+    if data := sink.drain():
         yield data
 
 
 class _Encoder(Protocol):
     def write(self, samples: np.ndarray) -> None: ...
 
-    def take(self) -> bytes: ...
+    def drain(self) -> bytes: ...
 
     def close(self) -> None: ...
 
 
-def _open(form: str, rate: Hertz) -> _Encoder:
-    if form in _CODECS:
-        return _Frames(form, rate)
-    if form in ("pcm", "wav"):  # by libsndfile too: it rounds the samples of files in its own way
-        return _Coded("RAW", "PCM_16", rate, header=endless_wav_header(rate) if form == "wav" else b"")
-    return _Coded(*_SUBTYPES[form], rate)
+def _open(audio_format: str, rate: Hertz) -> _Encoder:
+    if audio_format in _CODECS:
+        return _Frames(audio_format, rate)
+    if audio_format in ("pcm", "wav"):  # by libsndfile too: it rounds the samples of files in its own way
+        return _Coded(
+            "RAW", "PCM_16", rate, header=endless_wav_header(rate) if audio_format == "wav" else b""
+        )
+    return _Coded(*_SUBTYPES[audio_format], rate)
 
 
 def _resampled(pieces: Iterable[np.ndarray], rate: Hertz, wanted: Hertz) -> Iterator[np.ndarray]:
@@ -155,7 +157,7 @@ class _Tap(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         ready = bytes(self._ready)
         self._taken += len(ready)
         self._ready.clear()
@@ -174,9 +176,9 @@ class _Coded:
     def write(self, samples: np.ndarray) -> None:
         _write(self._sink, samples)
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         header, self._header = self._header, b""
-        return header + self._tap.take()
+        return header + self._tap.drain()
 
     def close(self) -> None:
         self._sink.close()
@@ -185,11 +187,11 @@ class _Coded:
 class _Frames:
     """MP3 or AAC by FFmpeg's libraries: frames without a header that tells the length, which is not known yet."""
 
-    def __init__(self, form: str, rate: Hertz) -> None:
+    def __init__(self, audio_format: str, rate: Hertz) -> None:
         import av
 
         self._tap = _Tap()
-        container, codec, options = _CODECS[form]
+        container, codec, options = _CODECS[audio_format]
         self._container: Any = av.open(self._tap, "w", format=container, options=options)
         self._stream: Any = self._container.add_stream(codec, rate=rate, layout="mono", bit_rate=_BIT_RATE)
         self._rate, self._closed = rate, False
@@ -203,8 +205,8 @@ class _Frames:
             frame.sample_rate = self._rate
             self._container.mux(self._stream.encode(frame))
 
-    def take(self) -> bytes:
-        return self._tap.take()
+    def drain(self) -> bytes:
+        return self._tap.drain()
 
     def close(self) -> None:
         if not self._closed:

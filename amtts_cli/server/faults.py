@@ -1,4 +1,4 @@
-"""Faults that FastAPI finds, in OpenAI's form."""
+"""Faults that FastAPI finds, in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amtts_cli.server.front import error_response
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "invalid_body"}
 
 
-def told_fault(errors: Sequence[Any]) -> ApiError:
+def validation_error(errors: Sequence[Any]) -> ApiError:
     """The first fault of a body; what the client sent is not repeated."""
     if not errors:
         return invalid("the request cannot be read")
@@ -31,11 +31,11 @@ def told_fault(errors: Sequence[Any]) -> ApiError:
 
 
 def add_fault_handlers(app: FastAPI) -> None:
-    """Lets every refusal have OpenAI's form."""
+    """Lets every refusal have OpenAI's format."""
 
     @app.exception_handler(RequestValidationError)
     async def of_body(request: Request, error: RequestValidationError) -> Response:
-        return error_response(told_fault(error.errors()))
+        return error_response(validation_error(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def of_route(request: Request, error: HTTPException) -> Response:

@@ -76,14 +76,14 @@ class Front:
         self._check_host(headers)
         preflight = scope["type"] == "http" and scope["method"] == "OPTIONS" and self._origins
         if scope["path"] not in OPEN and not preflight:
-            owner = self.context.keys.owner(headers.get("authorization", "").encode("latin-1"))
-            if owner is None:
+            key_name = self.context.keys.key_name(headers.get("authorization", "").encode("latin-1"))
+            if key_name is None:
                 raise ApiError(
                     401,
                     "the key is missing or wrong; send: Authorization: Bearer KEY",
                     code="invalid_api_key",
                 )
-            scope["amtts.owner"] = owner
+            scope["amtts.key_name"] = key_name
         if scope["type"] == "websocket":
             if (origin := headers.get("origin")) is not None and origin not in self._origins:
                 raise ApiError(403, "pages of this origin may not connect", code="origin_not_allowed")
@@ -110,8 +110,8 @@ class Front:
             ApiError: it is too large or too slow.
         """
         most = self.context.settings.max_body
-        told = headers.get("content-length", "0")
-        if not told.isascii() or not told.isdigit() or int(told[:20]) > most:
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > most:
             raise _too_large(most)
         body = bytearray()
         try:
@@ -140,7 +140,7 @@ class Front:
             "time": round(time.time(), 3),
             "event": "request",
             "id": scope["amtts.id"],
-            "key": scope.get("amtts.owner"),
+            "key": scope.get("amtts.key_name"),
             "method": method,
             "route": route,
             "status": status,

@@ -55,7 +55,7 @@ class Gate:
         if self._free.locked() and self.waiting >= self._most_waiting:
             raise busy(f"{self.waiting} requests wait for this voice; no more may", self.retry_after)
         self.waiting += 1
-        self._tell()
+        self._report()
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                 await self._free.acquire()
@@ -63,9 +63,9 @@ class Gate:
             raise late(allowed) from None
         finally:
             self.waiting -= 1
-            self._tell()
+            self._report()
         self.active += 1
-        self._tell()
+        self._report()
         return Place(self._leave)
 
     @property
@@ -77,9 +77,9 @@ class Gate:
         self._mean += _SMOOTH * (seconds - self._mean)
         self.active -= 1
         self._free.release()
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         self._on_change(self.active, self.waiting)
 
 
@@ -94,7 +94,7 @@ class Shares:
         self._most = most
         self._taken: Counter[str] = Counter()
 
-    def take(self, name: str) -> Place:
+    def acquire(self, name: str) -> Place:
         """A share of a key.
 
         Raises:

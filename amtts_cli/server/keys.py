@@ -37,7 +37,7 @@ class Keys:
             raise AmttsError("there is no key any more", remedy="The old ones stay valid until there is one")
         self._digests = other._digests
 
-    def owner(self, authorization: bytes) -> str | None:
+    def key_name(self, authorization: bytes) -> str | None:
         """Name of the key in an `Authorization: Bearer KEY` header, or None; every key is compared, always."""
         if not self:
             return ANYONE

@@ -164,7 +164,7 @@ class _Signals:
         self._come = threading.Semaphore(0)
         self._found: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._take)
+            signal.signal(number, self._on_signal)
 
     def next(self) -> int:
         """Waits for a signal."""
@@ -172,7 +172,7 @@ class _Signals:
             pass
         return self._found.pop(0)
 
-    def _take(self, number: int, _: Any) -> None:
+    def _on_signal(self, number: int, _: Any) -> None:
         self._found.append(number)
         self._come.release()
 

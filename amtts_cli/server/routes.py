@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 import amtts
 from amtts_cli.server import metrics
-from amtts_cli.server.context import Context, context_of, note, owner_of
+from amtts_cli.server.context import Context, context_of, key_name_of, note
 from amtts_cli.server.encode import MEDIA, SIZED, encode, rate_of, rates_of
 from amtts_cli.server.errors import ApiError, CutOff, invalid
 from amtts_cli.server.schemas import (
@@ -31,7 +31,7 @@ from amtts_cli.server.schemas import (
     VoiceList,
     WordTime,
 )
-from amtts_cli.server.speaking import Order, Told, speak_whole
+from amtts_cli.server.speaking import SpeechInfo, SpeechTask, speak_whole
 from amtts_cli.server.worker import Job
 from amtts_core.errors import AmttsError
 from amtts_core.units import Hertz
@@ -65,56 +65,58 @@ router = APIRouter(responses=_ERRORS)
 async def create_speech(request: Request, asked: SpeechRequest) -> Response:
     """Speaks a text; as `audio.speech.create` of OpenAI's clients."""
     context = context_of(request)
-    order, told = order_of(context, asked, owner_of(request)), Told()
-    note(request, voice=order.voice, characters=len(order.text), format=order.form)
+    task, info = task_of(context, asked, key_name_of(request)), SpeechInfo()
+    note(request, voice=task.voice, characters=len(task.text), format=task.audio_format)
     if context.settings.log_texts:
-        note(request, text=order.text)
+        note(request, text=task.text)
 
     def wanted(own: Hertz) -> Hertz:
-        return asked.sample_rate or rate_of(order.form, own)
+        return asked.sample_rate or rate_of(task.audio_format, own)
 
-    if asked.stream_format is None and order.form in SIZED:
-        data = await unless_gone(request, context.speaking.whole(order, told, rate_of=wanted))
-        _first_byte(request, context, order, told)
-        return Response(data, headers=_headers(told), media_type=MEDIA[order.form])
-    pieces = context.speaking.stream(order, told, rate_of=wanted)
+    if asked.stream_format is None and task.audio_format in SIZED:
+        data = await unless_gone(request, context.speaking.whole(task, info, rate_of=wanted))
+        _first_byte(request, context, task, info)
+        return Response(data, headers=_headers(info), media_type=MEDIA[task.audio_format])
+    pieces = context.speaking.stream(task, info, rate_of=wanted)
     try:
         first = await unless_gone(request, anext(pieces, b""))
     except BaseException:
         await pieces.aclose()
         raise
-    _first_byte(request, context, order, told)
+    _first_byte(request, context, task, info)
     body = _with_first(first, pieces)
     if asked.stream_format == "sse":
-        events = _events(body, order, told)
-        return StreamingResponse(events, headers=_headers(told), media_type="text/event-stream")
-    return StreamingResponse(body, headers=_headers(told), media_type=MEDIA[order.form])
+        events = _events(body, task, info)
+        return StreamingResponse(events, headers=_headers(info), media_type="text/event-stream")
+    return StreamingResponse(body, headers=_headers(info), media_type=MEDIA[task.audio_format])
 
 
 @router.post("/v1/audio/speech/timestamps")
 async def create_speech_with_timestamps(request: Request, asked: TimestampsRequest) -> TimestampsReply:
     """Speaks a text and tells when each word is spoken, found by forced alignment."""
     context = context_of(request)
-    order, told = order_of(context, asked, owner_of(request)), Told()
-    note(request, voice=order.voice, characters=len(order.text), format=order.form)
+    task, info = task_of(context, asked, key_name_of(request)), SpeechInfo()
+    note(request, voice=task.voice, characters=len(task.text), format=task.audio_format)
 
     def make(voice: amtts.Voice, job: Job) -> TimestampsReply:
-        speech = speak_whole(voice, order, job)
+        speech = speak_whole(voice, task, job)
         job.check()
-        told.sample_rate = asked.sample_rate or rate_of(order.form, speech.sample_rate)
-        told.audio = speech.duration
-        audio = encode(speech.samples, order.form, sample_rate=speech.sample_rate, wanted=told.sample_rate)
+        info.sample_rate = asked.sample_rate or rate_of(task.audio_format, speech.sample_rate)
+        info.audio = speech.duration
+        audio = encode(
+            speech.samples, task.audio_format, sample_rate=speech.sample_rate, wanted=info.sample_rate
+        )
         return TimestampsReply(
             audio=base64.b64encode(audio).decode(),
             format=asked.response_format,
-            sample_rate=told.sample_rate,
+            sample_rate=info.sample_rate,
             duration=round(speech.duration, 4),
             text=speech.text,
             words=[WordTime(word=w.text, start=round(w.start, 3), end=round(w.end, 3)) for w in speech.words],
             unread=dict(speech.unread),
         )
 
-    return await unless_gone(request, context.speaking.made(order, told, make))
+    return await unless_gone(request, context.speaking.made(task, info, make))
 
 
 @router.post("/v1/text/normalize")
@@ -169,31 +171,31 @@ async def get_metrics(request: Request) -> Response:
     return Response(context_of(request).metrics.text(), media_type=metrics.CONTENT_TYPE)
 
 
-def order_of(context: Context, asked: SpeakRequest, owner: str) -> Order:
+def task_of(context: Context, asked: SpeakRequest, key_name: str) -> SpeechTask:
     """What a request orders.
 
     Raises:
         ApiError: it names what does not exist, or is too long.
     """
-    form = getattr(asked, "response_format", "pcm")
+    audio_format = getattr(asked, "response_format", "pcm")
     _check_model(asked.model)
     _check_length(context, asked.input)
-    if asked.sample_rate and (rates := rates_of(form)) and asked.sample_rate not in rates:
+    if asked.sample_rate and (rates := rates_of(audio_format)) and asked.sample_rate not in rates:
         raise invalid(
-            f"{form} cannot hold {asked.sample_rate} Hz; it can: {', '.join(map(str, rates))}",
+            f"{audio_format} cannot hold {asked.sample_rate} Hz; it can: {', '.join(map(str, rates))}",
             param="sample_rate",
         )
     voice, speaker = context.pool.resolve(asked.voice_name)
-    return Order(
+    return SpeechTask(
         text=asked.input,
         voice=voice,
         speaker=speaker,
-        form=form,
+        audio_format=audio_format,
         speed=asked.speed,
         seed=asked.seed,
         sample_rate=asked.sample_rate,
         language=asked.language,
-        owner=owner,
+        key_name=key_name,
         arrived=time.monotonic(),
     )
 
@@ -227,7 +229,7 @@ async def _with_first(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerat
         await rest.aclose()
 
 
-async def _events(pieces: AsyncGenerator[bytes], order: Order, told: Told) -> AsyncIterator[bytes]:
+async def _events(pieces: AsyncGenerator[bytes], task: SpeechTask, info: SpeechInfo) -> AsyncIterator[bytes]:
     """OpenAI's events: speech.audio.delta with base64, speech.audio.done; an error as an event of its own."""
     try:
         async for piece in pieces:
@@ -237,7 +239,7 @@ async def _events(pieces: AsyncGenerator[bytes], order: Order, told: Told) -> As
         return
     finally:
         await pieces.aclose()
-    used = {"input_tokens": len(order.text), "output_tokens": round(told.audio * 1000)}
+    used = {"input_tokens": len(task.text), "output_tokens": round(info.audio * 1000)}
     usage = {**used, "total_tokens": sum(used.values())}
     yield _event({"type": "speech.audio.done", "usage": usage})
 
@@ -246,18 +248,18 @@ def _event(facts: dict[str, Any]) -> bytes:
     return f"data: {json.dumps(facts, ensure_ascii=False)}\n\n".encode()
 
 
-def _first_byte(request: Request, context: Context, order: Order, told: Told) -> None:
-    told.first = time.monotonic() - order.arrived
-    context.metrics.first.labels(order.voice).observe(told.first)
-    note(request, queued=round(told.queued, 3), first_byte=round(told.first, 3))
-    if told.unread:
-        note(request, unread=sum(told.unread.values()))
+def _first_byte(request: Request, context: Context, task: SpeechTask, info: SpeechInfo) -> None:
+    info.first = time.monotonic() - task.arrived
+    context.metrics.first.labels(task.voice).observe(info.first)
+    note(request, queued=round(info.queued, 3), first_byte=round(info.first, 3))
+    if info.unread:
+        note(request, unread=sum(info.unread.values()))
 
 
-def _headers(told: Told) -> dict[str, str]:
-    found = {"x-sample-rate": str(told.sample_rate)}
-    if told.unread:
-        found["x-unread-characters"] = json.dumps(dict(list(told.unread.items())[:20]))
+def _headers(info: SpeechInfo) -> dict[str, str]:
+    found = {"x-sample-rate": str(info.sample_rate)}
+    if info.unread:
+        found["x-unread-characters"] = json.dumps(dict(list(info.unread.items())[:20]))
     return found
 
 

@@ -120,7 +120,7 @@ class NormalizeReply(BaseModel):
 
 
 class Model(BaseModel):
-    """A model in OpenAI's form."""
+    """A model in OpenAI's format."""
 
     id: str = Field(examples=["amtts"])
     object: Literal["model"] = "model"
@@ -129,7 +129,7 @@ class Model(BaseModel):
 
 
 class ModelList(BaseModel):
-    """Models in OpenAI's form."""
+    """Models in OpenAI's format."""
 
     object: Literal["list"] = "list"
     data: list[Model]
@@ -162,6 +162,6 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorReply(BaseModel):
-    """An error in OpenAI's form."""
+    """An error in OpenAI's format."""
 
     error: ErrorDetail

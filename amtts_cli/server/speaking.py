@@ -30,33 +30,33 @@ _POLL = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class SpeechTask:
     """What is to be spoken.
 
     Attributes:
         voice: name in the pool.
         speaker: of the voice, empty for its first.
-        form: key of `encode.MEDIA`.
+        audio_format: key of `encode.MEDIA`.
         sample_rate: of the response; None takes the format's usual one.
         language: that the voice has to read; None takes any.
-        owner: name of the key.
+        key_name: name of the key.
         arrived: on the clock of `time.monotonic`.
     """
 
     text: str
     voice: str
     speaker: str = ""
-    form: str = "wav"
+    audio_format: str = "wav"
     speed: float = 1.0
     seed: int = 0
     sample_rate: Hertz | None = None
     language: str | None = None
-    owner: str = ""
+    key_name: str = ""
     arrived: float
 
 
 @dataclass
-class Told:
+class SpeechInfo:
     """What is known of a speech while and after it is made.
 
     Attributes:
@@ -75,7 +75,7 @@ class Told:
 
 
 class Speaking:
-    """Speaks what is ordered; of one event loop.
+    """Speaks what requests ask for; of one event loop.
 
     Args:
         settings: limits and times.
@@ -87,7 +87,7 @@ class Speaking:
         self._settings, self._pool, self._metrics = settings, pool, metrics
         self._shares = Shares(settings.per_key)
 
-    async def whole(self, order: Order, told: Told, *, rate_of: Callable[[Hertz], Hertz]) -> bytes:
+    async def whole(self, task: SpeechTask, info: SpeechInfo, *, rate_of: Callable[[Hertz], Hertz]) -> bytes:
         """A whole file.
 
         Raises:
@@ -95,40 +95,42 @@ class Speaking:
         """
 
         def make(voice: amtts.Voice, job: Job) -> bytes:
-            speech = speak_whole(voice, order, job)
-            told.unread, told.audio = dict(speech.unread), speech.duration
-            told.sample_rate = rate_of(speech.sample_rate)
-            return encode(speech.samples, order.form, sample_rate=speech.sample_rate, wanted=told.sample_rate)
+            speech = speak_whole(voice, task, job)
+            info.unread, info.audio = dict(speech.unread), speech.duration
+            info.sample_rate = rate_of(speech.sample_rate)
+            return encode(
+                speech.samples, task.audio_format, sample_rate=speech.sample_rate, wanted=info.sample_rate
+            )
 
-        return await self.made(order, told, make)
+        return await self.made(task, info, make)
 
-    async def made(self, order: Order, told: Told, make: Callable[[amtts.Voice, Job], T]) -> T:
+    async def made(self, task: SpeechTask, info: SpeechInfo, make: Callable[[amtts.Voice, Job], T]) -> T:
         """What `make` returns, called in a thread with a place in the queue.
 
         Raises:
             ApiError: as `whole`.
         """
-        async with self._admitted(order, told) as (loaded, job, start):
+        async with self._admitted(task, info) as (loaded, job, start):
             work = start(lambda: make(loaded.voice, job))
             try:
                 async with asyncio.timeout(max(0.0, job.deadline - time.monotonic())):
                     result = await asyncio.shield(work)
             except TimeoutError:
                 raise late(self._settings.deadline) from None
-        self._count(order, told)
+        self._count(task, info)
         return result
 
     async def stream(
-        self, order: Order, told: Told, *, rate_of: Callable[[Hertz], Hertz]
+        self, task: SpeechTask, info: SpeechInfo, *, rate_of: Callable[[Hertz], Hertz]
     ) -> AsyncGenerator[bytes]:
         """Pieces of a file as they are made; close it when nobody listens any more.
 
         Raises:
             ApiError: as `whole`; before the first piece, where it is about the text.
         """
-        async with self._admitted(order, told) as (loaded, job, start):
+        async with self._admitted(task, info) as (loaded, job, start):
             pipe = _Pipe(job, asyncio.get_running_loop())
-            work = start(lambda: _stream(loaded.voice, order, told, pipe, rate_of))
+            work = start(lambda: _stream(loaded.voice, task, info, pipe, rate_of))
             work.add_done_callback(lambda _: pipe.end())
             while True:
                 try:
@@ -140,22 +142,22 @@ class Speaking:
                     break
                 yield piece
             await work
-        self._count(order, told)
+        self._count(task, info)
 
     @asynccontextmanager
     async def _admitted(
-        self, order: Order, told: Told
+        self, task: SpeechTask, info: SpeechInfo
     ) -> AsyncIterator[tuple[LoadedVoice, Job, Callable[[Callable[[], T]], asyncio.Future[T]]]]:
-        """A place for an order; it is given back when the thread that works for it has ended."""
-        deadline = order.arrived + self._settings.deadline
-        share = self._shares.take(order.owner)
+        """A place for a task; it is given back when the thread that works for it has ended."""
+        deadline = task.arrived + self._settings.deadline
+        share = self._shares.acquire(task.key_name)
         try:
-            place = await self._pool.gate(order.voice).enter(deadline, self._settings.deadline)
+            place = await self._pool.gate(task.voice).enter(deadline, self._settings.deadline)
         except BaseException:
             share.release()
             raise
-        told.queued = time.monotonic() - order.arrived
-        self._metrics.queued.labels(order.voice).observe(told.queued)
+        info.queued = time.monotonic() - task.arrived
+        self._metrics.queued.labels(task.voice).observe(info.queued)
         job = Job(deadline)
         started: list[asyncio.Future[Any]] = []
 
@@ -171,10 +173,10 @@ class Speaking:
             return future
 
         try:
-            async with self._pool.use(order.voice) as loaded:
-                if order.language not in (None, loaded.voice.language):
+            async with self._pool.use(task.voice) as loaded:
+                if task.language not in (None, loaded.voice.language):
                     raise invalid(
-                        f"voice '{order.voice}' reads '{loaded.voice.language}', not {order.language!r}",
+                        f"voice '{task.voice}' reads '{loaded.voice.language}', not {task.language!r}",
                         param="language",
                     )
                 yield loaded, job, start
@@ -189,12 +191,12 @@ class Speaking:
             if not started:
                 give_back()
 
-    def _count(self, order: Order, told: Told) -> None:
-        spent = time.monotonic() - order.arrived - told.queued
-        self._metrics.audio.labels(order.voice).inc(told.audio)
-        self._metrics.work.labels(order.voice).inc(spent)
-        if told.audio:
-            self._metrics.factor.labels(order.voice).observe(spent / told.audio)
+    def _count(self, task: SpeechTask, info: SpeechInfo) -> None:
+        spent = time.monotonic() - task.arrived - info.queued
+        self._metrics.audio.labels(task.voice).inc(info.audio)
+        self._metrics.work.labels(task.voice).inc(spent)
+        if info.audio:
+            self._metrics.factor.labels(task.voice).observe(spent / info.audio)
 
 
 class _Pipe:
@@ -233,31 +235,31 @@ def _run(job: Job, work: Callable[[], T]) -> T:
         CURRENT.reset(token)
 
 
-def speak_whole(voice: amtts.Voice, order: Order, job: Job) -> amtts.Speech:
-    """Speaks an order to its end, unless nobody waits for it any more."""
+def speak_whole(voice: amtts.Voice, task: SpeechTask, job: Job) -> amtts.Speech:
+    """Speaks a task to its end, unless nobody waits for it any more."""
     return voice.speak(
-        order.text,
-        speaker=order.speaker,
-        speed=order.speed,
-        seed=order.seed,
+        task.text,
+        speaker=task.speaker,
+        speed=task.speed,
+        seed=task.seed,
         on_progress=lambda done, total: job.check(),
     )
 
 
 def _stream(
-    voice: amtts.Voice, order: Order, told: Told, pipe: _Pipe, rate_of: Callable[[Hertz], Hertz]
+    voice: amtts.Voice, task: SpeechTask, info: SpeechInfo, pipe: _Pipe, rate_of: Callable[[Hertz], Hertz]
 ) -> None:
-    stream = voice.stream(order.text, speaker=order.speaker, speed=order.speed, seed=order.seed)
-    told.unread, told.sample_rate = dict(stream.unread), rate_of(stream.sample_rate)
+    stream = voice.stream(task.text, speaker=task.speaker, speed=task.speed, seed=task.seed)
+    info.unread, info.sample_rate = dict(stream.unread), rate_of(stream.sample_rate)
 
     def counted() -> Any:
         for samples in stream:
-            told.audio += len(samples) / stream.sample_rate
+            info.audio += len(samples) / stream.sample_rate
             yield samples
 
     try:
         for data in encode_pieces(
-            counted(), order.form, sample_rate=stream.sample_rate, wanted=told.sample_rate
+            counted(), task.audio_format, sample_rate=stream.sample_rate, wanted=info.sample_rate
         ):
             pipe.put(data)
     finally:

@@ -156,12 +156,12 @@ class VoicePool:
         synthesizer = voice.synthesizer
         sentences, requests = self._metrics.sentences.labels(name), self._metrics.sharing.labels(name)
 
-        def tell(count: int, of_requests: int) -> None:
+        def count_pass(count: int, of_requests: int) -> None:
             sentences.observe(count)
             requests.observe(of_requests)
 
         worker = ModelWorker(
-            f"speak-{name}", synthesizer.backend, together=self._settings.together, on_pass=tell
+            f"speak-{name}", synthesizer.backend, together=self._settings.together, on_pass=count_pass
         )
         synthesizer.backend = cast(Any, SharedBackend(synthesizer.backend, worker))
         jobs = ThreadPoolExecutor(self._settings.active + 1, thread_name_prefix=f"job-{name}")

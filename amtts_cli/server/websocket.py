@@ -11,13 +11,13 @@ import asyncio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from amtts_cli.server.context import Context, context_of, note, owner_of
+from amtts_cli.server.context import Context, context_of, key_name_of, note
 from amtts_cli.server.encode import rate_of
 from amtts_cli.server.errors import ApiError, invalid, unavailable
-from amtts_cli.server.faults import told_fault
-from amtts_cli.server.routes import order_of
+from amtts_cli.server.faults import validation_error
+from amtts_cli.server.routes import task_of
 from amtts_cli.server.schemas import LineRequest
-from amtts_cli.server.speaking import Told
+from amtts_cli.server.speaking import SpeechInfo
 from amtts_core.units import Hertz
 
 PATH = "/v1/audio/speech/websocket"
@@ -85,15 +85,15 @@ async def _read(socket: WebSocket, lines: asyncio.Queue[str | bytes | None]) -> 
 
 
 async def _line(socket: WebSocket, context: Context, number: int, line: str | bytes) -> None:
-    """Speaks one line; what is wrong with it is told, and the next may be better."""
+    """Speaks one line; what is wrong with it is info, and the next may be better."""
     try:
         asked = _parse(line)
-        order, told = order_of(context, asked, owner_of(socket)), Told()
+        task, info = task_of(context, asked, key_name_of(socket)), SpeechInfo()
 
         def wanted(own: Hertz) -> Hertz:
-            return asked.sample_rate or rate_of(order.form, own)
+            return asked.sample_rate or rate_of(task.audio_format, own)
 
-        pieces = context.speaking.stream(order, told, rate_of=wanted)
+        pieces = context.speaking.stream(task, info, rate_of=wanted)
         try:
             begun = False
             async for piece in pieces:
@@ -102,13 +102,13 @@ async def _line(socket: WebSocket, context: Context, number: int, line: str | by
                     started = {
                         "type": "speech.audio.started",
                         "line": number,
-                        "sample_rate": told.sample_rate,
+                        "sample_rate": info.sample_rate,
                     }
-                    await socket.send_json(started | {"unread": told.unread or {}})
+                    await socket.send_json(started | {"unread": info.unread or {}})
                 await socket.send_bytes(piece)
         finally:
             await pieces.aclose()
-        await socket.send_json({"type": "speech.audio.done", "line": number, "seconds": round(told.audio, 3)})
+        await socket.send_json({"type": "speech.audio.done", "line": number, "seconds": round(info.audio, 3)})
     except ApiError as refusal:
         context.metrics.failures.labels(refusal.code).inc()
         retry = {"retry_after": refusal.retry_after} if refusal.retry_after else {}
@@ -121,4 +121,4 @@ def _parse(line: str | bytes) -> LineRequest:
     try:
         return LineRequest.model_validate_json(line)
     except ValidationError as error:
-        raise told_fault(error.errors()) from None
+        raise validation_error(error.errors()) from None

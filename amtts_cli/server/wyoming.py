@@ -27,9 +27,9 @@ from wyoming.tts import (
 import amtts
 from amtts_cli.server.context import Context
 from amtts_cli.server.errors import ApiError, invalid
-from amtts_cli.server.speaking import Order, Told
+from amtts_cli.server.speaking import SpeechInfo, SpeechTask
 
-OWNER = "wyoming"
+KEY_NAME = "wyoming"
 _LOG = logging.getLogger("amtts.server")
 _LARGEST = 1 << 16
 """Bytes of a message."""
@@ -109,7 +109,7 @@ class WyomingHandler(AsyncEventHandler):
         elif SynthesizeStart.is_type(event.type):
             self._voice, self._pending, self._begun = SynthesizeStart.from_event(event).voice, "", False
         elif SynthesizeChunk.is_type(event.type) and self._pending is not None:
-            await self._take(SynthesizeChunk.from_event(event).text)
+            await self._add_text(SynthesizeChunk.from_event(event).text)
         elif SynthesizeStop.is_type(event.type) and self._pending is not None:
             await self._finish()
         elif Synthesize.is_type(event.type) and self._pending is None:  # within a stream it repeats its text
@@ -117,7 +117,7 @@ class WyomingHandler(AsyncEventHandler):
             await self._speak(asked.text, asked.voice)
             await self._stop()
 
-    async def _take(self, text: str) -> None:
+    async def _add_text(self, text: str) -> None:
         """Speaks the sentences that are complete, and keeps the rest."""
         self._pending = (self._pending or "") + text
         self._check_length(self._pending)
@@ -137,23 +137,28 @@ class WyomingHandler(AsyncEventHandler):
         self._check_length(text)
         name, speaker = self._context.pool.resolve(str((voice and voice.name) or "default"))
         speaker = str((voice and voice.speaker) or speaker)
-        order = Order(
-            text=text, voice=name, speaker=speaker, form="pcm", owner=OWNER, arrived=time.monotonic()
+        task = SpeechTask(
+            text=text,
+            voice=name,
+            speaker=speaker,
+            audio_format="pcm",
+            key_name=KEY_NAME,
+            arrived=time.monotonic(),
         )
-        told = Told()
-        pieces = self._context.speaking.stream(order, told, rate_of=lambda own: own)
+        info = SpeechInfo()
+        pieces = self._context.speaking.stream(task, info, rate_of=lambda own: own)
         try:
             async for piece in pieces:
-                await self._send(piece, told)
+                await self._send(piece, info)
         finally:
             await pieces.aclose()
 
-    async def _send(self, piece: bytes, told: Told) -> None:
-        form: dict[str, Any] = {"rate": told.sample_rate, "width": 2, "channels": 1}
+    async def _send(self, piece: bytes, info: SpeechInfo) -> None:
+        audio: dict[str, Any] = {"rate": info.sample_rate, "width": 2, "channels": 1}
         if not self._begun:
             self._begun = True
-            await self.write_event(AudioStart(**form).event())
-        await self.write_event(AudioChunk(audio=piece, **form).event())
+            await self.write_event(AudioStart(**audio).event())
+        await self.write_event(AudioChunk(audio=piece, **audio).event())
 
     async def _stop(self) -> None:
         if self._begun:

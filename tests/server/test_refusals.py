@@ -1,4 +1,4 @@
-"""What cannot be answered is refused in OpenAI's form, never with 500."""
+"""What cannot be answered is refused in OpenAI's format, never with 500."""
 
 from __future__ import annotations
 

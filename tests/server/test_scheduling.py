@@ -305,11 +305,11 @@ def test_keys_of_a_file_and_the_environment(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("# mine\nradio:" + "r" * 32 + "\n\nweb : " + "w" * 32 + "\n")
     keys = read_keys(path, {"AMTTS_API_KEY": "e" * 32})
-    assert keys.owner(b"Bearer " + b"r" * 32) == "radio"
-    assert keys.owner(b"bearer " + b"w" * 32) == "web"
-    assert keys.owner(b"Bearer " + b"e" * 32) == "environment"
+    assert keys.key_name(b"Bearer " + b"r" * 32) == "radio"
+    assert keys.key_name(b"bearer " + b"w" * 32) == "web"
+    assert keys.key_name(b"Bearer " + b"e" * 32) == "environment"
     for wrong in (b"", b"Bearer", b"Bearer x", b"Basic " + b"r" * 32, b"\xff\xfe", b"Bearer " + b"r" * 31):
-        assert keys.owner(wrong) is None
+        assert keys.key_name(wrong) is None
     for text in (
         "",
         "x",
