@@ -29,7 +29,7 @@ from amtts_core.tokenizers.published.hf_file import (
 from amtts_core.tokenizers.published.hf_surgery import TextRules, change_vocabulary
 from amtts_core.tokenizers.published.symbols import compose_letters
 from amtts_core.tokenizers.published.vocabulary import hf_vocabulary, read_json, size_of
-from amtts_core.tokenizers.settings import MODEL_FILE, damaged, write_settings
+from amtts_core.tokenizers.settings import damaged, read_model, write_model
 
 REQUIRED = (UNK, SPACE)
 ENGLISH = "[en]"
@@ -112,19 +112,8 @@ class HfJsonTokenizer:
 
     def save(self, folder: Path) -> None:
         """See `TextTokenizer`."""
-        model = self._serialized()
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MODEL_FILE).write_bytes(model)
-        write_settings(
-            folder,
-            self.kind,
-            {
-                "vocab_size": self.vocab_size,
-                "language": self.language,
-                "lower": self.lower,
-                "sha256": hashlib.sha256(model).hexdigest(),
-            },
-        )
+        settings = {"vocab_size": self.vocab_size, "language": self.language, "lower": self.lower}
+        write_model(folder, self.kind, self._serialized(), settings)
 
     def fingerprint(self) -> str:
         """See `TextTokenizer`."""
@@ -151,14 +140,7 @@ def _rebuild(data: dict[str, Any], language: str, lower: bool) -> HfJsonTokenize
 
 def load(folder: Path, settings: dict[str, Any]) -> HfJsonTokenizer:
     """The stored tokenizer."""
-    try:
-        model = (folder / MODEL_FILE).read_bytes()
-    except OSError as fault:
-        raise damaged(folder, f"{MODEL_FILE}: {fault.strerror}") from None
-    if settings.get("sha256") != hashlib.sha256(model).hexdigest():
-        raise damaged(
-            folder, f"{MODEL_FILE} does not have the SHA-256 that {settings.get('sha256')!s:.12} names"
-        )
+    model = read_model(folder, settings)
     try:
         return HfJsonTokenizer(
             json.loads(model),

@@ -15,7 +15,7 @@ from amtts_core.contract.tokenizer_format import TokenizerFormat
 from amtts_core.errors import AmttsError
 from amtts_core.tokenizers.published.hf_file import is_hf_file, open_tokenizer
 from amtts_core.tokenizers.published.vocabulary import refuse_tag
-from amtts_core.tokenizers.settings import MODEL_FILE, damaged, write_settings
+from amtts_core.tokenizers.settings import damaged, read_model, write_model
 
 VOCAB, MERGES = "vocab.json", "merges.txt"
 """Files of a GPT-2 tokenizer."""
@@ -66,11 +66,7 @@ class PlainHfTokenizer:
 
     def save(self, folder: Path) -> None:
         """See `TextTokenizer`."""
-        model = self._serialized()
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MODEL_FILE).write_bytes(model)
-        digest = hashlib.sha256(model).hexdigest()
-        write_settings(folder, self.kind, {"vocab_size": self.vocab_size, "sha256": digest})
+        write_model(folder, self.kind, self._serialized(), {"vocab_size": self.vocab_size})
 
     def fingerprint(self) -> str:
         """See `TextTokenizer`."""
@@ -86,14 +82,7 @@ class PlainHfTokenizer:
 
 def load(folder: Path, settings: dict[str, Any]) -> PlainHfTokenizer:
     """The stored tokenizer."""
-    try:
-        model = (folder / MODEL_FILE).read_bytes()
-    except OSError as fault:
-        raise damaged(folder, f"{MODEL_FILE}: {fault.strerror}") from None
-    if settings.get("sha256") != hashlib.sha256(model).hexdigest():
-        raise damaged(
-            folder, f"{MODEL_FILE} does not have the SHA-256 that {settings.get('sha256')!s:.12} names"
-        )
+    model = read_model(folder, settings)
     try:
         return PlainHfTokenizer(json.loads(model))
     except (ValueError, KeyError, TypeError) as fault:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 
 from amtts_core.contract.codec import SpeechCodec
-from amtts_core.errors import AmttsError, nearest
+from amtts_core.contract.entry_points import entry_points, load_entry_point
+from amtts_core.errors import AmttsError
 
 GROUP = "amtts.codecs"
 
 
-def _by_name() -> dict[str, importlib.metadata.EntryPoint]:
-    """Name -> registration; amtts' own win over others of the same name."""
-    points = sorted(importlib.metadata.entry_points(group=GROUP), key=_is_ours)
-    return {point.name: point for point in points}
-
-
-def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
-    return point.dist is not None and point.dist.name == "amtts"
-
-
 def codec_names() -> list[str]:
     """Names of all registered codecs, without importing any."""
-    return sorted(_by_name())
+    return list(entry_points(GROUP))
 
 
 def get_codec(name: str) -> type[SpeechCodec]:
@@ -32,14 +22,7 @@ def get_codec(name: str) -> type[SpeechCodec]:
     Raises:
         AmttsError: there is none of that name, or its import fails.
     """
-    points = _by_name()
-    if name not in points:
-        installed = ", ".join(sorted(points)) or "none"
-        raise AmttsError(f"unknown codec '{name}'{nearest(name, points)}; installed: {installed}")
-    try:
-        loaded: type[SpeechCodec] = points[name].load()
-    except (ImportError, AttributeError) as error:
-        raise AmttsError(f"codec '{name}' ({points[name].value}) cannot be imported: {error}") from error
+    loaded: type[SpeechCodec] = load_entry_point(GROUP, name, what="codec")
     return loaded
 
 

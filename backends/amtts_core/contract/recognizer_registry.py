@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
+from amtts_core.contract.entry_points import entry_points, load_entry_point
 from amtts_core.contract.recognizer import FrameRecognizer, Recognizer, RecognizerClass
 from amtts_core.errors import AmttsError, nearest
 
@@ -12,27 +11,18 @@ DEFAULT = "ctc"
 """Its weights come along."""
 
 
-def _by_name() -> dict[str, importlib.metadata.EntryPoint]:
-    """Name -> registration; amtts' own win over others of the same name."""
-    points = importlib.metadata.entry_points(group=GROUP)
-    return {point.name: point for point in sorted(points, key=_is_ours)}
-
-
-def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
-    return point.dist is not None and point.dist.name == "amtts"
-
-
 def recognizer_names() -> list[str]:
     """Names of all registered recognizers, without importing any."""
-    return sorted(_by_name())
+    return list(entry_points(GROUP))
 
 
-def _load(name: str) -> type[RecognizerClass]:
-    point = _by_name()[name]
-    try:
-        loaded: type[RecognizerClass] = point.load()
-    except (ImportError, AttributeError) as error:
-        raise AmttsError(f"recognizer '{name}' ({point.value}) cannot be imported: {error}") from error
+def get_recognizer(name: str) -> type[RecognizerClass]:
+    """The recognizer class called `name`.
+
+    Raises:
+        AmttsError: there is none of that name, or its import fails.
+    """
+    loaded: type[RecognizerClass] = load_entry_point(GROUP, name, what="recognizer")
     return loaded
 
 
@@ -50,11 +40,11 @@ def open_recognizer(source: str = "", *, device: str = "cpu") -> Recognizer:
     names = recognizer_names()
     kind, colon, rest = source.partition(":")
     if not source or source in names:
-        return _load(source or DEFAULT).open("", device=device)
+        return get_recognizer(source or DEFAULT).open("", device=device)
     if colon and kind in names:
-        return _load(kind).open(rest, device=device)
+        return get_recognizer(kind).open(rest, device=device)
     for name in names:
-        loaded = _load(name)
+        loaded = get_recognizer(name)
         if loaded.reads(source):
             return loaded.open(source, device=device)
     raise AmttsError(

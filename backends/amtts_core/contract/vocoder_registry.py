@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from pathlib import Path
 
+from amtts_core.contract.entry_points import entry_points, load_entry_point
 from amtts_core.contract.vocoder import MelFormat, Vocoder, VocoderClass, require_mel
 from amtts_core.errors import AmttsError, nearest
 
@@ -14,19 +14,9 @@ WITHOUT_WEIGHTS = "griffin-lim"
 """The vocoder of an empty choice."""
 
 
-def _by_name() -> dict[str, importlib.metadata.EntryPoint]:
-    """Name -> registration; amtts' own win over others of the same name."""
-    points = sorted(importlib.metadata.entry_points(group=GROUP), key=_is_ours)
-    return {point.name: point for point in points}
-
-
-def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
-    return point.dist is not None and point.dist.name == "amtts"
-
-
 def vocoder_names() -> list[str]:
     """Names of all registered vocoders, without importing any."""
-    return sorted(_by_name())
+    return list(entry_points(GROUP))
 
 
 def get_vocoder(name: str) -> type[VocoderClass]:
@@ -35,14 +25,7 @@ def get_vocoder(name: str) -> type[VocoderClass]:
     Raises:
         AmttsError: there is none of that name, or its import fails.
     """
-    points = _by_name()
-    if name not in points:
-        installed = ", ".join(sorted(points)) or "none"
-        raise AmttsError(f"unknown vocoder '{name}'{nearest(name, points)}; installed: {installed}")
-    try:
-        loaded: type[VocoderClass] = points[name].load()
-    except (ImportError, AttributeError) as error:
-        raise AmttsError(f"vocoder '{name}' ({points[name].value}) cannot be imported: {error}") from error
+    loaded: type[VocoderClass] = load_entry_point(GROUP, name, what="vocoder")
     return loaded
 
 
@@ -63,7 +46,7 @@ def open_vocoder(choice: str, *, mel: MelFormat, maker: str) -> Vocoder:
     choice = choice or WITHOUT_WEIGHTS
     path = Path(choice).expanduser()
     with torch.random.fork_rng(devices=[]):  # networks draw weights before the stored ones replace them
-        if choice in _by_name() and not path.exists():
+        if choice in entry_points(GROUP) and not path.exists():
             kind = get_vocoder(choice)
             if kind.needs_weights:
                 raise AmttsError(

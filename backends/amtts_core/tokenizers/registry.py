@@ -12,10 +12,10 @@ FORMAT                                                   the `TokenizerFormat` o
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import logging
 from typing import Any
 
+from amtts_core.contract.entry_points import entry_points, load_entry_point
 from amtts_core.contract.tokenizer_format import TokenizerFormat
 from amtts_core.errors import AmttsError, nearest
 
@@ -31,19 +31,9 @@ KINDS = {
 _OWN = {**KINDS, "sentencepiece": "amtts_core.tokenizers.published.sentencepiece_model"}
 
 
-def _registered() -> dict[str, importlib.metadata.EntryPoint]:
-    """Kind -> registration; those of amtts win over others of the same name."""
-    points = importlib.metadata.entry_points(group=GROUP)
-    return {point.name: point for point in sorted(points, key=_is_ours)}
-
-
-def _is_ours(point: importlib.metadata.EntryPoint) -> bool:
-    return point.dist is not None and point.dist.name == "amtts"
-
-
 def tokenizer_kinds() -> list[str]:
     """Names of all kinds, without importing any; those of amtts' core first."""
-    return [*_OWN, *sorted(set(_registered()) - set(_OWN))]
+    return [*_OWN, *sorted(set(entry_points(GROUP)) - set(_OWN))]
 
 
 def tokenizer_module(kind: str) -> Any:
@@ -54,19 +44,13 @@ def tokenizer_module(kind: str) -> Any:
     """
     if kind in _OWN:
         return importlib.import_module(_OWN[kind])
-    points = _registered()
+    points = entry_points(GROUP)
     if kind not in points:
         known = tokenizer_kinds()
         raise AmttsError(
             f"unknown tokenizer kind {kind!r}{nearest(kind, known)}; installed: {', '.join(known)}"
         )
-    try:
-        module = points[kind].load()
-    except (Exception, SystemExit) as error:  # a plugin may fail in any way
-        reason = f"{type(error).__name__}: {error}"
-        raise AmttsError(
-            f"tokenizer kind '{kind}' ({points[kind].value}) cannot be imported: {reason}"
-        ) from error
+    module = load_entry_point(GROUP, kind, what="tokenizer kind")
     if not callable(getattr(module, "load", None)):
         raise AmttsError(f"tokenizer kind '{kind}' ({points[kind].value}) does not define 'load'")
     declared = getattr(module, "FORMAT", None)

@@ -26,7 +26,8 @@ from amtts_core.tokenizers.settings import (
     SPECIALS,
     UNK,
     damaged,
-    write_settings,
+    read_model,
+    write_model,
 )
 
 if TYPE_CHECKING:
@@ -92,13 +93,7 @@ class SentencePieceTokenizer:
 
     def save(self, folder: Path) -> None:
         """See `TextTokenizer`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MODEL_FILE).write_bytes(self._model)
-        write_settings(
-            folder,
-            self.kind,
-            {"vocab_size": self.vocab_size, "sha256": hashlib.sha256(self._model).hexdigest()},
-        )
+        write_model(folder, self.kind, self._model, {"vocab_size": self.vocab_size})
 
     def fingerprint(self) -> str:
         """See `TextTokenizer`."""
@@ -321,13 +316,7 @@ def add_symbols(
 
 def load(folder: Path, settings: dict[str, Any]) -> SentencePieceTokenizer:
     """The stored SentencePiece tokenizer."""
-    try:
-        model = (folder / MODEL_FILE).read_bytes()
-    except OSError as fault:
-        raise damaged(folder, f"{MODEL_FILE}: {fault.strerror}") from None
-    expected, found = settings.get("sha256"), hashlib.sha256(model).hexdigest()
-    if expected != found:
-        raise damaged(folder, f"{MODEL_FILE} has SHA-256 {found[:12]}, expected {str(expected)[:12]}")
+    model = read_model(folder, settings)
     try:
         return SentencePieceTokenizer(settings["kind"], model)
     except ValueError as fault:

@@ -6,6 +6,7 @@ has one, `tokenizer_report.json` where `amtts tokenize` measured it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,29 @@ def write_settings(folder: Path, kind: str, settings: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format": FORMAT, "kind": kind} | settings, ensure_ascii=False, indent=1)
     (folder / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def write_model(folder: Path, kind: str, model: bytes, settings: dict[str, Any]) -> None:
+    """Writes `tokenizer.model`, and `tokenizer.json` with its SHA-256 beside the other settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL_FILE).write_bytes(model)
+    write_settings(folder, kind, {**settings, "sha256": hashlib.sha256(model).hexdigest()})
+
+
+def read_model(folder: Path, settings: dict[str, Any]) -> bytes:
+    """`tokenizer.model` of `folder`.
+
+    Raises:
+        AmttsError: it cannot be read, or is not the one that `settings` names.
+    """
+    try:
+        model = (folder / MODEL_FILE).read_bytes()
+    except OSError as fault:
+        raise damaged(folder, f"{MODEL_FILE}: {fault.strerror}") from None
+    expected, found = settings.get("sha256"), hashlib.sha256(model).hexdigest()
+    if expected != found:
+        raise damaged(folder, f"{MODEL_FILE} has SHA-256 {found[:12]}, expected {expected!s:.12}")
+    return model
 
 
 def damaged(folder: Path, what: str) -> AmttsError:

@@ -96,7 +96,8 @@ def test_bf16_changes_the_encoder_a_little_and_nothing_else(tmp_path: Path) -> N
     wave = torch.randn(2, 16000) * 0.3
     exact, near = (found.encode_latents(wave)[1] for found in (codec, low))
     error = float((exact - near).norm() / exact.norm())
-    assert 0 < error < 0.2, error  # 0 would mean that it computes as before
+    # 0 would mean that it computes as before; processors round differently (0.17 to 0.20 were seen), other latents give 1.4
+    assert 0 < error < 0.35, error
     codes = codec.encode(wave)
     assert CodecIdentity.of(low) == CodecIdentity.of(codec)
     torch.testing.assert_close(low.decode(codes), codec.decode(codes), rtol=0, atol=0)

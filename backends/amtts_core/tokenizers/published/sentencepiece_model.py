@@ -20,7 +20,7 @@ from amtts_core.tokenizers.published.sentencepiece_surgery import (
 )
 from amtts_core.tokenizers.published.symbols import SPACE_MARK, compose_letters
 from amtts_core.tokenizers.published.vocabulary import refuse_tag
-from amtts_core.tokenizers.settings import MODEL_FILE, damaged, write_settings
+from amtts_core.tokenizers.settings import damaged, read_model, write_model
 
 
 class PublishedSentencePiece:
@@ -69,11 +69,8 @@ class PublishedSentencePiece:
 
     def save(self, folder: Path) -> None:
         """See `TextTokenizer`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MODEL_FILE).write_bytes(self.model)
-        sha256 = hashlib.sha256(self.model).hexdigest()
-        settings = {"vocab_size": self.vocab_size, "letters": self.letters, "sha256": sha256}
-        write_settings(folder, self.kind, settings)
+        settings = {"vocab_size": self.vocab_size, "letters": self.letters}
+        write_model(folder, self.kind, self.model, settings)
 
     def fingerprint(self) -> str:
         """See `TextTokenizer`."""
@@ -161,14 +158,7 @@ FORMAT = TokenizerFormat(
 
 def load(folder: Path, settings: dict[str, Any]) -> PublishedSentencePiece:
     """The stored tokenizer."""
-    try:
-        model = (folder / MODEL_FILE).read_bytes()
-    except OSError as fault:
-        raise damaged(folder, f"{MODEL_FILE}: {fault.strerror}") from None
-    if settings.get("sha256") != hashlib.sha256(model).hexdigest():
-        raise damaged(
-            folder, f"{MODEL_FILE} does not have the SHA-256 that {settings.get('sha256')!s:.12} names"
-        )
+    model = read_model(folder, settings)
     try:
         return PublishedSentencePiece(model, letters="cv" if settings.get("letters") == "cv" else "whole")
     except ValueError as fault:
