@@ -126,7 +126,13 @@ def web_stage(settings: NormalizerSettings) -> Stage:
                 "ቁጥር ",
                 words=("#", "No", "NO"),
             ),
-            Substitution("english-ordinal", _ENGLISH_ORDINAL, lambda match: f"{match[1]}ኛ", needs=DIGIT),
+            Substitution(
+                "english-ordinal",
+                _ENGLISH_ORDINAL,
+                lambda match: f"{match[1]}ኛ",
+                needs=DIGIT,
+                words=("st", "nd", "rd", "th"),
+            ),
             Substitution(
                 "list-entry", LIST_ENTRY, _list_entry, needs=")", words=("i)", "v)", "x)", "I)", "V)", "X)")
             ),
