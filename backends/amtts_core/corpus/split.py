@@ -37,7 +37,7 @@ def split_of(text: str, *, val: float, test: float) -> Split:
 
 
 class FewForValidation:
-    """The sentences that make a validation set where chance gave none: those that stand next to its share.
+    """The sentences that fill up a validation set where chance gave too few: those that stand next to its share.
 
     The same sentences are chosen whatever the order, and a new one changes them only where it stands before them.
     """
@@ -57,13 +57,13 @@ class FewForValidation:
                 del self._near[_MOST_OF_FEW:]
 
     def chosen(self, *, val: float) -> frozenset[float]:
-        """Places of the sentences that go to validation after all; none where it has some, or none are wanted."""
+        """Places of the sentences that go to validation after all; none where it has enough, or none are wanted."""
         wanted = next((count for least, count in _FEW if self._rows >= least), 0)
-        if not val or self._validation:
+        if not val:
             return frozenset()
-        return frozenset(self._near[:wanted])
+        return frozenset(self._near[: max(0, wanted - self._validation)])
 
 
-_FEW = ((40, 3), (20, 2), (5, 1))
+_FEW = ((100, 5), (40, 3), (20, 2), (5, 1))
 """Rows of a corpus, and the sentences that validate at least."""
-_MOST_OF_FEW = 3
+_MOST_OF_FEW = 5

@@ -17,6 +17,7 @@ from recordings import SENTENCES, make_corpus, speech, write_wav
 from amtts_core.corpus.manifest import read_manifest
 from amtts_core.corpus.prepare import PrepareProgress
 from amtts_core.corpus.settings import PrepareSettings, resolve_settings
+from amtts_core.corpus.split import FewForValidation, place_of
 from amtts_core.corpus.split_corpus import split_corpus
 from amtts_core.errors import AmttsError, ConfigError
 
@@ -120,6 +121,20 @@ def test_validation_keeps_a_few_sentences_where_chance_gives_none(tmp_path: Path
     report = split_corpus(tmp_path / "out", val=1e-9, test=0.0)
     assert report.splits["val"].utterances == 3
     assert {row["id"]: row["split"] for row in rows(tmp_path / "out/manifest.jsonl")} == sides
+
+
+@pytest.mark.parametrize(
+    ("rows", "by_chance", "in_all"),
+    [(120, 0, 5), (120, 1, 5), (120, 9, 9), (60, 2, 3), (30, 1, 2), (8, 1, 1)],
+)
+def test_validation_is_filled_up_where_chance_gives_too_few(rows: int, by_chance: int, in_all: int):
+    few = FewForValidation()
+    for number in range(rows):
+        few.add(f"ቃል {number}", "val" if number < by_chance else "train")
+    chosen = few.chosen(val=0.05)
+    assert by_chance + len(chosen) == in_all
+    assert not chosen & {place_of(f"ቃል {number}") for number in range(by_chance)}
+    assert not few.chosen(val=0.0)
 
 
 def test_all_faults_of_the_settings_at_once():
