@@ -53,7 +53,7 @@ def corpus_normalizer(data: Path) -> Normalizer:
         return Normalizer(NormalizerSettings.model_validate(stored["settings"]["normalizer"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AmttsError(
-            f"{path} does not tell how the corpus was normalized ({type(error).__name__}: {error})",
+            f"{path} does not say how the corpus was normalized ({type(error).__name__}: {error})",
             remedy="Run `amtts prepare` again",
         ) from None
 

@@ -121,9 +121,9 @@ def measure(
     languages: set[str] = set()
     statistics = _count(tokenizer, train, used, seen, languages)
     rest = _count(tokenizer, held_out, set(), set(), set())
-    heard = {homophone(letter) for letter in seen & set(fidel_table())} if languages <= {"am"} else set()
+    sounding = {homophone(letter) for letter in seen & set(fidel_table())} if languages <= {"am"} else set()
     missing = tuple(
-        letter for letter in fidel_table() if letter not in seen and homophone(letter) not in heard
+        letter for letter in fidel_table() if letter not in seen and homophone(letter) not in sounding
     )
     special = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id}
     return TokenizerReport(

@@ -1,6 +1,6 @@
 """Corrected pronunciations (pairs of recording and text) as a corpus to go on learning from.
 
-What is wrong with a pair is told, pair by pair. `data.replay` mixes what is left with utterances of the original
+What is wrong with a pair is listed, pair by pair. `data.replay` mixes what is left with utterances of the original
 corpus, so that a voice does not forget them over a handful of words.
 """
 
@@ -73,8 +73,8 @@ def make_feedback_corpus(
     try:
         prepare_corpus(source, out, settings, importer="wav-txt", jobs=jobs, force=True)
     except AmttsError as error:
-        told = _ledger(out)
-        raise error if not told else _nothing_left(source, told) from None
+        rejected = _ledger(out)
+        raise error if not rejected else _nothing_left(source, rejected) from None
     rejected, kept = _ledger(out), []
     speakers = sorted({row.speaker for row in old})
     for row in read_manifest(out / "manifest.jsonl"):
@@ -108,7 +108,7 @@ def _settings(original: Path, pace: float) -> PrepareSettings:
             stored = dict(json.loads(file.read_text(encoding="utf-8"))["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise AmttsError(
-                f"{file} does not tell how the corpus was made ({type(error).__name__}: {error})",
+                f"{file} does not say how the corpus was made ({type(error).__name__}: {error})",
                 remedy="Run `amtts prepare` again",
             ) from None
     return PrepareSettings.model_validate(

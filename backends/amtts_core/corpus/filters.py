@@ -82,7 +82,7 @@ def other_length(said: Seconds | None, found: Seconds) -> Finding | None:
     if said * _SHORTER - _LENGTH_SLACK <= found <= said * _LONGER + _LENGTH_SLACK:
         return None
     reason = (
-        f"the row says {said:.2f} s, the recording has {found:.2f} s; start and end would tell which part is said, "
+        f"the row says {said:.2f} s, the recording has {found:.2f} s; start and end would say which part is spoken, "
         "and --set fit=flag reads it all"
     )
     return Finding(rule="other-length", reason=reason, value=round(found, 3), threshold=round(said, 3))

@@ -163,5 +163,5 @@ class Journal:
         if error is None:
             self.close()
             return
-        with contextlib.suppress(AmttsError):  # what went wrong first is told
+        with contextlib.suppress(AmttsError):  # the first error is the one to report
             self.close()

@@ -83,7 +83,7 @@ class CorpusFiles:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for name, handle in self._handles.items():
-            with contextlib.suppress(OSError):  # a full disk was told already
+            with contextlib.suppress(OSError):  # a full disk was reported already
                 handle.close()
             with contextlib.suppress(OSError):
                 self._temporary(name).unlink(missing_ok=True)

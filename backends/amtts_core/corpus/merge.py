@@ -145,9 +145,11 @@ def _common_rate(sources: Sequence[Source], wanted: Hertz) -> Hertz:
         return wanted
     if len(found) == 1:
         return next(iter(found))
-    told = "; ".join(f"{label} {', '.join(map(str, own)) or 'unknown'} Hz" for label, own in rates.items())
+    rates_found = "; ".join(
+        f"{label} {', '.join(map(str, own)) or 'unknown'} Hz" for label, own in rates.items()
+    )
     raise AmttsError(
-        f"the corpora have different sample rates: {told}",
+        f"the corpora have different sample rates: {rates_found}",
         remedy=f"Resample them with --sample-rate {min(found, default=22050)}",
     )
 
@@ -289,14 +291,14 @@ class _Merge:
 
     def _reject(self, where: str, finding: Finding, row: dict[str, Any] | str) -> None:
         fields = row if isinstance(row, dict) else {}
-        told = {
+        entry = {
             "id": str(fields.get("id", "")),
             "where": where,
             "source": str(fields.get("audio_filepath", "")),
             "speaker": str(fields.get("speaker", "")),
             "text": str(fields.get("text", "")),
         }
-        self._files[LEDGER].write(json_line({**told, **finding.model_dump()}))
+        self._files[LEDGER].write(json_line({**entry, **finding.model_dump()}))
         self.reasons[finding.rule] += 1
 
     def finish(self) -> None:

@@ -108,7 +108,7 @@ def _inspect(folder: Path, label: str) -> Source:
         source.settings = {}  # made by other means than prepare
     for _, row in read_rows(source.manifest):
         if isinstance(row, str):
-            continue  # told when it is merged
+            continue  # reported when it is merged
         rate = row.get("sample_rate")
         if isinstance(rate, int) and rate > 0:
             source.rates.add(rate)
@@ -147,12 +147,12 @@ def _refuse_other_normalizers(sources: Sequence[Source]) -> None:
         assert source.normalizer is not None
         changed = list(differences(first.normalizer.model_dump(), source.normalizer.model_dump()))
         if changed:
-            told = "; ".join(
+            listed = "; ".join(
                 f"{name} is {was!r} in {first.label} and {now!r} in {source.label}"
                 for name, was, now in changed
             )
             raise AmttsError(
-                f"the texts were normalized in different ways: {told}",
+                f"the texts were normalized in different ways: {listed}",
                 remedy=f"Normalise all of them as {first.label} was with --renormalize",
             )
 

@@ -37,7 +37,7 @@ class SpaceCounter:
         return self.suspicious / self.spaces if self.spaces else 0.0
 
     def warning(self) -> str:
-        """What to tell about it; empty where the texts look whole."""
+        """The warning about it; empty where the texts look whole."""
         if self.spaces < _ENOUGH or self.share < SUSPICIOUS:
             return ""
         return (

@@ -1,6 +1,6 @@
 """Letters per second against the speaker's own habit: a text that does not belong to its audio stands out.
 
-Medians need every clip of a speaker, so clips are told here in a first pass and judged in a second one. Four bytes a
+Medians need every clip of a speaker, so clips are counted here in a first pass and judged in a second one. Four bytes a
 clip are kept.
 """
 

@@ -176,7 +176,7 @@ def _open_unpacked(
 def read_options(
     settings: PrepareSettings, audio_root: Path | None, *, word_times: WordTimes | None = None
 ) -> ReadOptions:
-    """What importers are told of the settings.
+    """The settings that importers read by.
 
     Args:
         settings: of the corpus.
@@ -308,5 +308,5 @@ class _Run:
 
 
 def _several_texts(other: str) -> Finding:
-    reason = f"its recording stands with another text too, as '{other}'; start and end would tell which part is said"
+    reason = f"its recording stands with another text too, as '{other}'; start and end would say which part is spoken"
     return Finding(rule="several-texts", reason=reason, value=other)

@@ -67,42 +67,42 @@ def make_report(
         warnings: of the importer.
     """
     shares = zip(SPLITS[1:], (settings.val, settings.test), strict=True)
-    told = [*warnings]
-    told += [
+    lines = [*warnings]
+    lines += [
         f"the {split} split is empty: {files.kept} utterances are too few for --{split} {share:g}"
         for split, share in shares
         if share and not files.splits[split]
     ]
     if files.kept and not files.splits["train"]:
-        told.append("nothing is left for training; --val 0 --test 0 keep every clip for it")
+        lines.append("nothing is left for training; --val 0 --test 0 keep every clip for it")
     if split_words := files.spaces.warning():
-        told.append(split_words)
+        lines.append(split_words)
     if files.flags["pace"]:
-        told.append(
+        lines.append(
             f"{files.flags['pace']} clips are read much faster or slower than their speaker reads; "
             "--set pace=reject leaves them out"
         )
     if files.flags[TWO_SIDES]:
-        told.append(
+        lines.append(
             f"{files.flags[TWO_SIDES]} clips have sound of its own on each side, as with a person on each, and were "
             "mixed; --channel left or --channel right takes one side"
         )
-    told += size_warnings(files.speakers, sum(files.seconds.values()))
+    lines += size_warnings(files.speakers, sum(files.seconds.values()))
     if reminder := _reminder(files):
-        told.append(reminder)
+        lines.append(reminder)
     leftovers = dict(files.leftovers.most_common())
     if leftovers:
         shown = ", ".join(f"{character!r} {count}" for character, count in list(leftovers.items())[:10])
-        told.append(f"characters outside of the language's symbols are left in the text: {shown}")
+        lines.append(f"characters outside of the language's symbols are left in the text: {shown}")
     if files.guesses:
         words = ", ".join(f"{word} {count}" for word, count in files.guesses.most_common(10))
-        told.append(
+        lines.append(
             f"{files.guesses.total()} words were read by guess ({words}); --lexicon FILE takes readings of "
             "your own"
         )
     if files.left_out:
         shown = ", ".join(f"{item} {count}" for item, count in files.left_out.most_common(10))
-        told.append(f"{files.left_out.total()} emoji, tags and marks were left out of the text: {shown}")
+        lines.append(f"{files.left_out.total()} emoji, tags and marks were left out of the text: {shown}")
     return PrepareReport(
         out=str(out),
         manifest=str(out / MANIFEST),
@@ -123,7 +123,7 @@ def make_report(
         speakers=len(files.speakers),
         leftovers=leftovers,
         suspicious_spaces=round(files.spaces.share, 4),
-        warnings=told,
+        warnings=lines,
     )
 
 

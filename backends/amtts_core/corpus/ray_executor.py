@@ -95,7 +95,7 @@ class RayExecutor:
                 num_cpus=1,
                 compute=ray.data.TaskPoolStrategy(size=workers),
             )
-        with _told():
+        with _user_errors():
             for expected, row in enumerate(done.iter_rows()):
                 assert row["number"] == expected, "Ray gave the results in another order"
                 result = pickle.loads(row["result"])
@@ -156,15 +156,15 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _user_errors() -> Iterator[None]:
     """Turns the loss of a worker into one line; a bug in the work keeps its traceback."""
     try:
         yield
     except RayTaskError:
         raise
     except RayError as error:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        message = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise AmttsError(
-            f"Ray lost a worker ({type(error).__name__}: {told})",
+            f"Ray lost a worker ({type(error).__name__}: {message})",
             remedy="What is done is kept; run the same command again, with fewer --jobs if memory was short",
         ) from None

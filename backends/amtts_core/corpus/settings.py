@@ -183,8 +183,8 @@ def resolve_settings(values: dict[str, Any], *, overrides: dict[str, Any] | None
                 section = NormalizerSettings if fault["loc"][0] == "normalizer" else PrepareSettings
                 faults.append(f"{where}: unknown{nearest(str(fault['loc'][-1]), section.model_fields)}")
             else:
-                told = fault["msg"].removeprefix("Value error, ")
-                faults.append(f"{where}: {told}, got {fault['input']!r}" if where else told)
+                message = fault["msg"].removeprefix("Value error, ")
+                faults.append(f"{where}: {message}, got {fault['input']!r}" if where else message)
         raise ConfigError("settings of prepare: " + "; ".join(faults)) from None
 
 

@@ -161,11 +161,11 @@ class Workspace:
         if len(now) == len(was) and old.get("importer") != new["importer"]:
             changed.append(("importer", old.get("importer"), new["importer"]))
         if changed:
-            told = "; ".join(
+            listed = "; ".join(
                 f"{name} is {_shown(was)} there and {_shown(now)} here" for name, was, now in changed
             )
             raise AmttsError(
-                f"{self.name} was made with other settings: {told}",
+                f"{self.name} was made with other settings: {listed}",
                 remedy="Choose another --out, or redo everything with --force",
             )
 

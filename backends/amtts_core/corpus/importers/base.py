@@ -85,7 +85,7 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What a person says about a source, where looking at it does not tell.
+    """What a person says about a source, where it cannot be seen.
 
     Attributes:
         columns: role -> number, from 1, or name of a column of a table.

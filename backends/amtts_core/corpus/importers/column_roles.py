@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-_TOLD = {"spoken": "normalized text", "name": "id"}
+_ROLE_NAMES = {"spoken": "normalized text", "name": "id"}
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Columns:
         roles: role -> column.
         tags: name of a tag -> column.
         names: of the header; empty where the table has none.
-        notes: what is to be told of columns -> column.
+        notes: remarks on columns -> column.
     """
 
     count: int
@@ -28,15 +28,15 @@ class Columns:
 
     def describe(self) -> str:
         """The columns' roles in one line: "1 audio, 2 speaker (2 names), 3 text, 4 ignored: duration"."""
-        by_column = {column: _TOLD.get(role, role) for role, column in self.roles.items()}
+        by_column = {column: _ROLE_NAMES.get(role, role) for role, column in self.roles.items()}
         by_column |= dict.fromkeys(self.tags.values(), "tag")
-        told = []
+        parts = []
         for column in range(self.count):
             name = self.names[column].strip() if column < len(self.names) else ""
             note = self.notes.get(column, "")
             if column in by_column:
-                told.append(f"{column + 1} {by_column[column]}{f' ({note})' if note else ''}")
+                parts.append(f"{column + 1} {by_column[column]}{f' ({note})' if note else ''}")
             else:
                 label = " ".join(part for part in (name, f"({note})" if note else "") if part)
-                told.append(f"{column + 1} not used{f': {label}' if label else ''}")
-        return ", ".join(told)
+                parts.append(f"{column + 1} not used{f': {label}' if label else ''}")
+        return ", ".join(parts)

@@ -73,11 +73,13 @@ class Schema:
 
     def describe(self) -> str:
         """The columns' roles, in one line."""
-        told = ", ".join(f"{name} is the {_TOLD.get(role, role)}" for role, name in self.roles.items())
-        return told + (f"; not used: {', '.join(self.unused[:12])}" if self.unused else "")
+        summary = ", ".join(
+            f"{name} is the {_ROLE_NAMES.get(role, role)}" for role, name in self.roles.items()
+        )
+        return summary + (f"; not used: {', '.join(self.unused[:12])}" if self.unused else "")
 
 
-_TOLD = {"spoken": "normalized text", "name": "id"}
+_ROLE_NAMES = {"spoken": "normalized text", "name": "id"}
 
 
 def read_schema(

@@ -1,6 +1,6 @@
 """Which column of a table is which: by the names in its header and by what its cells hold, never by length alone.
 
-The decision is told in one line before the work starts; what cannot be decided is asked for in one line.
+The decision is shown in one line before the work starts; what cannot be decided is asked for in one line.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def decide_columns(
         Column([row[number] for row in rows if number < len(row)], language) for number in range(count)
     ]
     found = _Decision(columns, names, where, locator, language)
-    found.take_said(said or {})
+    found.apply_given(said or {})
     if names:
         found.by_name()
     found.by_content()
@@ -194,7 +194,7 @@ class _Decision:
         cells = self._columns[number].filled[:50]
         return sum(map(self._locator.names_a_file, cells)) / len(cells) if cells else 0.0
 
-    def take_said(self, said: Mapping[str, str]) -> None:
+    def apply_given(self, said: Mapping[str, str]) -> None:
         """Roles that a person gives to columns."""
         plain = [plain_name(name) for name in self._names]
         self._said_text = "text" in said
@@ -260,7 +260,7 @@ class _Decision:
             self._own_language()
             return
         if not self._names:
-            self._take_plain_ones()
+            self._assign_plain_ones()
         self._text_and_speaker()
 
     def _audio(self) -> int:
@@ -324,7 +324,7 @@ class _Decision:
                     self.roles |= {"start": left, "duration": right}
                     return
 
-    def _take_plain_ones(self) -> None:
+    def _assign_plain_ones(self) -> None:
         """Columns without a name whose cells can only be one thing."""
         for number in self._free():
             column = self._columns[number]

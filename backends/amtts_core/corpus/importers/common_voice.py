@@ -48,9 +48,9 @@ class CommonVoice:
             )
         folder = tables[0].parent
         if not any(_has_rows(table) for table in tables) and (others := _others(folder)):
-            told = ", ".join(str(other) for other in others)
+            names = ", ".join(str(other) for other in others)
             raise AmttsError(
-                f"{tables[0]} holds no clip; clips that nobody has validated are in {told}",
+                f"{tables[0]} holds no clip; clips that nobody has validated are in {names}",
                 remedy=f"Read those: amtts prepare {others[0]} --out DIR",
             )
         locator = options.locator(folder, ("clips", ""))
@@ -58,16 +58,16 @@ class CommonVoice:
         entries = itertools.chain.from_iterable(_entries(table, locator, options) for table in tables)
         names = ", ".join(table.name for table in tables)
         reading = Reading(
-            locator.root, _told(entries, locator, warnings), None, f"Common Voice: {names}", warnings
+            locator.root, _problem_of(entries, locator, warnings), None, f"Common Voice: {names}", warnings
         )
         return chain([reading], source if source.is_dir() else folder)
 
 
-def _told(
+def _problem_of(
     entries: Iterator[Clip | Fault], locator: AudioLocator, warnings: list[str]
 ) -> Iterator[Clip | Fault]:
     yield from entries
-    warnings.extend(locator.told())
+    warnings.extend(locator.notes())
 
 
 def _tables(source: Path, language: str = "am") -> list[Path]:
@@ -117,8 +117,8 @@ def _entries(table: Path, locator: AudioLocator, options: ReadOptions) -> Iterat
         cells = line.text.split("\t")  # never CSV: quotes are not escaped
         short = len(cells) <= max(names.index(name) for name in kind.values())
         if line.problem or short or len(cells) > len(names):
-            told = line.problem or f"has {len(cells)} columns, expected {len(names)}"
-            finding = Finding(rule="malformed-line", reason=f"the line {told}")
+            problem = line.problem or f"has {len(cells)} columns, expected {len(names)}"
+            finding = Finding(rule="malformed-line", reason=f"the line {problem}")
             yield Fault(where=where, finding=finding, text=line.text[:200])
             continue
         row = {name: cell.strip() for name, cell in zip(names, cells, strict=False)}

@@ -31,8 +31,8 @@ def read_file_list(
     nameless = "speaker" not in layout.columns.roles and not speaker
     label = label or table.name
     reading = _entries(table, layout, locator, options, speaker, label, warnings)
-    told = f"{label}: {layout.describe()}"
-    return Reading(locator.root, reading, total, told, warnings, nameless, table, layout.columns)
+    summary = f"{label}: {layout.describe()}"
+    return Reading(locator.root, reading, total, summary, warnings, nameless, table, layout.columns)
 
 
 def _entries(
@@ -78,4 +78,4 @@ def _entries(
         fields["speaker"] = fields.get("speaker") or speaker
         tags = {name: cells[column] for name, column in columns.tags.items() if cells[column]}
         yield reader.read(Row(**fields, tags=tags), where)
-    warnings.extend(locator.told())
+    warnings.extend(locator.notes())

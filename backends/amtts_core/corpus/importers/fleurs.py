@@ -64,8 +64,8 @@ def _entries(table: Path, root: Path, options: ReadOptions) -> Iterator[Clip | F
         where = f"{table.name}:{line.number}"
         cells = [cell.strip() for cell in line.text.split("\t")]
         if line.problem or len(cells) != _COLUMNS:
-            told = line.problem or f"has {len(cells)} columns, expected {_COLUMNS}"
-            finding = Finding(rule="malformed-line", reason=f"the line {told}")
+            problem = line.problem or f"has {len(cells)} columns, expected {_COLUMNS}"
+            finding = Finding(rule="malformed-line", reason=f"the line {problem}")
             yield Fault(where=where, finding=finding, text=line.text[:200])
             continue
         _, named, text, _, _, _, gender = cells

@@ -63,7 +63,7 @@ def parquet_entries(
                     continue
                 rows += 1
                 yield entry
-            told = reader.stderr.read().decode(errors="replace")
+            errors = reader.stderr.read().decode(errors="replace")
             code = reader.wait()
         finally:
             reader.kill()
@@ -72,8 +72,8 @@ def parquet_entries(
             reader.stderr.close()
         if code == 0:
             return
-        if "Traceback" in told and code == 1:
-            raise RuntimeError(f"reading {left[done]} failed:\n{told}")
+        if "Traceback" in errors and code == 1:
+            raise RuntimeError(f"reading {left[done]} failed:\n{errors}")
         yield _crash(left[done], rows)
         left = left[done + 1 :]
 

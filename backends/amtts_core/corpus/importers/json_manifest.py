@@ -28,7 +28,7 @@ _NO_TAGS = frozenset(
     ("split", "sample_rate", "sampling_rate", "lang", "audio_bytes", "id", "created_at", "updated_at")
 )
 _NO_TIMES = ("", "0", "0.0")
-_TOLD = {
+_KIND_NAMES = {
     "lhotse-cuts": "Lhotse cuts",
     "label-studio": "an export of Label Studio",
     "messages": "dialogs about recordings",
@@ -67,7 +67,7 @@ class JsonLayout:
         used = {*self.columns.roles.values()}
         unused = [key for number, key in enumerate(self.keys) if number not in used and key not in _NO_TAGS]
         rest = f"; other keys: {', '.join(unused[:12])}" if unused else ""
-        return f"{_TOLD[self.kind]}: {', '.join(roles)}{rest}"
+        return f"{_KIND_NAMES[self.kind]}: {', '.join(roles)}{rest}"
 
 
 def detect_json(path: Path, options: ReadOptions = ReadOptions()) -> JsonLayout:
@@ -151,8 +151,8 @@ def open_manifest(path: Path, options: ReadOptions = ReadOptions()) -> Reading:
     locator = options.locator(path.parent, above=layout.above)
     warnings: list[str] = []
     entries = _entries(path, layout, locator, options, warnings)
-    told = f"{path.name}: {layout.describe()}"
-    return Reading(locator.root, entries, None, told, warnings, table=path, columns=layout.columns)
+    summary = f"{path.name}: {layout.describe()}"
+    return Reading(locator.root, entries, None, summary, warnings, table=path, columns=layout.columns)
 
 
 def _entries(
@@ -178,7 +178,7 @@ def _entries(
                 yield Fault(where=place, finding=finding)
             else:
                 yield reader.read(_row(fields, layout), place)
-    warnings.extend(locator.told())
+    warnings.extend(locator.notes())
 
 
 def _row(fields: dict[str, Any], layout: JsonLayout) -> Row:

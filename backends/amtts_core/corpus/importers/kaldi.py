@@ -75,7 +75,7 @@ def _all(
     for folder in folders:
         with ExitStack() as stack:
             yield from _Folder(folder, source, locator, options, stack).entries()
-    warnings.extend(locator.told())
+    warnings.extend(locator.notes())
 
 
 class _Folder:

@@ -251,7 +251,7 @@ def _scale(columns: Columns, rows: Sequence[Sequence[str]], locator: AudioLocato
     """The unit of the columns of times.
 
     Raises:
-        AmttsError: neither the names nor the recordings tell it.
+        AmttsError: it follows neither from the names nor from the recordings.
     """
     timed = [columns.roles[role] for role in ("start", "end") if role in columns.roles]
     if not timed:

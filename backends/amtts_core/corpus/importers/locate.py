@@ -2,7 +2,7 @@
 
 The only place that decides what is inside. A name is looked for as it is written, then by its tail, then among all
 recordings of the folder: with letters of another case or normal form, with another suffix, and by the name alone. What
-was not found as written is counted, so that it can be told.
+was not found as written is counted, so that it can be reported.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class AudioLocator:
             written: as `find` takes it.
             numbers: a number alone may mean a file, as 7 means 0007.wav; the rows' own number must not.
         """
-        before = self.other_ways.copy(), {way: list(told) for way, told in self.examples.items()}
+        before = self.other_ways.copy(), {way: list(paths) for way, paths in self.examples.items()}
         found = self.find(written)
         counted = self.other_ways["number"] > before[0]["number"]
         self.other_ways, self.examples = before
@@ -139,7 +139,7 @@ class AudioLocator:
             return False
         return isinstance(found, Path) or found.rule == "ambiguous-file"
 
-    def told(self) -> list[str]:
+    def notes(self) -> list[str]:
         """A line for each way in which files were found that are not where the source says."""
         return [
             f"{count} files were found {OTHER_WAYS[way]}: {', '.join(self.examples[way])}"
@@ -241,8 +241,8 @@ class AudioLocator:
         """What stands behind a file that is only a pointer: one of Git LFS, or a link that was stored as text."""
         with contextlib.suppress(OSError), open(path, "rb") as handle:
             content = handle.read(_POINTER_SIZE)
-            if told := pointer(content):
-                return Finding(rule="unreadable", reason=told)
+            if problem := pointer(content):
+                return Finding(rule="unreadable", reason=problem)
             if not content.startswith((b"../", b"./")) or content.count(b"\n") > 1 or b"\0" in content:
                 return None
             target = os.path.join(os.path.dirname(path), os.fsdecode(content.strip()))

@@ -56,8 +56,8 @@ class JsonManifest:
 def _only(found: list[Path], source: Path, what: str) -> Path:
     if len(found) == 1:
         return found[0]
-    told = f"several: {', '.join(path.name for path in found[:5])}" if found else "none"
-    raise AmttsError(f"{source} should hold one {what}, found {told}", remedy="Name the file itself")
+    names = f"several: {', '.join(path.name for path in found[:5])}" if found else "none"
+    raise AmttsError(f"{source} should hold one {what}, found {names}", remedy="Name the file itself")
 
 
 def _manifests(source: Path) -> list[Path]:

@@ -29,7 +29,7 @@ _PEEKED = 50  # rows
 
 
 def read_parquet(
-    folder: Path, name: str, options: ReadOptions = ReadOptions(), *, tell: Any = None
+    folder: Path, name: str, options: ReadOptions = ReadOptions(), *, on_schema: Any = None
 ) -> Iterator[Clip | Fault]:
     """Every row of the file `name` under `folder`, in order; a row group that is refused is one entry.
 
@@ -37,7 +37,7 @@ def read_parquet(
         folder: the corpus folder.
         name: of a parquet file, or of an arrow file as `save_to_disk` of Hugging Face datasets writes it.
         options: what a person says.
-        tell: called with how the columns are understood.
+        on_schema: called with how the columns are understood.
 
     Raises:
         AmttsError: it has no column of audio or of text.
@@ -53,10 +53,10 @@ def read_parquet(
     kind = "arrow" if name.endswith(".arrow") else "parquet"
     try:
         if kind == "arrow":
-            yield from _arrow_entries(path, name, locator, options, tell)
+            yield from _arrow_entries(path, name, locator, options, on_schema)
             return
         with pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            yield from _file_entries(file, path, name, locator, options, tell)
+            yield from _file_entries(file, path, name, locator, options, on_schema)
     except (pyarrow.ArrowException, OSError, MemoryError, ValueError):
         yield Fault(
             where=name,
@@ -66,7 +66,7 @@ def read_parquet(
 
 
 def _file_entries(
-    file: Any, path: Path, name: str, locator: AudioLocator, options: ReadOptions, tell: Any
+    file: Any, path: Path, name: str, locator: AudioLocator, options: ReadOptions, on_schema: Any
 ) -> Iterator[Clip | Fault]:
     def peek(columns: list[str]) -> Mapping[str, list[str]]:
         if not columns or not file.num_row_groups:
@@ -76,8 +76,8 @@ def _file_entries(
 
     kinds = {field.name: field.type for field in file.schema_arrow}
     schema = read_schema(kinds, name, peek, options)
-    if tell is not None:
-        tell(f"{name}: {schema.describe()}")
+    if on_schema is not None:
+        on_schema(f"{name}: {schema.describe()}")
     maker = RowMaker(schema, path, locator, options)
     columns, audio = [column for column in kinds if column in schema.columns], schema.roles["audio"]
     first = 0
@@ -103,7 +103,7 @@ def _file_entries(
 
 
 def _arrow_entries(
-    path: Path, name: str, locator: AudioLocator, options: ReadOptions, tell: Any
+    path: Path, name: str, locator: AudioLocator, options: ReadOptions, on_schema: Any
 ) -> Iterator[Clip | Fault]:
     import pyarrow
 
@@ -114,8 +114,8 @@ def _arrow_entries(
             return
         kinds = {field.name: field.type for field in head.schema}
         schema = read_schema(kinds, name, lambda columns: _strings(head.slice(0, _PEEKED), columns), options)
-        if tell is not None:
-            tell(f"{name}: {schema.describe()}")
+        if on_schema is not None:
+            on_schema(f"{name}: {schema.describe()}")
         maker, first = RowMaker(schema, path, locator, options), 0
         batch = head
         while batch is not None:
@@ -181,7 +181,7 @@ def main(folder: str, job: Mapping[str, Any]) -> None:
             send(number, None)
             try:
                 for entry in read_parquet(
-                    Path(folder), name, options, tell=lambda line, n=number: send(n, line)
+                    Path(folder), name, options, on_schema=lambda line, n=number: send(n, line)
                 ):
                     send(number, entry)
             except AmttsError as error:

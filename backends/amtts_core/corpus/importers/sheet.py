@@ -33,9 +33,9 @@ def read_sheets(path: Path) -> Iterator[tuple[str, list[list[str]]]]:
         book = python_calamine.CalamineWorkbook.from_path(str(path))
         for name in book.sheet_names:
             rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-            told = [[_told(cell) for cell in row] for row in rows]
-            if any(any(row) for row in told):
-                yield name, told
+            texts = [[_as_text(cell) for cell in row] for row in rows]
+            if any(any(row) for row in texts):
+                yield name, texts
     except (python_calamine.CalamineError, OSError, ValueError):
         raise AmttsError(
             f"{path} cannot be read as a spreadsheet: it is damaged", remedy="Save the sheet as CSV UTF-8"
@@ -54,7 +54,7 @@ def _refuse_bomb(path: Path) -> None:
         raise AmttsError(f"{path} would unpack to {size >> 20} MiB, at most {_LARGEST >> 20} MiB are read")
 
 
-def _told(cell: Any) -> str:
+def _as_text(cell: Any) -> str:
     """A cell as it would stand in a CSV file."""
     if isinstance(cell, bool):
         return str(cell)

@@ -93,8 +93,8 @@ def sniff(path: Path) -> Sniffed:
     suffix = suffix_of(path.name)
     if not head:
         return Sniffed("an empty file", ("csv",))
-    if told := pointer(head):
-        return Sniffed(f"no data: it {told}", (), told)
+    if problem := pointer(head):
+        return Sniffed(f"no data: it {problem}", (), problem)
     kind, name = kind_of(head)
     if suffix in SHEET_SUFFIXES and (head.startswith(b"PK") or name == "an old Office document"):
         return Sniffed("a spreadsheet", ("csv",))

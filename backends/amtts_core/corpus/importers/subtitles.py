@@ -103,7 +103,7 @@ def _entries(
         yield Fault(where=name, finding=found, source=pair.media)
         return
     if inside:
-        name, track, told = (
+        name, track, notes = (
             pair.media,
             _embedded(found, options.language),
             ["the captions inside of the video are read"],
@@ -123,8 +123,8 @@ def _entries(
         if isinstance(read, Finding):
             yield Fault(where=name, finding=read, source=pair.media)
             return
-        track, told = read
-    warnings.extend(f"{name}: {line}" for line in told)
+        track, notes = read
+    warnings.extend(f"{name}: {line}" for line in notes)
     timed = TimedSource(name=name, path=found, source=locator.relative(found), track=track)
     yield from timed_entries(timed, options, warnings)
 

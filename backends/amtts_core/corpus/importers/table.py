@@ -22,7 +22,7 @@ LONGEST_LINE = 1 << 20
 QUOTING = (",", ";")
 """Separators of spreadsheets, where cells that hold one stand in quotes."""
 SAMPLE = 200
-"""Lines from which the form of a table is told."""
+"""Lines from which the form of a table is found."""
 _MOST_CELL_LINES = 50
 _TRIED = 50  # lines
 _FESTIVAL = re.compile(r'^\s*\(\s*(?P<name>\S+)\s+"(?P<text>.*)"\s*\)\s*$')

@@ -64,6 +64,6 @@ def read_tables_below(source: Path, options: ReadOptions) -> Reading:
         read_file_list(table, layout, options, speaker=table.parent.name if apart else "")
         for table, layout in found
     ]
-    told = f"speakers by their folders: {', '.join(sorted(f.name for f in own)[:8])}; " if apart else ""
+    summary = f"speakers by their folders: {', '.join(sorted(f.name for f in own)[:8])}; " if apart else ""
     first = "; ".join(reading.summary for reading in readings[:2])
-    return chain(readings, source, summary=f"{len(readings)} tables; {told}{first}")
+    return chain(readings, source, summary=f"{len(readings)} tables; {summary}{first}")

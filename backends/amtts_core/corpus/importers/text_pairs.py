@@ -195,13 +195,13 @@ def _trees(sounds: set[str], texts: set[str]) -> list[tuple[int, str, str]]:
     """Places in paths at which a tree of recordings and a tree of texts part: (depth, folder, folder)."""
     found = []
     for depth in range(4):
-        heard = {parts[depth] for folder in sounds if len(parts := folder.split(os.sep)) > depth}
+        of_sounds = {parts[depth] for folder in sounds if len(parts := folder.split(os.sep)) > depth}
         read = {parts[depth] for folder in texts if len(parts := folder.split(os.sep)) > depth}
-        only_heard, only_read = heard - read, read - heard
-        single = len(only_heard) == 1 and len(only_read) == 1
+        only_sounds, only_read = of_sounds - read, read - of_sounds
+        single = len(only_sounds) == 1 and len(only_read) == 1
         found += [
             (depth, a, b)
-            for a in sorted(only_heard)
+            for a in sorted(only_sounds)
             for b in sorted(only_read)
             if a and b and (single or (a.lower() in _PLAIN and b.lower() in _PLAIN))
         ]
@@ -213,8 +213,8 @@ def _across(
 ) -> str | None:
     """The folder of a text in the other tree that stands where a recording's folder stands in its own."""
     parts = folder.split(os.sep)
-    for depth, heard, read in trees:
-        if len(parts) > depth and parts[depth] == heard:
+    for depth, of_sounds, read in trees:
+        if len(parts) > depth and parts[depth] == of_sounds:
             other = os.sep.join([*parts[:depth], read, *parts[depth + 1 :]])
             if other in others:
                 return other

@@ -66,10 +66,10 @@ class WavTxt:
             )
         locator = options.locator(folder)
         speakers = sorted({pair.speaker for pair in pairs if pair.speaker})
-        told = f"; speakers by their folders: {', '.join(speakers[:8])}" if speakers else ""
+        by_folder = f"; speakers by their folders: {', '.join(speakers[:8])}" if speakers else ""
         warnings: list[str] = []
         entries = (entry for pair in pairs for entry in _entries(pair, locator, options, warnings))
-        return Reading(locator.root, entries, None, f"{len(pairs)} recordings and texts{told}", warnings)
+        return Reading(locator.root, entries, None, f"{len(pairs)} recordings and texts{by_folder}", warnings)
 
 
 def _entries(
@@ -126,9 +126,9 @@ def _cut(
     pair: TextPair, path: Path, locator: AudioLocator, track: Track, options: ReadOptions, warnings: list[str]
 ) -> Iterator[Clip | Fault]:
     """The clips of a text with times."""
-    told = keep_language(track, options.language)
-    if told:
-        warnings.append(f"{pair.text}: {told}")
+    note = keep_language(track, options.language)
+    if note:
+        warnings.append(f"{pair.text}: {note}")
     timed = TimedSource(
         name=pair.text,
         path=path,

@@ -87,13 +87,13 @@ def fidel(counts: dict[str, int], *, alike: bool) -> str:
         alike: letters of one sound count for each other, as Amharic reads them.
     """
     most = math.log1p(max(counts.values(), default=0)) or 1.0
-    heard = {homophone(letter) for letter, count in counts.items() if count} if alike else set()
+    sounding = {homophone(letter) for letter, count in counts.items() if count} if alike else set()
     cells = []
     for letter, count in counts.items():
         share = math.log1p(count) / most
         if count:
             kind, tip = "seen", f"{letter}: {count:,}"
-        elif homophone(letter) in heard:
+        elif homophone(letter) in sounding:
             kind, tip = "alike", f"{letter}: only as {homophone(letter)}"
         else:
             kind, tip = "never", f"{letter}: never"

@@ -41,7 +41,7 @@ def _histograms() -> dict[str, Histogram]:
 
 
 def gather(folder: Path) -> CorpusReport:
-    """Counts everything that the report tells.
+    """Counts everything that the report shows.
 
     Args:
         folder: made by `amtts prepare` or `amtts merge`.
@@ -153,10 +153,10 @@ class _Counts:
         report, counted = self.report, self._characters
         table = fidel_table()
         report.letters = {letter: counted[letter] for letter in table}
-        heard = {homophone(letter) for letter in table if counted[letter]}
+        sounding = {homophone(letter) for letter in table if counted[letter]}
         alike = set(self._languages) <= {"am"}
         report.letters_seen = sum(
-            bool(counted[letter]) or (alike and homophone(letter) in heard) for letter in table
+            bool(counted[letter]) or (alike and homophone(letter) in sounding) for letter in table
         )
         others = set(letters()) - set(table)
         report.other_letters = {c: n for c, n in counted.most_common() if c in others}

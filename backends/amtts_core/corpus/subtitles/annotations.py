@@ -87,7 +87,7 @@ def read_annotations(path: Path, *, language: str = "am") -> tuple[Track, str]:
         AmttsError: its reader is not installed, or it is damaged, or no tier holds text of the language.
     """
     tiers = _textgrid(path) if path.suffix.lower() == ".textgrid" else _eaf(path)
-    chosen, told = choose_tiers(tiers, language)
+    chosen, summary = choose_tiers(tiers, language)
     if not chosen:
         names = ", ".join(tier.name for tier in tiers) or "none"
         raise AmttsError(f"{path.name}: no tier holds text of language '{language}'; tiers: {names}")
@@ -95,7 +95,7 @@ def read_annotations(path: Path, *, language: str = "am") -> tuple[Track, str]:
     rows = sorted((start, end, text, tier.speaker) for tier in chosen for start, end, text in tier.segments)
     for number, (start, end, text, speaker) in enumerate(rows, 1):
         add_cue(track, Cue(number, start, end, text, speaker=speaker))
-    return track, told
+    return track, summary
 
 
 def choose_tiers(tiers: Sequence[Tier], language: str) -> tuple[list[Tier], str]:
@@ -110,9 +110,9 @@ def choose_tiers(tiers: Sequence[Tier], language: str) -> tuple[list[Tier], str]
         if not any(_same_times(tier, other) for other in chosen):
             chosen.append(tier)
     chosen = [Tier(t.name, _speaker(t, several=len(chosen) > 1), t.segments) for t in chosen]
-    told = "tier " + ", ".join(t.name + (f" (speaker {t.speaker})" if t.speaker else "") for t in chosen)
+    summary = "tier " + ", ".join(t.name + (f" (speaker {t.speaker})" if t.speaker else "") for t in chosen)
     unused = [tier.name for tier in tiers if tier.name not in {t.name for t in chosen}]
-    return chosen, told + (f"; not used: {', '.join(unused[:12])}" if unused else "")
+    return chosen, summary + (f"; not used: {', '.join(unused[:12])}" if unused else "")
 
 
 def _same_times(left: Tier, right: Tier) -> bool:

@@ -1,4 +1,4 @@
-"""Captions in two languages: the lines of the wanted one are kept, the others are left out and told."""
+"""Captions in two languages: the lines of the wanted one are kept, the others are left out, with a note."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OFTEN = 0.25  # of the captions; fewer hold a name or a quotation in the other 
 
 
 def keep_language(track: Track, language: str) -> str:
-    """Takes lines and captions in another script out of a track of two languages; tells what it did, or nothing.
+    """Takes lines and captions in another script out of a track of two languages; says what it did, or nothing.
 
     A few foreign words in a caption are spoken words and stay.
 
@@ -24,8 +24,8 @@ def keep_language(track: Track, language: str) -> str:
         track: is changed.
         language: code of the language that is wanted.
     """
-    told = [_keep_lines(track, language), _keep_runs(track, language), _keep_captions(track, language)]
-    return "; ".join(filter(None, told))
+    notes = [_keep_lines(track, language), _keep_runs(track, language), _keep_captions(track, language)]
+    return "; ".join(filter(None, notes))
 
 
 def _kind(text: str, language: str) -> str:

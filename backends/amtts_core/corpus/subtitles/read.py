@@ -41,7 +41,7 @@ _FEW_DAMAGED = 0.05  # of a file's bytes, or characters
 
 
 def read_track(path: Path, name: str, *, language: str = "am") -> tuple[Track, list[str]]:
-    """The captions of a file, each word once and no two at a time, and what is to be told of them.
+    """The captions of a file, each word once and no two at a time, and notes on them.
 
     Args:
         path: of the file.
@@ -54,7 +54,7 @@ def read_track(path: Path, name: str, *, language: str = "am") -> tuple[Track, l
     try:
         if path.stat().st_size > _LARGEST:
             raise AmttsError(f"{name} has more than {_LARGEST >> 20} MiB")
-        parsed, told = _parsed(path, name, language)
+        parsed, notes = _parsed(path, name, language)
     except OSError as error:
         raise AmttsError(f"{name} cannot be opened: {error.strerror}") from None
     for cue in [cue for cue in parsed.cues if _DAMAGE in cue.text]:
@@ -62,8 +62,8 @@ def read_track(path: Path, name: str, *, language: str = "am") -> tuple[Track, l
         parsed.drop(cue, "malformed-caption", "it is not UTF-8 text")
     if not parsed.cues and not parsed.dropped:
         raise AmttsError(f"{name} holds no caption with a time")
-    told.append(keep_language(parsed, language))
-    return untangle(clean_track(parsed)), [line for line in told if line]
+    notes.append(keep_language(parsed, language))
+    return untangle(clean_track(parsed)), [line for line in notes if line]
 
 
 def _parsed(path: Path, name: str, language: str) -> tuple[Track, list[str]]:
@@ -71,8 +71,8 @@ def _parsed(path: Path, name: str, language: str) -> tuple[Track, list[str]]:
     if suffix in ANNOTATIONS:
         from amtts_core.corpus.subtitles.annotations import read_annotations
 
-        track, told = read_annotations(path, language=language)
-        _log.info("%s: %s", name, told)
+        track, summary = read_annotations(path, language=language)
+        _log.info("%s: %s", name, summary)
         return track, []
     text = _decoded(path.read_bytes(), name)
     if suffix in _FOREIGN:

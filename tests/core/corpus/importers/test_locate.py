@@ -44,7 +44,7 @@ def test_names_that_differ(tmp_path: Path, on_disk: str, written: str, way: str)
     assert isinstance(found, Path), found
     assert found == (tmp_path / on_disk).resolve()
     assert list(locator.other_ways) == ([way] if way else [])
-    assert bool(locator.told()) == bool(way)
+    assert bool(locator.notes()) == bool(way)
 
 
 @pytest.mark.parametrize(
