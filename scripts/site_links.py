@@ -1,7 +1,8 @@
 """Hook of the documentation's site: links to files of the repository lead to a copy beside the pages.
 
 On GitHub `../backends/README.md` is a file of the repository; a site holds what is under docs/ only. Files that pages
-name are added to the site under `repository/`: Markdown as pages, everything else as it is.
+name are added to the site under `repository/`: Markdown as pages, everything else as it is. The search lists these
+copies, the design notes and the log after the pages for users.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 COPIES = "repository"
+BACKGROUND = (f"{COPIES}/", "design/", "log.md")
+"""Pages that the search lists after the others."""
+FONT = ROOT / "amtts_cli/studio/assets/NotoSansEthiopic-subset.woff2"
+"""Ethiopic letters for browsers without such a font; docs/assets/site.css names it."""
+_CELL = re.compile(r"<td.*?</td>", re.DOTALL)
 _LINK = re.compile(r"\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)((?:#[^)\s]*)?)\)")
 
 
@@ -35,7 +41,8 @@ def _on_site(file: Path) -> str:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the files outside docs/ that pages name, and those that these name in turn."""
+    """Adds the font, the files outside docs/ that pages name, and those that these name in turn."""
+    files.append(File.generated(config, f"assets/{FONT.name}", abs_src_path=str(FONT)))
     waiting = [Path(file.abs_src_path) for file in files if file.src_uri.endswith(".md")]
     seen = set(waiting)
     while waiting:
@@ -52,7 +59,10 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
-    """Turns links to files of the repository into links between pages of the site; a folder's name stays as text."""
+    """Turns links to files of the repository into links between pages of the site (a folder's name stays as text), and
+    gives background pages less weight in the search."""
+    if page.file.src_uri.startswith(BACKGROUND):
+        page.meta.setdefault("search", {"boost": 0.3})
     source = Path(page.file.abs_src_path)
     here = posixpath.dirname(page.file.src_uri)
 
@@ -64,3 +74,8 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
         return f"[{label}]({posixpath.relpath(_on_site(found), here or '.')}{anchor})"
 
     return _LINK.sub(moved, markdown)
+
+
+def on_page_content(html: str, *, page: Any, config: Any, files: Files) -> str:
+    """Shows `\\|` of table cells as `|`, as GitHub does."""
+    return _CELL.sub(lambda cell: cell[0].replace(r"\|", "|"), html)
