@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from amtts_core.contract.tokenizer import TextTokenizer
-    from amtts_core.corpus.importers.base import WordTimes
     from amtts_core.corpus.prepare import PrepareProgress
     from amtts_core.corpus.prepare_report import PrepareReport
+    from amtts_core.evaluation.caption_times import CaptionTimes
     from amtts_core.evaluation.evaluate import Evaluation
     from amtts_core.run.run import TrainingResult
     from amtts_core.text.settings import NormalizerSettings
@@ -65,6 +65,14 @@ def prepare(
 
     given = [source] if isinstance(source, (str, PathLike)) else list(source)
     chosen = resolve_settings(dict(settings or {}))
+    times = None if recognizer is None else _word_times(recognizer, chosen.normalizer, Path(out))
+
+    def tell(progress: PrepareProgress) -> None:
+        if times is not None:
+            times.save()
+        if on_progress is not None:
+            on_progress(progress)
+
     return prepare_corpus(
         [Path(path) for path in given],
         Path(out),
@@ -75,17 +83,20 @@ def prepare(
         force=force,
         audio_root=_path(audio_root),
         speakers=_path(speakers),
-        word_times=None if recognizer is None else _word_times(recognizer, chosen.normalizer),
-        on_progress=on_progress,
+        word_times=times,
+        on_progress=tell,
     )
 
 
-def _word_times(recognizer: str, settings: NormalizerSettings) -> WordTimes:
+def _word_times(recognizer: str, settings: NormalizerSettings, out: Path) -> CaptionTimes:
     from amtts_core.contract.recognizer_registry import frame_recognizer
     from amtts_core.evaluation.caption_times import CaptionTimes
+    from amtts_core.evaluation.check_corpus import CACHE
     from amtts_core.text.normalizer import Normalizer
 
-    return CaptionTimes(frame_recognizer(recognizer), Normalizer(settings), language=settings.language)
+    return CaptionTimes(
+        frame_recognizer(recognizer), Normalizer(settings), language=settings.language, cache=out / CACHE
+    )
 
 
 def tokenize(

@@ -86,15 +86,24 @@ class CheckedSpeech:
             for sentence in guarded.doubtful:
                 console.warn(f"{path}: doubtful: {sentence.text!r}: {sentence.problem}")
         if self.aligner is not None:
-            row["timestamps"] = str(self._write_times(self.aligner, speech, path))
+            row["timestamps"] = str(self._write_times(self.aligner, voice, text, speech, path))
         return speech, row
 
-    def _write_times(self, aligner: FrameRecognizer, speech: Speech, path: Path) -> Path:
+    def _write_times(
+        self, aligner: FrameRecognizer, voice: Voice, text: str, speech: Speech, path: Path
+    ) -> Path:
         from amtts_core.evaluation.subtitle_files import write_captions
-        from amtts_core.evaluation.timestamps import word_captions
+        from amtts_core.evaluation.timestamps import written_captions
         from amtts_core.storage.atomic import replace_text
 
-        captions = word_captions(aligner, speech.samples, speech.sample_rate, speech.text)
+        captions = written_captions(
+            aligner,
+            speech.samples,
+            speech.sample_rate,
+            written=voice.synthesizer.written(text),
+            spoken=speech.text,
+            normalize=voice.synthesizer.normalizer,
+        )
         beside = path.with_suffix(f".{self.form}")
         beside.parent.mkdir(parents=True, exist_ok=True)
         replace_text(beside, write_captions(captions, form=self.form))

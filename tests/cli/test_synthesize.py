@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ from tiny_voice import tiny_backend, tiny_voice
 from amtts_core.checkpoints.write_backend import write_backend
 
 TEXT = "ሰላም ለዓለም።"
+BASE = Path(__file__).parents[2] / "examples/base/voice"
 
 
 @pytest.fixture(scope="module")
@@ -306,3 +309,29 @@ def test_a_vocoder_of_the_command_line_is_used_and_a_wrong_one_told(run: Path, t
     result = speak(run, plain, "ሰላም።", "--vocoder", tmp_path / "none")
     assert result.code == 2
     assert "no vocoder has this name" in result.err
+
+
+# ---- word times ----
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt", "json"])
+def test_word_times_show_words_as_they_were_written(tmp_path: Path, form: str) -> None:
+    """The voice that comes along says 12 as አስራ ሁለት; the caption is 12, and as long as both words."""
+    speak(BASE, tmp_path / "a.wav", "--timestamps", form, "ዛሬ 12 ሰዎች መጡ።")
+    told = (tmp_path / f"a.{form}").read_text(encoding="utf-8")
+    if form == "json":
+        rows = json.loads(told)
+        assert [row["text"] for row in rows] == ["ዛሬ", "12", "ሰዎች", "መጡ።"]
+        assert [row.get("spoken") for row in rows] == [None, "አስራ ሁለት", None, None]
+        times = [row[edge] for row in rows for edge in ("start", "end")]
+    else:
+        blocks = told.removeprefix("WEBVTT\n\n").strip().split("\n\n")
+        assert [block.splitlines()[-1] for block in blocks] == ["ዛሬ", "12", "ሰዎች", "መጡ።"]
+        assert told.startswith("WEBVTT\n\n") == (form == "vtt")
+        seconds = re.findall(r"00:00:(\d\d[,.]\d{3})", told)
+        assert all(("," in second) == (form == "srt") for second in seconds)
+        times = [float(second.replace(",", ".")) for second in seconds]
+    assert times == sorted(times)
+    lengths = [end - start for start, end in zip(times[::2], times[1::2], strict=True)]
+    assert lengths[1] == max(lengths) > 0.6
+    assert times[-1] <= soundfile.info(tmp_path / "a.wav").duration

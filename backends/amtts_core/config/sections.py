@@ -131,6 +131,7 @@ class SpeechCheckConfig(Settings):
     """Speaks a few texts at every validation and lets a recognizer read them."""
 
     METRICS: ClassVar[tuple[str, ...]] = ("val/speech/cer", "val/speech/words_wrong", "val/speech/similarity")
+    LARGER_IS_BETTER: ClassVar[frozenset[str]] = frozenset({"val/speech/similarity"})
 
     recognizer: str = Field(
         "",
@@ -178,7 +179,8 @@ class TrainingConfig(Settings):
     )
     best_by: str = Field(
         "val/total",
-        description="metric that is smallest at the best checkpoint; checked before the first step",
+        description="metric that is smallest at the best checkpoint (val/speech/similarity: largest); checked before "
+        "the first step",
     )
     patience: int = Field(0, ge=0, description="validations without progress before stopping; 0 never stops")
     min_epochs: int = Field(0, ge=0, description="no early stop before so many epochs")

@@ -13,6 +13,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -25,6 +26,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _AHEAD = 8  # tasks in flight for each worker
+_GRACE = 2.0
+"""Seconds that an interrupted run gives its workers to finish what they are at."""
 _WINDOW = 512  # results that wait behind a slow one, known ones included
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _work: Callable[[Any], Any] | None = None
@@ -65,8 +68,22 @@ def run_ordered(
             "a worker process died, most likely for want of memory",
             remedy="What is done is kept; run the same command again, with fewer --jobs",
         ) from None
+    except (KeyboardInterrupt, GeneratorExit):
+        _leave(pool)
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave(pool: ProcessPoolExecutor) -> None:
+    """Ends the workers of an interrupted run: after their task, or after a moment where that takes long."""
+    workers = list(pool._processes.values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    until = time.monotonic() + _GRACE
+    for worker in workers:
+        worker.join(max(0.0, until - time.monotonic()))
+    for worker in workers:
+        worker.terminate()
 
 
 def _in_order(

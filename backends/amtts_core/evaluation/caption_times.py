@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from amtts_core.contract.recognizer import Emissions, FrameRecognizer
 from amtts_core.corpus.importers.base import Caption, Recording
 from amtts_core.errors import AmttsError
 from amtts_core.evaluation.alignment import WordTime, align_emissions
+from amtts_core.evaluation.cache import ScoreCache, content_key
 from amtts_core.evaluation.text_errors import text_errors
 from amtts_core.units import Seconds
 
@@ -21,6 +24,8 @@ REACH: Seconds = 1.0
 """Sound before and after a caption in which its words are looked for."""
 MAX_CER = 0.4
 """Share of a caption's letters that may be recognized otherwise; above, its times stay as they are."""
+VERSION = "caption 1"
+"""Of the times; another one makes those that are kept anew."""
 TOGETHER = 16
 """Captions that are recognized in one batch."""
 
@@ -32,14 +37,22 @@ class CaptionTimes:
         recognizer: tells frames.
         normalize: a caption's text as it is read aloud.
         language: of the text.
+        cache: file with what was found before, by content; `save` adds what is new.
     """
 
     def __init__(
-        self, recognizer: FrameRecognizer, normalize: Callable[[str], str], *, language: str = "am"
+        self,
+        recognizer: FrameRecognizer,
+        normalize: Callable[[str], str],
+        *,
+        language: str = "am",
+        cache: Path | None = None,
     ) -> None:
         self._recognizer = recognizer
         self._normalize = normalize
         self._language = language
+        self._cache = cache
+        self._new: dict[str, list[Seconds]] = {}
 
     def __call__(
         self, recording: Recording, captions: Sequence[Caption]
@@ -47,17 +60,50 @@ class CaptionTimes:
         """Start of the first and end of the last word of each caption; None where they are not surely there."""
         found: list[tuple[Seconds, Seconds] | None] = []
         waiting = iter(captions)
-        while batch := list(itertools.islice(waiting, TOGETHER)):
-            starts = [max(0.0, start - REACH) for _, start, _ in batch]
-            ends = [min(recording.duration, end + REACH) for _, _, end in batch]
-            waves = [self._part(recording, *window) for window in zip(starts, ends, strict=True)]
-            read = zip(batch, starts, self._recognizer.emissions(waves), waves, strict=True)
-            for (text, _, _), begin, emissions, wave in read:
-                span = self._span(text, emissions, wave)
-                found.append((span[0] + begin, span[1] + begin) if span else None)
+        with contextlib.ExitStack() as stack:
+            cache = None
+            if self._cache is not None and self._cache.is_file():
+                cache = stack.enter_context(contextlib.closing(ScoreCache(self._cache)))
+            while batch := list(itertools.islice(waiting, TOGETHER)):
+                starts = [max(0.0, start - REACH) for _, start, _ in batch]
+                ends = [min(recording.duration, end + REACH) for _, _, end in batch]
+                waves = [self._part(recording, *window) for window in zip(starts, ends, strict=True)]
+                words = [self._normalize(text).split() for text, _, _ in batch]
+                for begin, span in zip(starts, self._spans(words, waves, cache), strict=True):
+                    found.append((span[0] + begin, span[1] + begin) if span else None)
         known = sum(span is not None for span in found)
         _log.info("%s: words of %d of %d sentences found", recording.path.name, known, len(found))
         return found
+
+    def save(self) -> None:
+        """Writes what was found since the last time into the cache.
+
+        Not done by itself: captions are read before their corpus' folder is made.
+        """
+        if self._cache is None or not self._new:
+            return
+        with contextlib.closing(ScoreCache(self._cache)) as cache:
+            while self._new:
+                cache.put(*self._new.popitem())
+
+    def _spans(
+        self, texts: Sequence[list[str]], waves: Sequence[np.ndarray], cache: ScoreCache | None
+    ) -> list[tuple[Seconds, Seconds] | None]:
+        """The words' span in each wave; those that the cache does not know are recognized in one batch."""
+        keys = [
+            content_key(VERSION, self._recognizer.identity, self._language, " ".join(words), wave)
+            for words, wave in zip(texts, waves, strict=True)
+        ]
+        stored = [self._new.get(key, cache.get(key) if cache else None) for key in keys]
+        wanted = [number for number, value in enumerate(stored) if value is None]
+        if wanted:
+            heard = self._recognizer.emissions([waves[number] for number in wanted])
+            for number, emissions in zip(wanted, heard, strict=True):
+                span = self._span(texts[number], emissions, waves[number])
+                stored[number] = list(span or ())
+                if self._cache is not None:
+                    self._new[keys[number]] = list(span or ())
+        return [(span[0], span[1]) if span else None for span in stored]
 
     def _part(self, recording: Recording, start: Seconds, end: Seconds) -> np.ndarray:
         sound = decode(
@@ -69,8 +115,9 @@ class CaptionTimes:
         )
         return resample(sound.samples, sound.sample_rate, self._recognizer.sample_rate)
 
-    def _span(self, text: str, emissions: Emissions, wave: np.ndarray) -> tuple[Seconds, Seconds] | None:
-        words = self._normalize(text).split()
+    def _span(
+        self, words: Sequence[str], emissions: Emissions, wave: np.ndarray
+    ) -> tuple[Seconds, Seconds] | None:
         try:
             alignment = align_emissions(emissions, words, self._recognizer)
         except AmttsError:  # not a letter that the recognizer knows

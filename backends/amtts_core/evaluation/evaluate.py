@@ -27,6 +27,7 @@ from amtts_core.evaluation.summary import Finding, Summary, compare, subsets_of,
 from amtts_core.evaluation.systems import (
     RECORDINGS,
     CheckpointSystem,
+    FolderSystem,
     RecordedSystem,
     Spoken,
     System,
@@ -123,10 +124,7 @@ def evaluate(
         _measures.cache_clear()
     for system in every:
         if not found.rows[system.name]:
-            raise AmttsError(
-                f"system '{system.name}' has no speech for any of {len(items)} texts: {system.where}",
-                remedy="Name each file by the id of its line in the manifest or the public list",
-            )
+            raise _mute(system, items)
         silent = len(found.silent.get(system.name, []))
         if silent == len(found.rows[system.name]):
             raise AmttsError(
@@ -156,6 +154,16 @@ def _check(systems: Sequence[System], items: Sequence[TestItem]) -> None:
     for name in names:
         if names.count(name) > 1 or name == RECORDINGS:
             raise AmttsError(f"two systems have the name '{name}'", remedy="Give names: --name A --name B")
+    for system in systems:
+        if isinstance(system, FolderSystem) and not system.has_any(items):
+            raise _mute(system, items)
+
+
+def _mute(system: System, items: Sequence[TestItem]) -> AmttsError:
+    return AmttsError(
+        f"system '{system.name}' has no speech for any of {len(items)} texts: {system.where}",
+        remedy="Name each file by the id of its line in the manifest or the public list",
+    )
 
 
 @dataclass(frozen=True)

@@ -185,17 +185,25 @@ class SpeechCheck(Callback):
         risen = all(rate > min(rates) + WORSE_CER for rate in rates[-2:])
         if risen and self._losses[-1] == min(self._losses):
             self._warned = True
+            assert self._state is not None
+            by_speech = self._state.config.best_by.startswith(PREFIX)
             logger.warning(
                 "step %d: the loss falls while errors rise (%.1f %% of the letters, best %.1f %%): the voice may "
-                "overfit its corpus. Choose the checkpoint by what it says: --set training.best_by=val/speech/cer",
+                "overfit its corpus%s",
                 step,
                 100 * rates[-1],
                 100 * min(rates),
+                ""
+                if by_speech
+                else f". Choose the checkpoint by what it says: --set training.best_by={PREFIX}cer",
             )
 
     def _write(self) -> None:
         assert self._state is not None
-        rows: dict[str, Any] = {str(step): figures for step, figures in self.history.items()}
+        rows: dict[str, Any] = {
+            str(step): {name: None if math.isnan(value) else value for name, value in figures.items()}
+            for step, figures in self.history.items()
+        }
         values = {
             "recognizer": self.recognizer.identity,
             "texts": [t.text for t in self.texts],
@@ -206,12 +214,17 @@ class SpeechCheck(Callback):
 
 
 def worse(before: dict[str, float], after: dict[str, float]) -> list[str]:
-    """In what a voice is worse than before, a sentence each."""
+    """In what a voice is worse than before, a sentence each; a figure that there is no more counts as worse."""
     out = []
-    if after["cer"] > before["cer"] + WORSE_CER:
+    if math.isnan(after["cer"]) and not math.isnan(before["cer"]):
+        out.append(f"it says nothing, before {100 * before['cer']:.1f} % of the letters were wrong")
+    elif after["cer"] > before["cer"] + WORSE_CER:
         out.append(f"{100 * after['cer']:.1f} % of the letters are wrong, before {100 * before['cer']:.1f} %")
-    if after.get("similarity", 0.0) < before.get("similarity", 0.0) - WORSE_SIMILARITY:
-        out.append(f"speaker similarity is {after['similarity']:.3f}, before {before['similarity']:.3f}")
+    was, now = (figures.get("similarity", math.nan) for figures in (before, after))
+    if "similarity" in after and math.isnan(now) and not math.isnan(was):
+        out.append(f"no speech to compare with its speaker, before a similarity of {was:.3f}")
+    elif now < was - WORSE_SIMILARITY:
+        out.append(f"speaker similarity is {now:.3f}, before {was:.3f}")
     return out
 
 
@@ -223,7 +236,10 @@ def _shown(figures: dict[str, float]) -> str:
 def _stored(path: Path) -> dict[int, dict[str, float]]:
     try:
         steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
-        return {int(step): dict(figures) for step, figures in steps.items()}
+        return {
+            int(step): {name: math.nan if value is None else float(value) for name, value in figures.items()}
+            for step, figures in steps.items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         logger.warning("%s cannot be read: this run is not compared with its start", path)
         return {}

@@ -13,17 +13,28 @@ FORMATS = ("srt", "vtt", "json")
 
 @dataclass(frozen=True)
 class Caption:
-    """One caption."""
+    """One caption.
+
+    Attributes:
+        text: what is shown.
+        start, end: seconds.
+        spoken: what is said, where it is written otherwise ("12"); stands in the JSON alone.
+    """
 
     text: str
     start: Seconds
     end: Seconds
+    spoken: str = ""
 
 
 def write_captions(captions: Sequence[Caption], *, form: str) -> str:
     """Captions in one of `FORMATS`."""
     if form == "json":
-        rows = [{"text": c.text, "start": round(c.start, 3), "end": round(c.end, 3)} for c in captions]
+        rows = [
+            {"text": c.text, **({"spoken": c.spoken} if c.spoken else {})}
+            | {"start": round(c.start, 3), "end": round(c.end, 3)}
+            for c in captions
+        ]
         return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
     mark = "," if form == "srt" else "."
     blocks = [

@@ -173,6 +173,10 @@ class FolderSystem:
     def description(self) -> dict[str, Any]:
         return {"kind": "folder", "folder": str(self._folder)}
 
+    def has_any(self, items: Sequence[TestItem]) -> bool:
+        """Whether there is a file for one of the items."""
+        return any(self._file(item) is not None for item in items)
+
     def spoken(self, items: Sequence[TestItem]) -> Iterator[Spoken]:
         found = [(item, self._file(item)) for item in items]
         missing = [item.id for item, path in found if path is None]

@@ -274,6 +274,11 @@ class Synthesizer:
             out[-1] = replace(out[-1], asked=silence)
         return found
 
+    def written(self, text: str) -> str:
+        """The words of a text as they are written, without markup and pauses."""
+        parts = read_script(text, language=self.normalizer.settings.language)
+        return " ".join(part.text for part in parts if isinstance(part, Say))
+
     def _pieces_of(self, part: Say, pauses: Pauses, found: TextReading) -> list[Stretch]:
         """The stretches of words in a row; what is guessed at and left out is counted in `found`."""
         out: list[Stretch] = []

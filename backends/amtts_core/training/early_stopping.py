@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from amtts_core.config.sections import TrainingConfig
+from amtts_core.config.sections import SpeechCheckConfig, TrainingConfig
 from amtts_core.errors import AmttsError
 
 logger = logging.getLogger(__name__)
@@ -52,10 +52,14 @@ class EarlyStopping:
                 "step %d: %s is %s, which counts as no progress", step, self._config.best_by, value
             )
             self.stale += 1
-        elif self.best is None or value < self.best - self._config.min_delta:
+        elif self.best is None or self.cost(value) < self.cost(self.best) - self._config.min_delta:
             self.best, self.best_step, self.stale = value, step, 0
         else:
             self.stale += 1
+
+    def cost(self, value: float) -> float:
+        """A value of `best_by` turned so that smaller is better."""
+        return -value if self._config.best_by in SpeechCheckConfig.LARGER_IS_BETTER else value
 
     def should_stop(self, epoch: int) -> bool:
         """True when `patience` validations brought no progress and `min_epochs` have passed."""

@@ -232,7 +232,7 @@ class Trainer:
             metrics = self.validate()
             self.early_stopping.update(metrics, step)
             if metrics:
-                self.schedule.update(metrics[config.best_by])
+                self.schedule.update(self.early_stopping.cost(metrics[config.best_by]))
         if step % config.save_every == 0 or (validate and self.early_stopping.best_step == step):
             self.save(metrics)
         return metrics

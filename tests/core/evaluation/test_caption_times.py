@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,12 @@ from prepared import rows
 from talks import srt
 
 import amtts
+from amtts_core.contract.recognizer import Emissions
+from amtts_core.contract.recognizer_registry import frame_recognizer
 from amtts_core.corpus.importers.base import Recording
 from amtts_core.corpus.subtitles.cue import Cue
 from amtts_core.corpus.subtitles.cut import Cut, at_words
+from amtts_core.evaluation.caption_times import CaptionTimes
 
 CORPUS = Path(__file__).parents[3] / "examples/corpus"
 GAP = 0.3
@@ -74,9 +79,6 @@ def test_a_recognizer_that_reads_something_else_moves_nothing(
     talk: tuple[Path, dict[str, tuple[float, float]]], tmp_path: Path
 ) -> None:
     """Captions of other sentences: their words are nowhere, so their times stay."""
-    from amtts_core.contract.recognizer_registry import frame_recognizer
-    from amtts_core.evaluation.caption_times import CaptionTimes
-
     source, truth = talk
     times = CaptionTimes(frame_recognizer(), str)
     spans = list(truth.values())
@@ -95,3 +97,61 @@ def test_known_words_move_the_edges_and_never_cross() -> None:
     assert [(cut.start, cut.end) for cut in moved] == [(0.0, 0.8), (0.8, 2.2), (2.2, 3.0)]
     crossed = at_words(cuts, [(0.0, 1.4), (1.2, 2.0), None])
     assert [(cut.start, cut.end) for cut in crossed] == [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)]
+
+
+class Counting:
+    """A recognizer that tells how many sounds it was given."""
+
+    def __init__(self) -> None:
+        self._inner = frame_recognizer()
+        self.heard = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def emissions(self, waveforms: Sequence[np.ndarray]) -> list[Emissions]:
+        self.heard += len(waveforms)
+        return self._inner.emissions(waveforms)
+
+
+def test_what_was_aligned_is_kept_by_content(
+    talk: tuple[Path, dict[str, tuple[float, float]]], tmp_path: Path
+) -> None:
+    source, truth = talk
+    cache = tmp_path / "corpus" / "transcripts.sqlite"
+    captions = [(text, *span) for text, span in truth.items()][:4]
+    captions[1] = ("ሌላ ነገር ነው።", *captions[1][1:])
+    recording = Recording(path=source / "talk.wav", duration=list(truth.values())[-1][1])
+    first = CaptionTimes(Counting(), str, cache=cache)
+    found = first(recording, captions)
+    assert found[0] is not None
+    assert found[1] is None
+    assert not cache.parent.exists(), "nothing is written before the corpus' folder is made"
+    first.save()
+
+    recognizer = Counting()
+    again = CaptionTimes(recognizer, str, cache=cache)
+    assert again(recording, captions) == found
+    assert recognizer.heard == 0, "a caption that is not there is known, too"
+    changed = [*captions[:3], ("ሰላም ለሁሉም።", *captions[3][1:])]
+    assert again(recording, changed)[:3] == found[:3]
+    assert recognizer.heard == 1
+    CaptionTimes(other := Counting(), str, language="ti", cache=cache)(recording, captions)
+    assert other.heard == 4
+
+
+def test_a_rerun_of_prepare_aligns_nothing_again(
+    talk: tuple[Path, dict[str, tuple[float, float]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, truth = talk
+    settings = {"val": 0, "test": 0, "trim": False, "max_rejected": 1.0}
+    amtts.prepare(source, tmp_path / "corpus", settings=settings, recognizer="ctc")
+    before = rows(tmp_path / "corpus" / "manifest.jsonl")
+
+    def fail(*_: object) -> None:
+        raise AssertionError("a caption was aligned again")
+
+    monkeypatch.setattr(CaptionTimes, "_span", fail)
+    report = amtts.prepare(source, tmp_path / "corpus", settings=settings, recognizer="ctc")
+    assert report.reused == len(truth)
+    assert rows(tmp_path / "corpus" / "manifest.jsonl") == before

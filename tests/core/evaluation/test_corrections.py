@@ -69,3 +69,16 @@ def test_one_clear_line_for_what_is_no_report(report, tmp_path):
         read_rows(report, "voise")
     with pytest.raises(AmttsError, match="nothing to record"):
         write_sheet([], tmp_path / "none")
+
+
+def test_among_equally_bad_words_those_with_new_letters_come_first(tmp_path):
+    """Room for two words of three letters: ጠራም and ጠራማ share two letters, ለሙት has none of them."""
+    said = {"a": ("ጠራም ነው", "ቁቁቁ ነው"), "b": ("ጠራማ ነው", "ቁቁቁ ነው"), "c": ("ለሙት ነው", "ቁቁቁ ነው")}
+    path = tmp_path / "report.json"
+    rows = [row("voice", name, *texts) for name, texts in said.items()]
+    path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    chosen = choose(read_rows(path), minutes=2.7 / 60, sentence_share=0)
+    words = {c.text for c in chosen}
+    assert len(words) == 2
+    assert "ለሙት" in words
+    assert sum(c.seconds for c in chosen) <= 2.7

@@ -299,6 +299,7 @@ def test_one_clear_line_for_each_mistake(items: list[TestItem], wavs: Path, tmp_
         FolderSystem(tmp_path / "missing", name="a")
     with pytest.raises(AmttsError, match=r"has no speech for any of 5 texts: --wavs .*nothing"):
         evaluate([FolderSystem(tmp_path / "nothing", name="a")], items, settings=QUICK, work=tmp_path / "w")
+    assert not (tmp_path / "w").exists(), "told before the recordings are measured"
     for item in items:
         soundfile.write(tmp_path / f"nothing/{item.id}.wav", np.zeros(8000), 8000)
     with pytest.raises(AmttsError, match=r"'a' is silent: none of its 5 files holds a sound"):

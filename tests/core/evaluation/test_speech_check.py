@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,13 +72,20 @@ def check(
     monkeypatch: pytest.MonkeyPatch,
     *,
     started_from: str = "",
+    best_by: str = "val/total",
 ) -> SpeechCheck:
     """A callback whose measurements are `figures`, one after the other."""
     given = iter(figures)
     monkeypatch.setattr(speech_check, "measure_speech", lambda *_: next(given))
     found = SpeechCheck(None, [CheckText("ሰላም")], SimpleNamespace(identity="r"))  # type: ignore[arg-type]
     about = SimpleNamespace(started_from=started_from)
-    state = SimpleNamespace(step=0, folder=tmp_path, info=about, inference_weights=lambda: nullcontext(None))
+    state = SimpleNamespace(
+        step=0,
+        folder=tmp_path,
+        info=about,
+        config=SimpleNamespace(best_by=best_by),
+        inference_weights=lambda: nullcontext(None),
+    )
     found.started(state)  # type: ignore[arg-type]
     return found
 
@@ -87,17 +95,19 @@ def validate(callback: SpeechCheck, losses: list[float]) -> None:
         callback.validated(number, {"val/total": loss}, {})
 
 
+@pytest.mark.parametrize("best_by", ["val/total", "val/speech/cer"])
 def test_a_falling_loss_with_rising_errors_is_told_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    best_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     rates = [{"cer": c, "words_wrong": c} for c in (0.2, 0.1, 0.15, 0.2, 0.3)]
-    callback = check(tmp_path, rates, monkeypatch)
+    callback = check(tmp_path, rates, monkeypatch, best_by=best_by)
     with caplog.at_level(logging.WARNING):
         validate(callback, [5, 4, 3, 2, 1])
     told = [r.getMessage() for r in caplog.records]
     assert len(told) == 1
     assert "the loss falls while errors rise" in told[0]
     assert "step 4" in told[0]
+    assert ("--set training.best_by=val/speech/cer" in told[0]) == (best_by == "val/total")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +154,27 @@ def test_a_resumed_run_remembers_its_start(tmp_path: Path, monkeypatch: pytest.M
     resumed = SpeechCheck(None, callback.texts, callback.recognizer)  # type: ignore[arg-type]
     resumed.started(SimpleNamespace(step=10, folder=tmp_path, info=SimpleNamespace(started_from="x")))  # type: ignore[arg-type]
     assert resumed.history == {0: {"cer": 0.05, "words_wrong": 0.1}}
+
+
+def test_a_voice_that_fell_silent_is_told_and_stored_as_json_that_all_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoke = {"cer": 0.05, "words_wrong": 0.1, "similarity": 0.9}
+    silent = dict.fromkeys(spoke, math.nan)
+    callback = check(tmp_path, [spoke, silent], monkeypatch, started_from="published weights")
+    with caplog.at_level(logging.WARNING):
+        validate(callback, [1.0])
+        callback.finished(SimpleNamespace(best_step=1))  # type: ignore[arg-type]
+    told = " ".join(r.getMessage() for r in caplog.records)
+    assert "it says nothing, before 5.0 % of the letters were wrong" in told
+    assert "no speech to compare with its speaker, before a similarity of 0.900" in told
+    text = (tmp_path / REPORT).read_text(encoding="utf-8")
+    assert "NaN" not in text
+    assert json.loads(text)["steps"]["1"] == dict.fromkeys(spoke)
+    resumed = SpeechCheck(None, callback.texts, callback.recognizer)  # type: ignore[arg-type]
+    resumed.started(SimpleNamespace(step=1, folder=tmp_path, info=SimpleNamespace(started_from="x")))  # type: ignore[arg-type]
+    assert resumed.history[0] == spoke
+    assert all(math.isnan(value) for value in resumed.history[1].values())
 
 
 def test_what_counts_as_worse() -> None:

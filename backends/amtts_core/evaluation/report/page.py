@@ -127,7 +127,8 @@ def _cell(summary: Summary, name: str) -> str:
 
 
 def _interval(name: str, estimate: Estimate) -> str:
-    return f"[{shown(name, estimate.low)}, {shown(name, estimate.high)}]"
+    """Its bounds, without the unit: the value beside it has that."""
+    return "[{}, {}]".format(*(shown(name, bound).split()[0] for bound in (estimate.low, estimate.high)))
 
 
 def _head(names: Sequence[str], *before: str) -> str:
