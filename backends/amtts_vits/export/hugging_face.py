@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import save_file
 
 from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.errors import AmttsError, CheckpointError
+from amtts_core.errors import AmttsError
+from amtts_core.synthesis.onnx_file import require_same
 from amtts_vits.export.characters import characters, with_spellings
-from amtts_vits.export.check import LARGEST_DIFFERENCE, PACE, check_utterance
+from amtts_vits.export.check import ERROR, PACE, check_utterance
 from amtts_vits.export.onnx_model import Exported
 from amtts_vits.modules import Generator
 from amtts_vits.network import separate_copy
@@ -107,9 +108,7 @@ def _check(plain: Generator, folder: Path) -> None:
     quiet, sid = torch.zeros(1), torch.tensor([speaker]) if several else None
     length = torch.tensor([tokens.shape[1]])
     mine = Exported(plain.cpu())(tokens, length, quiet, torch.full((1,), PACE), quiet, sid)[0, 0]
-    far = float((mine - theirs).abs().max()) if mine.shape == theirs.shape else float("inf")
-    if not far <= LARGEST_DIFFERENCE:
-        raise CheckpointError(f"{folder} was written, but transformers speaks it differently (by {far:.1e})")
+    require_same(theirs, mine, what=str(folder), who="transformers", error=ERROR)
 
 
 def _read_again(folder: Path) -> Any:

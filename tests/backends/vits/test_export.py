@@ -17,6 +17,7 @@ from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.text.normalizer import Normalizer
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_vits.backend import VitsBackend
+from amtts_vits.export import onnx_model
 from amtts_vits.export.characters import character_table
 from amtts_vits.export.onnx_model import Exported, ids_of
 from amtts_vits.export.sherpa_check import check_with_sherpa
@@ -115,6 +116,36 @@ def test_onnx_equals_torch_at_any_length(tmp_path: Path, stochastic: bool) -> No
         names = ("x", "x_length", "noise_scale", "length_scale", "noise_scale_w")
         made = session.run(None, dict(zip(names, values, strict=True)))[0].reshape(-1)
         assert float(np.abs(made - ours(backend, text)).max()) < 1e-5
+
+
+@needs_onnx
+def test_a_voice_that_learned_with_dropout_is_compared_without_it(tmp_path: Path) -> None:
+    backend = quiet_voice(hidden_dropout=0.1, duration_predictor_dropout=0.5)
+    for form in ("onnx", "piper", "hf"):
+        backend.export(tmp_path / form, format=form)
+
+
+@needs_onnx
+@pytest.mark.parametrize("part", ["flow.flows.0.conv_post", "decoder.conv_pre", "text_encoder.project"])
+def test_an_onnx_file_with_one_wrong_number_is_no_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    def write_wrong(module: torch.nn.Module, inputs: Any, file: Path, **how: Any) -> None:
+        write_file(module, inputs, file, **how)
+        written = onnx.load(str(file))
+        found = next(t for t in written.graph.initializer if t.name.endswith(f"{part}.bias"))
+        values = numpy_helper.to_array(found).copy()
+        values.flat[0] += 0.01
+        found.CopyFrom(numpy_helper.from_array(values, found.name))
+        onnx.save(written, str(file))
+
+    write_file = onnx_model.write_file
+    monkeypatch.setattr(onnx_model, "write_file", write_wrong)
+    with pytest.raises(CheckpointError, match="onnxruntime speaks it differently"):
+        quiet_voice().export(tmp_path, format="onnx")
 
 
 @needs_onnx
