@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
 from tiny_voice import tiny_config
-from transformers import VitsTokenizer
+from transformers import AutoTokenizer, VitsTokenizer
 
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
@@ -269,6 +270,40 @@ def test_sherpa_onnx_speaks_ordinary_sentences_of_a_voice_that_spells_letters(tm
         expected = ours(backend, Normalizer()(text).rstrip("።") + "።" * text.endswith("።"))
         assert made.shape == expected.shape, text
         assert float(np.abs(made - expected).max()) < 1e-4, text
+
+
+def test_transformers_reads_a_voice_that_spells_letters(tmp_path: Path) -> None:
+    """`VitsTokenizer` writes one id a letter; the folder brings a tokenizer that writes more."""
+    config, _ = tiny_config("vits")
+    backend = VitsBackend(
+        config.model_config_of(VitsBackend.spec), tokenizer=train_tokenizer("fidel", []), speakers=()
+    )
+    backend.export(tmp_path, format="hf")
+    spoken = AutoTokenizer.from_pretrained(tmp_path)
+    for text in SENTENCES:
+        tokens = backend.text_tokenizer.encode(Normalizer()(text).rstrip("።") + "።" * text.endswith("።"))
+        assert spoken(text)["input_ids"] == backend.utterance(SynthesisRequest(tokens=tokens)).tokens, text
+    assert spoken("ሰ\ue0041ላም")["input_ids"] == spoken("ሰላም")["input_ids"]
+    together = spoken(["ሰላም", "ሰ"], padding=True)
+    assert set(together) == {"input_ids", "attention_mask"}
+    assert [sum(row) for row in together["attention_mask"]] == [13, 5]
+
+
+def test_a_voice_that_joins_letters_says_where_ids_come_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the README of the folder has it."""
+    config, _ = tiny_config("vits")
+    tokenizer = train_tokenizer("bpe", ["ሰላም ለዓለም እንዴት ነህ።", "ደህና ሁኑ ልጆች።"] * 30, vocab_size=402)
+    backend = VitsBackend(config.model_config_of(VitsBackend.spec), tokenizer=tokenizer)
+    backend.export(tmp_path, format="hf")
+    assert "ids come from amtts_tokenizer/tokenizer.model, see README.md" in caplog.text
+    assert not (tmp_path / "tokenizer_config.json").exists()
+    model = str(tmp_path / "amtts_tokenizer" / "tokenizer.model")
+    pieces = sentencepiece.SentencePieceProcessor(model_file=model).encode("ሰላም ለዓለም።")
+    ids = [0, *(row for piece in pieces for row in (piece, 0))]
+    tokens = tokenizer.encode("ሰላም ለዓለም።")
+    assert ids == backend.utterance(SynthesisRequest(tokens=tokens)).tokens
 
 
 @pytest.mark.parametrize("form", ["sherpa-onnx", "piper"])
