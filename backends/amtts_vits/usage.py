@@ -9,8 +9,8 @@ and is dropped.
     model, tokenizer = VitsModel.from_pretrained("."), AutoTokenizer.from_pretrained(".")
     waveform = model(**tokenizer(text, return_tensors="pt")).waveform  # (1, T) at model.config.sampling_rate
 
-Where there is no `tokenizer_config.json`, the voice joins letters (`unigram`, `bpe`); ids come from SentencePiece, with 0
-before, between and after them:
+Where there is no `tokenizer_config.json`, the voice joins letters (`unigram`, `bpe`); ids come from SentencePiece, with
+0 before, between and after them:
 
     import sentencepiece, torch
     pieces = sentencepiece.SentencePieceProcessor(model_file="amtts_tokenizer/tokenizer.model").encode(text)
