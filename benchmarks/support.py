@@ -16,6 +16,7 @@ from amtts_core.config.run_config import RunConfig, resolve_config
 from amtts_core.contract.backend import Backend
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.tokenizers.factory import train_tokenizer
+from amtts_core.training.statistics import SingleProcess
 
 SENTENCES = (
     "ዛሬ ጠዋት ወደ ገበያ ሄጄ ትኩስ አትክልትና ፍራፍሬ ገዛሁ።",
@@ -93,6 +94,11 @@ def write_untrained(name: str, folder: Path, *, preset: str) -> None:
     config, kind = resolve_config({"backend": name, "preset": preset, "model": _NEEDS.get(name, {})})
     tokenizer = train_tokenizer("fidel", SENTENCES)
     backend = kind(config.model_config_of(kind.spec), tokenizer=tokenizer)
+    if name == "indextts2":  # asks for a length
+        import torch
+
+        backend.network.length_model.update(torch.tensor([20]), torch.tensor([40]))
+        backend.network.length_model.end_step(SingleProcess())
     codes = kind.spec.speech_codes
     info = CheckpointInfo(
         backend=name,

@@ -29,6 +29,7 @@ from amtts_core.testing.made_up_speech import made_up_speech as tiny_speech
 from amtts_core.testing.made_up_speech import made_up_text as tiny_text
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_core.training.callbacks.base import Callback
+from amtts_core.training.statistics import SingleProcess
 
 RATE = 22050
 tiny_examples = made_up_examples
@@ -190,6 +191,11 @@ def write_untrained(name: str, folder: Path) -> None:
     assert tokenizer is not None
     if name == "chatterbox-mel":
         fit_statistics(backend, tiny_examples(backend, 2))
+    if name == "indextts2":  # asks for a length
+        import torch
+
+        backend.network.length_model.update(torch.tensor([20]), torch.tensor([40]))
+        backend.network.length_model.end_step(SingleProcess())
     info = CheckpointInfo(
         backend=name,
         backend_config=backend.config.model_dump(mode="json"),
