@@ -14,7 +14,7 @@ import numpy as np
 
 from amtts.batch import RowWorker, VoiceSource, told_of
 from amtts_cli import console
-from amtts_cli.checked_speech import CheckedSpeech
+from amtts_cli.checked_speech import CheckedSpeech, for_the_engine
 from amtts_cli.guesses import listed, warn_of_guesses
 from amtts_core.audio.save import AudioOptions, AudioWriter
 from amtts_core.errors import AmttsError
@@ -122,14 +122,11 @@ class Speaking:
         return told, samples / rate
 
     def _making(self, row: Row) -> Any:
-        how = {name: value for name, value in self.how.items() if name in ("speed", "seed")}
         synthesizer = self.source.load(row.voice).synthesizer
         return synthesizer.making(
             row.text,
             speaker=row.speaker or self.speaker,
-            tone=_tone_of(self.how),
-            pauses=_pauses_of(self.how),
-            **how,
+            **for_the_engine({name: value for name, value in self.how.items() if name != "speaker"}),
         )
 
     def _told(self, row: Row, making: Any) -> dict[str, Any]:
@@ -142,7 +139,7 @@ class Speaking:
         return told
 
     def _pause(self) -> float:
-        return float(_pauses_of(self.how).paragraph)
+        return float(for_the_engine(self.how)["pauses"].paragraph)
 
     # ---- captions ----
 
@@ -374,18 +371,6 @@ def _joined(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if notes := [note for one in told for note in one.get("notes", ())]:
         out["notes"] = notes
     return out
-
-
-def _tone_of(how: Mapping[str, Any]) -> Any:
-    from amtts_core.synthesis.engine import Tone
-
-    return Tone(how.get("pitch", 0.0), how.get("pitch_range", 1.0), how.get("question_rise", 0.0))
-
-
-def _pauses_of(how: Mapping[str, Any]) -> Any:
-    from amtts.voice import pauses_of
-
-    return pauses_of(how.get("sentence_pause"), how.get("paragraph_pause"))
 
 
 def check_listener() -> None:
