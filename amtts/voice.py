@@ -31,6 +31,9 @@ def load(
 ) -> Voice:
     """Loads a voice. It needs nothing else, except the codec that a checkpoint over speech codes names.
 
+    So that memory stays flat over many texts, oneDNN is asked to keep few kernels (ONEDNN_PRIMITIVE_CACHE_CAPACITY,
+    where the environment says nothing): that counts in a process that has not computed with torch before.
+
     Args:
         source: run folder (its best checkpoint), checkpoint folder, or a repository `org/name` on the Hugging Face hub.
         device: where the network computes: cpu, cuda, cuda:1.
@@ -48,9 +51,11 @@ def load(
         >>> voice.speak("ሰላም ለዓለም።").save("hello.wav")
     """
     from amtts_core.checkpoints.hub import local_checkpoint
+    from amtts_core.memory import KERNELS, limit_prepared_kernels
     from amtts_core.synthesis.engine import Synthesizer
     from amtts_core.text.lexicon import read_lexicon
 
+    limit_prepared_kernels(KERNELS)
     _check_device(device)
     folder = local_checkpoint(source, revision=revision)
     chosen = dict(settings or {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
     from amtts.voice import Voice
     from amtts_core.contract.recognizer import FrameRecognizer, Recognizer
     from amtts_core.evaluation.guard import GuardSettings
+
+
+def for_the_engine(how: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `Voice.speak` as those of `Synthesizer.speak`."""
+    from amtts.voice import pauses_of
+    from amtts_core.synthesis.engine import Tone
+
+    kept = {name: value for name, value in how.items() if name in ("speed", "seed", "speaker")}
+    tone = Tone(how.get("pitch", 0.0), how.get("pitch_range", 1.0), how.get("question_rise", 0.0))
+    return kept | {"tone": tone, "pauses": pauses_of(how.get("sentence_pause"), how.get("paragraph_pause"))}
 
 
 @dataclass
@@ -74,8 +85,9 @@ class CheckedSpeech:
             from amtts.voice import speech_of
             from amtts_core.evaluation.guard import speak_guarded
 
-            plain = {name: value for name, value in how.items() if name in ("speed", "seed", "speaker")}
-            guarded = speak_guarded(voice.synthesizer, text, self.guard, settings=self.settings, **plain)
+            guarded = speak_guarded(
+                voice.synthesizer, text, self.guard, settings=self.settings, **for_the_engine(how)
+            )
             speech = speech_of(guarded.speech, voice.synthesizer.read(text))
             row["tries"] = sum(sentence.tries for sentence in guarded.sentences)
             row["doubtful"] = [

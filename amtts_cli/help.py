@@ -54,13 +54,21 @@ _OPTIONS = {
 PANELS: dict[str, tuple[str, ...]] = {
     subject: tuple(options.split()) for subject, options in _OPTIONS.items()
 }
-"""Subject -> options, in the order of the help; an option is under one subject in every command."""
+"""Subject -> options, in the order of the help. `_ABOUT_DATA` aside, an option has one subject in every command."""
+_ABOUT_DATA = {
+    ("prepare", "--from"),
+    ("prepare", "--speaker"),
+    ("new", "--from"),
+    ("new", "--speaker"),
+    ("align", "--speaker"),
+}
+"""(command, option) that tell what recordings are, where other commands have a start or a voice under that name."""
 
 _SUBJECT_OF = {option: subject for subject, options in PANELS.items() for option in options}
 _TYPES = (
     (re.compile(r"<(int|float)( range)?>|\b(INTEGER|FLOAT)( RANGE)?(?=$|\s)"), "NUMBER"),
     (re.compile(r"<(list\[)?str\]?>"), "TEXT"),
-    (re.compile(r"<(list\[)?path\]?>"), "PATH"),
+    (re.compile(r"<(list\[)?[Pp]ath\]?>"), "PATH"),
 )
 _LARGE = re.compile(r"(; |\[)(0<=)?x<=\d{12,}(?=\])")
 _LEAST = re.compile(r"\bx>=([\d.]+)")
@@ -68,8 +76,10 @@ _BETWEEN = re.compile(r"\b([\d.]+)<=x<=([\d.]+)")
 _SENTENCE = re.compile(r"^(.+?[.!?])(?=\s|$)", re.DOTALL)
 
 
-def subject_of(parameter: Any) -> str:
-    """The heading that an option stands under; empty for one that no heading has."""
+def subject_of(parameter: Any, command: str = "") -> str:
+    """The heading that an option of a command stands under; empty for one that no heading has."""
+    if any((command, name) in _ABOUT_DATA for name in parameter.opts):
+        return "Data"
     return next((_SUBJECT_OF[name] for name in parameter.opts if name in _SUBJECT_OF), "")
 
 
@@ -95,7 +105,7 @@ def _format_options(command: Any, context: Any, formatter: Any) -> None:
         record = parameter.get_help_record(context)
         if record is not None:
             argument = parameter.param_type_name == "argument"
-            heading = "Arguments" if argument else subject_of(parameter) or "Options"
+            heading = "Arguments" if argument else subject_of(parameter, command.name or "") or "Options"
             rows.setdefault(heading, []).append(_plain(record))
     for heading in ("Arguments", "Options", *PANELS):
         if heading in rows:

@@ -14,7 +14,7 @@ import numpy as np
 
 from amtts.batch import RowWorker, VoiceSource, told_of
 from amtts_cli import console
-from amtts_cli.checked_speech import CheckedSpeech
+from amtts_cli.checked_speech import CheckedSpeech, for_the_engine
 from amtts_cli.guesses import listed, warn_of_guesses
 from amtts_core.audio.save import AudioOptions, AudioWriter
 from amtts_core.errors import AmttsError
@@ -122,14 +122,11 @@ class Speaking:
         return told, samples / rate
 
     def _making(self, row: Row) -> Any:
-        how = {name: value for name, value in self.how.items() if name in ("speed", "seed")}
         synthesizer = self.source.load(row.voice).synthesizer
         return synthesizer.making(
             row.text,
             speaker=row.speaker or self.speaker,
-            tone=_tone_of(self.how),
-            pauses=_pauses_of(self.how),
-            **how,
+            **for_the_engine({name: value for name, value in self.how.items() if name != "speaker"}),
         )
 
     def _told(self, row: Row, making: Any) -> dict[str, Any]:
@@ -142,7 +139,7 @@ class Speaking:
         return told
 
     def _pause(self) -> float:
-        return float(_pauses_of(self.how).paragraph)
+        return float(for_the_engine(self.how)["pauses"].paragraph)
 
     # ---- captions ----
 
@@ -213,19 +210,18 @@ class Speaking:
             if executor == "local" and jobs == 1
             else self._run_many(worker, executor, jobs)
         )
-        began, began_at, spoken = time.monotonic(), time.time(), 0
+        began, spoken = time.monotonic(), 0.0
         with folder, console.progress() as progress:
             bar = progress.add_task("speaking", total=len(tasks), note="")
 
             def on_row(record: dict[str, Any], reused: bool) -> None:
                 nonlocal spoken
-                spoken += not reused
+                spoken += 0.0 if reused else float(record.get("seconds", 0))
                 progress.update(bar, advance=1, note=record["file"])
 
             try:
                 result = speak_batch(tasks, folder, run, bad=bad, on_row=on_row)
             except (KeyboardInterrupt, SystemExit):
-                _remove_unrecorded(tasks, folder, since=began_at)
                 there = sum(folder.done(task.file, task.key) is not None for task in tasks)
                 console.log(
                     f"{there} of {len(tasks)} are spoken in {folder.folder}; the same command goes on"
@@ -242,7 +238,8 @@ class Speaking:
                 line["path"] = str(folder.folder / record["file"])
                 line["seconds"] = f"{float(record.get('seconds', 0)):.2f}"
             shown.append(line)
-        self._report(shown, result.seconds, time.monotonic() - began, reused=result.reused)
+        took = time.monotonic() - began
+        self._report(shown, result.seconds, took, spoken=spoken, reused=result.reused)
         return len(result.bad)
 
     def _run_here(self, worker: RowWorker) -> Any:
@@ -270,8 +267,18 @@ class Speaking:
         run_ordered = choose_executor(executor, together=1)
         return lambda tasks: run_ordered(worker, ((task, None) for task in tasks), jobs=jobs)
 
-    def _report(self, rows: list[dict[str, Any]], seconds: float, took: float, *, reused: int = 0) -> None:
-        factor = took / max(seconds, 1e-9)
+    def _report(
+        self,
+        rows: list[dict[str, Any]],
+        seconds: float,
+        took: float,
+        *,
+        spoken: float | None = None,
+        reused: int = 0,
+    ) -> None:
+        """Prints the result; `spoken` seconds of `seconds` were made now, all of them where it is None."""
+        spoken = seconds if spoken is None else spoken
+        factor = took / spoken if spoken else 0.0
         lines = []
         for row in rows:
             if row.get("problem"):
@@ -281,7 +288,7 @@ class Speaking:
             else:
                 lines.append(f"{row['path']}  {row['seconds']} s")
         kept = f", {reused} files were there already" if reused else ""
-        lines.append(f"{seconds:.1f} s of speech in {took:.1f} s (real-time factor {factor:.3f}){kept}")
+        lines.append(f"{spoken:.1f} s of speech in {took:.1f} s (real-time factor {factor:.3f}){kept}")
         console.result(
             {
                 "files": rows,
@@ -364,26 +371,6 @@ def _joined(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if notes := [note for one in told for note in one.get("notes", ())]:
         out["notes"] = notes
     return out
-
-
-def _remove_unrecorded(tasks: Sequence[Task], folder: SpeechFolder, *, since: float) -> None:
-    """Removes a file that was just finished when its line had not been written yet; it is spoken again."""
-    for task in tasks:
-        unrecorded = folder.done(task.file, task.key) is None and task.path.is_file()
-        if unrecorded and task.path.stat().st_mtime >= since:
-            task.path.unlink()
-
-
-def _tone_of(how: Mapping[str, Any]) -> Any:
-    from amtts_core.synthesis.engine import Tone
-
-    return Tone(how.get("pitch", 0.0), how.get("pitch_range", 1.0), how.get("question_rise", 0.0))
-
-
-def _pauses_of(how: Mapping[str, Any]) -> Any:
-    from amtts.voice import pauses_of
-
-    return pauses_of(how.get("sentence_pause"), how.get("paragraph_pause"))
 
 
 def check_listener() -> None:

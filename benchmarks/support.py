@@ -16,6 +16,7 @@ from amtts_core.config.run_config import RunConfig, resolve_config
 from amtts_core.contract.backend import Backend
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.tokenizers.factory import train_tokenizer
+from amtts_core.training.statistics import SingleProcess
 
 SENTENCES = (
     "ዛሬ ጠዋት ወደ ገበያ ሄጄ ትኩስ አትክልትና ፍራፍሬ ገዛሁ።",
@@ -92,4 +93,10 @@ def write_untrained(name: str, folder: Path, *, preset: str) -> None:
     """A checkpoint of random weights, which loads and speaks as a trained one does."""
     config, kind = resolve_config({"backend": name, "preset": preset, "model": _NEEDS.get(name, {})})
     tokenizer = train_tokenizer("fidel", SENTENCES)
-    write_backend(folder, kind(config.model_config_of(kind.spec), tokenizer=tokenizer))
+    backend = kind(config.model_config_of(kind.spec), tokenizer=tokenizer)
+    if name == "indextts2":  # asks for a length
+        import torch
+
+        backend.network.length_model.update(torch.tensor([20]), torch.tensor([40]))
+        backend.network.length_model.end_step(SingleProcess())
+    write_backend(folder, backend)

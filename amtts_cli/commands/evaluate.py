@@ -65,7 +65,7 @@ def evaluate(
     language: Annotated[str, typer.Option("--language", help="Language of the texts.")] = "am",
     speaker: Annotated[str, typer.Option("--speaker", help="Speaker of checkpoints with several.")] = "",
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of the checkpoints' sampling.")
+        int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the checkpoints' sampling.")
     ] = 0,
     players: Annotated[int, typer.Option("--players", min=0, help="Texts with sound inside the page.")] = 60,
     listening_test: Annotated[

@@ -47,7 +47,7 @@ def extend_vocab(
             "--old-text", help="Texts of other languages, a line each, to check besides the built-in."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise in new embeddings.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the noise in new embeddings.")] = 0,
     json: Json = False,
 ) -> None:
     """Add symbols to the tokenizer and checkpoint of a published model, together.
@@ -55,7 +55,7 @@ def extend_vocab(
     Backends: those that read published weights with a vocabulary (chatterbox, indextts2, vits, and other packages'),
     and any for a checkpoint of amtts. Every size is read from the files; embeddings follow their token, never their
     index. The result is read back before it is put in place: old embeddings have to be equal bit for bit, existing
-    text has to keep its ids and its network outputs. DIR/vocab_report.json says where each new embedding comes from.
+    text has to keep its ids and its network outputs. OUT/vocab_report.json says where each new embedding comes from.
 
     Example: amtts extend-vocab --backend chatterbox --checkpoint t3_mtl23ls_v2.safetensors --tokenizer
     grapheme_mtl_merged_expanded_v1.json --add fidel --language-tag am --out amharic

@@ -25,7 +25,7 @@ def merge(
     ] = False,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the audio instead of linking it.")] = False,
     renormalize: Annotated[
-        bool, typer.Option("--renormalize", help="Normalise all texts as the first corpus was.")
+        bool, typer.Option("--renormalize", help="Normalize all texts as the first corpus was.")
     ] = False,
     val: Annotated[float, typer.Option("--val", help="Share of the sentences for validation.")] = 0.05,
     test: Annotated[float, typer.Option("--test", help="Share of the sentences for testing.")] = 0.05,

@@ -40,7 +40,8 @@ def serve(
     wyoming_host: Annotated[
         str,
         typer.Option(
-            "--wyoming-host", help="Its address. The protocol has no keys: who reaches it may speak."
+            "--wyoming-host",
+            help="Address of the Wyoming port. The protocol has no keys: who reaches it may speak.",
         ),
     ] = "127.0.0.1",
     active: Annotated[int, typer.Option("--active", min=1, help="Requests of a voice spoken in turns.")] = 8,

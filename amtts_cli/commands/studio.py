@@ -25,7 +25,10 @@ def studio(
         typer.Option("--auth-file", help="File of name:password lines; AMTTS_STUDIO_LOGIN adds one."),
     ] = None,
     language: Annotated[
-        str, typer.Option("--language", help="Of the first page: am or en; each page leads to the other.")
+        str,
+        typer.Option(
+            "--language", help="Language of the first page: am or en; each page leads to the other."
+        ),
     ] = "en",
     device: Annotated[
         str, typer.Option("--device", help="Where the Speak tab computes: cpu, cuda, cuda:1 …")

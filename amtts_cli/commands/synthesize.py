@@ -62,7 +62,7 @@ def synthesize(
     format: Annotated[
         str,
         typer.Option(
-            "--format", help="Of the files in a folder: wav, flac, ogg, opus, mp3, m4a, ulaw, alaw."
+            "--format", help="Format of the files in a folder: wav, flac, ogg, opus, mp3, m4a, ulaw, alaw."
         ),
     ] = "wav",
     speed: Annotated[float, typer.Option("--speed", help="1 is the voice's own pace; 0.25 to 4.")] = 1.0,
@@ -88,13 +88,15 @@ def synthesize(
         float | None, typer.Option("--paragraph-pause", help="Seconds between paragraphs; default 0.7.")
     ] = None,
     sample_rate: Annotated[
-        int | None, typer.Option("--sample-rate", help="Of the audio, Hz, e.g. 8000; default the voice's.")
+        int | None,
+        typer.Option("--sample-rate", help="Rate of the audio, Hz, e.g. 8000; default the voice's."),
     ] = None,
     loudness: Annotated[
-        float | None, typer.Option("--loudness", help="Of the audio, LUFS, e.g. -16; default the voice's.")
+        float | None,
+        typer.Option("--loudness", help="Loudness of the audio, LUFS, e.g. -16; default the voice's."),
     ] = None,
     encoding: Annotated[
-        str, typer.Option("--encoding", help="Of .wav files: pcm16, pcm24, float, mulaw or alaw.")
+        str, typer.Option("--encoding", help="Coding of .wav files: pcm16, pcm24, float, mulaw or alaw.")
     ] = "",
     attention: Annotated[
         Path | None,

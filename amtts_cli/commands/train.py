@@ -47,7 +47,7 @@ def train(
         typer.Option("--mels-from", help="A vocoder learns from the mels that this voice predicts."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random.")
+        int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of everything random.")
     ] = None,
     assignments: Assignments = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,

@@ -7,10 +7,10 @@ import ctypes
 import os
 import sys
 
-import psutil
-
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -3, -4, -8
 """Parameters of glibc's mallopt(3)."""
+KERNELS = 128
+"""About the layers of one pass."""
 LARGEST, KEPT = 32 * 2**20, 2**31 - 1
 """Bytes: blocks up to this size come from the heap (the most glibc allows), whose end goes back only above that."""
 
@@ -57,7 +57,7 @@ def keep_few_kernels() -> None:
     threads start.
     """
     limit_arenas(2)
-    limit_prepared_kernels(128)
+    limit_prepared_kernels(KERNELS)
 
 
 def return_freed_memory() -> None:
@@ -71,6 +71,8 @@ def peak_memory() -> int:
     try:
         import resource
     except ImportError:  # Windows
+        import psutil
+
         return int(psutil.Process().memory_info().peak_wset)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

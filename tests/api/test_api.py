@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tiny_voice import make_corpus, tiny_voice
+from tiny_voice import make_corpus, tiny_voice, write_untrained
 
 import amtts
 
@@ -86,6 +87,49 @@ def test_many_threads_speak_what_one_speaks(run: Path) -> None:
         together = list(pool.map(lambda n: voice.speak(texts[n], seed=n).samples, range(16)))
     for one, other in zip(alone, together, strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vits", "chatterbox", "chatterbox-turbo", "indextts2"])
+def test_threads_share_a_voice_of_every_backend(name: str, tmp_path: Path) -> None:
+    write_untrained(name, tmp_path / "voice")
+    voice = amtts.load(tmp_path / "voice")
+    texts = [f"{'ሰላም ' * (1 + n % 4)}ለዓለም።" for n in range(8)]
+    alone = [voice.speak(text, seed=n).samples for n, text in enumerate(texts)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda n: voice.speak(texts[n], seed=n).samples, range(8)))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+MEMORY = """
+import sys, amtts
+voice = amtts.load(sys.argv[1])
+for call in range(160):
+    voice.speak("ሰላም " * (1 + call % 29) + "።", seed=call)
+    if call in (59, 159):
+        print(int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_memory_is_flat_over_texts_of_any_length(tmp_path: Path) -> None:
+    """Every length compiles kernels; a voice of VITS grew by a megabyte a call."""
+    write_untrained("vits", tmp_path / "voice")
+
+    def grown(**environment: str) -> float:
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(tmp_path / "voice")],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        )
+        early, late = map(float, done.stdout.split())
+        return late - early
+
+    assert grown() < 50
+    assert grown(ONEDNN_PRIMITIVE_CACHE_CAPACITY="1024") > 80, "what the environment says counts"
 
 
 def test_mistakes_are_one_line_with_a_remedy(run: Path, tmp_path: Path) -> None:

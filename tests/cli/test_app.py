@@ -334,6 +334,12 @@ def test_help_has_subjects_whole_sentences_and_plain_types(amtts) -> None:
     assert "range" not in shown
     assert "x>=" not in shown
     assert "9223372036854775807" not in shown
+    shown = amtts("prepare", "--help", env={"COLUMNS": "80"}).stdout
+    assert "source... PATH" in shown
+    assert "<list" not in shown
+    data = shown.split("\nData:\n")[1].split("\nOutput:\n")[0]
+    assert "--from TEXT" in data
+    assert "--speaker TEXT" in data
 
 
 @pytest.mark.parametrize(

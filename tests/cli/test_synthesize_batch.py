@@ -247,6 +247,30 @@ def test_a_batch_killed_again_and_again_ends_as_if_undisturbed(run: Path, tmp_pa
     assert report(out) == report(tmp_path / "whole")
 
 
+def test_a_file_whose_row_a_kill_cut_off_is_ours(run: Path, tmp_path: Path) -> None:
+    """Several processes finish files before their rows are noted; `kill -9` may come in between."""
+    source, out = write(tmp_path / "a.txt", "ሰላም።\nበቃ።\n"), tmp_path / "out"
+    child = """
+import os, sys
+from amtts_core.synthesis.batch.folder import SpeechFolder
+from amtts_cli.app import main
+add = SpeechFolder.add
+def killed(folder, record):
+    if record["id"] == "0002":
+        os.kill(os.getpid(), 9)
+    add(folder, record)
+SpeechFolder.add = killed
+main(sys.argv[1:])
+"""
+    command = ["synthesize", "--checkpoint", str(run), "--file", str(source), "--out", str(out)]
+    assert subprocess.run([sys.executable, "-c", child, *command], check=False).returncode == -signal.SIGKILL
+    assert names(out) == ["0001.wav", "0002.wav", "speech.jsonl"]
+    done = speak(run, out, "--file", source, "--json")
+    assert done.code == 0, done.err
+    assert done.json()["reused"] == 1
+    assert [row["id"] for row in report(out)] == ["0001", "0002"]
+
+
 def test_a_long_text_that_is_interrupted_leaves_what_was_spoken(run: Path, tmp_path: Path) -> None:
     source = write(tmp_path / "a.txt", "ለመሰረ በተነአ ከወደገ። " * 3000)
     command = [sys.executable, "-m", "amtts_cli", "synthesize", "--checkpoint", str(run)]

@@ -29,6 +29,7 @@ from amtts_core.testing.made_up_speech import made_up_speech as tiny_speech
 from amtts_core.testing.made_up_speech import made_up_text as tiny_text
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_core.training.callbacks.base import Callback
+from amtts_core.training.statistics import SingleProcess
 
 RATE = 22050
 tiny_examples = made_up_examples
@@ -188,4 +189,9 @@ def write_untrained(name: str, folder: Path) -> None:
     backend = tiny_backend(name)
     if name == "chatterbox-mel":
         fit_statistics(backend, tiny_examples(backend, 2))
+    if name == "indextts2":  # asks for a length
+        import torch
+
+        backend.network.length_model.update(torch.tensor([20]), torch.tensor([40]))
+        backend.network.length_model.end_step(SingleProcess())
     write_backend(folder, backend)

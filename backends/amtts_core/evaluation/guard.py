@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from amtts_core.contract.backend import Backend
 from amtts_core.contract.recognizer import Recognizer
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.evaluation.systems import at_rate
 from amtts_core.evaluation.text_errors import EARLY_STOP, RUN_ON, TextErrors, text_errors
 from amtts_core.synthesis.engine import Speech, Synthesizer
-from amtts_core.synthesis.stitch import join
+from amtts_core.synthesis.stitch import Stretch
 
 ANOTHER_SEED = 7919
 """Between the seeds of two tries of a sentence."""
@@ -76,70 +80,68 @@ def speak_guarded(
     recognizer: Recognizer,
     *,
     settings: GuardSettings | None = None,
-    speed: float = 1.0,
-    seed: int = 0,
-    speaker: str = "",
+    **how: Any,
 ) -> GuardedSpeech:
     """Speaks a text sentence by sentence; each is checked, and the best of its tries is kept.
 
-    A voice that says a sentence the same with every seed is asked twice only.
+    A voice that says a sentence the same with every seed is asked twice only. The recognizer hears no pauses.
 
     Args:
         synthesizer: speaks.
         text: as a person writes it.
         recognizer: reads the speech.
         settings: when a sentence is spoken again.
-        speed, seed, speaker: as for `Synthesizer.speak`.
+        how: speed, seed, speaker, tone and pauses, as for `Synthesizer.speak`.
 
     Raises:
         AmttsError: as `Synthesizer.speak`.
     """
-    settings = settings or GuardSettings()
-    stretches, unread = synthesizer.readable_stretches(text)
-    waves: list[np.ndarray] = []
-    sentences: list[Checked] = []
-    for stretch in stretches:
-        speech, checked = _best_try(
-            synthesizer, stretch.text, recognizer, settings, speed=speed, seed=seed, speaker=speaker
-        )
-        waves.append(speech.waveform)
-        sentences.append(checked)
-    joined = join(waves, [stretch.pause for stretch in stretches], synthesizer.sample_rate)
-    return GuardedSpeech(Speech(joined, synthesizer.sample_rate, stretches, unread), sentences)
+    backend, sentences = synthesizer.backend, []
+
+    def speak(stretches: Sequence[Stretch], requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        waves = []
+        for stretch, request in zip(stretches, requests, strict=True):
+            wave, checked = _best_try(backend, stretch.text, request, recognizer, settings or GuardSettings())
+            waves.append(wave)
+            sentences.append(checked)
+        return waves
+
+    making = synthesizer.making(text, by=speak, **how)
+    waveform = np.concatenate(list(making))
+    return GuardedSpeech(making.speech(waveform), sentences)
 
 
 def _best_try(
-    synthesizer: Synthesizer,
-    text: str,
-    recognizer: Recognizer,
-    settings: GuardSettings,
-    *,
-    speed: float,
-    seed: int,
-    speaker: str,
-) -> tuple[Speech, Checked]:
-    best: tuple[float, Speech, TextErrors, str, int] | None = None
+    backend: Backend, text: str, request: SynthesisRequest, recognizer: Recognizer, settings: GuardSettings
+) -> tuple[np.ndarray, Checked]:
+    """The waveform (T,) of the best try; its notes are put into those of the request."""
+    best: tuple[float, np.ndarray, TextErrors, str, SynthesisRequest] | None = None
     before: np.ndarray | None = None
     count = 0
     for number in range(max(1, settings.tries)):
-        own = seed + number * ANOTHER_SEED
-        speech = synthesizer.speak(text, speed=speed, seed=own, speaker=speaker)
+        own = replace(request, seed=request.seed + number * ANOTHER_SEED, notes=[])
+        wave = backend.synthesize([own])[0]
         count += 1
-        if before is not None and np.array_equal(before, speech.waveform):
+        if before is not None and np.array_equal(before, wave):
             break  # it does not depend on the seed
-        before = speech.waveform
-        heard = recognizer.transcribe([at_rate(speech.waveform, speech.sample_rate, recognizer.sample_rate)])[
-            0
-        ].text
+        before = wave
+        heard = recognizer.transcribe([at_rate(wave, backend.sample_rate, recognizer.sample_rate)])[0].text
         errors = text_errors(text, heard, language=settings.language)
         if best is None or errors.cer.rate < best[0]:
-            best = (errors.cer.rate, speech, errors, heard, own)
+            best = (errors.cer.rate, wave, errors, heard, own)
         if not problem_of(errors, settings):
             break
     assert best is not None
-    rate, speech, errors, heard, own = best
-    return speech, Checked(
-        text=text, hypothesis=heard, cer=rate, tries=count, seed=own, problem=problem_of(errors, settings)
+    rate, wave, errors, heard, own = best
+    if request.notes is not None and own.notes:
+        request.notes.extend(own.notes)
+    return wave, Checked(
+        text=text,
+        hypothesis=heard,
+        cer=rate,
+        tries=count,
+        seed=own.seed,
+        problem=problem_of(errors, settings),
     )
 
 

@@ -6,7 +6,7 @@ Knows no model: the backend speaks token ids. Reports what it could not read ins
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +123,10 @@ class TextReading:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
+Speak = Callable[[Sequence[Stretch], Sequence[SynthesisRequest]], Sequence[np.ndarray]]
+"""Stretches and their requests -> a waveform (T,) each."""
+
+
 class SpeechMaking:
     """Speech in the making; iterate over it for its parts (T,), several stretches each, silence included.
 
@@ -139,7 +143,9 @@ class SpeechMaking:
         requests: list[SynthesisRequest],
         unread: Counter[str],
         speed: float,
+        speak: Speak | None = None,
     ) -> None:
+        self._speak: Speak = speak or (lambda _, requests: backend.synthesize(requests))
         self._backend, self._stretches, self._requests, self._speed = backend, stretches, requests, speed
         self.unread, self.done, self.total = unread, 0, len(stretches)
         self._places: list[tuple[int, int]] = []
@@ -153,7 +159,8 @@ class SpeechMaking:
     def __iter__(self) -> Iterator[np.ndarray]:
         rate = self._backend.sample_rate
         for start in range(0, self.total, TOGETHER):
-            waveforms = self._backend.synthesize(self._requests[start : start + TOGETHER])
+            here = slice(start, start + TOGETHER)
+            waveforms = self._speak(self._stretches[here], self._requests[here])
             parts: list[np.ndarray] = []
             for waveform in waveforms:
                 stretch, last = self._stretches[self.done], self.done == self.total - 1
@@ -358,8 +365,13 @@ class Synthesizer:
         speaker: str = "",
         tone: Tone = PLAIN,
         pauses: Pauses | None = None,
+        by: Speak | None = None,
     ) -> SpeechMaking:
         """The speech of `speak`, part by part as it is made: for texts so long that they are written meanwhile.
+
+        Args:
+            text, speed, seed, speaker, tone, pauses: as for `speak`.
+            by: speaks the stretches in place of the backend.
 
         Raises:
             AmttsError: as `speak`.
@@ -367,7 +379,7 @@ class Synthesizer:
         spoken, requests, unread = self._requests(
             text, speed=speed, seed=seed, speaker=speaker, tone=tone, pauses=pauses
         )
-        return SpeechMaking(self.backend, spoken, requests, unread, speed)
+        return SpeechMaking(self.backend, spoken, requests, unread, speed, by)
 
     def stream(
         self,
@@ -494,15 +506,6 @@ class Synthesizer:
         kept, requests, _ = self._requests(text, speed=1.0, seed=seed, speaker=speaker)
         pairs = zip(kept, requests, strict=True)
         return [(stretch.text, attention.of(self.backend).attention(request)) for stretch, request in pairs]
-
-    def readable_stretches(self, text: str) -> tuple[list[Stretch], Counter[str]]:
-        """The pieces of a text in which this voice knows a letter, and the characters that it does not know.
-
-        Raises:
-            AmttsError: nothing in it can be spoken.
-        """
-        kept, unread = self._readable(text)
-        return [stretch for stretch, _ in kept], unread
 
     def check(self, text: str) -> None:
         """Raises the `AmttsError` that `speak` would raise because of the text, without speaking."""

@@ -36,6 +36,7 @@ int64 ids with the blank before, between and after them: [0, a, 0, b, 0]; `x_len
     one = lambda value: np.array([value], dtype=np.float32)
     feed = {"x": np.array([ids]), "x_length": np.array([len(ids)]), "noise_scale": one(0.667),
             "length_scale": one(1.0), "noise_scale_w": one(0.8)}
+    # with several speakers: feed["sid"] = np.array([0])
     y = onnxruntime.InferenceSession("model.onnx").run(None, feed)[0]""",
     "piper": """    piper -m voice.onnx -f a.wav -- TEXT""",
     "voice": """    amtts synthesize --checkpoint . TEXT --out hello.wav

@@ -41,7 +41,7 @@ def write_onnx(
     """Traces a module into a file.
 
     Args:
-        module: in evaluation mode on the CPU; its output is called `y`.
+        module: on the CPU; is left in evaluation mode. Its output is called `y`.
         inputs: an example.
         file: to write.
         names: of the inputs.
@@ -54,6 +54,7 @@ def write_onnx(
     require("onnx", "onnxruntime")
     import onnx  # type: ignore[import-not-found,unused-ignore]
 
+    module.eval()  # torch puts back the mode that it finds, into every part: a wrapper just made would train them
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with torch.no_grad(), warnings.catch_warnings():

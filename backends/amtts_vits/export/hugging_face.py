@@ -1,12 +1,13 @@
-"""A folder that plain transformers reads: `VitsModel.from_pretrained`, and `VitsTokenizer` where it can spell so.
+"""A folder that plain transformers reads: `VitsModel.from_pretrained`, and `AutoTokenizer` where letters stay apart.
 
-`VitsTokenizer` writes one id a character. That fits the `char` and `vits` tokenizers; of the others only the network
-and amtts' own tokenizer folder are written, and ids have to come from that.
+`VitsTokenizer` writes one id a character, which fits the `char` and `vits` tokenizers; `letters` spells for the `fidel`
+one. Tokenizers that join letters (`unigram`, `bpe`) are written as amtts' own folder only; ids come from SentencePiece.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,17 @@ from safetensors.torch import save_file
 
 from amtts_core.contract.tokenizer import TextTokenizer
 from amtts_core.errors import AmttsError, CheckpointError
-from amtts_vits.export.characters import characters, with_spellings
-from amtts_vits.export.check import LARGEST_DIFFERENCE, PACE, check_utterance
+from amtts_core.synthesis.onnx_file import require_same
+from amtts_vits.batches import with_blanks
+from amtts_vits.export.characters import character_table, characters, with_spellings
+from amtts_vits.export.check import ERROR, PACE, check_utterance
+from amtts_vits.export.letters import write_letters
 from amtts_vits.export.onnx_model import Exported
 from amtts_vits.modules import Generator
 from amtts_vits.network import separate_copy
 from amtts_vits.weights import fold_norm, to_published
+
+logger = logging.getLogger(__name__)
 
 TOKENIZER_FOLDER = "amtts_tokenizer"
 
@@ -33,7 +39,7 @@ def write_hugging_face(
     speakers: Sequence[str],
     untrained: Collection[int] | None = None,
 ) -> None:
-    """Writes config.json, model.safetensors and the tokenizers; spellings of one sound have one id in `vocab.json`.
+    """Writes config.json, model.safetensors and the tokenizers; spellings of one sound have the same ids.
 
     Raises:
         AmttsError: the folder cannot be written.
@@ -53,13 +59,30 @@ def write_hugging_face(
         tokenizer.save(folder / TOKENIZER_FOLDER)
         if speakers:
             _write(folder / "speakers.json", {name: row for row, name in enumerate(speakers)})
-        vocabulary = characters(tokenizer)
-        if vocabulary is not None:
-            _write(folder / "vocab.json", _spellings(vocabulary, tokenizer, untrained))
-            _write(folder / "tokenizer_config.json", _stock_settings(tokenizer))
+        letters = _write_tokenizer(tokenizer, folder, untrained, vocab_size=plain.config.vocab_size)
     except OSError as error:
         raise AmttsError(f"{folder} cannot be written: {error.strerror or error}") from None
     _check(plain, folder)
+    if letters:
+        _check_tokenizer(letters, folder)
+
+
+def _write_tokenizer(
+    tokenizer: TextTokenizer, folder: Path, untrained: Collection[int] | None, *, vocab_size: int
+) -> dict[str, list[int]]:
+    """Writes what transformers can read; returns the letters that it spells, none where it cannot be compared."""
+    vocabulary = characters(tokenizer)
+    if vocabulary is not None:
+        _write(folder / "vocab.json", _spellings(vocabulary, tokenizer, untrained))
+        _write(folder / "tokenizer_config.json", _stock_settings(tokenizer))
+        return {}
+    try:
+        table = character_table(tokenizer, what="transformers", untrained=untrained)
+    except AmttsError as error:
+        logger.warning("%s: ids come from %s/tokenizer.model, see README.md", error.message, TOKENIZER_FOLDER)
+        return {}
+    write_letters(table, folder, vocab_size=vocab_size)
+    return table
 
 
 def _spellings(
@@ -107,9 +130,17 @@ def _check(plain: Generator, folder: Path) -> None:
     quiet, sid = torch.zeros(1), torch.tensor([speaker]) if several else None
     length = torch.tensor([tokens.shape[1]])
     mine = Exported(plain.cpu())(tokens, length, quiet, torch.full((1,), PACE), quiet, sid)[0, 0]
-    far = float((mine - theirs).abs().max()) if mine.shape == theirs.shape else float("inf")
-    if not far <= LARGEST_DIFFERENCE:
-        raise CheckpointError(f"{folder} was written, but transformers speaks it differently (by {far:.1e})")
+    require_same(theirs, mine, what=str(folder), who="transformers", error=ERROR)
+
+
+def _check_tokenizer(table: dict[str, list[int]], folder: Path) -> None:
+    """Has transformers write every letter."""
+    from transformers import AutoTokenizer
+
+    text = "".join(table)
+    found = AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+    if found != with_blanks([row for sign in text for row in table[sign]]):
+        raise CheckpointError(f"{folder} was written, but transformers writes other ids than amtts")
 
 
 def _read_again(folder: Path) -> Any:

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.errors import CheckpointError
-from amtts_core.synthesis.onnx_file import require, run_onnx
+from amtts_core.synthesis.onnx_file import require, require_same, run_onnx
 from amtts_core.synthesis.onnx_file import write_onnx as write_file
 from amtts_vits.duration import sampled_log_durations
 from amtts_vits.export.characters import character_table
-from amtts_vits.export.check import LARGEST_DIFFERENCE, PACE, check_utterance
+from amtts_vits.export.check import ERROR, PACE, check_utterance
 from amtts_vits.network import folded_copy
 
 BLANK = "_"
@@ -170,7 +169,4 @@ def example_inputs(plain: Any, *, scales_as_one: bool, most: int | None = None) 
 @torch.inference_mode()
 def _check(network: nn.Module, file: Path, names: Sequence[str], inputs: Sequence[Tensor]) -> None:
     theirs = run_onnx(file, dict(zip(names, inputs, strict=True)))
-    mine = network(*inputs)
-    far = float((theirs - mine).abs().max()) if theirs.shape == mine.shape else float("inf")
-    if not far <= LARGEST_DIFFERENCE:
-        raise CheckpointError(f"{file} was written, but speaks differently in onnxruntime (by {far:.1e})")
+    require_same(theirs, network(*inputs), what=str(file), who="onnxruntime", error=ERROR)

@@ -1,14 +1,17 @@
 """The network in real arithmetic, of operations that ONNX has: Fourier transforms are products with matrices.
 
-Computes what `VocoderNetwork.forward` does, for mels of any length, with the noise of seed 0.
+Computes what `NeuralVocoder.vocode` does, for mels of any length, with the noise of seed 0.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from amtts_core.audio.mel import LOG_FLOOR
 from amtts_vocoders.neural.network import STEP, STEP_SIZE, VocoderNetwork
 from amtts_vocoders.neural.source import NOISE_SAMPLES, cycles_of, fine_gain, noise_table, pulses
 
@@ -91,7 +94,7 @@ class PlainVocoder(nn.Module):
         hop, rate = config.mel.hop, config.mel.sample_rate
         log_mel = mel.transpose(1, 2)
         frames = log_mel.shape[1]
-        hertz, voicing = network.read_pitch(log_mel)
+        hertz, voicing = self._read_pitch(log_mel)
         cycles = cycles_of(hertz, hop=hop, rate=rate)
         train = pulses(cycles, hertz, hop=hop, rate=rate, highest=network.highest)
         level = self.spectrum.log_mel(*self.spectrum(train, frames)) - network.level
@@ -112,6 +115,13 @@ class PlainVocoder(nn.Module):
             real * sine + imaginary * cosine + noisy[1] * hiss,
         )
         return self._project(self.spectrum.inverse(*total), log_mel, frames)
+
+    def _read_pitch(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Hz and voicing (1, L); around the mel (1, L, M) there is silence, as `NeuralVocoder.pitch_of` has it."""
+        context = self.network.pitch.body.context
+        padded = functional.pad(log_mel, (0, 0, context, context), value=math.log(LOG_FLOOR))
+        hertz, voicing = self.network.read_pitch(padded)
+        return hertz[:, context:-context], voicing[:, context:-context]
 
     def _project(self, waveform: Tensor, log_mel: Tensor, frames: Tensor | int) -> Tensor:
         before = after = waveform

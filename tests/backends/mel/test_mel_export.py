@@ -12,8 +12,9 @@ from tiny_vocoder import tiny_vocoder
 from tiny_voice import fidel_tokenizer, tiny_config
 
 from amtts_chatterbox.mel.backend import ChatterboxMelBackend
+from amtts_chatterbox.mel.export.voice import ExportedVoice
 from amtts_core.contract.tokenizer import TextTokenizer
-from amtts_core.errors import AmttsError
+from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.run.export import export_network
 from amtts_core.synthesis.letter_table import letter_table
 from amtts_core.text.normalizer import Normalizer
@@ -77,6 +78,17 @@ def test_sherpa_onnx_speaks_it(backend: ChatterboxMelBackend, tmp_path: Path) ->
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["model.onnx", "tokens.txt"]
     lines = (tmp_path / "out" / "tokens.txt").read_text().splitlines()
     assert len({line.rsplit(" ", 1)[0] for line in lines}) == len(lines)
+
+
+@pytest.mark.slow
+def test_a_network_that_speaks_otherwise_than_amtts_is_no_export(
+    backend: ChatterboxMelBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime runs the wrong network faithfully: only amtts' own speech tells."""
+    decoded = ExportedVoice._decoded
+    monkeypatch.setattr(ExportedVoice, "_decoded", lambda *given: decoded(*given) + 0.1)
+    with pytest.raises(CheckpointError, match="its network speaks it differently"):
+        backend.export(tmp_path / "out", format="onnx")
 
 
 @pytest.mark.slow

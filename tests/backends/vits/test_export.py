@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
 from tiny_voice import tiny_config
-from transformers import VitsTokenizer
+from transformers import AutoTokenizer, VitsTokenizer
 
 from amtts_core.contract.types import SynthesisRequest
 from amtts_core.errors import AmttsError, CheckpointError
 from amtts_core.text.normalizer import Normalizer
 from amtts_core.tokenizers.factory import train_tokenizer
 from amtts_vits.backend import VitsBackend
+from amtts_vits.export import onnx_model
 from amtts_vits.export.characters import character_table
 from amtts_vits.export.onnx_model import Exported, ids_of
 from amtts_vits.export.sherpa_check import check_with_sherpa
@@ -115,6 +117,36 @@ def test_onnx_equals_torch_at_any_length(tmp_path: Path, stochastic: bool) -> No
         names = ("x", "x_length", "noise_scale", "length_scale", "noise_scale_w")
         made = session.run(None, dict(zip(names, values, strict=True)))[0].reshape(-1)
         assert float(np.abs(made - ours(backend, text)).max()) < 1e-5
+
+
+@needs_onnx
+def test_a_voice_that_learned_with_dropout_is_compared_without_it(tmp_path: Path) -> None:
+    backend = quiet_voice(hidden_dropout=0.1, duration_predictor_dropout=0.5)
+    for form in ("onnx", "piper", "hf"):
+        backend.export(tmp_path / form, format=form)
+
+
+@needs_onnx
+@pytest.mark.parametrize("part", ["flow.flows.0.conv_post", "decoder.conv_pre", "text_encoder.project"])
+def test_an_onnx_file_with_one_wrong_number_is_no_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    def write_wrong(module: torch.nn.Module, inputs: Any, file: Path, **how: Any) -> None:
+        write_file(module, inputs, file, **how)
+        written = onnx.load(str(file))
+        found = next(t for t in written.graph.initializer if t.name.endswith(f"{part}.bias"))
+        values = numpy_helper.to_array(found).copy()
+        values.flat[0] += 0.01
+        found.CopyFrom(numpy_helper.from_array(values, found.name))
+        onnx.save(written, str(file))
+
+    write_file = onnx_model.write_file
+    monkeypatch.setattr(onnx_model, "write_file", write_wrong)
+    with pytest.raises(CheckpointError, match="onnxruntime speaks it differently"):
+        quiet_voice().export(tmp_path, format="onnx")
 
 
 @needs_onnx
@@ -238,6 +270,40 @@ def test_sherpa_onnx_speaks_ordinary_sentences_of_a_voice_that_spells_letters(tm
         expected = ours(backend, Normalizer()(text).rstrip("።") + "።" * text.endswith("።"))
         assert made.shape == expected.shape, text
         assert float(np.abs(made - expected).max()) < 1e-4, text
+
+
+def test_transformers_reads_a_voice_that_spells_letters(tmp_path: Path) -> None:
+    """`VitsTokenizer` writes one id a letter; the folder brings a tokenizer that writes more."""
+    config, _ = tiny_config("vits")
+    backend = VitsBackend(
+        config.model_config_of(VitsBackend.spec), tokenizer=train_tokenizer("fidel", []), speakers=()
+    )
+    backend.export(tmp_path, format="hf")
+    spoken = AutoTokenizer.from_pretrained(tmp_path)
+    for text in SENTENCES:
+        tokens = backend.text_tokenizer.encode(Normalizer()(text).rstrip("።") + "።" * text.endswith("።"))
+        assert spoken(text)["input_ids"] == backend.utterance(SynthesisRequest(tokens=tokens)).tokens, text
+    assert spoken("ሰ\ue0041ላም")["input_ids"] == spoken("ሰላም")["input_ids"]
+    together = spoken(["ሰላም", "ሰ"], padding=True)
+    assert set(together) == {"input_ids", "attention_mask"}
+    assert [sum(row) for row in together["attention_mask"]] == [13, 5]
+
+
+def test_a_voice_that_joins_letters_says_where_ids_come_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the README of the folder has it."""
+    config, _ = tiny_config("vits")
+    tokenizer = train_tokenizer("bpe", ["ሰላም ለዓለም እንዴት ነህ።", "ደህና ሁኑ ልጆች።"] * 30, vocab_size=402)
+    backend = VitsBackend(config.model_config_of(VitsBackend.spec), tokenizer=tokenizer)
+    backend.export(tmp_path, format="hf")
+    assert "ids come from amtts_tokenizer/tokenizer.model, see README.md" in caplog.text
+    assert not (tmp_path / "tokenizer_config.json").exists()
+    model = str(tmp_path / "amtts_tokenizer" / "tokenizer.model")
+    pieces = sentencepiece.SentencePieceProcessor(model_file=model).encode("ሰላም ለዓለም።")
+    ids = [0, *(row for piece in pieces for row in (piece, 0))]
+    tokens = tokenizer.encode("ሰላም ለዓለም።")
+    assert ids == backend.utterance(SynthesisRequest(tokens=tokens)).tokens
 
 
 @pytest.mark.parametrize("form", ["sherpa-onnx", "piper"])

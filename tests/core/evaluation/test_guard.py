@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from amtts_core.contract.recognizer import Transcript
+from amtts_core.contract.types import SynthesisRequest
 from amtts_core.evaluation.guard import ANOTHER_SEED, GuardSettings, speak_guarded
-from amtts_core.synthesis.engine import Speech
+from amtts_core.synthesis.engine import Speak, SpeechMaking
 from amtts_core.synthesis.stitch import Stretch
 
 RATE = 16_000
@@ -26,15 +27,26 @@ class Voice:
         self.takes = takes
         self.spoken: list[tuple[str, int]] = []
 
-    def readable_stretches(self, text: str) -> tuple[list[Stretch], Counter[str]]:
-        return [Stretch(part, 0.3) for part in text.split("|")], Counter({"λ": 1})
+    @property
+    def backend(self) -> Voice:
+        return self
 
-    def speak(self, text: str, *, seed: int = 0, **_: Any) -> Speech:
-        self.spoken.append((text, seed))
-        takes = self.takes[text]
-        number = seed // ANOTHER_SEED % len(takes)
-        code = list(self.takes).index(text) * 10 + number
-        return Speech(np.full(RATE // 10, code / 100, np.float32), RATE, [Stretch(text, 0.3)])
+    def making(self, text: str, *, by: Speak, pauses: Sequence[Stretch] = ()) -> SpeechMaking:
+        stretches = list(pauses) or [Stretch(part, 0.3) for part in text.split("|")]
+        numbers = [list(self.takes).index(stretch.text) for stretch in stretches]
+        requests = [SynthesisRequest(tokens=[number], notes=[]) for number in numbers]
+        return SpeechMaking(self, stretches, requests, Counter({"λ": 1}), 1.0, by)  # type: ignore[arg-type]
+
+    def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[np.ndarray]:
+        made = []
+        for request in requests:
+            (place,) = request.tokens
+            text = list(self.takes)[place]
+            self.spoken.append((text, request.seed))
+            number = request.seed // ANOTHER_SEED % len(self.takes[text])
+            request.notes.append(f"try {number}")
+            made.append(np.full(RATE // 10, (place * 10 + number) / 100, np.float32))
+        return made
 
 
 class Reader:
@@ -47,6 +59,7 @@ class Reader:
         self.voice = voice
 
     def transcribe(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
+        assert all(len(wave) == RATE // 10 for wave in waveforms), "pauses are not read"
         codes = [round(float(wave[0]) * 100) for wave in waveforms]
         texts = list(self.voice.takes)
         return [Transcript(text=self.voice.takes[texts[code // 10]][code % 10]) for code in codes]
@@ -99,3 +112,15 @@ def test_a_voice_without_sampling_is_asked_twice_only() -> None:
     voice, found = guarded({"ሰላም ለዓለም": ["ሰላ"]}, tries=10)
     assert len(voice.spoken) == 2
     assert found.doubtful[0].tries == 2
+
+
+def test_pauses_that_a_text_asks_for_stay_and_the_kept_trys_notes_are_told() -> None:
+    voice = Voice({"ሰላም": ["ሰ", "ሰላም"], "ቤት": ["ቤት"]})
+    asked = [Stretch("ሰላም", 0.3, before=0.5, asked=1.5), Stretch("ቤት", 0.3)]
+    found = speak_guarded(voice, "", Reader(voice), pauses=asked)  # type: ignore[arg-type]
+    assert [sentence.tries for sentence in found.sentences] == [2, 1]
+    first, second = found.speech.places
+    assert first[0] == round(0.5 * RATE)
+    assert second[0] - first[1] == round(1.5 * RATE)
+    assert not found.speech.waveform[first[1] : second[0]].any()
+    assert found.speech.notes == [("ሰላም", "try 1"), ("ቤት", "try 0")]

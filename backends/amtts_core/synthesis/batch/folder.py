@@ -4,7 +4,8 @@
     OUT/speech.jsonl                    a line a row: its file, what it was made from, notes on it
     OUT/metadata.csv                    audio_file|text of the files that are there
 
-Rows are appended to speech.jsonl as they are done, so that a run that was killed is gone on with.
+Rows are appended to speech.jsonl as they are done, so that a run that was killed is gone on with. Before the first one
+a line `{"begun": [files]}` names what is about to be written: a file found without its row is ours, and spoken again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +26,7 @@ from amtts_core.storage.json_lines import json_line
 
 REPORT = "speech.jsonl"
 TABLE = "metadata.csv"
+BEGUN = "begun"
 _SHOWN = 3
 
 
@@ -32,8 +36,10 @@ def _record(line: str) -> dict[str, Any] | None:
         found = json.loads(line) if line.strip() else None
     except ValueError:
         return None
-    ours = isinstance(found, dict) and all(isinstance(found.get(name), str) for name in ("file", "id", "key"))
-    return found if ours else None
+    if not isinstance(found, dict):
+        return None
+    row = all(isinstance(found.get(name), str) for name in ("file", "id", "key"))
+    return found if row or isinstance(found.get(BEGUN), list) else None
 
 
 class SpeechFolder:
@@ -50,11 +56,14 @@ class SpeechFolder:
     def __init__(self, folder: Path, *, beside: bool = False) -> None:
         self.folder = folder
         self._records: dict[str, dict[str, Any]] = {}
+        self._begun: set[str] = set()
+        """Files that may have been written and have no row yet."""
+        self._began = 0.0
         if folder.exists() and not folder.is_dir():
             raise AmttsError(f"{folder} is a file; expected a folder", remedy="Choose another --out")
         self._made = not folder.exists()
         self._read()
-        if not self._records and not beside:
+        if not self._ours and not beside:
             self._refuse_others()
         self._refuse_tables()
         above = next(f for f in (folder.absolute(), *folder.absolute().parents) if f.exists())
@@ -69,6 +78,10 @@ class SpeechFolder:
         self._log: Any = None
         self._spoken = 0
 
+    @property
+    def _ours(self) -> bool:
+        return bool(self._records or self._begun)
+
     def _read(self) -> None:
         report = self.folder / REPORT
         if not report.is_file():
@@ -81,10 +94,18 @@ class SpeechFolder:
             ) from None
         for line in lines:
             record = _record(line)
-            if record is not None:
-                self._records[record["file"]] = record
-        if not self._records and any(line.strip() for line in lines):
+            if record is None:
+                continue
+            if BEGUN in record:
+                self._begun |= set(map(str, record[BEGUN]))
+            else:
+                self._note(record)
+        if not self._ours and any(line.strip() for line in lines):
             raise AmttsError(f"{report} is no report of `amtts synthesize`", remedy="Choose another --out")
+
+    def _note(self, record: dict[str, Any]) -> None:
+        self._records[str(record["file"])] = record
+        self._begun.discard(str(record["file"]))
 
     def _refuse_others(self) -> None:
         if not self.folder.is_dir():
@@ -106,7 +127,7 @@ class SpeechFolder:
     def _refuse_tables(self) -> None:
         """The table is ours where the report is; it has to be a file that can be written."""
         table = self.folder / TABLE
-        if table.exists() and not self._records:
+        if table.exists() and not self._ours:
             raise AmttsError(
                 f"{table} was not written by `amtts synthesize` and is not replaced",
                 remedy="Choose another --out",
@@ -158,7 +179,10 @@ class SpeechFolder:
     ) -> None:
         try:
             self._log.close()
-            if self._records:
+            if kind is not None:
+                self._remove_unrecorded()
+            self._begun = {file for file in self._begun if (self.folder / file).exists()}
+            if self._ours:
                 self.write_tables()
             else:
                 (self.folder / REPORT).unlink(missing_ok=True)
@@ -174,7 +198,7 @@ class SpeechFolder:
         """The report of a file that exists and was made from `key`; None where it has to be synthesized."""
         record = self._records.get(file)
         path = self.folder / file
-        if record is None or record.get("key") != key or record.get("problem"):
+        if record is None or file in self._begun or record.get("key") != key or record.get("problem"):
             return None
         try:
             return record if path.stat().st_size == record.get("bytes") else None
@@ -187,11 +211,38 @@ class SpeechFolder:
         Raises:
             AmttsError: it is somebody else's.
         """
-        if (self.folder / file).exists() and file not in self._records:
+        if (self.folder / file).exists() and file not in self._records and file not in self._begun:
             raise AmttsError(
                 f"{self.folder / file} was not written by `amtts synthesize` and is not replaced",
                 remedy="Choose another --out",
             )
+
+    def begin(self, files: Sequence[str]) -> None:
+        """Notes, at once on disk, files that are about to be written.
+
+        Raises:
+            AmttsError: it cannot be written.
+        """
+        if not files:
+            return
+        self._began = time.time()
+        self._begun |= set(files)
+        self._append({BEGUN: list(files)})
+
+    def _append(self, line: dict[str, Any]) -> None:
+        try:
+            self._log.write(json_line(line))
+            self._log.flush()
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _remove_unrecorded(self) -> None:
+        """Removes files that were just finished when their lines had not been written yet; they are spoken again."""
+        for file in self._begun if self._began else ():
+            path = self.folder / file
+            if path.is_file() and path.stat().st_mtime >= self._began:
+                path.unlink()
+                self._records.pop(file, None)
 
     def add(self, record: dict[str, Any]) -> None:
         """Notes a row that is done, at once on disk.
@@ -205,11 +256,10 @@ class SpeechFolder:
         path = self.folder / str(record["file"])
         try:
             record = record | ({"bytes": path.stat().st_size} if not record.get("problem") else {})
-            self._log.write(json_line(record))
-            self._log.flush()
         except OSError as error:
             raise self._unwritable(error) from None
-        self._records[str(record["file"])] = record
+        self._append(record)
+        self._note(record)
         self._spoken += 1
 
     def write_tables(self) -> None:
@@ -219,7 +269,8 @@ class SpeechFolder:
             OSError: they cannot be written; the old ones stay.
         """
         records = sorted(self._records.values(), key=lambda record: (record.get("order", 0), record["file"]))
-        replace_text(self.folder / REPORT, "".join(json_line(record) for record in records))
+        begun = [{BEGUN: sorted(self._begun)}] if self._begun else []
+        replace_text(self.folder / REPORT, "".join(json_line(line) for line in [*records, *begun]))
         lines = ["audio_file|text\n"]
         for record in records:
             if not record.get("problem"):

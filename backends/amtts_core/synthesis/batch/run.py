@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def refuse_bad(bad: Sequence[Row], source: str = "") -> None:
 def speak_batch(
     tasks: Sequence[Task],
     folder: SpeechFolder,
-    run: Callable[[Sequence[Task]], Iterator[tuple[Task, Mapping[str, Any]]]],
+    run: Callable[[Sequence[Task]], Generator[tuple[Task, Mapping[str, Any]]]],
     *,
     bad: Sequence[Row] = (),
     on_row: Callable[[dict[str, Any], bool], None] | None = None,
@@ -133,15 +134,17 @@ def speak_batch(
                 on_row(record, True)
         else:
             missing.append(task)
-    for task, report in run(missing):
-        record = {"id": task.row.id, "file": task.file, "text": task.row.text, **report}
-        record |= {"key": task.key, "order": task.order}
-        if task.row.speaker:
-            record["speaker"] = task.row.speaker
-        folder.add(record)
-        result.records.append(record)
-        if on_row:
-            on_row(record, False)
+    folder.begin([task.file for task in missing])
+    with contextlib.closing(run(missing)) as reports:  # when this ends, no process writes any longer
+        for task, report in reports:
+            record = {"id": task.row.id, "file": task.file, "text": task.row.text, **report}
+            record |= {"key": task.key, "order": task.order}
+            if task.row.speaker:
+                record["speaker"] = task.row.speaker
+            folder.add(record)
+            result.records.append(record)
+            if on_row:
+                on_row(record, False)
     result.records.sort(key=lambda record: int(record.get("order", 0)))
     for row in bad:
         result.records.append({"id": row.id, "place": row.place, "text": row.text, "problem": row.problem})
