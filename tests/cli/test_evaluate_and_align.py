@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile
 from command_line import call
 
 from amtts_core.audio.io import read_audio
+from amtts_core.storage.atomic import take_folder
 
 CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
 RATE = 16_000
@@ -90,3 +92,18 @@ def test_recordings_alone_give_the_floor(chapter: Path, tmp_path: Path) -> None:
     assert floor["system"] == "recordings"
     assert floor["figures"]["cer"][0] < 0.05
     assert (tmp_path / "evaluation" / "report.html").is_file()
+
+
+def test_two_evaluations_do_not_share_a_folder(chapter: Path, tmp_path: Path) -> None:
+    done = call("align", chapter / "chapter.wav", chapter / "chapter.txt", "--out", tmp_path / "cut")
+    assert done.code == 0, done.err
+    out = tmp_path / "e"
+    out.mkdir()
+    handle = take_folder(out)
+    assert handle is not None
+    try:
+        done = call("evaluate", "--manifest", tmp_path / "cut" / "manifest.jsonl", "--out", out)
+        done.refused(f"another evaluation writes into {out}", "choose another --out")
+    finally:
+        os.close(handle)
+    assert not list(out.iterdir())

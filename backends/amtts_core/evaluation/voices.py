@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from amtts_core.evaluation.report.as_json import write_json
 from amtts_core.evaluation.report.page import write_page
 from amtts_core.evaluation.settings import METRICS, EvaluationSettings
 from amtts_core.evaluation.systems import CheckpointSystem, CopySystem, FolderSystem, System
+from amtts_core.storage.atomic import take_folder
 from amtts_core.text.normalizer import Normalizer
 from amtts_core.text.settings import NormalizerSettings
 
@@ -85,19 +88,47 @@ def evaluate_voices(
         raise AmttsError(
             "nothing to evaluate", remedy="Give --checkpoint DIR or --wavs DIR, or recordings by --manifest"
         )
-    found = evaluate(
-        systems,
-        items,
-        settings=settings,
-        work=asked.out / "work",
-        executor=asked.executor,
-        jobs=asked.jobs,
-        on_progress=on_progress,
-    )
-    write_json(found, asked.out / "report.json")
-    title = f"Evaluation {asked.out.resolve().name}"
-    write_page(found, asked.out / "report.html", title=title, played=asked.players)
+    with _alone(asked.out):
+        found = evaluate(
+            systems,
+            items,
+            settings=settings,
+            work=asked.out / "work",
+            executor=asked.executor,
+            jobs=asked.jobs,
+            on_progress=on_progress,
+        )
+        write_json(found, asked.out / "report.json")
+        title = f"Evaluation {asked.out.resolve().name}"
+        write_page(found, asked.out / "report.html", title=title, played=asked.players)
     return found
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keeps other evaluations out of a folder, which is made; an empty one is removed afterwards.
+
+    Raises:
+        AmttsError: another evaluation writes into it, or it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = take_folder(out)
+    except BlockingIOError:
+        raise AmttsError(
+            f"another evaluation writes into {out}", remedy="Wait for it, or choose another --out"
+        ) from None
+    except OSError as error:
+        raise AmttsError(
+            f"{out} cannot be written: {error.strerror or error}", remedy="Choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+        with contextlib.suppress(OSError):
+            out.rmdir()
 
 
 def _items(asked: EvaluationRequest) -> list[TestItem]:
