@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import struct
 from dataclasses import dataclass
@@ -267,7 +268,7 @@ class AudioWriter:
         if _free(self._path) < 2 * max(self._samples, 1):  # libsndfile says no more than "System error"
             why = f"No space left on device ({why})"
         raise AmttsError(
-            f"{self._path} cannot be written: {why}", remedy="Free space, or choose another --out"
+            f"{self._path} cannot be written: {why}", remedy=_remedy(why.startswith("No space"))
         ) from None
 
 
@@ -308,8 +309,12 @@ def try_folder(folder: Path) -> None:
             probe.unlink(missing_ok=True)
         raise AmttsError(
             f"{folder} cannot be written: {error.strerror or error}",
-            remedy="Free space, or choose another --out",
+            remedy=_remedy(error.errno in (errno.ENOSPC, errno.EDQUOT)),
         ) from None
+
+
+def _remedy(full: bool) -> str:
+    return f"{'Free space' if full else 'Make it writable'}, or choose another --out"
 
 
 def _free(path: Path) -> int:

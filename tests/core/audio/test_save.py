@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from amtts_core.audio.save import FORMATS, check_audio_name, write_audio
+from amtts_core.audio.save import FORMATS, check_audio_name, try_folder, write_audio
 from amtts_core.errors import AmttsError
 
 
@@ -94,3 +94,9 @@ def test_a_relative_name_is_checked_where_one_stands(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     check_audio_name(Path("a.wav"))
     check_audio_name(Path("new/folder/a.flac"))
+
+
+def test_a_folder_that_cannot_be_made_is_no_matter_of_space(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AmttsError, match=r"cannot be written: .*Make it writable, or choose another --out"):
+        try_folder(tmp_path / "file" / "out")
