@@ -1,4 +1,4 @@
-"""Many texts with one voice, in this process or in many: what a worker speaks and tells of each."""
+"""Many texts with one voice, in this process or in many: what a worker speaks and reports of each."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RowWorker:
         speaker: of rows that name none.
         how: further arguments of `Voice.speak`.
         audio: how speech becomes a file.
-        skip_bad: a row that cannot be spoken is told of; else it is an error.
+        skip_bad: a row that cannot be spoken is reported; else it is an error.
     """
 
     source: VoiceSource
@@ -69,7 +69,7 @@ class RowWorker:
     skip_bad: bool = False
 
     def __call__(self, task: Task) -> dict[str, Any]:
-        """Writes the file of a task; what is told of it."""
+        """Writes the file of a task and gives its report."""
         try:
             speech = self.speak(task)
         except AmttsError as fault:
@@ -78,7 +78,7 @@ class RowWorker:
             return {"problem": str(fault)}
         with AudioWriter(task.path, speech.sample_rate, options=self.audio) as writer:
             writer.write(speech.samples)
-        return {"seconds": round(speech.duration, 3), **told_of(speech)}
+        return {"seconds": round(speech.duration, 3), **reading_report(speech)}
 
     def speak(self, task: Task, on_progress: Callable[[int, int], None] | None = None) -> Speech:
         """The speech of a task."""
@@ -88,16 +88,16 @@ class RowWorker:
         )
 
 
-def told_of(speech: Speech) -> dict[str, Any]:
-    """What is told of a speech besides its sound: what was guessed, not known, left out, cut or tried again."""
-    told: dict[str, Any] = {}
+def reading_report(speech: Speech) -> dict[str, Any]:
+    """What there is to report of a speech: what was guessed, not known, left out, cut or tried again."""
+    report: dict[str, Any] = {}
     for name, counts in (
         ("guesses", speech.guesses),
         ("unread", speech.unread),
         ("left_out", speech.left_out),
     ):
         if counts:
-            told[name] = dict(counts)
+            report[name] = dict(counts)
     if speech.notes:
-        told["notes"] = [{"text": text, "note": note} for text, note in speech.notes]
-    return told
+        report["notes"] = [{"text": text, "note": note} for text, note in speech.notes]
+    return report

@@ -67,7 +67,7 @@ def prepare(
     chosen = resolve_settings(dict(settings or {}))
     times = None if recognizer is None else _word_times(recognizer, chosen.normalizer, Path(out))
 
-    def tell(progress: PrepareProgress) -> None:
+    def report(progress: PrepareProgress) -> None:
         if times is not None:
             times.save()
         if on_progress is not None:
@@ -84,7 +84,7 @@ def prepare(
         audio_root=_path(audio_root),
         speakers=_path(speakers),
         word_times=times,
-        on_progress=tell,
+        on_progress=report,
     )
 
 
@@ -182,7 +182,7 @@ def train(
         auto_batch: look for the largest batches that fit into memory.
         feedback: folder with corrected words, x.wav and x.txt each.
         jobs: threads for features; 0 uses every core.
-        callbacks: told of steps, validations and checkpoints.
+        callbacks: called with steps, validations and checkpoints.
         on_progress: called with (what, done, total) while features are computed.
 
     Returns:

@@ -57,7 +57,7 @@ class Speech:
         unread: characters that the voice never learned, with counts; they are not in the samples.
         guesses: words whose reading is a guess, with counts; a lexicon settles them.
         left_out: what is no text (markup, emoji), with counts.
-        notes: sentences of which the network told something (cut off, tried again), with what.
+        notes: sentences that the network noted something of (cut off, tried again), with what.
     """
 
     samples: np.ndarray
@@ -135,7 +135,7 @@ class SpeechStream:
     Attributes:
         sample_rate: Hz.
         unread: characters that the voice never learned, with counts; they are not in the samples.
-        notes: sentences of which the network told something, with what; complete at the end.
+        notes: sentences that the network noted something of, with what; complete at the end.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The Typer app. Command modules import only typer at their top; torch and the core come in when one runs.
 
-Exit codes: 0 done; 1 a check did not hold (validate-e2e); 2 the user's mistake, told in one line; 130, 143 and 129
+Exit codes: 0 done; 1 a check did not hold (validate-e2e); 2 the user's mistake, in one line; 130, 143 and 129
 interrupted by Ctrl-C, SIGTERM and SIGHUP. A bug keeps its traceback and exits with 1.
 """
 

@@ -62,7 +62,7 @@ _ABOUT_DATA = {
     ("new", "--speaker"),
     ("align", "--speaker"),
 }
-"""(command, option) that tell what recordings are, where other commands have a start or a voice under that name."""
+"""(command, option) that say what recordings are, where other commands have a start or a voice under that name."""
 
 _SUBJECT_OF = {option: subject for subject, options in PANELS.items() for option in options}
 _TYPES = (
@@ -91,12 +91,12 @@ def first_sentence(text: str) -> str:
 
 
 def _plain(record: tuple[str, str]) -> tuple[str, str]:
-    what, told = record
+    what, description = record
     for pattern, word in _TYPES:
         what = pattern.sub(word, what)
-    told = _LARGE.sub("", told).removesuffix("  ]")
-    told = _LEAST.sub(r"\1 or more", told)
-    return what, _BETWEEN.sub(r"\1 to \2", told).strip()
+    description = _LARGE.sub("", description).removesuffix("  ]")
+    description = _LEAST.sub(r"\1 or more", description)
+    return what, _BETWEEN.sub(r"\1 to \2", description).strip()
 
 
 def _format_options(command: Any, context: Any, formatter: Any) -> None:
@@ -127,7 +127,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group whose commands are told by a whole sentence each."""
+    """A group whose commands are described by a whole sentence each."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Options under their subjects, then the commands."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amtts.batch import RowWorker, VoiceSource, told_of
+from amtts.batch import RowWorker, VoiceSource, reading_report
 from amtts_cli import console
 from amtts_cli.checked_speech import CheckedSpeech, for_the_engine
 from amtts_cli.guesses import listed, warn_of_guesses
@@ -65,15 +65,15 @@ class Speaking:
             self.check(row)
         began = time.monotonic()
         if self.checks.is_used:
-            told, seconds = self._checked_file(rows, path)
+            report, seconds = self._checked_file(rows, path)
         else:
-            told, seconds = self._growing_file(rows, path)
+            report, seconds = self._growing_file(rows, path)
         result = {
             "path": str(path),
             "seconds": f"{seconds:.2f}",
             "text": "\n".join(row.text for row in rows).strip(),
         }
-        self._report([result | told], seconds, time.monotonic() - began)
+        self._report([result | report], seconds, time.monotonic() - began)
 
     def _checked_file(self, rows: Sequence[Row], path: Path) -> tuple[dict[str, Any], float]:
         if any(row.speaker or row.voice for row in rows):
@@ -85,9 +85,9 @@ class Speaking:
         spoken, checked = self.checks.speak(self.voice, text, path, **how)
         with AudioWriter(path, spoken.sample_rate, options=self.audio) as writer:
             writer.write(spoken.samples)
-        told = told_of(spoken)
-        tell(told)
-        return told | checked, spoken.duration
+        report = reading_report(spoken)
+        warn_of(report)
+        return report | checked, spoken.duration
 
     def _growing_file(self, rows: Sequence[Row], path: Path) -> tuple[dict[str, Any], float]:
         parts = [self._making(row) for row in rows]
@@ -117,9 +117,9 @@ class Speaking:
             writer.discard()
             raise
         writer.finish()
-        told = _joined([self._told(row, making) for row, making in zip(rows, parts, strict=True)])
-        tell(told)
-        return told, samples / rate
+        report = _joined([self._row_report(row, making) for row, making in zip(rows, parts, strict=True)])
+        warn_of(report)
+        return report, samples / rate
 
     def _making(self, row: Row) -> Any:
         synthesizer = self.source.load(row.voice).synthesizer
@@ -129,14 +129,14 @@ class Speaking:
             **for_the_engine({name: value for name, value in self.how.items() if name != "speaker"}),
         )
 
-    def _told(self, row: Row, making: Any) -> dict[str, Any]:
+    def _row_report(self, row: Row, making: Any) -> dict[str, Any]:
         reading = self.source.load(row.voice).synthesizer.read(row.text)
-        told: dict[str, Any] = {}
+        report: dict[str, Any] = {}
         counts = {"guesses": reading.guesses, "unread": making.unread, "left_out": reading.left_out}
-        told |= {name: dict(found) for name, found in counts.items() if found}
+        report |= {name: dict(found) for name, found in counts.items() if found}
         if making.notes:
-            told["notes"] = [{"text": text, "note": note} for text, note in making.notes]
-        return told
+            report["notes"] = [{"text": text, "note": note} for text, note in making.notes]
+        return report
 
     def _pause(self) -> float:
         return float(for_the_engine(self.how)["pauses"].paragraph)
@@ -149,7 +149,7 @@ class Speaking:
 
         for row in rows:
             self.check(row)
-        began, told = time.monotonic(), []
+        began, reports = time.monotonic(), []
         speed = float(self.how.get("speed", 1.0))
         with console.progress() as progress:
             task = progress.add_task("speaking", total=len(rows), note="")
@@ -159,14 +159,14 @@ class Speaking:
                 spoken = self.source.load(row.voice).speak(
                     row.text, speaker=row.speaker or self.speaker, **how
                 )
-                told.append(told_of(spoken))
+                reports.append(reading_report(spoken))
                 progress.update(task, note=row.id)
                 return spoken.samples
 
             timed = speak_captions(rows, speak, self.voice.sample_rate)
         with AudioWriter(path, self.voice.sample_rate, options=self.audio) as writer:
             writer.write(timed.waveform)
-        tell(_joined(told))
+        warn_of(_joined(reports))
         for caption in timed.rows:
             if "over" in caption or "late" in caption:
                 late = f", begins {caption['late']} s late" if "late" in caption else ""
@@ -177,7 +177,7 @@ class Speaking:
             console.log(f"{hurried} of {len(timed.rows)} captions are spoken faster to fit their times")
         seconds = len(timed.waveform) / self.voice.sample_rate
         result = {"path": str(path), "seconds": f"{seconds:.2f}", "captions": timed.rows}
-        self._report([result | _joined(told)], seconds, time.monotonic() - began)
+        self._report([result | _joined(reports)], seconds, time.monotonic() - began)
 
     # ---- a folder ----
 
@@ -230,7 +230,7 @@ class Speaking:
         for record in result.records[: len(tasks)]:
             for note in record.get("notes", ())[:_SHOWN_NOTES]:
                 console.warn(f"{record['file']}: {note['text'][:40]!r}: {note['note']}")
-        tell(_joined([{k: v for k, v in record.items() if k != "notes"} for record in result.records]))
+        warn_of(_joined([{k: v for k, v in record.items() if k != "notes"} for record in result.records]))
         shown: list[dict[str, Any]] = []
         for record in result.records:
             line = {name: value for name, value in record.items() if name not in ("key", "order", "bytes")}
@@ -253,7 +253,7 @@ class Speaking:
                 spoken, checked = self.checks.speak(voice, task.row.text, task.path, **how)
                 with AudioWriter(task.path, spoken.sample_rate, options=self.audio) as writer:
                     writer.write(spoken.samples)
-                yield task, {"seconds": round(spoken.duration, 3), **told_of(spoken), **checked}
+                yield task, {"seconds": round(spoken.duration, 3), **reading_report(spoken), **checked}
 
         return run
 
@@ -309,7 +309,7 @@ class Speaking:
 
         began, first, samples = time.monotonic(), 0.0, 0
         rate = self.voice.sample_rate
-        told: list[dict[str, Any]] = []
+        reports: list[dict[str, Any]] = []
         for number, text in enumerate(texts):
             spoken = self.voice.stream(text, speaker=self.speaker, **self.how)
             if number and samples:
@@ -323,17 +323,17 @@ class Speaking:
                 console.out_bytes(to_pcm16(piece).tobytes())
                 samples += len(piece)
             notes = [{"text": sentence, "note": note} for sentence, note in spoken.notes]
-            told.append(
+            reports.append(
                 {"unread": dict(spoken.unread), "guesses": dict(self.voice.guesses(text)), "notes": notes}
             )
         console.rewrite_start(wav_header(rate, samples))
-        tell(_joined(told))
+        warn_of(_joined(reports))
         took = time.monotonic() - began
         console.log(f"{samples / rate:.1f} s of speech in {took:.1f} s, first sound after {first:.2f} s")
 
 
 def check_room(rows: Sequence[Row], folder: Path, rate: int) -> None:
-    """Refuses a batch that the disk has no room for, as far as its letters tell.
+    """Refuses a batch that the disk has no room for, by the number of its letters.
 
     Raises:
         AmttsError: names both sizes.
@@ -350,25 +350,25 @@ def check_room(rows: Sequence[Row], folder: Path, rate: int) -> None:
         )
 
 
-def tell(told: Mapping[str, Any]) -> None:
+def warn_of(report: Mapping[str, Any]) -> None:
     """Warns of what was guessed, not known, left out, cut off or tried again."""
-    warn_of_guesses(Counter(told.get("guesses", {})))
-    if unread := Counter(told.get("unread", {})):
+    warn_of_guesses(Counter(report.get("guesses", {})))
+    if unread := Counter(report.get("unread", {})):
         shown = ", ".join(f"{c!r} x {n}" for c, n in unread.most_common(10))
         console.warn(f"not in the audio, this voice never learned them: {shown}")
-    if left_out := Counter(told.get("left_out", {})):
+    if left_out := Counter(report.get("left_out", {})):
         console.warn(f"left out, as no text: {listed(left_out)}")
-    for note in told.get("notes", [])[:_SHOWN_NOTES]:
+    for note in report.get("notes", [])[:_SHOWN_NOTES]:
         console.warn(f"{note['text'][:40]!r}: {note['note']}")
 
 
-def _joined(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What is told of several texts, counts added up."""
+def _joined(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The reports of several texts as one, counts added up."""
     out: dict[str, Any] = {}
     for name in ("guesses", "unread", "left_out"):
-        if total := sum((Counter(one.get(name, {})) for one in told), Counter()):
+        if total := sum((Counter(one.get(name, {})) for one in reports), Counter()):
             out[name] = dict(total)
-    if notes := [note for one in told for note in one.get("notes", ())]:
+    if notes := [note for one in reports for note in one.get("notes", ())]:
         out["notes"] = notes
     return out
 

@@ -43,7 +43,7 @@ def align(
 ) -> None:
     """Find every sentence of a transcript in a long recording, as a corpus for `amtts prepare`.
 
-    The recording stays as it is: the manifest tells where in it each utterance is. Sentences that were not found, or
+    The recording stays as it is: the manifest says where in it each utterance is. Sentences that were not found, or
     where something else is said, stand in rejected.jsonl with the reason.
 
     Example: amtts align chapter.mp3 chapter.txt --out chapter && amtts prepare chapter/manifest.jsonl --out data

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from amtts_core.run.verify_codes import Verification
 
 
-TOLD_EVERY = 30.0
+LINE_EVERY = 30.0
 """Seconds between lines about the progress where standard error is no terminal."""
 
 
@@ -74,7 +74,7 @@ def encode_codes(
 ) -> None:
     """Encode a corpus into codes. Run again, it does only what is missing. Exit code 1 if --verify fails.
 
-    Utterances whose audio cannot be read have no codes; rows.jsonl tells why, and the next run tries them again.
+    Utterances whose audio cannot be read have no codes; rows.jsonl says why, and the next run tries them again.
 
     Example: amtts encode-codes demo/corpus --codec mel-codes --weights run --out demo/codes
     """
@@ -88,14 +88,14 @@ def encode_codes(
     opened = opening(weights)
     with console.progress() as bar:
         task = bar.add_task("encoding", total=None, note="")
-        told = time.monotonic()
+        last_line = time.monotonic()
 
         def show(progress: EncodeProgress) -> None:
-            nonlocal told
+            nonlocal last_line
             note = f"{progress.speed:.1f} x real time"
             bar.update(task, completed=progress.done, total=progress.total, note=note)
-            if bar.disable and time.monotonic() - told > TOLD_EVERY:
-                told = time.monotonic()
+            if bar.disable and time.monotonic() - last_line > LINE_EVERY:
+                last_line = time.monotonic()
                 console.log(f"encoding: {progress.done} of {progress.total} utterances, {note}")
 
         report = encode_manifest(

@@ -108,7 +108,7 @@ def evaluate(
     with console.progress() as progress:
         tasks = {}
 
-        def tell(system: str, done: int, total: int) -> None:
+        def report(system: str, done: int, total: int) -> None:
             if system not in tasks:
                 tasks[system] = progress.add_task(system, total=total, note="")
             progress.update(tasks[system], completed=done)
@@ -131,7 +131,7 @@ def evaluate(
             device=device,
             executor=executor,
             jobs=jobs,
-            on_progress=tell,
+            on_progress=report,
         )
     if listening_test is not None:
         _write_listening_test(found, listening_test, listening_kind, listening_texts)

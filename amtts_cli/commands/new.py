@@ -235,8 +235,8 @@ def _tell(look: SourceLook) -> None:
     for clip in look.first[:_SHOWN]:
         console.log(f"  {clip.source}: {clip.text[:100]}")
     if look.faults:
-        told = ", ".join(f"{count} {rule}" for rule, count in look.faults.most_common())
-        console.warn(f"{look.faults.total()} entries are no clips: {told}")
+        counts = ", ".join(f"{count} {rule}" for rule, count in look.faults.most_common())
+        console.warn(f"{look.faults.total()} entries are no clips: {counts}")
     for warning in look.warnings:
         console.warn(warning)
     if not look.clips:

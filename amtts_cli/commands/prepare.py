@@ -200,7 +200,7 @@ def prepare(
 
 
 def _check_transcripts(out: Path, recognizer: str, doubtful: str) -> dict[str, Any]:
-    """Reads the clips of the corpus and changes its tables; what is told of it."""
+    """Reads the clips of the corpus and changes its tables and gives the lines to print."""
     from amtts_core.contract.recognizer_registry import frame_recognizer
     from amtts_core.evaluation.check_corpus import FINDINGS, check_corpus
 
@@ -233,8 +233,8 @@ def _lines(report: PrepareReport) -> list[str]:
     reused = f" ({report.reused} from an earlier run)" if report.reused else ""
     splits = ", ".join(f"{name} {part.utterances}" for name, part in report.splits.items())
     dropped = f"{report.dropped} dropped" + (f": {reasons}" if reasons else "")
-    told = ", ".join(f"{count} {rule}" for rule, count in report.aside.items())
-    aside = f" + {report.set_aside} set aside: {told}" if told else ""
+    counts = ", ".join(f"{count} {rule}" for rule, count in report.aside.items())
+    aside = f" + {report.set_aside} set aside: {counts}" if counts else ""
     return [
         f"{report.total} in = {report.kept} kept + {dropped}{aside}{reused}",
         f"{report.seconds / 60:.1f} minutes of speech, {max(1, report.speakers)} speaker(s); {splits}",

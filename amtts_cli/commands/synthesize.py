@@ -277,7 +277,7 @@ def _through_server(
 
 
 def _end_tidily() -> None:
-    """SIGTERM ends as Ctrl-C does: what was spoken is kept and told."""
+    """SIGTERM ends as Ctrl-C does: what was spoken is kept and reported."""
 
     def leave(number: int, frame: Any) -> None:
         raise SystemExit(_TERMINATED)

@@ -77,7 +77,7 @@ def train(
     feedback: Annotated[
         Path | None,
         typer.Option(
-            "--feedback", help="Corrected words, x.wav and x.txt each; learnt with replay of --data."
+            "--feedback", help="Corrected words, x.wav and x.txt each; learned with replay of --data."
         ),
     ] = None,
     jobs: Jobs = 0,
@@ -238,7 +238,7 @@ def _print(result: TrainingResult, data: Path) -> None:
     if result.speaks:
         words = ("amtts", "synthesize", "--checkpoint", result.run, "ሰላም ለዓለም።", "--out", "hello.wav")
         lines.append(f"speak with: {command(*words)}")
-    told = {"run": str(result.run), "excluded": result.excluded, **outcome.__dict__}
+    summary = {"run": str(result.run), "excluded": result.excluded, **outcome.__dict__}
     if result.feedback is not None:
-        told["feedback"] = result.feedback.as_dict()
-    console.result(told, lines=lines)
+        summary["feedback"] = result.feedback.as_dict()
+    console.result(summary, lines=lines)

@@ -63,7 +63,7 @@ def frame_recognizer(source: str = "", *, device: str = "cpu") -> FrameRecognize
     found = open_recognizer(source, device=device)
     if not isinstance(found, FrameRecognizer):
         raise AmttsError(
-            f"recognizer '{found.name}' does not tell frames, so text cannot be aligned with it",
+            f"recognizer '{found.name}' gives no frames, so text cannot be aligned with it",
             remedy="Take a CTC model, such as the default: --recognizer ctc",
         )
     return found

@@ -74,30 +74,30 @@ class Symbols:
     """Symbols of a text: ids, the index of the word of each, and the words."""
 
     ids: list[int]
-    owner: list[int]
+    word_index: list[int]
     words: list[str]
 
     @classmethod
     def of(cls, words: Sequence[str], recognizer: FrameRecognizer) -> Symbols:
         ids: list[int] = []
-        owner: list[int] = []
+        word_index: list[int] = []
         for number, word in enumerate(words):
             known = recognizer.symbol_ids(word)
             ids += known
-            owner += [number] * len(known)
-        return cls(ids, owner, list(words))
+            word_index += [number] * len(known)
+        return cls(ids, word_index, list(words))
 
     def without(self, words: Collection[int]) -> Symbols:
         """The symbols of the other words; indices of words stay as they are."""
-        kept = [place for place, owner in enumerate(self.owner) if owner not in words]
-        return Symbols([self.ids[p] for p in kept], [self.owner[p] for p in kept], self.words)
+        kept = [place for place, word_index in enumerate(self.word_index) if word_index not in words]
+        return Symbols([self.ids[p] for p in kept], [self.word_index[p] for p in kept], self.words)
 
 
 def align_text(recognizer: FrameRecognizer, waveform: np.ndarray, text: str) -> Alignment:
     """Times of the words of a normalized text.
 
     Args:
-        recognizer: tells frames.
+        recognizer: one that gives probabilities of every frame.
         waveform: (T,) float32 at its rate.
         text: words with spaces between them, normalized; punctuation belongs to the word before it.
 
@@ -116,9 +116,9 @@ def align_emissions(emissions: Emissions, words: Sequence[str], recognizer: Fram
         )
     everything, pieces = symbols, iter([_Piece(0, len(emissions.log_probs), 0, len(symbols.ids))])
     if len(emissions.log_probs) * emissions.frame_seconds > 2 * PIECE:
-        heard = _Heard(emissions, recognizer)
-        symbols = symbols.without(heard.unsaid(symbols))
-        pieces = _cut(emissions, symbols, heard)
+        recognized = _Recognized(emissions, recognizer)
+        symbols = symbols.without(recognized.unsaid(symbols))
+        pieces = _cut(emissions, symbols, recognized)
     spans: dict[int, Span] = {}
     for piece in pieces:
         if piece.frames * (piece.last - piece.first) > MOST_CELLS:
@@ -134,7 +134,7 @@ def align_emissions(emissions: Emissions, words: Sequence[str], recognizer: Fram
                 span.start + piece.start, span.end + piece.start, span.confidence
             )
     found_words = _words(spans, symbols, emissions.frame_seconds, len(emissions.log_probs))
-    unsaid = set(everything.owner) - set(symbols.owner)
+    unsaid = set(everything.word_index) - set(symbols.word_index)
     return replace(found_words, missing=sorted({*found_words.missing, *unsaid}))
 
 
@@ -152,17 +152,17 @@ class _Piece:
         return self.end - self.start
 
 
-def _cut(emissions: Emissions, symbols: Symbols, heard: _Heard) -> Iterator[_Piece]:
+def _cut(emissions: Emissions, symbols: Symbols, recognized: _Recognized) -> Iterator[_Piece]:
     total, count = len(emissions.log_probs), len(symbols.ids)
     start = first = 0
-    for frame, place in heard.agreements(symbols):
+    for frame, place in recognized.agreements(symbols):
         if (frame - start) * emissions.frame_seconds >= PIECE:
             yield _Piece(start, frame, first, place)
             start, first = frame, place
     yield _Piece(start, total, first, count)
 
 
-class _Heard:
+class _Recognized:
     """What was recognized freely, and how it agrees with a text."""
 
     def __init__(self, emissions: Emissions, recognizer: FrameRecognizer) -> None:
@@ -176,8 +176,8 @@ class _Heard:
         for block in Levenshtein.opcodes(self._symbols, symbols.ids):
             if block.tag == "insert" and block.dest_end - block.dest_start >= UNSAID:
                 gone += range(block.dest_start, block.dest_end)
-        missing = Counter(symbols.owner[place] for place in gone)
-        sizes = Counter(symbols.owner)
+        missing = Counter(symbols.word_index[place] for place in gone)
+        sizes = Counter(symbols.word_index)
         return {word for word, count in missing.items() if count == sizes[word]}
 
     def agreements(self, symbols: Symbols) -> Iterator[tuple[int, int]]:
@@ -190,7 +190,7 @@ class _Heard:
                 continue
             for step in range(AGREE, block.dest_end - block.dest_start - AGREE + 1):
                 place = block.dest_start + step
-                if symbols.owner[place] != symbols.owner[place - 1]:
+                if symbols.word_index[place] != symbols.word_index[place - 1]:
                     said = block.src_start + step
                     yield (frames[said - 1] + frames[said] + 1) // 2, place
 
@@ -212,17 +212,21 @@ def free_path(emissions: Emissions, recognizer: FrameRecognizer) -> tuple[list[i
 
 def _words(spans: dict[int, Span], symbols: Symbols, step: Seconds, frames: int) -> Alignment:
     by_word: dict[int, list[int]] = {}
-    for place, owner in enumerate(symbols.owner):
-        by_word.setdefault(owner, []).append(place)
-    placed = {owner: places for owner, places in by_word.items() if all(p in spans for p in places)}
-    missing = [owner for owner in by_word if owner not in placed]
+    for place, word_index in enumerate(symbols.word_index):
+        by_word.setdefault(word_index, []).append(place)
+    placed = {word_index: places for word_index, places in by_word.items() if all(p in spans for p in places)}
+    missing = [word_index for word_index in by_word if word_index not in placed]
     edges = _edges(spans, frames)
     words = []
-    for owner in sorted(placed):
-        letters = [LetterTime(symbols.ids[p], edges[p][0] * step, edges[p][1] * step) for p in placed[owner]]
-        confidence = float(np.mean([spans[p].confidence for p in placed[owner]]))
+    for word_index in sorted(placed):
+        letters = [
+            LetterTime(symbols.ids[p], edges[p][0] * step, edges[p][1] * step) for p in placed[word_index]
+        ]
+        confidence = float(np.mean([spans[p].confidence for p in placed[word_index]]))
         words.append(
-            WordTime(symbols.words[owner], owner, letters[0].start, letters[-1].end, confidence, letters)
+            WordTime(
+                symbols.words[word_index], word_index, letters[0].start, letters[-1].end, confidence, letters
+            )
         )
     return Alignment(words, missing)
 

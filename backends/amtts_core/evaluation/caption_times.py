@@ -34,7 +34,7 @@ class CaptionTimes:
     """Finds the words of captions; a callable for `ReadOptions.word_times`.
 
     Args:
-        recognizer: tells frames.
+        recognizer: one that gives probabilities of every frame.
         normalize: a caption's text as it is read aloud.
         language: of the text.
         cache: file with what was found before, by content; `save` adds what is new.

@@ -51,7 +51,7 @@ def check_corpus(
 
     Args:
         corpus: folder that `amtts prepare` made.
-        recognizer: tells frames.
+        recognizer: one that gives probabilities of every frame.
         action: what is done about a doubtful utterance.
         max_doubtful: if a larger share is doubtful, the recognizer does not read this speech and nothing is changed.
         on_progress: called with the number of utterances read so far.
@@ -122,14 +122,14 @@ def _finding(row: Utterance, places: Sequence[Doubt]) -> dict[str, Any]:
 
 def reason_of(places: Sequence[Doubt]) -> str:
     """The places in one sentence."""
-    told = {
+    messages = {
         "wrong": lambda d: f"'{d.word}' was recognized as '{d.heard}'",
         "not recorded": lambda d: f"'{d.word}' is not in the recording",
         "not in the text": lambda d: (
             f"'{d.heard}' is said after '{d.word}'" if d.word else f"'{d.heard}' is said first"
         ),
     }
-    return "; ".join(told[place.kind](place) for place in places)
+    return "; ".join(messages[place.kind](place) for place in places)
 
 
 def _apply(corpus: Path, rows: dict[str, Utterance], found: dict[str, list[Doubt]], action: str) -> None:

@@ -73,8 +73,8 @@ def read_rows(report: Path, system: str = "") -> list[dict[str, Any]]:
         ) from None
     names = [name for name in dict.fromkeys(row["system"] for row in rows) if name != RECORDINGS]
     if system and system not in names or not system and len(names) != 1:
-        told = f"system '{system}' is not in {report}" if system else f"{report} has several systems"
-        raise AmttsError(f"{told}; it has: {', '.join(names)}", remedy="Name one with --system")
+        which = f"system '{system}' is not in {report}" if system else f"{report} has several systems"
+        raise AmttsError(f"{which}; it has: {', '.join(names)}", remedy="Name one with --system")
     chosen = [row for row in rows if row["system"] == (system or names[0]) and row.get("errors")]
     if not chosen:
         raise AmttsError(

@@ -77,7 +77,7 @@ def cut_recording(
     Args:
         audio: the recording; an hour takes about 1.1 GB of memory.
         text: all that is said in it, as people write it.
-        recognizer: tells frames.
+        recognizer: one that gives probabilities of every frame.
         normalize: text as it is read aloud.
         settings: how to cut.
 

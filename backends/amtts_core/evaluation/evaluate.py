@@ -140,7 +140,7 @@ def evaluate(
 def _alone(
     do: Callable[[_Batch], _Measured], tasks: Iterable[tuple[_Batch, _Measured | None]], *, jobs: int = 1
 ) -> Generator[tuple[_Batch, _Measured], None, None]:
-    """An `Executor` of this process: models are opened once, and a voice's memory can be told."""
+    """An `Executor` of this process: models are opened once, and a voice's memory can be measured."""
     for batch, _ in tasks:
         yield batch, do(batch)
 

@@ -90,7 +90,7 @@ class Measures:
         if {"text", "alignment"} & set(settings.metrics):
             self.recognizer = open_recognizer(settings.recognizer, device=settings.device)
             if "alignment" in settings.metrics and not isinstance(self.recognizer, FrameRecognizer):
-                self.skipped["alignment"] = f"recognizer '{self.recognizer.name}' does not tell frames"
+                self.skipped["alignment"] = f"recognizer '{self.recognizer.name}' gives no frames"
         self._cache = ScoreCache(cache)
 
     def close(self) -> None:

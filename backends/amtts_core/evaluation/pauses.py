@@ -1,4 +1,4 @@
-"""What an alignment tells of speech: pauses at punctuation, sound after the last word, length of long consonants."""
+"""What an alignment shows of speech: pauses at punctuation, sound after the last word, length of long consonants."""
 
 from __future__ import annotations
 

@@ -168,8 +168,8 @@ class SpeechCheck(Callback):
         best = outcome.best_step if outcome.best_step in self.history else max(self.history)
         before, after = self.history[0], self.history[best or max(self.history)]
         logger.info("speech check: %s before, %s at step %s", _shown(before), _shown(after), best)
-        for told in worse(before, after):
-            logger.warning("tuning made the voice worse than the weights it began with: %s", told)
+        for change in worse(before, after):
+            logger.warning("tuning made the voice worse than the weights it began with: %s", change)
 
     def _measure(self, step: int) -> dict[str, float]:
         assert self._state is not None

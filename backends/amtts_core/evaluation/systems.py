@@ -62,7 +62,7 @@ class System(Protocol):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the report tells of it."""
+        """What the report says of it."""
         ...
 
     def spoken(self, items: Sequence[TestItem]) -> Iterator[Spoken]:

@@ -36,7 +36,7 @@ def written_captions(
     """One caption a written word, from the first to the last of the words that are said for it.
 
     Args:
-        recognizer: tells frames.
+        recognizer: one that gives probabilities of every frame.
         waveform: (T,) float32.
         rate: Hz.
         written: the text as its author wrote it, without markup.

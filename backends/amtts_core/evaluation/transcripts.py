@@ -53,16 +53,16 @@ def doubts(emissions: Emissions, words: Sequence[str], recognizer: FrameRecogniz
     place_of: dict[int, list[int]] = {}
     found: list[Doubt] = []
     for block in Levenshtein.opcodes(heard, symbols.ids):
-        for owner in symbols.owner[block.dest_start : block.dest_end]:
-            place_of.setdefault(owner, []).extend(range(block.src_start, block.src_end))
-            wrong[owner] += block.tag in ("replace", "insert")
-            missing[owner] += block.tag == "insert"  # rapidfuzz edits the first sequence into the second
+        for place in symbols.word_index[block.dest_start : block.dest_end]:
+            place_of.setdefault(place, []).extend(range(block.src_start, block.src_end))
+            wrong[place] += block.tag in ("replace", "insert")
+            missing[place] += block.tag == "insert"  # rapidfuzz edits the first sequence into the second
         if block.tag == "delete" and block.src_end - block.src_start >= EXTRA:
-            before = symbols.owner[block.dest_start - 1] if block.dest_start else -1
+            before = symbols.word_index[block.dest_start - 1] if block.dest_start else -1
             text = recognizer.text_of(heard[block.src_start : block.src_end])
             at: Seconds | None = frames[block.src_start] * emissions.frame_seconds
             found.append(Doubt("not in the text", words[before] if before >= 0 else "", before, text, at))
-    sizes = [symbols.owner.count(number) for number in range(len(words))]
+    sizes = [symbols.word_index.count(number) for number in range(len(words))]
     for number, word in enumerate(words):
         if sizes[number] and wrong[number] >= max(LEAST_WRONG, WRONG_SHARE * sizes[number]):
             span = sorted(set(place_of.get(number, [])))

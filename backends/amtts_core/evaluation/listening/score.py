@@ -68,8 +68,8 @@ def score(key: Path, results: Sequence[Path], *, seed: int = 0) -> Scores:
     Raises:
         AmttsError: a file cannot be read or belongs to another test, or there is no answer.
     """
-    told = _read(key)
-    sounds = told.get("sounds")
+    read_key = _read(key)
+    sounds = read_key.get("sounds")
     if not isinstance(sounds, dict):
         raise AmttsError(
             f"{key} is no key of a listening test", remedy="Give the listening-key.json of the test"
@@ -80,9 +80,9 @@ def score(key: Path, results: Sequence[Path], *, seed: int = 0) -> Scores:
         if file.resolve() == key.resolve():
             continue
         found = _read(file)
-        if found.get("test") != told["test"]:
+        if found.get("test") != read_key["test"]:
             raise AmttsError(
-                f"{file} holds answers of test {found.get('test')!r}, the key is of {told['test']!r}"
+                f"{file} holds answers of test {found.get('test')!r}, the key is of {read_key['test']!r}"
             )
         name = str(found["listener"])
         answers[name if name not in answers else f"{name} ({file.stem})"] = found["answers"]
@@ -90,7 +90,7 @@ def score(key: Path, results: Sequence[Path], *, seed: int = 0) -> Scores:
         raise AmttsError(
             "no answers to score", remedy="Give the files that listeners saved: --collect FOLDER"
         )
-    if told["kind"] == "ab":
+    if read_key["kind"] == "ab":
         return _preferences(answers, sounds)
     ratings = [
         _Rating(listener, sounds[name]["id"], sounds[name]["system"], float(value))
@@ -98,9 +98,11 @@ def score(key: Path, results: Sequence[Path], *, seed: int = 0) -> Scores:
         for answer in given
         for name, value in answer["scores"].items()
     ]
-    left_out = _unreliable(ratings) if told["kind"] == "mushra" else {}
+    left_out = _unreliable(ratings) if read_key["kind"] == "mushra" else {}
     kept = [rating for rating in ratings if rating.listener not in left_out]
-    scores = Scores(kind=told["kind"], listeners=[n for n in answers if n not in left_out], left_out=left_out)
+    scores = Scores(
+        kind=read_key["kind"], listeners=[n for n in answers if n not in left_out], left_out=left_out
+    )
     for system in dict.fromkeys(rating.system for rating in kept):
         scores.systems[system] = _two_way([r for r in kept if r.system == system], seed)
     return scores

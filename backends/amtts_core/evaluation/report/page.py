@@ -109,7 +109,7 @@ SAID: dict[str, str] = {
     "first_sound_seconds": "first sound after {:.2f} s",
     "peak_memory_mb": "{:.0f} MB of memory at most",
 }
-"""What is told of a system, by its name in the report."""
+"""What the report says of a system, by its name in the report."""
 
 
 def _said(values: Mapping[str, object]) -> str:
@@ -227,8 +227,8 @@ def _confusions(evaluation: Evaluation) -> str:
             f'<div class="card"><b>{escape(summary.system)}</b><p lang="am">Letters: {letters}</p>'
             f'<p lang="am">Consonants: {consonants or "none"}</p><p>{ejectives}</p></div>'
         )
-    told = '<p class="soft">What was said → what was recognized; ∅ is nothing.</p>'
-    return f"<h2>Confusions</h2>{told}{''.join(parts)}" if parts else ""
+    legend = '<p class="soft">What was said → what was recognized; ∅ is nothing.</p>'
+    return f"<h2>Confusions</h2>{legend}{''.join(parts)}" if parts else ""
 
 
 def _items(evaluation: Evaluation, played: int) -> Iterable[str]:
