@@ -76,7 +76,9 @@ def run(
         raise AmttsError(
             f"{settings.host}:{settings.port} cannot be listened on", remedy="Choose another --port"
         ) from None
-    listening.listen(config.backlog)  # whoever reads the address may connect, and waits until the server answers
+    listening.listen(
+        config.backlog
+    )  # whoever reads the address may connect, and waits until the server answers
     host, port = listening.getsockname()[:2]
     _LOG.info("listening on http://%s:%d", host, port)
     with suppress(KeyboardInterrupt):

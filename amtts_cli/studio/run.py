@@ -72,7 +72,9 @@ def run(
         listening = config.bind_socket()
     except SystemExit:
         raise AmttsError(f"{host}:{port} cannot be listened on", remedy="Choose another --port") from None
-    listening.listen(config.backlog)  # whoever reads the address may connect, and waits until the pages are built
+    listening.listen(
+        config.backlog
+    )  # whoever reads the address may connect, and waits until the pages are built
     address, taken = listening.getsockname()[:2]
     _LOG.info("studio of %s: http://%s:%d", studio.workspace.root, address, taken)
     with suppress(KeyboardInterrupt):

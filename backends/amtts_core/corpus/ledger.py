@@ -41,6 +41,7 @@ class CorpusFiles:
     Attributes:
         kept: clips in the manifest, or waiting for the second pass.
         reasons: rule -> rejected clips.
+        examples: rule -> reason of the first clip that it rejected.
         aside: rule -> entries that are no clips of this corpus, see `filters.ASIDE`.
         flags: rule -> clips that are kept, but stand out.
         splits: split -> clips.
@@ -59,6 +60,7 @@ class CorpusFiles:
         self._handles: dict[str, IO[str]] = {}
         self.kept = 0
         self.reasons: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
         self.aside: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
         self._pace = SpeakerPace()
@@ -206,6 +208,7 @@ class CorpusFiles:
         names = {name: row[name] for name in ("source", "speaker", "text")}
         self._write(LEDGER, json_line({"id": row["id"], "where": where, **names, **finding.model_dump()}))
         (self.aside if finding.rule in ASIDE else self.reasons)[finding.rule] += 1
+        self.examples.setdefault(finding.rule, finding.reason)
 
     def _publish_row(self, row: dict[str, Any], leftovers: dict[str, int]) -> None:
         line, split = json_line(row), row["split"]

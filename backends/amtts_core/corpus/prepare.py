@@ -301,6 +301,8 @@ class _Run:
         share = math.ceil(100 * files.dropped / max(1, total)) / 100
         accept = f", or accept it with --max-rejected {share:g}" if files.kept else ""
         allowed = f"more than --max-rejected {limit:g} allows" if files.kept else "none is left"
+        if len(files.reasons) == 1 and not files.aside:
+            ranked += f" ({files.examples[next(iter(files.reasons))]})"
         return AmttsError(
             f"{files.dropped} of {total} clips rejected, {allowed}: {ranked}",
             remedy=f"See {self.workspace.name / LEDGER} for each{accept}",

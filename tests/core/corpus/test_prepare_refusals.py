@@ -67,6 +67,17 @@ def test_nothing_left_is_an_error_whatever_is_allowed(tmp_path: Path):
         run(source, tmp_path / "out")
 
 
+def test_recordings_behind_a_linked_folder_are_refused_with_the_option_that_reads_them(tmp_path: Path):
+    source = make_corpus(tmp_path / "near" / "in", 2)
+    (source / "wavs").rename(tmp_path / "elsewhere")
+    (source / "wavs").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AmttsError) as caught:
+        run(source, tmp_path / "out")
+    assert f"its folder wavs is a link to {tmp_path / 'elsewhere'}" in caught.value.message
+    assert f"--audio-root {tmp_path / 'elsewhere'}" in caught.value.message
+    assert run(source, tmp_path / "out", audio_root=tmp_path / "elsewhere").kept == 2
+
+
 def test_an_empty_table_is_an_error(tmp_path: Path):
     source = make_corpus(tmp_path / "in", 0)
     with pytest.raises(AmttsError, match="holds no clip"):

@@ -223,13 +223,25 @@ class AudioLocator:
         return Path(real)
 
     def _outside(self, candidate: str, real: str) -> Finding:
-        if not os.path.islink(candidate):
+        link = self._link_in(candidate)
+        if link is None:
             return Finding(rule="outside-folder", reason="the path leads out of the corpus folder")
+        target = os.path.realpath(link)
+        what = "" if link == candidate else f"its folder {os.path.relpath(link, self.root)} "
         reason = (
-            f"is a link to {real}, which lies outside of the corpus folder; give a folder that holds both, or "
-            f"--audio-root {os.path.dirname(real)}"
+            f"{what}is a link to {target}, which lies outside of the corpus folder; give a folder that holds both, or "
+            f"--audio-root {target if what else os.path.dirname(target)}"
         )
         return Finding(rule="outside-folder", reason=reason)
+
+    def _link_in(self, candidate: str) -> str | None:
+        """The file, or the folder within the corpus folder on the way to it, that is a symbolic link."""
+        path = candidate
+        while len(path) > len(str(self.root)):
+            if os.path.islink(path):
+                return path
+            path = os.path.dirname(path)
+        return None
 
     def _broken_link(self, candidate: str) -> Finding | None:
         if not os.path.islink(candidate):
