@@ -122,7 +122,7 @@ def test_whisper_writes_text_and_tells_no_frames(tmp_path: Path) -> None:
     recognizer = open_recognizer(f"hf:{tmp_path}")
     texts = [t.text for t in recognizer.transcribe([speech(1.0), speech(2.0)])]
     assert len(texts) == 2
-    with pytest.raises(AmttsError, match="does not tell frames"):
+    with pytest.raises(AmttsError, match="gives no frames"):
         frame_recognizer(f"hf:{tmp_path}")
 
 
